@@ -1,0 +1,26 @@
+"""Images to distances: pixel-wise, perceptual and correspondence-wise. Knows no simulator, no agent, no file."""
+
+from corrwise.costs.correspondence import CorrespondenceWise, Terms
+from corrwise.costs.distances import l1, mse, ssim
+from corrwise.costs.goal import GoalCost
+from corrwise.costs.perceptual import Perceptual
+from corrwise.costs.regularizers import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
+from corrwise.costs.warp import warp
+
+__all__ = [
+    "DISTANCES",
+    "CorrespondenceWise",
+    "EdgeAwareSmoothness",
+    "FlowGradient",
+    "FlowMagnitude",
+    "GoalCost",
+    "Perceptual",
+    "Regularizers",
+    "Terms",
+    "l1",
+    "mse",
+    "ssim",
+    "warp",
+]
+
+DISTANCES = {"l1": l1, "mse": mse, "ssim": ssim}

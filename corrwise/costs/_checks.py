@@ -1,0 +1,52 @@
+"""Shape checks at the border of this room: metadata only, so that nothing waits for a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["check_batch_pair", "check_images", "check_pair"]
+
+
+def check_images(name: str, images: Any) -> None:
+    """Raise unless ``images`` is a floating tensor with at least the three axes C, h, w.
+
+    Raises:
+        TypeError: not a tensor, or a tensor of integers (uint8 pictures are converted where they come in).
+        ValueError: fewer than three axes.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"expected {name} to be a float tensor (..., C, h, w) in [0, 1], got {type(images).__name__}")
+    if not images.is_floating_point():
+        raise TypeError(f"expected {name} to hold floats in [0, 1], got {images.dtype}: divide bytes by 255")
+    if images.ndim < 3:
+        raise ValueError(f"expected {name} of shape (..., C, h, w), got {tuple(images.shape)}")
+
+
+def check_pair(x: Any, y: Any) -> None:
+    """Raise unless ``x`` and ``y`` are images of the same shape; there is no broadcasting between them.
+
+    Raises:
+        TypeError: see ``check_images``.
+        ValueError: fewer than three axes, or two different shapes.
+    """
+    check_images("x", x)
+    check_images("y", y)
+    if x.shape != y.shape:
+        raise ValueError(f"expected y of shape {tuple(x.shape)} like x, got {tuple(y.shape)}")
+
+
+def check_batch_pair(target: Any, source: Any) -> None:
+    """Raise unless both are (B, C, h, w) images of one shape: what every flow estimator takes.
+
+    Raises:
+        TypeError: see ``check_images``.
+        ValueError: not four axes, or two different shapes.
+    """
+    check_images("target", target)
+    check_images("source", source)
+    if target.ndim != 4:
+        raise ValueError(f"expected target of shape (B, C, h, w), got {tuple(target.shape)}")
+    if target.shape != source.shape:
+        raise ValueError(f"expected source of shape {tuple(target.shape)} like target, got {tuple(source.shape)}")

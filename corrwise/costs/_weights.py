@@ -1,0 +1,65 @@
+"""Pretrained weights by torchvision name or from a local file, with one clear sentence when they cannot be had."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["is_file", "load_weights"]
+
+
+def is_file(weights: str | PathLike[str]) -> bool:
+    """Tell a path from a torchvision name: a path has a folder or a known suffix, or simply exists."""
+    if not isinstance(weights, str):
+        return True
+    path = Path(weights)
+    return len(path.parts) > 1 or path.suffix in {".pth", ".pt", ".safetensors"} or path.is_file()
+
+
+def load_weights(weights: str | PathLike[str], enum: str) -> dict[str, Tensor]:
+    """Return a state dict from a local file, or from torchvision's ``enum`` by the name of a member.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: an unknown name, or a file that holds no state dict.
+        RuntimeError: the download failed.
+    """
+    return _from_file(Path(weights)) if is_file(weights) else _from_hub(fspath(weights), enum)
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
+    state: Any
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise ValueError(f"expected a state dict in {str(path)!r}, got {type(state).__name__}")
+    return state
+
+
+def _from_hub(name: str, enum: str) -> dict[str, Tensor]:
+    import torchvision  # takes seconds to import
+
+    scope = torchvision.models.optical_flow if enum.startswith("Raft") else torchvision.models
+    members = getattr(scope, enum).__members__
+    prefix, _, member = name.rpartition(".")
+    if prefix not in ("", enum) or member not in members:
+        known = ", ".join(f"{enum}.{known}" for known in members)
+        raise ValueError(f"expected weights to be a file, None or one of {known}, got {name!r}")
+    try:
+        return members[member].get_state_dict(progress=False)
+    except OSError as error:  # URLError is one
+        raise RuntimeError(
+            f"the weights {enum}.{member} are not on this machine and could not be downloaded: where there is a "
+            f"network, torch.save(torchvision.models.get_weight('{enum}.{member}').get_state_dict(), 'weights.pth'), "
+            f"and pass that file as weights='weights.pth'"
+        ) from error

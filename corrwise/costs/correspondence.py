@@ -1,0 +1,137 @@
+"""Correspondence-wise distances (Geng, Hamilton, Owens, CVPR 2022): match the pixels first, then compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs._checks import check_pair
+from corrwise.costs.regularizers import Regularizer
+from corrwise.costs.warp import PADDINGS, warp
+
+__all__ = ["CorrespondenceWise", "Terms"]
+
+Flows = list[Tensor]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a correspondence-wise distance is made of.
+
+    Attributes:
+        residual: the base distance of the matched images, summed over the directions; the base distance's unit.
+        penalty: the regulariser, averaged over the directions; zero without one.
+        displacement: the mean length of the unscaled flow in pixels, over all pixels and directions; not in the total.
+    """
+
+    residual: Float[Tensor, "*batch"]
+    penalty: Float[Tensor, "*batch"]
+    displacement: Float[Tensor, "*batch"]
+
+    @property
+    def total(self) -> Tensor:
+        """What calling the distance returns."""
+        return self.residual + self.penalty
+
+
+class CorrespondenceWise:
+    """Any image distance, between pixels that optical flow has matched (Eq. 2-4 and Alg. 1).
+
+    ``L(x, y) = l(x, warp(y, (1 - e) F(x, y))) + l(y, warp(x, (1 - e) F(y, x))) + regulariser``, one value per sample.
+    The directions are summed as in Alg. 1, so ``scaling = 1`` is exactly twice the base distance.
+
+    By default gradients reach the images through the sampled values and through the unwarped side, never through the
+    sampling coordinates: the flow is a constant, and a regulariser then ranks candidates but has no gradient. Training
+    with a regulariser needs ``detach_flow=False`` and a flow that differentiates.
+
+    Args:
+        distance: the base distance ``l``; reduces C, h, w.
+        flow: ``flow(target, source)`` in pixels; with a method ``both(x, y)`` both directions are asked for at once.
+        scaling: epsilon of flow scaling (Sec. 3.1) in [0, 1]; 0 warps all the way, the paper uses 0.1.
+        regularizer: a penalty (Eq. 3) on the unscaled flow, averaged over the directions.
+        symmetric: False keeps only the first direction, in which ``y`` is carried onto ``x``.
+        padding: what lies outside the image, see ``warp``.
+        detach_flow: estimate the flow without gradients.
+
+    Raises:
+        ValueError: scaling outside [0, 1], an unknown padding, or gradients asked of a flow that has none.
+    """
+
+    def __init__(
+        self,
+        distance: Callable[[Tensor, Tensor], Tensor],
+        flow: Callable[[Tensor, Tensor], Tensor],
+        *,
+        scaling: float | int = 0.1,
+        regularizer: Regularizer | None = None,
+        symmetric: bool = True,
+        padding: str = "reflection",
+        detach_flow: bool = True,
+    ) -> None:
+        if not 0 <= scaling <= 1:
+            raise ValueError(f"expected scaling (epsilon) in [0, 1], got {scaling}")
+        if padding not in PADDINGS:
+            raise ValueError(f"expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}")
+        if not detach_flow and not getattr(flow, "differentiable", True):
+            raise ValueError(f"detach_flow=False needs a flow with gradients, got {type(flow).__name__} which has none")
+        self.distance, self.flow, self.scaling, self.regularizer = distance, flow, scaling, regularizer
+        self.symmetric, self.padding, self.detach_flow = symmetric, padding, detach_flow
+
+    def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
+        """Return one value per pair of images; lower is nearer.
+
+        Raises:
+            TypeError, ValueError: not two float images of one shape, or a flow of the wrong shape.
+        """
+        x_flat, y_flat, flows = self._match(x, y)
+        total = self._residual(x_flat, y_flat, flows)
+        if self.regularizer is not None:
+            total = total + self._penalty(x_flat, y_flat, flows)
+        return total.reshape(x.shape[:-3])
+
+    def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
+        """Return the parts of the distance, for reports; ``terms(x, y).total`` is the distance itself."""
+        x_flat, y_flat, flows = self._match(x, y)
+        parts = (self._residual(x_flat, y_flat, flows), self._penalty(x_flat, y_flat, flows), _displacement(flows))
+        return Terms(*(part.reshape(x.shape[:-3]) for part in parts))
+
+    def _match(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Flows]:
+        """Flatten the leading axes and estimate the flow of every direction in use."""
+        check_pair(x, y)
+        x, y = x.reshape(-1, *x.shape[-3:]), y.reshape(-1, *y.shape[-3:])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_flow):
+            if not self.symmetric:
+                flows = [self.flow(x, y)]
+            elif hasattr(self.flow, "both"):
+                flows = list(self.flow.both(x, y))
+            else:
+                flows = [self.flow(x, y), self.flow(y, x)]
+        expected = (x.shape[0], 2, *x.shape[2:])
+        for flow in flows:
+            if tuple(flow.shape) != expected:
+                raise ValueError(f"expected {type(self.flow).__name__} to return {expected}, got {tuple(flow.shape)}")
+        return x, y, flows
+
+    def _residual(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
+        total = self.distance(x, self._carry(y, flows[0]))
+        return total + self.distance(y, self._carry(x, flows[1])) if self.symmetric else total
+
+    def _carry(self, image: Tensor, flow: Tensor) -> Tensor:
+        if self.scaling == 1:  # exactly the image: even a warp by zero rounds its coordinates
+            return image
+        return warp(image, (1 - self.scaling) * flow, self.padding)
+
+    def _penalty(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
+        if self.regularizer is None:
+            return x.new_zeros(x.shape[0])
+        penalties = [self.regularizer(flow, image) for flow, image in zip(flows, (x, y), strict=False)]
+        return sum(penalties[1:], start=penalties[0]) / len(penalties)
+
+
+def _displacement(flows: Flows) -> Tensor:
+    lengths = [flow.norm(dim=1).mean(dim=(-2, -1)) for flow in flows]
+    return sum(lengths[1:], start=lengths[0]) / len(lengths)

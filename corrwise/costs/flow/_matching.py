@@ -1,0 +1,97 @@
+"""The match costs of all-pairs flow: every target position against every source position of one group of pairs.
+
+The cost of a match is ``sqrt(S) + w d``: S the squared difference of two patches in 8-bit levels, d the displacement in
+pixels. Patches of whole levels make every product and sum in S and d^2 an integer below 2^24, which float32 holds
+exactly; so no matter how a matrix product is ordered, padded or split, the costs are the same to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["Group", "expected_matches", "matches"]
+
+FAR = 1e10  # the squared difference to a padded position: larger than any real one, and small enough to stay finite
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pairs of images that are matched together, padded to as many positions as the largest of them has.
+
+    Attributes:
+        first, second: the patches of the two images at the positions, in 8-bit levels.
+        positions: where they are, (x, y) in pixels.
+        valid: False where a pair has fewer positions than the largest.
+        weight: what one pixel of displacement costs, in the unit of ``sqrt(S)``.
+        rows: how many rows of the cost matrices are made at a time.
+    """
+
+    first: Float[Tensor, "P n K"]
+    second: Float[Tensor, "P n K"]
+    positions: Float[Tensor, "P n 2"]
+    valid: Bool[Tensor, "P n"]
+    weight: float
+    rows: int
+
+    def swapped(self) -> Group:
+        """Return the same pairs the other way round."""
+        return Group(self.second, self.first, self.positions, self.valid, self.weight, self.rows)
+
+
+def matches(group: Group) -> tuple[Float[Tensor, "P n 2"], Float[Tensor, "P n 2"]]:
+    """Return where the cheapest match of every row and of every column of the cost matrix is, first among equals.
+
+    One matrix serves both directions: its rows are the positions of the first image, its columns those of the second.
+    """
+    left, right = _squares(group.first, group.second, group.valid)
+    at_left, at_right = _squares(group.positions, group.positions)
+    row_best, col_best, col_cost = [], None, None
+    for start in range(0, left.shape[1], group.rows):
+        block = slice(start, start + group.rows)
+        cost = torch.bmm(left[:, block], right).sqrt_()
+        # Scaled on its own: torch's fused multiply-add rounds differently at the ends of a row.
+        cost += torch.bmm(at_left[:, block], at_right).sqrt_().mul_(group.weight)
+        row_best.append(cost.min(dim=2).indices)
+        values, indices = cost.min(dim=1)
+        if col_best is None or col_cost is None:
+            col_cost, col_best = values, indices
+        else:
+            better = values < col_cost
+            col_cost, col_best = torch.where(better, values, col_cost), torch.where(better, indices + start, col_best)
+    assert col_best is not None  # a group has at least one row
+    return _take(group.positions, torch.cat(row_best, dim=1)), _take(group.positions, col_best)
+
+
+def expected_matches(group: Group, temperature: float) -> Float[Tensor, "P n 2"]:
+    """Return the softmax-weighted mean position of the matches of every row: ``matches``, but differentiable.
+
+    ``temperature`` is in the unit of ``sqrt(S)``.
+    """
+    left, right = _squares(group.first, group.second, group.valid)
+    at_left, at_right = _squares(group.positions, group.positions)
+    means = []
+    for rows, at_rows in zip(left.split(group.rows, dim=1), at_left.split(group.rows, dim=1), strict=True):
+        # One level added under the root: its slope at zero would be infinite.
+        cost = (torch.bmm(rows, right).clamp_min(0) + 1).sqrt()
+        cost = cost + torch.bmm(at_rows, at_right).clamp_min(0).sqrt() * group.weight
+        means.append(torch.bmm(torch.softmax(-cost / temperature, dim=2), group.positions))
+    return torch.cat(means, dim=1)
+
+
+def _squares(first: Tensor, second: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return two factors whose matrix product is |a|^2 + |b|^2 - 2ab, for every row a and column b."""
+    norm_first, norm_second = first.square().sum(2, keepdim=True), second.square().sum(2, keepdim=True)
+    if valid is not None:
+        norm_first = norm_first.masked_fill(~valid[..., None], FAR)
+        norm_second = norm_second.masked_fill(~valid[..., None], FAR)
+    one = torch.ones_like(norm_first)
+    left = torch.cat((-2 * first, norm_first, one), dim=2)
+    return left, torch.cat((second, one, norm_second), dim=2).transpose(1, 2)
+
+
+def _take(positions: Tensor, index: Tensor) -> Tensor:
+    return positions.gather(1, index[..., None].expand(-1, -1, 2))

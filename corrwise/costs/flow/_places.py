@@ -1,0 +1,76 @@
+"""Where two images differ, and how such positions of many pairs are matched a few pairs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+__all__ = ["Chunk", "Places", "differing"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A few pairs with about equally many positions.
+
+    Attributes:
+        index: where the positions of each pair stand in the list of all positions; padding points past its end.
+        valid: False for padding.
+    """
+
+    index: Int64[Tensor, "P n"]
+    valid: Bool[Tensor, "P n"]
+
+
+class Places:
+    """The list of all positions that take part, pair after pair and in reading order, with a dummy at its end."""
+
+    def __init__(self, mask: Bool[Tensor, "B h w"]) -> None:
+        self.mask = mask
+        sample, y, x = mask.nonzero(as_tuple=True)
+        self.total = sample.shape[0]
+        self.sample, self.y, self.x = (F.pad(axis, (0, 1)) for axis in (sample, y, x))
+        self.counts = mask.sum(dim=(1, 2))
+
+    def chunks(self, max_entries: int) -> Iterator[Chunk]:
+        """Yield all pairs that have positions, in chunks of at most ``max_entries`` matrix entries or a single pair."""
+        ends = self.counts.cumsum(0)
+        counts = self.counts.tolist()
+        for pairs in _bundles(counts, max_entries):
+            along = torch.arange(counts[pairs[-1]], device=self.mask.device)
+            chosen = torch.tensor(pairs, device=self.mask.device)
+            valid = along < self.counts[chosen, None]
+            index = (ends - self.counts)[chosen, None] + along
+            yield Chunk(torch.where(valid, index, self.total), valid)
+
+    def scatter(self, values: Float[Tensor, "M 2"]) -> Float[Tensor, "B 2 h w"]:
+        """Put one vector per position into fields that are zero elsewhere; the last one is the dummy's."""
+        last = self.total
+        field = values.new_zeros(*self.mask.shape, 2)
+        field = field.index_put((self.sample[:last], self.y[:last], self.x[:last]), values[:last])
+        return field.permute(0, 3, 1, 2)
+
+
+def differing(
+    x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"], *, threshold: float | int, reach: int
+) -> Bool[Tensor, "B h w"]:
+    """Return where a pixel within ``reach`` differs by more than ``threshold`` in a channel; NaN does not."""
+    pixels = ((x.detach() - y.detach()).abs() > threshold).any(dim=1, keepdim=True).float()
+    wide = F.max_pool2d(pixels, (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    return F.max_pool2d(wide, (2 * reach + 1, 1), stride=1, padding=(reach, 0))[:, 0] > 0
+
+
+def _bundles(counts: list[int], max_entries: int) -> Iterator[list[int]]:
+    """Group the pairs by count, ascending; a group of P pairs with n positions at most has P n^2 entries."""
+    bundle: list[int] = []
+    for pair in sorted((i for i, count in enumerate(counts) if count), key=lambda i: counts[i]):
+        if bundle and (len(bundle) + 1) * counts[pair] ** 2 > max_entries:
+            yield bundle
+            bundle = []
+        bundle.append(pair)
+    if bundle:
+        yield bundle

@@ -1,0 +1,122 @@
+"""Training-free flow by matching patches, every position against every other: the planning default."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs._checks import check_batch_pair
+from corrwise.costs.flow._matching import Group, expected_matches, matches
+from corrwise.costs.flow._places import Chunk, Places, differing
+
+__all__ = ["AllPairsFlow"]
+
+LEVELS = 255
+TIE_BREAK = 2e-5  # intensity per pixel; the least that float32 tells apart, so that equal patches match the nearest
+
+
+class AllPairsFlow:
+    """Each position moves to the position of the cheapest match, however far, in whole pixels.
+
+    The cost of a match is the root mean square difference of two small colour patches plus ``penalty`` times the
+    displacement. Only positions where the images differ take part; all others stay where they are. One cost matrix
+    gives both directions. Patches are rounded to 8-bit levels, and then the result for a pair does not depend, to the
+    bit, on the batch around it or on ``max_entries``. Positions are chosen from the data, so a GPU is waited for once.
+
+    With a ``temperature`` the match is a softmax-weighted mean instead (sub-pixel, unrounded patches, differentiable).
+
+    Args:
+        patch: side of the patches in pixels; odd, 1 to 7.
+        penalty: what one pixel of displacement costs, in intensity (RMS difference of images in [0, 1]) per pixel. At
+            0.01 an object that stands out by 0.3 is worth moving up to 30 px.
+        threshold: pixels whose channels differ by no more than this count as equal.
+        temperature: of the soft match, in intensity; None takes the cheapest.
+        max_entries: how many entries of cost matrices exist at a time (4 bytes each, a few copies; with gradients, the
+            backward pass keeps all of them).
+
+    Raises:
+        ValueError: an even or large patch, a negative penalty or threshold, a temperature or max_entries of 0 or below.
+    """
+
+    def __init__(
+        self,
+        *,
+        patch: int = 3,
+        penalty: float | int = 0.01,
+        threshold: float | int = 0.01,
+        temperature: float | int | None = None,
+        max_entries: int = 2**20,
+    ) -> None:
+        if patch not in (1, 3, 5, 7):
+            raise ValueError(f"expected patch to be one of 1, 3, 5, 7, got {patch}")
+        if penalty < 0 or threshold < 0:
+            raise ValueError(f"expected penalty and threshold of at least 0, got {penalty} and {threshold}")
+        if temperature is not None and temperature <= 0:
+            raise ValueError(f"expected temperature above 0 or None, got {temperature}")
+        if max_entries < 1:
+            raise ValueError(f"expected max_entries of at least 1, got {max_entries}")
+        self.patch, self.penalty, self.threshold = patch, penalty, threshold
+        self.temperature, self.max_entries = temperature, max_entries
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the flow has a gradient: only the soft match does."""
+        return self.temperature is not None
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return where to sample ``source`` so that it matches ``target``, in pixels.
+
+        Raises:
+            TypeError, ValueError: not two float images (B, C, h, w) of one shape, or smaller than a patch.
+        """
+        return self.both(target, source)[0]
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return ``flow(x, y)`` and ``flow(y, x)``."""
+        check_batch_pair(x, y)
+        if min(x.shape[2:]) <= self.patch // 2:
+            raise ValueError(f"expected images larger than half a patch of {self.patch} px, got {tuple(x.shape[2:])}")
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
+            # Elsewhere the patches are equal, and staying is the best match there is.
+            places = Places(differing(x, y, threshold=self.threshold, reach=self.patch // 2))
+            first, second = self._patches(x), self._patches(y)
+            # One row more than there are positions: what padded positions say ends up there.
+            moves = [first.new_zeros(places.total + 1, 2) for _ in range(2)]
+            for chunk in places.chunks(self.max_entries):
+                group = self._group(first, second, places, chunk)
+                for move, matched in zip(moves, self._match(group), strict=True):
+                    move[chunk.index] = matched - group.positions
+            return places.scatter(moves[0]).to(x.dtype), places.scatter(moves[1]).to(x.dtype)
+
+    def _patches(self, images: Tensor) -> Tensor:
+        """Return a view (B, h, w, C, patch, patch) of all patches, in 8-bit levels about zero."""
+        levels = LEVELS * images
+        if self.temperature is None:
+            levels = levels.float().round_()
+        margin = self.patch // 2
+        padded = F.pad(levels - (LEVELS + 1) // 2, (margin, margin, margin, margin), mode="reflect")
+        return padded.unfold(2, self.patch, 1).unfold(3, self.patch, 1).permute(0, 2, 3, 1, 4, 5)
+
+    def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
+        at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
+        positions = torch.stack((at[2], at[1]), dim=-1).to(first.dtype)
+        a, b = first[at].flatten(2), second[at].flatten(2)
+        weight = max(self.penalty, TIE_BREAK) * _unit(a.shape[2])
+        return Group(a, b, positions, chunk.valid, weight, rows=max(1, self.max_entries // chunk.index.numel()))
+
+    def _match(self, group: Group) -> tuple[Tensor, Tensor]:
+        if self.temperature is None:
+            return matches(group)
+        temperature = self.temperature * _unit(group.first.shape[2])
+        return expected_matches(group, temperature), expected_matches(group.swapped(), temperature)
+
+
+def _unit(numbers: int) -> float:
+    """Return how large an RMS intensity of 1 is as the norm of a patch of so many levels."""
+    return LEVELS * sqrt(numbers)

@@ -1,0 +1,112 @@
+"""RAFT (Teed & Deng, ECCV 2020) by torchvision: the paper's flow, learned and differentiable."""
+
+from __future__ import annotations
+
+from math import ceil
+from os import PathLike
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._weights import is_file, load_weights
+
+__all__ = ["RAFTFlow"]
+
+SMALLEST = 32  # px in
+WORKING = 128  # px that RAFT needs: its correlation pyramid wants 16 x 16 features
+STRIDE = 8
+ENUMS = {"small": "Raft_Small_Weights", "large": "Raft_Large_Weights"}
+
+
+class RAFTFlow(nn.Module):
+    """Optical flow by torchvision's ``raft_small`` or ``raft_large``, without gradients for its own weights.
+
+    Images in [0, 1] go in and the network sees [-1, 1]. Images under 128 px are enlarged, twice to four times, and all
+    of them to multiples of 8 px; the flow comes back in pixels of the images that were given.
+
+    Args:
+        weights: a torchvision name ("Raft_Small_Weights.C_T_V2", or "C_T_V2" of the given size; downloaded on first
+            use), a local file with a state dict, or None for random weights (tests and timings only).
+        size: "small" or "large"; None takes it from the name, and is "large" where the name does not say.
+        updates: recurrent refinements; the paper's code uses 5.
+
+    Raises:
+        FileNotFoundError: the weights file does not exist.
+        ValueError: an unknown name or size, fewer than one update, or a file that holds another network.
+        RuntimeError: the download failed.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self, weights: str | PathLike[str] | None = "C_T_V2", size: str | None = None, *, updates: int = 5
+    ) -> None:
+        super().__init__()
+        if updates < 1:
+            raise ValueError(f"expected updates of at least 1, got {updates}")
+        self.size, self.updates = _size(weights, size), updates
+        self.model = _model(self.size, weights)
+        self.requires_grad_(False)
+        self.train(False)
+
+    def forward(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return where to sample ``source`` so that it matches ``target``, in pixels.
+
+        Raises:
+            TypeError, ValueError: not two float RGB images (B, 3, h, w) of one shape, or smaller than 32 px.
+        """
+        check_batch_pair(target, source)
+        batch, channels, height, width = target.shape
+        if channels != 3 or min(height, width) < SMALLEST:
+            raise ValueError(f"expected RGB images of at least {SMALLEST} px for RAFT, got {tuple(target.shape[1:])}")
+        if batch == 0:
+            return target.new_zeros(0, 2, height, width)
+        self.model.to(target.device)  # follow the images; free when it is there already
+        size = _working_size(height, width)
+        flow = self.model(_prepare(target, size), _prepare(source, size), num_flow_updates=self.updates)[-1]
+        if size == (height, width):
+            return flow
+        scale = flow.new_tensor([width / size[1], height / size[0]])[:, None, None]
+        return scale * F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
+
+    def train(self, mode: bool = True) -> RAFTFlow:
+        """Stay in evaluation mode, whatever the training loop around asks for (RAFT-large has batch norms)."""
+        return super().train(False)
+
+
+def _size(weights: str | PathLike[str] | None, size: str | None) -> str:
+    if size is not None and size not in ENUMS:
+        raise ValueError(f"expected size to be one of {', '.join(ENUMS)}, got {size!r}")
+    named = None
+    if isinstance(weights, str) and not is_file(weights):
+        named = next((name for name, enum in ENUMS.items() if weights.startswith(f"{enum}.")), None)
+    if size and named and size != named:
+        raise ValueError(f"expected weights of RAFT-{size}, got {weights!r}")
+    return size or named or "large"
+
+
+def _model(size: str, weights: str | PathLike[str] | None) -> nn.Module:
+    from torchvision.models import optical_flow  # takes seconds to import
+
+    state = None if weights is None else load_weights(weights, ENUMS[size])
+    model = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size](weights=None)
+    if state is not None:
+        wanted = model.state_dict()
+        if state.keys() != wanted.keys() or any(state[name].shape != wanted[name].shape for name in wanted):
+            raise ValueError(f"expected the weights of RAFT-{size}, got {len(state)} tensors of another network")
+        model.load_state_dict(state)
+    return model
+
+
+def _working_size(height: int, width: int) -> tuple[int, int]:
+    factor = max(1, ceil(WORKING / min(height, width)))
+    return ceil(height * factor / STRIDE) * STRIDE, ceil(width * factor / STRIDE) * STRIDE
+
+
+def _prepare(images: Tensor, size: tuple[int, int]) -> Tensor:
+    images = 2 * images - 1  # [0, 1] -> [-1, 1], what torchvision's RAFT was trained on
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)

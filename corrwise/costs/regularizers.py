@@ -1,0 +1,118 @@
+"""Penalties on the flow itself (Eq. 3): the paper's alternative to flow scaling.
+
+Each takes the unscaled flow in pixels and the image on whose grid it lives, and returns one number per sample, without
+unit: the flow is measured as ``u = flow / (w - 1, h - 1)``, in widths and heights of the image.
+
+The paper's weights belong to images in [-1, 1]. Ours are in [0, 1], where an L1 is half as large, so a paper-equivalent
+weight is half of the printed one: ``PAPER_L1`` and ``PAPER_L1_PERCEPTUAL`` are the halved ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = [
+    "PAPER_L1",
+    "PAPER_L1_PERCEPTUAL",
+    "EdgeAwareSmoothness",
+    "FlowGradient",
+    "FlowMagnitude",
+    "Regularizer",
+    "Regularizers",
+]
+
+Regularizer = Callable[[Tensor, Tensor], Tensor]  # (flow (B, 2, h, w), image (B, C, h, w)) -> (B,)
+
+PAPER_L1 = (4.5, 2.25)  # FlowMagnitude, FlowGradient; printed as 9.0 and 4.5 (appendix, "Regularization")
+PAPER_L1_PERCEPTUAL = (3.25, 3.25)  # FlowMagnitude, EdgeAwareSmoothness; printed as 6.5; exact for the L1 part only
+
+EDGE_SHARPNESS = 300.0  # the code's 150, for a Sobel filter of images in [0, 1] instead of [-1, 1]
+ROBUSTNESS = 1e-3
+
+
+@dataclass(frozen=True)
+class FlowMagnitude:
+    """``weight`` times the mean over pixels of ``|u|_p``: how far things moved (first term of Eq. 3).
+
+    Deviation: the paper writes the squared norm; its code and its weights use p = 1, the default here.
+    """
+
+    weight: float | int
+    p: float | int = 1
+
+    def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, B]:
+        """Return one penalty per sample."""
+        return self.weight * _norm(_normalized(flow), self.p)
+
+
+@dataclass(frozen=True)
+class FlowGradient:
+    """``weight`` times the mean of ``|Sobel_x u|_p`` and ``|Sobel_y u|_p``, averaged: how unevenly things moved.
+
+    It stands for the second term of Eq. 3 in the paper's L1 models (appendix). Sobel kernels are not normalised.
+    Deviation: the border is replicated, where the code pads with zeros and so penalises a uniform motion at the border.
+    """
+
+    weight: float | int
+    p: float | int = 1
+
+    def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, B]:
+        """Return one penalty per sample."""
+        along_x, along_y = _sobel(_normalized(flow))
+        return self.weight * (_norm(along_x, self.p) + _norm(along_y, self.p)) / 2
+
+
+@dataclass(frozen=True)
+class EdgeAwareSmoothness:
+    """``weight`` times the flow's gradient where the image has no edge (Eq. 3, second term; Jonschkowski et al. 2020).
+
+    First order: ``mean(exp(-mean_c |300 Sobel(image)|) * (sqrt(v^2 + 0.001^2) - 0.001))``, ``v`` the Sobel-filtered
+    components of ``u``, averaged over x and y. Deviations: borders are replicated; the robust penalty is shifted to be
+    zero without motion; 300 instead of 150 because images are in [0, 1]; edges are those of the flow's own grid.
+    """
+
+    weight: float | int
+
+    def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, B]:
+        """Return one penalty per sample."""
+        total = flow.new_zeros(flow.shape[0])
+        for gradient, edge in zip(_sobel(_normalized(flow)), _sobel(image), strict=True):
+            smooth = torch.exp(-(EDGE_SHARPNESS * edge).abs().mean(dim=1, keepdim=True))
+            robust = (gradient.square() + ROBUSTNESS**2).sqrt() - ROBUSTNESS
+            total = total + (smooth * robust).mean(dim=(1, 2, 3)) / 2
+        return self.weight * total
+
+
+class Regularizers:
+    """The sum of several regularisers: ``Regularizers(FlowMagnitude(4.5), FlowGradient(2.25))``."""
+
+    def __init__(self, *parts: Regularizer) -> None:
+        self.parts = parts
+
+    def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, B]:
+        """Return one penalty per sample."""
+        return sum((part(flow, image) for part in self.parts), start=flow.new_zeros(flow.shape[0]))
+
+
+def _normalized(flow: Tensor) -> Tensor:
+    height, width = flow.shape[-2:]
+    extent = flow.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    return flow / extent[:, None, None]
+
+
+def _norm(field: Tensor, p: float | int) -> Tensor:
+    return torch.linalg.vector_norm(field, ord=p, dim=1).mean(dim=(-2, -1))
+
+
+def _sobel(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the horizontal and vertical Sobel responses of every channel, with replicated borders."""
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    down = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    across = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    return down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :]

@@ -1,0 +1,33 @@
+"""States to pictures: tasks, renderers, Gymnasium environments. Importing it registers the ``corrwise/*`` ids."""
+
+import gymnasium
+
+from corrwise.envs.ant import ANT
+from corrwise.envs.cartpole import CARTPOLE
+from corrwise.envs.fleet import Fleet
+from corrwise.envs.humanoid import HUMANOID
+from corrwise.envs.renderers import GLRenderer, RaycastRenderer
+from corrwise.envs.simulator import MujocoSimulator
+from corrwise.envs.task import Camera, GoalSampling, Task
+from corrwise.envs.visual_task import VisualTask
+
+TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID)}
+
+for _task in TASKS.values():
+    gymnasium.register(
+        id=f"corrwise/{_task.name.capitalize()}-v0",
+        entry_point="corrwise.envs.visual_task:VisualTask",
+        kwargs={"task": _task.name},
+    )
+
+__all__ = [
+    "TASKS",
+    "Camera",
+    "Fleet",
+    "GLRenderer",
+    "GoalSampling",
+    "MujocoSimulator",
+    "RaycastRenderer",
+    "Task",
+    "VisualTask",
+]

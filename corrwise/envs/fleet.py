@@ -1,0 +1,82 @@
+"""B tasks in lockstep: one physics call and one rendering call for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64
+
+from corrwise.envs.goals import sample_episode
+from corrwise.envs.simulator import MujocoSimulator
+from corrwise.types import Context, Goal
+
+
+class Fleet:
+    """Episodes that start together and step together, each drawn from its own seed.
+
+    Episode ``seed`` is the same whatever else is in the fleet: B = 2 equals two fleets of B = 1.
+
+    Args:
+        simulator: the task's physics and pictures.
+        context_frames: how many past frames a controller sees, K.
+    """
+
+    def __init__(self, simulator: MujocoSimulator, *, context_frames: int = 1) -> None:
+        if context_frames < 1:
+            raise ValueError(f"context_frames must be at least 1, got {context_frames}")
+        self.simulator = simulator
+        self._k = context_frames
+
+    def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
+        """Begin one episode per seed and return what a controller sees: first frames and goal pictures."""
+        task, physics = self.simulator.task, self.simulator.physics
+        pairs = [sample_episode(task, physics, np.random.default_rng(seed)) for seed in seeds]
+        return self.begin(np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs]))
+
+    def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
+        """Begin at given start states with given goal states, as a frozen manifest lists them."""
+        self._states, self._goal_states = starts.copy(), goals.copy()
+        self.diverged: Bool[np.ndarray, B] = np.zeros(len(starts), dtype=bool)
+        frames = self.simulator.render(starts)[:, None].expand(-1, self._k, -1, -1, -1)
+        actions = torch.zeros(len(starts), self._k - 1, self.simulator.physics.action_dim)
+        self.context = Context(frames, actions, self._states)
+        return self.context, Goal(self.simulator.render(goals)[:, None])
+
+    def step(self, actions: Float[torch.Tensor, "B A"]) -> Context:
+        """Apply one action in [-1, 1] to each environment and return what its controller sees next.
+
+        An environment whose physics diverges stays at its last good state and is marked in ``diverged``.
+        """
+        after = self.simulator.states(self._states, actions[:, None, None], [0])[:, 0, 0]
+        good = np.isfinite(after).all(axis=1)
+        self.diverged |= ~good
+        self._states = np.where(good[:, None], after, self._states)
+        frame = self.simulator.render(self._states)[:, None]
+        past, done = self.context.frames, self.context.actions
+        self.context = replace(
+            self.context,
+            frames=torch.cat([past, frame], dim=1)[:, 1:],
+            actions=torch.cat([done, actions.detach().cpu()[:, None].to(done)], dim=1)[:, 1:],
+            state=self._states,
+        )
+        return self.context
+
+    def snapshot(self) -> Float64[np.ndarray, "B S"]:
+        """Return the full integration states, warm start included: replaying from them is bit-exact."""
+        return self._states.copy()
+
+    def restore(self, states: Float64[np.ndarray, "B S"]) -> Context:
+        """Return to earlier states; the context begins anew from their pictures."""
+        return self.begin(states, self._goal_states)[0]
+
+    def distance(self, *, full: bool = False) -> Float64[np.ndarray, B]:
+        """Return the true distance of each environment's state to its goal's, for evaluation only."""
+        return self.simulator.state_distance(self._states, self._goal_states, full=full)
+
+    @property
+    def goal_states(self) -> Float64[np.ndarray, "B S"]:
+        """The goals' integration states; for evaluation and the labelled true-state control only."""
+        return self._goal_states

@@ -1,0 +1,116 @@
+"""Many simulations of one model at once, each from its full integration state: bit-exact and threaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import mujoco
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from mujoco.batch import Batch, SimulationError
+
+from corrwise.envs.metric import integration_size
+
+_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+_NUMBER = 1  # a warning counter's rows are (last info, number)
+
+
+class Physics:
+    """Runs actions in [-1, 1] from integration states on ``mujoco.batch.Batch``.
+
+    Both the environment and the oracle step through here, so what the oracle predicts is what the environment does:
+    the same rows through the same code, bit for bit, at any batch size and thread count.
+
+    Args:
+        model: the compiled model.
+        frame_skip: physics steps in one control step.
+        threads: threads of the batch; 0 means all CPUs.
+        chunk: the most simulations kept at once, which bounds memory.
+    """
+
+    def __init__(self, model: mujoco.MjModel, frame_skip: int, *, threads: int = 0, chunk: int = 1024) -> None:
+        self.model = model
+        self.frame_skip = frame_skip
+        self._threads = threads
+        self._chunk = chunk
+        self._batch: Batch | None = None
+        limited = model.actuator_ctrllimited.astype(bool)
+        low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0)
+        high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0)
+        self._middle, self._half = (high + low) / 2, (high - low) / 2
+
+    @property
+    def action_dim(self) -> int:
+        """How many actuators there are, A."""
+        return self.model.nu
+
+    def states(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float64[np.ndarray, "B N T S"]:
+        """Return the states after the given 0-based control steps; NaN from where a simulation diverged.
+
+        Raises:
+            ValueError: if a step lies outside the horizon, or the state has another length than the model's.
+        """
+        b, n, h, a = actions.shape
+        if state.shape != (b, integration_size(self.model)):
+            raise ValueError(f"expected states ({b}, {integration_size(self.model)}), got {state.shape}")
+        if a != self.action_dim:
+            raise ValueError(f"expected actions (B, N, H, {self.action_dim}), got {tuple(actions.shape)}")
+        if any(not 0 <= step < h for step in steps):
+            raise ValueError(f"steps must lie in 0 to {h - 1} (the horizon is {h}), got {list(steps)}")
+        start = np.repeat(state, n, axis=0)
+        controls = self.controls(actions.detach().cpu().numpy().reshape(b * n, h, a))
+        chunks = range(0, b * n, self._chunk)
+        parts = [self._run(start[i : i + self._chunk], controls[i : i + self._chunk], steps) for i in chunks]
+        return np.concatenate(parts).reshape(b, n, len(steps), -1)
+
+    def controls(self, actions: np.ndarray) -> np.ndarray:
+        """Return actuator controls for actions in [-1, 1], (..., A)."""
+        return self._middle + self._half * np.clip(actions.astype(np.float64), -1.0, 1.0)
+
+    def _run(self, start: np.ndarray, controls: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+        n = len(start)
+        batch, ids = self._batch_of(n), np.arange(n, dtype=np.int32)
+        batch.state[:n] = start
+        batch.warning[:n] = 0
+        diverged = ~np.isfinite(start).all(axis=1)
+        out = np.empty((n, len(steps), start.shape[1]))
+        ctrl = batch.bind("ctrl")
+        for step in range(max(steps) + 1 if len(steps) else 0):
+            ctrl[:n] = controls[:, step]
+            diverged |= self._step(batch, ids)
+            for slot in (i for i, wanted in enumerate(steps) if wanted == step):
+                out[:, slot] = np.where(diverged[:, None], np.nan, batch.state[:n])
+        return out
+
+    def _step(self, batch: Batch, ids: np.ndarray) -> np.ndarray:
+        """Advance one control step and return which simulations went wrong, (n,)."""
+        try:
+            with _quiet_warnings():
+                batch.step(ids, nstep=self.frame_skip)
+        except SimulationError:  # one broken simulation must not stop the others' plan
+            failed = np.asarray(batch.status[: len(ids)]) != 0
+        else:
+            failed = np.zeros(len(ids), dtype=bool)
+        # MuJoCo silently resets a simulation that blew up; its warning counter is the only trace of it
+        return failed | (batch.warning[: len(ids), _DIVERGED, _NUMBER] > 0).any(axis=1)
+
+    def _batch_of(self, n: int) -> Batch:
+        """Return a batch of at least n simulations, kept from call to call and grown when needed."""
+        if self._batch is None or self._batch.nsim < n:
+            self._batch = Batch(self.model, n, self._threads)
+        return self._batch
+
+
+@contextmanager
+def _quiet_warnings() -> Iterator[None]:
+    """Keep MuJoCo from printing and writing a log file for each simulation that diverges; it is reported as NaN."""
+    previous = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(previous)

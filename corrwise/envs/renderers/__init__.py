@@ -1,0 +1,27 @@
+"""Renderers draw simulator states: ``render(states (n, S)) -> pictures (n, 3, h, w)`` in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from corrwise.envs.renderers.gl import GLRenderer
+from corrwise.envs.renderers.raycast import RaycastRenderer
+
+RENDERERS = {"raycast": RaycastRenderer, "gl": GLRenderer}
+
+__all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
+
+
+class Renderer(Protocol):
+    """Draws states from the task's fixed camera; a state that is not finite gives a NaN picture."""
+
+    height: int
+    width: int
+
+    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[Tensor, "n 3 h w"]:
+        """Return one picture per state."""
+        ...

@@ -1,0 +1,58 @@
+"""Which pixels can a moving body cover? Boxes around its geoms, projected: rays elsewhere are not worth casting."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from corrwise.envs.renderers.view import PinholeView
+
+_NEAR = 1e-3  # metres; a box that reaches behind this plane may cover any pixel
+
+
+def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, g]:
+    """Return which geoms can move: those not welded to the world, and those of mocap bodies."""
+    can_move = (model.body_weldid != 0) | (model.body_mocapid[model.body_weldid] >= 0) | (model.body_mocapid >= 0)
+    return can_move[model.geom_bodyid]
+
+
+def box_corners(model: mujoco.MjModel, geoms: Int[np.ndarray, g]) -> Float[np.ndarray, "g 8 3"]:
+    """Return the corners of each geom's own bounding box in the geom's frame, metres."""
+    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(8, 3)
+    centre, half = model.geom_aabb[geoms, None, :3], model.geom_aabb[geoms, None, 3:]
+    return centre + signs * half
+
+
+def covered(
+    corners: Float[np.ndarray, "n g 8 3"], view: PinholeView, *, height: int, width: int
+) -> Bool[np.ndarray, "n h w"]:
+    """Return the pixels inside any geom's projected box, corners in the world; never fewer than the geoms cover."""
+    x, y, depth = view.project(corners, height=height, width=width)
+    behind = np.asarray((depth < _NEAR).any(axis=2))
+    left, right = _span(x, behind, width)
+    top, bottom = _span(y, behind, height)
+    # Each rectangle is drawn as four corner marks that two running sums turn into areas.
+    marks = np.zeros((len(corners), height + 1, width + 1), dtype=np.int32)
+    n = np.broadcast_to(np.arange(len(corners))[:, None], left.shape)
+    for row, column, sign in ((top, left, 1), (bottom, right, 1), (top, right, -1), (bottom, left, -1)):
+        np.add.at(marks, (n, row, column), sign)
+    return marks.cumsum(axis=1).cumsum(axis=2)[:, :-1, :-1] > 0
+
+
+def padded(mask: Bool[np.ndarray, "n pixels"]) -> tuple[Int[np.ndarray, "n most"], Bool[np.ndarray, "n most"]]:
+    """Return the indices that are set in each row, padded with 0 to the longest row, and which of them are real."""
+    counts = mask.sum(axis=1)
+    valid = np.arange(counts.max(initial=0)) < counts[:, None]
+    pixels = np.zeros(valid.shape, dtype=np.int64)
+    pixels[valid] = np.nonzero(mask)[1]
+    return pixels, valid
+
+
+def _span(
+    coordinate: Float[np.ndarray, "n g 8"], behind: Bool[np.ndarray, "n g"], size: int
+) -> tuple[Int[np.ndarray, "n g"], Int[np.ndarray, "n g"]]:
+    """Return the first pixel and the one past the last whose centres can lie between the corners."""
+    low = np.clip(np.floor(coordinate.min(axis=2) - 0.5), 0, size).astype(np.int64)
+    high = np.clip(np.ceil(coordinate.max(axis=2) + 0.5), 0, size).astype(np.int64)
+    return np.where(behind, 0, low), np.where(behind, size, high)

@@ -1,0 +1,57 @@
+"""Pictures from MuJoCo's OpenGL renderer: textures, shadows if wanted, slow in software."""
+
+from __future__ import annotations
+
+import contextlib
+
+import mujoco
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+
+from corrwise.envs.task import CAMERA_NAME
+
+
+class GLRenderer:
+    """Draws states one by one with ``mujoco.Renderer``; needs a working OpenGL (``MUJOCO_GL=egl`` without display).
+
+    Args:
+        model: a compiled model with a camera named "corrwise".
+        height, width: the picture's size, pixels.
+        effects: shadows and reflections, which cost most of the time in software OpenGL.
+
+    Raises:
+        RuntimeError: if this machine cannot make an OpenGL context.
+    """
+
+    def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
+        # Mesa's OpenGL and triton bring two LLVMs that clash unless triton is loaded first; torch loads it lazily,
+        # as soon as an optimizer is made.
+        with contextlib.suppress(ImportError):
+            import triton  # noqa: F401
+        self.model, self.height, self.width = model, height, width
+        try:
+            self._renderer = mujoco.Renderer(model, height, width)
+        except Exception as error:  # each GL backend raises an error type of its own
+            raise RuntimeError(
+                f"OpenGL rendering is not available here ({error}); set MUJOCO_GL=egl and install Mesa's EGL, "
+                "or use the raycast renderer"
+            ) from error
+        self._data = mujoco.MjData(model)
+        flags = self._renderer.scene.flags
+        flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = effects
+        flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = effects
+
+    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
+        """Return pictures in [0, 1]; a state that is not finite gives NaN."""
+        out = torch.full((len(states), 3, self.height, self.width), torch.nan)
+        for i in np.flatnonzero(np.isfinite(states).all(axis=1)):
+            mujoco.mj_setState(self.model, self._data, states[i], int(mujoco.mjtState.mjSTATE_INTEGRATION))
+            mujoco.mj_fwdPosition(self.model, self._data)
+            self._renderer.update_scene(self._data, camera=CAMERA_NAME)
+            out[i] = torch.from_numpy(self._renderer.render().transpose(2, 0, 1).copy()).float() / 255.0
+        return out
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._renderer.close()

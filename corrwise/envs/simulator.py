@@ -1,0 +1,73 @@
+"""A task that can be run forward and looked at, many times at once: what the oracle predictor is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+
+from corrwise.envs.metric import state_distance
+from corrwise.envs.physics import Physics
+from corrwise.envs.renderers import RENDERERS, Renderer
+from corrwise.envs.task import Task
+
+
+class MujocoSimulator:
+    """Physics and pictures of one task, without an episode of its own (``corrwise.types.Simulator``).
+
+    Args:
+        task: which model, camera and metric.
+        size: pixels to a side of the square picture.
+        renderer: a renderer's name, or one that is ready to use.
+        supersample: rays per pixel side of the ray caster.
+        threads: threads of physics and ray caster; 0 means all CPUs.
+    """
+
+    def __init__(
+        self, task: Task, *, size: int = 64, renderer: str | Renderer = "raycast", supersample: int = 1,
+        threads: int = 0,
+    ) -> None:  # fmt: skip
+        self.task = task
+        self.model = task.compile()
+        self.physics = Physics(self.model, task.frame_skip, threads=threads)
+        self.renderer: Renderer = (
+            renderer if not isinstance(renderer, str)
+            else self._make_renderer(renderer, size=size, supersample=supersample, threads=threads)
+        )  # fmt: skip
+
+    def rollout(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float[torch.Tensor, "B N T 3 h w"]:
+        """Return the pictures after the given 0-based steps, on the actions' device; only those are drawn."""
+        states = self.states(state, actions, steps)
+        return self.render(states).to(actions.device)
+
+    def states(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float64[np.ndarray, "B N T S"]:
+        """Return the integration states after the given 0-based steps; NaN where the physics diverged."""
+        return self.physics.states(state, actions, steps)
+
+    def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n 3 h w"]:
+        """Return one picture per state."""
+        frames = self.renderer.render(states.reshape(-1, states.shape[-1]))
+        return frames.reshape(*states.shape[:-1], *frames.shape[1:])
+
+    def state_distance(
+        self, states: Float64[np.ndarray, "*n S"], goals: Float64[np.ndarray, "*m S"], *, full: bool = False
+    ) -> Float64[np.ndarray, "*n"]:
+        """Return how far states are from goal states (metres and radians; see ``metric.state_distance``).
+
+        For evaluation only: no cost and no planner may read it.
+        """
+        weight = self.task.velocity_weight if full else 0.0
+        return np.asarray(state_distance(self.model, states, goals, velocity_weight=weight))
+
+    def _make_renderer(self, name: str, *, size: int, supersample: int, threads: int) -> Renderer:
+        if name not in RENDERERS:
+            raise ValueError(f"unknown renderer {name!r}; there are {', '.join(RENDERERS)}")
+        if name == "raycast":
+            return RENDERERS[name](self.model, height=size, width=size, supersample=supersample, threads=threads)
+        return RENDERERS[name](self.model, height=size, width=size)

@@ -1,0 +1,97 @@
+"""What makes a task: a model, a camera, bounds, where episodes start, which goals count, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+CAMERA_NAME = "corrwise"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera fixed in the world, the same for observation, goal and prediction; it never tracks.
+
+    Attributes:
+        position: where it stands, metres.
+        target: the point in the middle of the picture, metres.
+        fovy: vertical field of view, degrees.
+        up: the world direction that points up in the picture.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    fovy: float = 45.0
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+    def axes(self) -> np.ndarray:
+        """Return the rotation whose columns are the camera's right, up and backward axes, (3, 3)."""
+        back = np.subtract(self.position, self.target)
+        right = np.cross(self.up, back)
+        if np.linalg.norm(right) < 1e-9:
+            raise ValueError(f"camera looks along its up direction: position {self.position}, up {self.up}")
+        columns = [right, np.cross(back, right), back]
+        return np.stack([column / np.linalg.norm(column) for column in columns], axis=1)
+
+
+@dataclass(frozen=True)
+class GoalSampling:
+    """Which states may be goals: those a hidden, time-correlated action sequence reaches within the episode.
+
+    Attributes:
+        min_steps, max_steps: control steps of the hidden sequence, both ends included.
+        correlation: AR(1) coefficient of the hidden actions from one step to the next, in [0, 1).
+        std: their standard deviation before they are clipped to [-1, 1].
+        min_distance: the least state distance from the start, so that no start already meets its goal.
+        accept: a further condition on (start qpos, goal qpos), both (nq,).
+    """
+
+    min_steps: int
+    max_steps: int
+    correlation: float = 0.9
+    std: float = 1.0
+    min_distance: float = 0.5
+    accept: Callable[[np.ndarray, np.ndarray], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A MuJoCo model turned into "reach the state that this picture shows".
+
+    Attributes:
+        name: how the command line and the rows call it.
+        model: builds the model's specification; the camera is added to it.
+        camera: the fixed camera.
+        frame_skip: physics steps in one control step.
+        episode_steps: control steps in one episode.
+        start: draws the start of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
+        goal: which states may be goals.
+        velocity_weight: seconds; how much a velocity difference counts in the full state distance.
+    """
+
+    name: str
+    model: Callable[[], mujoco.MjSpec]
+    camera: Camera
+    frame_skip: int
+    episode_steps: int
+    start: Callable[[mujoco.MjModel, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+    goal: GoalSampling
+    velocity_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse goals that an episode has no time to reach."""
+        if not 1 <= self.goal.min_steps <= self.goal.max_steps <= self.episode_steps:
+            raise ValueError(
+                f"{self.name}: goals must lie 1 to {self.episode_steps} control steps (one episode) from the start, "
+                f"got {self.goal.min_steps} to {self.goal.max_steps}"
+            )
+
+    def compile(self) -> mujoco.MjModel:
+        """Return the compiled model with the task's camera in it."""
+        spec = self.model()
+        camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=self.camera.position, fovy=self.camera.fovy)
+        mujoco.mju_mat2Quat(camera.quat, self.camera.axes().ravel())
+        return spec.compile()

@@ -1,0 +1,121 @@
+"""A task as a Gymnasium goal environment: pictures in, actions out, a picture as the goal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from corrwise.envs.goals import sample_episode
+from corrwise.envs.pictures import from_uint8, to_uint8
+from corrwise.envs.simulator import MujocoSimulator
+from corrwise.envs.task import Task
+from corrwise.types import Distance
+
+
+class VisualTask(gymnasium.Env):
+    """Reach the state that a picture shows.
+
+    Observations follow the goal-environment convention of Gymnasium-Robotics and Stable-Baselines3's HER: a Dict of
+    ``observation``, ``achieved_goal`` (the same picture) and ``desired_goal``, uint8 (size, size, 3). The reward is
+    minus the distance between the last two. Episodes end by truncation after the task's number of steps; they
+    terminate only if the physics diverges.
+
+    Args:
+        task: which task, by name or as a ``Task``.
+        distance: the image distance behind the reward; None means the mean absolute difference.
+        size: pixels to a side.
+        renderer: "raycast" or "gl".
+        render_mode: None or "rgb_array".
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012  # Gymnasium's own convention
+
+    def __init__(
+        self, task: str | Task, *, distance: Distance | None = None, size: int = 64, renderer: str = "raycast",
+        render_mode: str | None = None,
+    ) -> None:  # fmt: skip
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+        self.task = _find(task) if isinstance(task, str) else task
+        self.simulator = MujocoSimulator(self.task, size=size, renderer=renderer)
+        self.distance = distance
+        self.render_mode = render_mode
+        dt = self.simulator.model.opt.timestep * self.task.frame_skip
+        self.metadata = {**self.metadata, "render_fps": round(1 / dt)}
+        picture = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        names = ("observation", "achieved_goal", "desired_goal")
+        self.observation_space = gymnasium.spaces.Dict(dict.fromkeys(names, picture))
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.simulator.physics.action_dim,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Draw a start and a goal; the same seed draws the same episode as in a ``Fleet``."""
+        super().reset(seed=seed, options=options)
+        self._state, self._goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
+        self._goal_picture = self._picture(self._goal_state)
+        self._steps = 0
+        return self._observe(), self._info()
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Apply an action in [-1, 1], (A,), for one control step."""
+        action = np.asarray(action, dtype=np.float32)
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
+            raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
+        after = self.simulator.states(self._state[None], torch.from_numpy(action)[None, None, None], [0])[0, 0, 0]
+        diverged = not np.isfinite(after).all()
+        self._state = self._state if diverged else after
+        self._steps += 1
+        observation, info = self._observe(), {**self._info(), "diverged": diverged}
+        reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
+        return observation, reward, diverged, self._steps >= self.task.episode_steps, info
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float32:
+        """Return minus the distance for one pair of pictures or many at once, channels last or first."""
+        achieved, desired = from_uint8(achieved_goal), from_uint8(desired_goal)
+        with torch.no_grad():
+            if self.distance is None:
+                distance = (achieved - desired).abs().mean(dim=(-3, -2, -1))
+            else:
+                distance = self.distance(achieved, desired)
+        return -distance.cpu().numpy().astype(np.float32)[()]
+
+    def render(self) -> np.ndarray | None:
+        """Return the current picture, uint8 (size, size, 3), if made with ``render_mode="rgb_array"``."""
+        return self._picture(self._state) if self.render_mode == "rgb_array" else None
+
+    def snapshot(self) -> np.ndarray:
+        """Return the full integration state, (S,), warm start included: replaying from it is bit-exact."""
+        return self._state.copy()
+
+    def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:
+        """Return to an earlier snapshot of this task and give its observation; the goal and step count stay."""
+        if np.shape(state) != self._state.shape:
+            raise ValueError(f"expected a snapshot {self._state.shape} of {self.task.name}, got {np.shape(state)}")
+        self._state = np.array(state, dtype=np.float64)
+        return self._observe()
+
+    def state_distance(self, state: np.ndarray, goal_state: np.ndarray, *, full: bool = False) -> np.ndarray:
+        """Return the true distance in metres and radians (with velocities if ``full``), for evaluation only."""
+        return self.simulator.state_distance(state, goal_state, full=full)
+
+    def _picture(self, state: np.ndarray) -> np.ndarray:
+        return to_uint8(self.simulator.render(state))
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        picture = self._picture(self._state)
+        return {"observation": picture, "achieved_goal": picture.copy(), "desired_goal": self._goal_picture.copy()}
+
+    def _info(self) -> dict[str, Any]:
+        return {"state_distance": float(self.state_distance(self._state, self._goal_state))}
+
+
+def _find(name: str) -> Task:
+    from corrwise.envs import TASKS  # the registry imports this file
+
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name]

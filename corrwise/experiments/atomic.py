@@ -1,0 +1,82 @@
+"""Files that are either the old one or the whole new one, never a half, however the run ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["RunFolderError", "write_aside", "write_bytes_atomic", "write_json_atomic"]
+
+
+class RunFolderError(ValueError):
+    """A run folder cannot be used as asked; the message is one sentence for the person who asked."""
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place once the block ends without an error.
+
+    The temporary name keeps the suffix, because video writers guess the container from it, and begins with a dot, so
+    that a leftover of a killed run matches no ``*.png``. ``OSError`` becomes ``RunFolderError``.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        _sync(aside)
+        os.replace(aside, path)
+        _sync(path.parent)  # the rename itself must survive a power cut
+    except OSError as error:
+        raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        _remove(aside)
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` as a whole."""
+    with write_aside(path) as aside:
+        aside.write_bytes(data)
+
+
+def write_json_atomic(path: Path, obj: Any) -> None:
+    """Write ``obj`` as indented JSON; numbers that are not finite become null."""
+    write_bytes_atomic(path, (json.dumps(jsonable(obj), indent=2, allow_nan=False) + "\n").encode())
+
+
+def jsonable(obj: Any) -> Any:
+    """Return ``obj`` in the plain types that JSON has.
+
+    NaN and the infinities have no JSON spelling that other tools read, so they become null. Arrays become lists, NumPy
+    scalars numbers, paths and everything else unknown their ``str``.
+    """
+    if isinstance(obj, dict):
+        return {str(key): jsonable(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        return [jsonable(value) for value in obj]
+    if hasattr(obj, "tolist"):  # NumPy and torch, without importing either
+        return jsonable(obj.tolist())
+    if isinstance(obj, float):
+        return obj if math.isfinite(obj) else None
+    return obj if obj is None or isinstance(obj, (bool, int, str)) else str(obj)
+
+
+def _remove(path: Path) -> None:
+    """Remove a leftover, whether or not it is there and whatever else went wrong before."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,59 @@
+"""The command line. Help and argument errors answer before torch is loaded; errors are one sentence and exit with 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
+
+Command = (
+    Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
+    | Annotated[ReportConfig, tyro.conf.subcommand("report")]
+    | Annotated[DoctorConfig, tyro.conf.subcommand("doctor")]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted."""
+    try:
+        config = tyro.cli(
+            Command,
+            prog="corrwise",
+            description="Visual MPC with correspondence-wise image distances.",
+            args=argv,
+            config=(tyro.conf.OmitSubcommandPrefixes,),
+        )
+        return _run(config)
+    except (ValueError, OSError) as error:
+        print(f"corrwise: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("corrwise: interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+
+
+def _run(config: MPCConfig | ReportConfig | DoctorConfig) -> int:
+    if isinstance(config, DoctorConfig):
+        from corrwise.experiments.doctor import examine
+
+        return examine()
+    if isinstance(config, ReportConfig):
+        from corrwise.experiments.report import write_report
+
+        print(write_report(config.out))
+        return 0
+    if config.renderer == "gl":
+        os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
+    from corrwise.experiments.mpc import run_mpc
+
+    print(run_mpc(config))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

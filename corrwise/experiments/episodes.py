@@ -1,0 +1,121 @@
+"""Episodes of one cost, some of them in lockstep: a pure function from configuration and seeds to what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.clock import Clock
+from corrwise.experiments.config import MPCConfig
+from corrwise.experiments.flow_color import flow_to_rgb
+from corrwise.experiments.named_costs import make_flow
+from corrwise.experiments.policies import Decision, make_policy
+from corrwise.mpc import generator
+from corrwise.types import Context, Goal, Predictor
+
+_BLANK = 40  # grey of a panel that has nothing to show
+_FLOW_RANGE = 0.25  # share of the picture's width at which flow colours are full
+
+Progress = Callable[[], None]
+
+
+@dataclass
+class Episode:
+    """What happened in one episode.
+
+    Attributes:
+        seed: which episode.
+        distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
+        rejected: candidates whose cost was not finite.
+        diverged: whether the environment's own physics broke down.
+        seconds: planning seconds by phase, this episode's share.
+        panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
+    """
+
+    seed: int
+    distances: list[float] = field(default_factory=list)
+    distances_full: list[float] = field(default_factory=list)
+    rejected: int = 0
+    diverged: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+
+def run_episodes(
+    config: MPCConfig, cost: str, seeds: Sequence[int], *, progress: Progress = lambda: None
+) -> list[Episode]:
+    """Run the episodes with these seeds in lockstep; each is the same as when it runs alone.
+
+    ``progress`` is called after every control step.
+    """
+    clock = Clock()
+    task = TASKS[config.task]
+    simulator = MujocoSimulator(task, size=config.size, renderer=config.renderer, supersample=config.supersample)
+    simulator.physics = clock.timed(simulator.physics, "simulate", "states")
+    simulator.renderer = clock.timed(simulator.renderer, "render", "render")
+    fleet = Fleet(simulator, context_frames=config.context_frames)
+    generators = [generator(seed, 0) for seed in seeds]
+    with clock.measure("environment", opaque=True):
+        context, goal = fleet.reset(seeds)
+    policy, predictor = make_policy(cost, config, fleet, generators, clock)
+    show = _Showing(config, cost, predictor, goal)
+    episodes = [Episode(seed) for seed in seeds]
+    _note(episodes, fleet)
+    for _ in range(config.steps or task.episode_steps):
+        with clock.measure("plan"):
+            decision = policy(context, goal)
+        with clock.measure("environment", opaque=True):
+            show(episodes, context, decision)
+            context = fleet.step(decision.action)
+            _note(episodes, fleet, decision)
+        progress()
+    for episode in episodes:
+        episode.seconds = {name: spent / len(seeds) for name, spent in clock.seconds.items() if name != "environment"}
+    return episodes
+
+
+def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = None) -> None:
+    near, full = fleet.distance(), fleet.distance(full=True)
+    for i, episode in enumerate(episodes):
+        episode.distances.append(float(near[i]))
+        episode.distances_full.append(float(full[i]))
+        episode.diverged = bool(fleet.diverged[i])
+        if decision is not None:
+            episode.rejected += int(decision.rejected[i])
+
+
+class _Showing:
+    """Collects the report's panels: goal, seen, predicted, and the flow that the cost matched them by."""
+
+    def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
+        self._predictor, self._goal = predictor, goal
+        self._flow = make_flow(config.cost) if cost.startswith("corr-") else None
+        self._range = _FLOW_RANGE * config.size
+
+    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
+        goals, seen = to_uint8(self._goal.frames[:, 0]), to_uint8(context.frames[:, -1])
+        predicted, flow = self._imagined(context, decision.plan)
+        for i, episode in enumerate(episodes):
+            blank = np.full_like(seen[i], _BLANK)
+            pictures = {
+                "goal": goals[i],
+                "seen": seen[i],
+                "predicted": blank if predicted is None else to_uint8(predicted[i]),
+                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
+            }
+            for name, picture in pictures.items():
+                episode.panels.setdefault(name, []).append(picture)
+
+    def _imagined(self, context: Context, plan: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Return the frame at the end of the plan, and where its pixels lie in the goal."""
+        if plan is None:
+            return None, None
+        with torch.no_grad():
+            frame = self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0].nan_to_num(0.0)
+            return frame, None if self._flow is None else self._flow(frame, self._goal.frames[:, 0].to(frame)).cpu()

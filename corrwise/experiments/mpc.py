@@ -1,0 +1,112 @@
+"""``corrwise mpc``: costs side by side on the same starts and goals; rows, videos and a report in one folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from corrwise.envs import TASKS
+from corrwise.experiments.config import CONTROL_NAMES, MPCConfig
+from corrwise.experiments.episodes import Episode, run_episodes
+from corrwise.experiments.named_costs import make_cost
+from corrwise.experiments.report import write_report
+from corrwise.experiments.rows import append_row, claim_folder, open_rows, row_key
+from corrwise.experiments.strip import ROWS, make_strip, save_strip
+from corrwise.experiments.video import label_panels, write_video
+
+_FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos", "out")  # these never change a row
+_PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
+_VIDEO_FPS = 10
+
+Row = dict[str, Any]
+
+
+def run_mpc(config: MPCConfig) -> Path:
+    """Run what the folder does not hold yet, episode group by episode group, and return the report's path.
+
+    An episode's row is written after its pictures, so a run that is killed loses at most the episodes in flight, and
+    the same command continues it.
+    """
+    for cost in config.costs:
+        if cost not in CONTROL_NAMES:
+            make_cost(cost, config.cost)  # missing weights and the like must fail before anything is written
+    claim_folder(config.out, jsonable_config(config), ignore=_FREE)
+    rows_file = config.out / "rows.jsonl"
+    done = {row_key(row) for row in open_rows(rows_file)}
+    work = list(_groups(config, done))
+    steps = config.steps or TASKS[config.task].episode_steps
+    with tqdm(total=steps * len(work), unit="step", desc=config.task) as bar:
+        for cost, seeds in work:
+            bar.set_description(f"{config.task} {cost} seeds {seeds[0]}-{seeds[-1]}")
+            for episode in run_episodes(config, cost, seeds, progress=bar.update):
+                row = _save(config, cost, episode)
+                if row_key(row) not in done:
+                    append_row(rows_file, row)
+    return write_report(config.out)
+
+
+def jsonable_config(config: MPCConfig) -> Row:
+    """Return the configuration as it stands in config.json: the options of the planner in use, and no other's."""
+    values = asdict(config)
+    unused = {"random", "cem", "icem", "mppi"} - {config.planner}
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in values.items() if name not in unused
+    }
+
+
+def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:
+    """Yield what is left to do: a cost and the seeds that step together."""
+    for cost in config.costs:
+        seeds = [config.seed + i for i in range(config.episodes)]
+        left = [seed for seed in seeds if (config.task, cost, config.planner, config.predictor, seed) not in done]
+        for i in range(0, len(left), config.lockstep):
+            yield cost, left[i : i + config.lockstep]
+
+
+def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
+    """Write an episode's pictures and return its row."""
+    name = f"{config.task}-{cost}-{config.planner}-{config.predictor}-{episode.seed}"
+    strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
+    save_strip(config.out / strip, make_strip([episode.panels[row] for row in ROWS]))
+    if config.videos:
+        clips = {row: np.stack(episode.panels[row]) for row in ROWS}
+        write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
+    return {
+        **{"task": config.task, "cost": cost, "planner": config.planner, "predictor": config.predictor},
+        "seed": episode.seed,
+        **_distances("", episode.distances),
+        **_distances("_full", episode.distances_full),
+        "last10_distance": float(np.mean(episode.distances[-10:])),
+        "steps": len(episode.distances) - 1,
+        "seconds": sum(episode.seconds.values()),
+        **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
+        "rejected": episode.rejected,
+        "diverged": episode.diverged,
+        "distances": [round(distance, 6) for distance in episode.distances],
+        "versions": versions(),
+        "strip": str(strip),
+        "video": str(video) if config.videos else None,
+    }
+
+
+def _distances(suffix: str, distances: list[float]) -> Row:
+    """Return start, nearest and final distance; the nearest may be the start."""
+    return {
+        f"start_distance{suffix}": distances[0],
+        f"min_distance{suffix}": min(distances),
+        f"final_distance{suffix}": distances[-1],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that results depend on."""
+    return {"corrwise": version("corrwise"), "python": platform.python_version()} | {
+        package: version(package) for package in _PACKAGES
+    }

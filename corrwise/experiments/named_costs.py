@@ -1,0 +1,54 @@
+"""The costs that the command line names, put together from the cost room's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from corrwise.costs import DISTANCES, CorrespondenceWise, FlowGradient, FlowMagnitude, GoalCost, Regularizers
+from corrwise.costs.flow import FLOWS
+from corrwise.experiments.clock import Clock
+from corrwise.experiments.config import CostConfig
+from corrwise.types import Distance, Flow
+
+
+def make_flow(config: CostConfig) -> Flow:
+    """Return the optical flow that the configuration names.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: if its weights cannot be had or its options make no sense.
+    """
+    options: dict[str, dict[str, Any]] = {
+        "all-pairs": {"patch": config.patch, "penalty": config.displacement},
+        "dis": {"preset": config.dis_preset, "finest_scale": config.dis_finest_scale},
+        "raft": {"weights": config.raft_weights},
+    }
+    return FLOWS[config.flow](**options.get(config.flow, {}))
+
+
+def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) -> Distance:
+    """Return the distance behind an image cost's name: ``l1``, or ``corr-l1`` with ``-reg`` or ``-both``.
+
+    ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
+    alternative, Eq. 3); ``corr-l1-both`` does both. With a clock, the flow's time counts under "flow".
+    """
+    if not name.startswith("corr-"):
+        return DISTANCES[name]
+    _, base, *suffix = name.split("-")
+    regularized = bool(suffix)
+    flow: Callable[..., Any] = make_flow(config)
+    if clock is not None:
+        flow = clock.timed(flow, "flow", "both")
+    return CorrespondenceWise(
+        DISTANCES[base],
+        flow,
+        scaling=0.0 if suffix == ["reg"] else config.scaling,
+        regularizer=Regularizers(FlowMagnitude(config.magnitude), FlowGradient(config.gradient))
+        if regularized
+        else None,
+    )
+
+
+def make_cost(name: str, config: CostConfig, *, clock: Clock | None = None) -> GoalCost:
+    """Return the named image cost, lifted to trajectories."""
+    return GoalCost(make_distance(name, config, clock=clock))

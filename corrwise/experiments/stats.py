@@ -1,0 +1,127 @@
+"""What rows say: centres, paired differences and their intervals, as pure functions of numbers.
+
+Methods are compared on the same starts and goals, so every comparison is paired by seed. Intervals are bootstrapped
+over pairs with an explicit generator: the same rows always give the same table. Values that are missing (a row's null)
+or not finite take no part.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Estimate", "iqm", "mean_and_error", "paired_difference", "paired_ratio", "share_nearer"]
+
+Array = np.ndarray
+Numbers = Sequence[float | int | None] | Sequence[float] | Array
+RESAMPLES = 9999
+
+
+class Estimate(NamedTuple):
+    """A value with its interval; ``low`` and ``high`` are NaN where the data say nothing about the spread."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return bool(self.low > 0 or self.high < 0)
+
+
+def iqm(x: Numbers) -> float:
+    """Return the interquartile mean: the mean of the middle half (Agarwal et al., NeurIPS 2021). NaN without data."""
+    from scipy.stats import trim_mean
+
+    values = _finite(x)
+    return float(trim_mean(values, 0.25)) if values.size else float("nan")
+
+
+def mean_and_error(x: Numbers) -> tuple[float, float]:
+    """Return the mean and its standard error; the error is NaN below two values, both are without data."""
+    values = _finite(x)
+    if not values.size:
+        return float("nan"), float("nan")
+    error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else float("nan")
+    return float(values.mean()), float(error)
+
+
+def paired_difference(a: Numbers, b: Numbers, *, seed: int = 0, level: float = 0.95) -> Estimate:
+    """Return mean(a - b) over pairs with its bootstrap interval (BCa).
+
+    One pair has a difference but no spread: the interval is NaN. Pairs that all differ by the same amount have an
+    interval of zero width. Where BCa is undefined the percentile interval stands in.
+    """
+    x, y = _pairs(a, b)
+    if not x.size:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    difference = x - y
+    return _bootstrap((difference,), lambda d, axis=-1: d.mean(axis=axis), seed=seed, level=level)
+
+
+def paired_ratio(a: Numbers, b: Numbers, *, seed: int = 0, level: float = 0.95) -> Estimate:
+    """Return mean(a) / mean(b) over pairs with its paired bootstrap interval; NaN where the mean of ``b`` is zero."""
+    x, y = _pairs(a, b)
+    if not x.size or y.mean() == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    return _bootstrap((x, y), lambda u, v, axis=-1: u.mean(axis=axis) / v.mean(axis=axis), seed=seed, level=level)
+
+
+def share_nearer(a: Numbers, b: Numbers) -> float:
+    """Return the share of pairs in which ``a`` is smaller than ``b``; a tie counts half. NaN without pairs."""
+    x, y = _pairs(a, b)
+    return float(np.mean((x < y) + 0.5 * (x == y))) if x.size else float("nan")
+
+
+def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any], *, seed: int, level: float) -> Estimate:
+    value = float(statistic(*data))
+    if data[0].size < 2:
+        return Estimate(value, float("nan"), float("nan"))
+    if all(np.ptp(values) <= 1e-12 * np.abs(values).max() for values in data):  # rounding is no spread
+        return Estimate(value, value, value)
+    for method in ("BCa", "percentile"):
+        low, high = _interval(data, statistic, method=method, seed=seed, level=level)
+        if np.isfinite(low) and np.isfinite(high):
+            return Estimate(value, low, high)
+    return Estimate(value, float("nan"), float("nan"))
+
+
+def _interval(
+    data: tuple[Array, ...], statistic: Callable[..., Any], *, method: str, seed: int, level: float
+) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BCa warns where it is undefined; NaN says the same
+        result = bootstrap(
+            data,
+            statistic,
+            n_resamples=RESAMPLES,
+            paired=len(data) > 1,
+            vectorized=True,
+            confidence_level=level,
+            method=method,
+            rng=np.random.default_rng(seed),
+        )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _numbers(x: Numbers) -> Array:
+    return np.asarray(x, dtype=np.float64).reshape(-1)  # a row's null is None, and None becomes NaN here
+
+
+def _finite(x: Numbers) -> Array:
+    values = _numbers(x)
+    return values[np.isfinite(values)]
+
+
+def _pairs(a: Numbers, b: Numbers) -> tuple[Array, Array]:
+    x, y = _numbers(a), _numbers(b)
+    if x.shape != y.shape:
+        raise ValueError(f"paired values must match one to one, got {x.size} and {y.size}")
+    whole = np.isfinite(x) & np.isfinite(y)
+    return x[whole], y[whole]

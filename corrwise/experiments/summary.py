@@ -1,0 +1,125 @@
+"""The table: one line per task and method, made from rows alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from corrwise.experiments.rows import row_key
+from corrwise.experiments.stats import (
+    Estimate,
+    iqm,
+    mean_and_error,
+    paired_difference,
+    paired_ratio,
+    share_nearer,
+)
+
+__all__ = ["CONTROLS", "PHASES", "Method", "Summary", "summarize"]
+
+Row = dict[str, Any]
+Method = tuple[str, str, str, str]  # task, cost, planner, predictor
+CONTROLS = ("state", "zero-action", "random-action")
+PHASES = ("simulate", "render", "predict", "flow", "plan")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of the table. Distances are position-only; a NaN is a number that the rows do not hold.
+
+    Attributes:
+        task, cost, planner, predictor: what was run.
+        control: whether the cost is a yardstick (zero or random actions, the true state) and no method.
+        n: episodes.
+        start, final, last10: mean distances at the start, at the end and over the last 10 steps.
+        nearest, nearest_error: mean over episodes of the smallest distance, and its standard error.
+        nearest_iqm: its interquartile mean.
+        pairs: seeds shared with the baseline; 0 for the baseline itself and where there is none.
+        difference: nearest minus the baseline's, paired by seed; below zero is better than the baseline.
+        ratio: nearest over the baseline's, paired by seed.
+        nearer: share of pairs that came nearer than the baseline.
+        seconds: per control step, by phase; ``other`` is what the phases do not explain.
+        rejected: candidates whose cost was not finite, over all episodes.
+    """
+
+    task: str
+    cost: str
+    planner: str
+    predictor: str
+    control: bool
+    n: int
+    start: float
+    nearest: float
+    nearest_error: float
+    nearest_iqm: float
+    final: float
+    last10: float
+    pairs: int
+    difference: Estimate
+    ratio: Estimate
+    nearer: float
+    seconds: dict[str, float]
+    rejected: int
+
+
+def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:
+    """Return one line per (task, cost, planner, predictor), in the order of first appearance, controls last.
+
+    Every line is compared with the cost named ``baseline`` of the same task, planner and predictor (or the task's only
+    one) on the seeds that both have. Of rows with the same key the last counts.
+    """
+    unique = {row_key(row): row for row in rows}
+    methods: dict[Method, list[Row]] = {}
+    for (task, cost, planner, predictor, _), row in unique.items():
+        methods.setdefault((task, cost, planner, predictor), []).append(row)
+    order = sorted(methods, key=lambda method: CONTROLS.index(method[1]) + 1 if method[1] in CONTROLS else 0)
+    return [_summary(m, methods[m], _baseline(m, methods, baseline)) for m in order]
+
+
+def _baseline(method: Method, methods: dict[Method, list[Row]], name: str) -> list[Row]:
+    task, cost, *how = method
+    if cost == name:
+        return []
+    same = [row for other, rows in methods.items() if other == (task, name, *how) for row in rows]
+    others = [rows for other, rows in methods.items() if other[:2] == (task, name)]
+    return same or (others[0] if len(others) == 1 else [])
+
+
+def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
+    nearest = _column(rows, "min_distance")
+    theirs = {row["seed"]: row for row in baseline}
+    paired = [row for row in rows if row["seed"] in theirs]
+    a, b = _column(paired, "min_distance"), _column([theirs[row["seed"]] for row in paired], "min_distance")
+    mean, error = mean_and_error(nearest)
+    return Summary(
+        *method,
+        control=method[1] in CONTROLS,
+        n=len(rows),
+        start=mean_and_error(_column(rows, "start_distance"))[0],
+        nearest=mean,
+        nearest_error=error,
+        nearest_iqm=iqm(nearest),
+        final=mean_and_error(_column(rows, "final_distance"))[0],
+        last10=mean_and_error(_column(rows, "last10_distance"))[0],
+        pairs=len(paired),
+        difference=paired_difference(a, b),
+        ratio=paired_ratio(a, b),
+        nearer=share_nearer(a, b),
+        seconds=_seconds(rows),
+        rejected=sum(row.get("rejected") or 0 for row in rows),
+    )
+
+
+def _seconds(rows: Sequence[Row]) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    for row in rows:
+        parts = {phase: row.get(f"seconds_{phase}") or 0.0 for phase in PHASES}
+        total.update({**parts, "other": max((row.get("seconds") or 0.0) - sum(parts.values()), 0.0)})
+    steps = sum(row.get("steps") or 0 for row in rows)
+    return {phase: total[phase] / steps if steps else float("nan") for phase in (*PHASES, "other")}
+
+
+def _column(rows: Sequence[Row], name: str) -> list[Any]:
+    return [row.get(name) for row in rows]

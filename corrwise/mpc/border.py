@@ -1,0 +1,102 @@
+"""Where images and masks of Gymnasium and Stable-Baselines3 come in; checked here and nowhere further inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from corrwise.types import Goal
+
+Observation = np.ndarray | Mapping[str, np.ndarray]
+
+
+def to_frames(image: Any, what: str, *, floats: bool = False) -> Float[Tensor, "B 3 h w"]:
+    """Return images as float32 in [0, 1], channels first, with a leading environment axis.
+
+    ``image`` is uint8, (H,W,3) as Gymnasium has it or (3,H,W) as SB3's ``VecTransposeImage`` makes it, with or
+    without environments in front; with ``floats`` also floating point in [0, 1].
+
+    Raises:
+        ValueError: for any other dtype, shape or range.
+    """
+    array = np.asarray(image)
+    is_float = floats and np.issubdtype(array.dtype, np.floating)
+    shaped = array.ndim in (3, 4) and array.size > 0 and 3 in (array.shape[-1], array.shape[-3])
+    in_range = not is_float or (array.size > 0 and array.min() >= 0 and array.max() <= 1)
+    if not (shaped and in_range and (is_float or array.dtype == np.uint8)):
+        dtypes = "uint8 (or float in [0,1])" if floats else "uint8"
+        raise ValueError(f"{what}: expected {dtypes} image (H,W,3) or (3,H,W), got {_described(array)}")
+    batch = array if array.ndim == 4 else array[None]
+    frames = torch.from_numpy(np.array(batch, dtype=np.float32))  # a copy: environments reuse their buffers
+    frames = frames if array.shape[-1] != 3 else frames.permute(0, 3, 1, 2).contiguous()
+    return frames if is_float else frames / 255
+
+
+def to_goal(goal: Any) -> Goal:
+    """Return a goal image or a batch of them, one for each environment, as a Goal; a Goal stays as it is."""
+    return goal if isinstance(goal, Goal) else Goal(to_frames(goal, "goal", floats=True)[:, None])
+
+
+def read(obs: Observation, goal: Goal | None) -> tuple[Float[Tensor, "B 3 h w"], Goal, bool]:
+    """Return frames, goal and whether ``obs`` was a single one; a ``goal`` given beforehand wins over ``obs``.
+
+    Raises:
+        ValueError: when an image is not one, when there is no goal, or when it does not fit the observation.
+    """
+    if isinstance(obs, Mapping) and "observation" not in obs:
+        raise ValueError(f"expected the key 'observation', got {sorted(obs)}")
+    image = np.asarray(obs["observation"] if isinstance(obs, Mapping) else obs)
+    frames = to_frames(image, "observation")
+    if goal is None:
+        if not isinstance(obs, Mapping) or "desired_goal" not in obs:
+            raise ValueError("no goal: give VisualMPC a goal= or observe a Dict with the key 'desired_goal'")
+        goal = Goal(to_frames(obs["desired_goal"], "desired_goal")[:, None])
+    return frames, _fitted(goal, frames), image.ndim == 3
+
+
+def to_mask(episode_start: Any, batch: int) -> Bool[Tensor, " B"]:
+    """Return which environments begin an episode; None means none.
+
+    Raises:
+        ValueError: when there is not one value per environment.
+    """
+    mask = np.zeros(batch, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
+    if len(mask) != batch:
+        raise ValueError(f"expected episode_start for {batch} environments, got {len(mask)}")
+    return torch.from_numpy(mask.copy())
+
+
+def to_states(source: Callable[[], np.ndarray] | None, batch: int) -> Float64[np.ndarray, "B S"] | None:
+    """Return what ``source`` says the simulators' states are, as a float64 copy.
+
+    Raises:
+        ValueError: when there is not one state per environment.
+    """
+    if source is None:
+        return None
+    states = np.array(source(), dtype=np.float64)
+    shape = states.shape
+    states = states[None] if states.ndim == 1 else states
+    if states.ndim != 2 or len(states) != batch:
+        raise ValueError(f"expected a state_source of shape ({batch}, S), got {shape}")
+    return states
+
+
+def _fitted(goal: Goal, frames: Tensor) -> Goal:
+    (batch, channels, *size), shape = frames.shape, tuple(goal.frames.shape)
+    if len(shape) != 5 or shape[2:] != (channels, *size):
+        raise ValueError(f"expected a goal of the observation's (C,H,W) = {(channels, *size)}, got {shape[2:]}")
+    if shape[0] not in (1, batch):
+        raise ValueError(f"expected 1 goal or {batch}, one per environment, got {shape[0]}")
+    return goal if shape[0] == batch else Goal(goal.frames.expand(batch, *shape[1:]))
+
+
+def _described(array: np.ndarray) -> str:
+    shape = f"{array.dtype} ({','.join(map(str, array.shape))})"
+    numeric = array.size > 0 and np.issubdtype(array.dtype, np.number)
+    return f"{shape} with max {array.max():g}" if numeric else shape

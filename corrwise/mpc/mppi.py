@@ -1,0 +1,86 @@
+"""Model-predictive path integral control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from corrwise.mpc.config import MPPIConfig, check_sizes
+from corrwise.mpc.elites import ranked, weighted_mean
+from corrwise.mpc.noise import autoregressive, per_environment
+from corrwise.mpc.proposal import new_proposal, settle
+from corrwise.types import Proposal
+
+
+@dataclass(frozen=True)
+class MPPI:
+    """Move the mean to a soft average of the candidates; a higher temperature is softer.
+
+    Deviations: costs are divided by their standard deviation over the candidate set, so that a temperature means
+    the same for every cost and image size; the noise keeps its variance (see ``noise.autoregressive``).
+
+    Raises:
+        ValueError: when a size is below 1.
+
+    Source: Williams et al., "Information theoretic MPC for model-based reinforcement learning", ICRA 2017; time
+    correlation as in Nagabandi et al., "Deep dynamics models for learning dexterous manipulation", CoRL 2019.
+    """
+
+    executes: ClassVar[Literal["mean"]] = "mean"
+
+    action_dim: int
+    _: KW_ONLY
+    horizon: int = 8
+    candidates: int = 48
+    iterations: int = 3
+    config: MPPIConfig = field(default_factory=MPPIConfig)
+
+    def __post_init__(self) -> None:
+        check_sizes(
+            action_dim=self.action_dim,
+            horizon=self.horizon,
+            candidates=self.candidates,
+            iterations=self.iterations,
+        )
+
+    def init(self, batch: int) -> Proposal:
+        """Return a mean of standing still; the std never changes."""
+        initial_std = self.config.initial_std
+        return new_proposal(batch, self.horizon, action_dim=self.action_dim, initial_std=initial_std)
+
+    def sample(self, proposal: Proposal, generators: Sequence[Generator]) -> Float[Tensor, "B N H A"]:
+        """Draw correlated noise around the mean, clipped to the bounds."""
+        shape = (self.candidates, self.horizon, self.action_dim)
+        draw = partial(autoregressive, shape=shape, beta=self.config.noise_beta)
+        noise = per_environment(draw, generators, like=proposal.mean)
+        return (proposal.mean[:, None] + proposal.std[:, None] * noise).clamp(-1, 1)
+
+    def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
+        """Average the candidates, weighted by :func:`softmin` of their costs."""
+        # In the order of their costs, so that the sum does not depend on the order of the candidates.
+        ordered, ascending = ranked(actions, costs, self.candidates)
+        weights = torch.stack([softmin(row, self.config.temperature) for row in ascending])
+        after = replace(proposal, mean=weighted_mean(weights, ordered))
+        return settle(proposal, after, actions, costs)
+
+
+def softmin(costs: Float[Tensor, " N"], temperature: float) -> Float[Tensor, " N"]:
+    """Return ``exp(-(c - min c) / (temperature * std c))``, scaled to sum to 1; costs that are not finite weigh 0.
+
+    The std is taken over the finite costs; where they are all equal, so are their weights. Without a single finite
+    cost the result is NaN.
+    """
+    finite = costs.isfinite()
+    known = costs.double().where(finite, 0.0)  # float64: squares of large costs must not overflow
+    mean = known.sum() / finite.sum()
+    std = ((known - mean).square().where(finite, 0.0).sum() / finite.sum()).sqrt()
+    gap = (known - costs.where(finite, math.inf).amin()) / std.clamp_min(torch.finfo(std.dtype).tiny)
+    weights = torch.exp(-gap / temperature).where(finite, 0.0)
+    return (weights / weights.sum()).to(costs)

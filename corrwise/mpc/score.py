@@ -1,0 +1,101 @@
+"""From actions to one number per candidate: which frames are predicted, how many at a time, and what they add up to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from corrwise.mpc.config import AGGREGATE_NAMES, require
+from corrwise.types import Context, Cost, Goal, Predictor
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """How the costs of the frames along a horizon become the cost of a candidate.
+
+    ``last`` | ``sum`` | ``mean`` | ``discounted`` (step t, from 0, counts gamma^t) | ``last-times-k`` (a sum in which
+    the last step counts k times) | ``min`` (the nearest that the candidate comes).
+
+    Raises:
+        ValueError: for an unknown name, gamma outside (0, 1] or k of zero or below.
+    """
+
+    name: str = "last"
+    _: KW_ONLY
+    gamma: float = 0.95
+    k: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.name not in AGGREGATE_NAMES:
+            raise ValueError(f"unknown aggregate {self.name!r}; there are {', '.join(AGGREGATE_NAMES)}")
+        require(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
+        require(0 < self.k < math.inf, "k", "positive and finite", self.k)
+
+    def steps(self, horizon: int) -> Sequence[int]:
+        """Return the steps whose frames are needed; 0 is the frame after the first action."""
+        return (horizon - 1,) if self.name == "last" else tuple(range(horizon))
+
+    def __call__(self, costs: Float[Tensor, "B N T"]) -> Float[Tensor, "B N"]:
+        """Return one cost per candidate; a step that is not finite makes its candidate's cost so, too."""
+        if self.name == "min":
+            return costs.amin(dim=-1).where(costs.isfinite().all(dim=-1), math.nan)
+        total = torch.zeros_like(costs[..., 0])
+        # Step by step: a candidate's sum then has the same bits whatever stands beside it.
+        for weight, cost in zip(self._weights(costs.shape[-1]), costs.unbind(dim=-1), strict=True):
+            total = total + weight * cost
+        return total
+
+    def _weights(self, steps: int) -> list[float]:
+        if self.name == "mean":
+            return [1 / steps] * steps
+        if self.name == "discounted":
+            return [self.gamma**t for t in range(steps)]
+        if self.name == "last-times-k":
+            return [1.0] * (steps - 1) + [self.k]
+        return [1.0] * steps  # sum, and last, which has one step
+
+
+@torch.no_grad()
+def score(
+    predictor: Predictor,
+    cost: Cost,
+    context: Context,
+    goal: Goal,
+    actions: Float[Tensor, "B N H A"],
+    *,
+    aggregate: Aggregate,
+    max_frames: int = 2048,
+    generators: Sequence[Generator] | None = None,
+) -> Float[Tensor, "B N"]:
+    """Return what each candidate costs, with about ``max_frames`` predicted frames in memory at a time.
+
+    Candidates go in chunks, at least one at a time and all environments together; only the steps that the aggregate
+    needs are predicted. The result does not depend on the chunks, as long as predictor and cost treat every
+    candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk).
+
+    Raises:
+        ValueError: when ``max_frames`` is below 1, or the predictor or the cost returns another shape than asked for.
+    """
+    require(max_frames >= 1, "max_frames", "at least 1", max_frames)
+    batch, _, horizon, _ = actions.shape
+    steps = aggregate.steps(horizon)
+    size = max(1, max_frames // (batch * len(steps)))
+    costs = []
+    for chunk in actions.to(context.frames).split(size, dim=1):
+        asked = (batch, chunk.shape[1], len(steps))
+        frames = predictor(context, chunk, steps=steps, generators=generators)
+        _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
+        costs.append(cost(frames, goal))
+        _check_shape("the cost", "values", asked, tuple(costs[-1].shape))
+        del frames  # before the next chunk is predicted, or two chunks would be in memory
+    return aggregate(torch.cat(costs, dim=1))
+
+
+def _check_shape(who: str, what: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> None:
+    if wanted != got:
+        raise ValueError(f"{who} must return {what} of (B,N,T) = {wanted}, got {got}")

@@ -1,0 +1,182 @@
+"""The hall that every room opens onto: what flows between planners, predictors, costs and environments.
+
+Axes, always in this order and always present (one environment is ``B = 1``):
+    B  parallel environments        K  context frames          C h w  image (RGB, float32 in [0, 1])
+    N  candidate action sequences   T  frames asked for        S      simulator integration state (float64)
+    H  horizon in control steps     G  goal frames             A      action, in [-1, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+__all__ = [
+    "Context",
+    "Cost",
+    "Distance",
+    "Flow",
+    "Goal",
+    "Planner",
+    "Predictor",
+    "Proposal",
+    "Simulator",
+    "Trace",
+]
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a controller may know when it plans.
+
+    At the start of an episode the first frame is repeated ``K`` times and the missing actions are zero.
+
+    Attributes:
+        frames: the last ``K`` images, oldest first.
+        actions: the ``K - 1`` actions between them, in [-1, 1].
+        state: the simulator's full integration state. Only an oracle predictor may read it; ``None`` where there is
+            no simulator at hand.
+    """
+
+    frames: Float[Tensor, "B K C h w"]
+    actions: Float[Tensor, "B K-1 A"]
+    state: Float64[np.ndarray, "B S"] | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the camera should see: one picture (``G = 1``) or a goal video."""
+
+    frames: Float[Tensor, "B G C h w"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A planner's memory: a value that goes in and comes out, never changed in place.
+
+    Attributes:
+        mean, std: the sampling distribution over action sequences.
+        initial_std: what ``std`` returns to when planning begins anew.
+        iteration: refits done in the current plan; 0 right after ``init``, ``shift`` or ``reset``.
+        elites: the best sequences kept for the next sampling.
+        elite_costs: their costs, ascending; +inf marks an empty slot.
+        best: the cheapest sequence seen in the current plan.
+        best_cost: its cost; +inf before the first refit.
+    """
+
+    mean: Float[Tensor, "B H A"]
+    std: Float[Tensor, "B H A"]
+    initial_std: float
+    iteration: int
+    elites: Float[Tensor, "B E H A"]
+    elite_costs: Float[Tensor, "B E"]
+    best: Float[Tensor, "B H A"]
+    best_cost: Float[Tensor, " B"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened during one plan, for people and reports; no planner reads it.
+
+    Attributes:
+        best_cost: the cheapest candidate of each of the ``I`` iterations.
+        mean_cost: the mean over each iteration's finite candidates.
+        rejected: how many candidates had a cost that was not finite, over all iterations.
+        candidates: how many candidates were scored for each environment.
+    """
+
+    best_cost: Float[Tensor, "I B"]
+    mean_cost: Float[Tensor, "I B"]
+    rejected: Int[Tensor, " B"]
+    candidates: int
+
+
+@runtime_checkable
+class Distance(Protocol):
+    """Compares two images. Reduces C, h and w, never the batch; lower is nearer; zero for equal images."""
+
+    def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
+        """Return one value per pair of images."""
+        ...
+
+
+@runtime_checkable
+class Flow(Protocol):
+    """Estimates where to sample ``source`` so that it matches ``target``: pixels, channels (dx, dy)."""
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return one flow field per pair of images."""
+        ...
+
+
+@runtime_checkable
+class Cost(Protocol):
+    """A distance lifted to trajectories: how far each predicted frame is from the goal."""
+
+    def __call__(self, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:
+        """Return one value per predicted frame."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Imagines the frames that a sequence of actions would lead to."""
+
+    def __call__(
+        self,
+        context: Context,
+        actions: Float[Tensor, "B N H A"],
+        *,
+        steps: Sequence[int] | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Float[Tensor, "B N T C h w"]:
+        """Return the frames after the given ``steps`` (0 is the frame after the first action; None means all H)."""
+        ...
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A world that can be put into a state and run forward, many times at once."""
+
+    def rollout(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float[Tensor, "B N T C h w"]:
+        """Return the images after the given steps. A candidate whose physics diverges gives NaN frames."""
+        ...
+
+    def states(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float64[np.ndarray, "B N T S"]:
+        """Return the states after the given steps. A candidate whose physics diverges gives NaN states."""
+        ...
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A sampling planner: draw candidates, then learn from their costs. The loop around it lives in mpc/optimize.py.
+
+    ``iterations`` says how often the loop samples and refits for one plan.
+    """
+
+    @property
+    def iterations(self) -> int:
+        """How often to sample and refit for one plan."""
+        ...
+
+    def init(self, batch: int) -> Proposal:
+        """Return the proposal of ``batch`` environments that know nothing yet."""
+        ...
+
+    def sample(self, proposal: Proposal, generators: Sequence[torch.Generator]) -> Float[Tensor, "B N H A"]:
+        """Draw candidates within [-1, 1], each environment from its own generator."""
+        ...
+
+    def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
+        """Return the proposal after seeing what the candidates cost; +inf costs never win."""
+        ...

@@ -1,0 +1,182 @@
+"""VisualMPC behind Stable-Baselines3's predict convention."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.mpc import CEM, ICEM, AgentConfig, VisualMPC
+from corrwise.types import Goal
+from tests.fakes import FakeCost, FakePredictor
+
+SIZE = 12
+
+
+def grey(value, *lead, first=False):
+    return np.full((*lead, 3, SIZE, SIZE) if first else (*lead, SIZE, SIZE, 3), value, np.uint8)
+
+
+def observed(value, goal, *lead, first=False):
+    picture = grey(value, *lead, first=first)
+    return {"observation": picture, "achieved_goal": picture, "desired_goal": grey(goal, *lead, first=first)}
+
+
+def agent(*, planner=None, predictor=None, goal=None, **config):
+    planner = planner or ICEM(2, horizon=3, candidates=16, iterations=2)
+    return VisualMPC(predictor or FakePredictor(), FakeCost(), planner, goal=goal, config=AgentConfig(**config))
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["gymnasium", "sb3"])
+@pytest.mark.parametrize("lead", [(), (1,), (3,)])
+def test_shapes_of_single_and_vector_observations(lead, first):
+    planner = CEM(2, horizon=1, candidates=32)
+    actions, state = agent(planner=planner).predict(observed(50, 200, *lead, first=first))
+    assert actions.shape == (*lead, 2)
+    assert actions.dtype == np.float32
+    assert (actions[..., 0] > 0.5).all()  # brighter is nearer
+    assert np.abs(actions).max() <= 1
+    again, _ = agent(planner=planner).predict(observed(50, 200, *lead, first=first))
+    assert np.array_equal(actions, again)
+    assert len(state.proposal.mean) == (lead or (1,))[0]
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        grey(200),
+        grey(200, first=True),
+        grey(200)[None],
+        grey(200).astype(np.float32) / 255,
+        grey(200).astype(np.float64) / 255,
+        Goal(torch.full((1, 1, 3, SIZE, SIZE), 200 / 255)),
+    ],
+)
+def test_a_goal_given_beforehand_is_for_all_environments(goal):
+    expected, _ = agent().predict(observed(50, 200, 2))
+    actions, _ = agent(goal=goal).predict(grey(50, 2))
+    np.testing.assert_allclose(actions, expected, atol=1e-5)
+    wins, _ = agent(goal=goal).predict(observed(50, 0, 2))
+    assert np.array_equal(wins, actions)
+
+
+def test_closes_the_loop():
+    mpc, state, brightness = agent(planner=CEM(1, horizon=1, candidates=32)), None, np.array([20.0, 230.0])
+    for _ in range(12):
+        obs = np.stack([grey(round(value)) for value in brightness])
+        actions, state = mpc.predict({"observation": obs, "desired_goal": grey(128, 2)}, state)
+        brightness += 25.5 * actions[:, 0]
+    assert np.abs(brightness - 128).max() < 2
+
+
+def test_state_is_a_value():
+    mpc = agent()
+    _, state = mpc.predict(observed(50, 200))
+    mean = state.proposal.mean.clone()
+    one, _ = mpc.predict(observed(60, 200), state)
+    two, _ = mpc.predict(observed(60, 200), state)
+    assert np.array_equal(one, two)
+    assert torch.equal(state.proposal.mean, mean)
+
+
+def test_two_environments_equal_two_agents():
+    both = np.stack([grey(20), grey(240)])
+    mpc, state = agent(context_frames=2), None
+    for _ in range(3):
+        actions, state = mpc.predict({"observation": both, "desired_goal": grey(128, 2)}, state)
+    alone, single = agent(context_frames=2), None
+    for _ in range(3):
+        action, single = alone.predict(observed(20, 128), single)
+    assert np.array_equal(actions[0], action)
+
+
+def test_episode_start_begins_its_rows_anew_and_no_others():
+    predictor = FakePredictor()
+    mpc = agent(predictor=predictor, context_frames=3)
+    actions, state = mpc.predict(observed(10, 200, 2))
+    context = predictor.contexts[-1]
+    assert context.frames.shape == (2, 3, 3, SIZE, SIZE)
+    assert (context.frames == 10 / 255).all()
+    assert not context.actions.any()
+
+    plain, _ = mpc.predict(observed(20, 200, 2), state, np.array([False, False]))
+    mixed, after = mpc.predict(observed(20, 200, 2), state, np.array([False, True]))
+    assert np.array_equal(mixed[0], plain[0])
+    assert not np.array_equal(mixed[1], plain[1])
+    context = predictor.contexts[-1]
+    seen = torch.round(context.frames[:, :, 0, 0, 0] * 255).tolist()
+    assert seen == [[10, 10, 20], [20, 20, 20]]
+    np.testing.assert_array_equal(context.actions[0, -1], actions[0])
+    assert not context.actions[1].any()
+
+    mpc.predict(observed(30, 200, 2), after)
+    np.testing.assert_array_equal(predictor.contexts[-1].actions[1, -1], mixed[1])
+    assert torch.round(predictor.contexts[-1].frames[:, :, 0, 0, 0] * 255).tolist() == [[10, 20, 30], [20, 20, 30]]
+
+
+@pytest.mark.parametrize("states", [np.zeros(5, np.float32), np.zeros((1, 5), np.float32)])
+def test_simulator_state_reaches_the_predictor_in_float64(states):
+    predictor = FakePredictor()
+    mpc = VisualMPC(predictor, FakeCost(), CEM(2), goal=grey(3), state_source=lambda: states)
+    mpc.predict(grey(1))
+    assert predictor.contexts[-1].state.shape == (1, 5)
+    assert predictor.contexts[-1].state.dtype == np.float64
+    with pytest.raises(ValueError, match=r"expected a state_source of shape \(2, S\), got \("):
+        mpc.predict(grey(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("obs", "message"),
+    [
+        (observed(0, 0)["observation"], "no goal: give VisualMPC a goal= or observe"),
+        ({"observation": grey(0)}, "no goal"),
+        ({"image": grey(0)}, r"expected the key 'observation', got \['image'\]"),
+        (
+            {"observation": np.full((3, 64, 64), 255.0)},
+            r"observation: expected uint8 image \(H,W,3\) or \(3,H,W\), got float64 \(3,64,64\) with max 255",
+        ),
+        ({"observation": grey(0)[..., :1]}, r"got uint8 \(12,12,1\) with max 0"),
+        ({"observation": grey(0)[0]}, r"got uint8 \(12,3\) with max 0"),
+        ({"observation": grey(0, 0)}, r"got uint8 \(0,12,12,3\)"),
+        (
+            {"observation": grey(0), "desired_goal": np.zeros((6, 6, 3), np.uint8)},
+            r"expected a goal of the observation's \(C,H,W\) = \(3, 12, 12\), got \(3, 6, 6\)",
+        ),
+        ({"observation": grey(0, 3), "desired_goal": grey(0, 2)}, "expected 1 goal or 3, one per environment, got 2"),
+    ],
+)
+def test_bad_observations_get_a_clear_error(obs, message):
+    with pytest.raises(ValueError, match=message):
+        agent().predict(obs)
+
+
+@pytest.mark.parametrize("goal", [grey(0).astype(np.float32) + 2, grey(0).astype(np.int64), np.full((4, 4, 3), np.nan)])
+def test_bad_goals_get_a_clear_error(goal):
+    with pytest.raises(ValueError, match=r"goal: expected uint8 \(or float in \[0,1\]\) image"):
+        agent(goal=goal)
+
+
+def test_changes_between_calls_get_a_clear_error():
+    mpc = agent()
+    _, state = mpc.predict(observed(0, 9, 2))
+    with pytest.raises(ValueError, match="expected 2 environments as in the call before, got 3"):
+        mpc.predict(observed(0, 9, 3), state)
+    with pytest.raises(ValueError, match="expected episode_start for 2 environments, got 3"):
+        mpc.predict(observed(0, 9, 2), state, np.zeros(3, bool))
+    small = np.zeros((2, 6, 6, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"expected images of \(3, 12, 12\), got \(3, 6, 6\)"):
+        mpc.predict({"observation": small, "desired_goal": small}, state)
+
+
+def test_runs_on_where_no_candidate_can_be_scored():
+    mpc = VisualMPC(FakePredictor(gain=float("nan")), FakeCost(), ICEM(2), goal=grey(9))
+    actions, state = mpc.predict(grey(0))
+    assert np.array_equal(actions, np.zeros(2, np.float32))
+    assert np.isfinite(mpc.predict(grey(0), state)[0]).all()
+
+
+@pytest.mark.parametrize("values", [{"context_frames": 0}, {"max_frames": 0}, {"seed": -1}, {"gamma": 0.0}])
+def test_bad_agent_settings_are_refused(values):
+    (name,) = values
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        agent(**values)
