@@ -1,8 +1,10 @@
 """Speed of correspondence-wise L1 with each flow, and DIS against RAFT, in one run.
 
     .venv/bin/python benchmarks/correspondence.py --threads 2
+    .venv/bin/python benchmarks/correspondence.py --curve
 
 Every figure is the median over repeats, per symmetric pair (both directions). The last line is JSON.
+``--curve`` instead shows how the costs grow while a body moves away, for several penalties of the all-pairs match.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from corrwise.costs import CorrespondenceWise, l1
+from corrwise.costs import CorrespondenceWise, FlowGradient, FlowMagnitude, Regularizers, l1
 from corrwise.costs.flow import AllPairsFlow, DISFlow, RAFTFlow
+from corrwise.costs.regularizers import PAPER_L1
 
 TARGET_RATIO = 150
 
@@ -26,6 +29,9 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    if args.curve:
+        curve()
+        return
     dis = CorrespondenceWise(l1, DISFlow(preset=args.preset, finest_scale=args.finest_scale, threads=args.threads))
     raft = CorrespondenceWise(l1, RAFTFlow(None, args.raft, updates=5))
     all_pairs = CorrespondenceWise(l1, AllPairsFlow())
@@ -56,6 +62,24 @@ def scenes(batch: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return _place(floor, body, start), _place(floor, body, moved)
 
 
+def curve() -> None:
+    """Print the mean cost, in thousandths, of four bodies of 12 px at growing displacements on 64 px."""
+    steps = (1, 2, 4, 7, 10, 14, 18, 22, 26, 30, 35, 40, 45)
+    bodies = F.interpolate(torch.rand(4, 3, 5, 5), size=(12, 12), mode="bilinear")
+    floor = torch.full((4, 3, 64, 64), 0.35)
+    goal = _place(floor, bodies, torch.tensor([4 / 64, 24 / 64]).expand(4, 2))
+    print(f"{'displacement, px':<26}" + "".join(f"{step:>6}" for step in steps))
+    rows = {"l1": l1}
+    for penalty in (0.001, 0.003, 0.01, 0.02):
+        flow = AllPairsFlow(penalty=penalty)
+        regularizer = Regularizers(FlowMagnitude(PAPER_L1[0]), FlowGradient(PAPER_L1[1]))
+        rows[f"corr-l1, {penalty}"] = CorrespondenceWise(l1, flow)
+        rows[f"corr-l1-reg, {penalty}"] = CorrespondenceWise(l1, flow, scaling=0, regularizer=regularizer)
+    for name, distance in rows.items():
+        moved = [_place(floor, bodies, torch.tensor([(4 + step) / 64, 24 / 64]).expand(4, 2)) for step in steps]
+        print(f"{name:<26}" + "".join(f"{1e3 * float(distance(image, goal).mean()):>6.1f}" for image in moved))
+
+
 def _place(floor: torch.Tensor, body: torch.Tensor, corner: torch.Tensor) -> torch.Tensor:
     image, side = floor.clone(), body.shape[-1]
     for i, (x, y) in enumerate((corner * floor.shape[-1]).int().tolist()):
@@ -83,6 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--raft", choices=("small", "large"), default="large")
     parser.add_argument("--preset", choices=("ultrafast", "fast", "medium"), default="ultrafast", help="of DIS")
     parser.add_argument("--finest-scale", type=int, default=1, help="of DIS")
+    parser.add_argument("--curve", action="store_true", help="cost over displacement instead of speed")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

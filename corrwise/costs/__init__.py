@@ -1,5 +1,6 @@
 """Images to distances: pixel-wise, perceptual and correspondence-wise. Knows no simulator, no agent, no file."""
 
+from corrwise.costs._checks import check_pair
 from corrwise.costs.correspondence import CorrespondenceWise, Terms
 from corrwise.costs.distances import l1, mse, ssim
 from corrwise.costs.goal import GoalCost
@@ -17,6 +18,7 @@ __all__ = [
     "Perceptual",
     "Regularizers",
     "Terms",
+    "check_pair",
     "l1",
     "mse",
     "ssim",

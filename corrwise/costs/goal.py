@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_images
-from corrwise.types import Goal
+from corrwise.types import Distance, Goal
 
 __all__ = ["GoalCost"]
 
@@ -28,7 +27,7 @@ class GoalCost:
         distance: reduces C, h, w; called as ``distance(frames, goal)``.
     """
 
-    def __init__(self, distance: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, distance: Distance) -> None:
         self.distance = distance
         self._goal: Goal | None = None
         self._features: Any = None

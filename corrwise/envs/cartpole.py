@@ -34,8 +34,8 @@ CARTPOLE = Task(
     name="cartpole",
     model=_model,
     camera=Camera(position=(0.0, -7.6, 1.0), target=(0.0, 0.0, 1.0), fovy=45.0),
-    frame_skip=4,  # 40 ms
+    frame_skip=5,  # 50 ms
     episode_steps=40,
     start=_start,
-    goal=GoalSampling(min_steps=20, max_steps=40, correlation=0.97, min_distance=_GOAL_APART, accept=_metres_apart),
+    goal=GoalSampling(min_steps=16, max_steps=40, correlation=0.97, min_distance=_GOAL_APART, accept=_metres_apart),
 )

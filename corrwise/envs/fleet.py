@@ -39,7 +39,7 @@ class Fleet:
     def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
         """Begin at given start states with given goal states, as a frozen manifest lists them."""
         self._states, self._goal_states = starts.copy(), goals.copy()
-        self.diverged: Bool[np.ndarray, B] = np.zeros(len(starts), dtype=bool)
+        self.diverged: Bool[np.ndarray, "B"] = np.zeros(len(starts), dtype=bool)
         frames = self.simulator.render(starts)[:, None].expand(-1, self._k, -1, -1, -1)
         actions = torch.zeros(len(starts), self._k - 1, self.simulator.physics.action_dim)
         self.context = Context(frames, actions, self._states)
@@ -72,7 +72,7 @@ class Fleet:
         """Return to earlier states; the context begins anew from their pictures."""
         return self.begin(states, self._goal_states)[0]
 
-    def distance(self, *, full: bool = False) -> Float64[np.ndarray, B]:
+    def distance(self, *, full: bool = False) -> Float64[np.ndarray, "B"]:
         """Return the true distance of each environment's state to its goal's, for evaluation only."""
         return self.simulator.state_distance(self._states, self._goal_states, full=full)
 

@@ -18,7 +18,7 @@ _MAX_PENETRATION = 0.05  # metres; deeper contacts mean that the solver has lost
 
 def sample_episode(
     task: Task, physics: Physics, rng: np.random.Generator
-) -> tuple[Float64[np.ndarray, S], Float64[np.ndarray, S]]:
+) -> tuple[Float64[np.ndarray, "S"], Float64[np.ndarray, "S"]]:
     """Return the integration states of a start and of its goal.
 
     The goal is where a hidden, time-correlated action sequence leads from the start in no more steps than an episode

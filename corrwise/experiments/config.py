@@ -49,9 +49,9 @@ class CostConfig:
     [-1, 1] is 4.5 for ours in [0, 1]."""
     gradient: float = 2.25
     """Weight of the flow's mean gradient in the same costs: the paper's 4.5 for images in [-1, 1]."""
-    displacement: float = 0.01
+    displacement: float = 0.001
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match."""
-    patch: int = 5
+    patch: int = 3
     """All-pairs flow: pixels to a patch's side, an odd number."""
     dis_preset: str = "ultrafast"
     """DIS flow: OpenCV's preset, ultrafast, fast or medium."""
@@ -90,7 +90,7 @@ class MPCConfig:
     """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
     steps: int | None = None
     """Control steps of an episode; None is the task's own number."""
-    horizon: int = 8
+    horizon: int = 12
     """Control steps that each plan looks ahead."""
     candidates: int = 48
     """Action sequences tried in each iteration of a plan."""

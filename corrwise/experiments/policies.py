@@ -33,7 +33,7 @@ class Decision:
 
     action: Float[Tensor, "B A"]
     plan: Float[Tensor, "B H A"] | None
-    rejected: Int[Tensor, B]
+    rejected: Int[Tensor, "B"]
 
 
 class Policy(Protocol):

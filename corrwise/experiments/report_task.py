@@ -94,6 +94,7 @@ def _card(
                 "name": names[_method(row)],
                 "style": styles[_method(row)],
                 "picture": pictures.get(row.get("strip")),
+                "flow": bool(row.get("seconds_flow")),  # a cost that estimated none has none to show
                 "video": local_file(pictures.out, row.get("video")),
                 "curve": curve_points(series, top=top * 1.06),
                 "distances": [None if x is None else round(x, 4) for x in series],

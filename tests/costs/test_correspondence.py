@@ -3,7 +3,7 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, FlowMagnitude, Perceptual, l1, mse, ssim, warp
 from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
-from tests.costs.pictures import ConstantFlow, bodies, texture
+from tests.costs.pictures import ConstantFlow, bodies, body, texture
 
 X = torch.tensor([0.0, 0.0, 1.0, 0.0]).reshape(1, 1, 1, 4)
 Y = torch.tensor([0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 4)
@@ -16,7 +16,7 @@ def _true_flow():
 @pytest.mark.parametrize(
     ("scaling", "expected"),
     [
-        (0.0, 0.0),  # carried all the way: the dots coincide
+        (0.0, 0.5),  # carried all the way the dots coincide, but the border reflects each once more: 2 * 1 / 4
         (0.5, 0.75),  # Y at -.5 .5 1.5 2.5 is .5 .5 .5 0, three halves from X; and the mirror image: 2 * 1.5 / 4
         (1.0, 1.0),  # not carried: two dots apart in each direction, 2 * 2 / 4
     ],
@@ -139,8 +139,6 @@ def test_permuting_and_rechunking_the_candidates_changes_nothing(flow):
 
 
 def test_farther_is_never_nearer_where_pixels_see_no_difference():
-    from tests.costs.pictures import body
-
     goal, moved = body(0, 0, at=(2, 10)), [body(d, 0, at=(2, 10)) for d in (9, 13, 17, 21)]
     costs = torch.cat([CorrespondenceWise(l1, AllPairsFlow(), regularizer=FlowMagnitude(4.5))(m, goal) for m in moved])
     assert (costs.diff() > 0).all()

@@ -36,6 +36,9 @@ class _Counting:
     def compare(self, first, second):
         return l1(first[0], second[0]) + l1(first[1], second[1])
 
+    def __call__(self, x, y):
+        raise AssertionError("the features were there to be compared")
+
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_goal_is_encoded_once(steps):

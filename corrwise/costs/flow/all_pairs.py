@@ -31,8 +31,10 @@ class AllPairsFlow:
 
     Args:
         patch: side of the patches in pixels; odd, 1 to 7.
-        penalty: what one pixel of displacement costs, in intensity (RMS difference of images in [0, 1]) per pixel. At
-            0.01 an object that stands out by 0.3 is worth moving up to 30 px.
+        penalty: what one pixel of displacement costs, in intensity (RMS difference of images in [0, 1]) per pixel. An
+            object that stands out by 0.3 is worth moving up to 0.3 / penalty pixels. Beyond that it is left unmatched,
+            and a cost with a flow regulariser falls with the distance: at 0.01 from about 20 px on, at 0.001 not within
+            64 px (benchmarks/correspondence.py --curve).
         threshold: pixels whose channels differ by no more than this count as equal.
         temperature: of the soft match, in intensity; None takes the cheapest.
         max_entries: how many entries of cost matrices exist at a time (4 bytes each, a few copies; with gradients, the
@@ -46,7 +48,7 @@ class AllPairsFlow:
         self,
         *,
         patch: int = 3,
-        penalty: float | int = 0.01,
+        penalty: float | int = 0.001,
         threshold: float | int = 0.01,
         temperature: float | int | None = None,
         max_entries: int = 2**20,

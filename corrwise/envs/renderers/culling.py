@@ -11,13 +11,13 @@ from corrwise.envs.renderers.view import PinholeView
 _NEAR = 1e-3  # metres; a box that reaches behind this plane may cover any pixel
 
 
-def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, g]:
+def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, "g"]:
     """Return which geoms can move: those not welded to the world, and those of mocap bodies."""
     can_move = (model.body_weldid != 0) | (model.body_mocapid[model.body_weldid] >= 0) | (model.body_mocapid >= 0)
     return can_move[model.geom_bodyid]
 
 
-def box_corners(model: mujoco.MjModel, geoms: Int[np.ndarray, g]) -> Float[np.ndarray, "g 8 3"]:
+def box_corners(model: mujoco.MjModel, geoms: Int[np.ndarray, "g"]) -> Float[np.ndarray, "g 8 3"]:
     """Return the corners of each geom's own bounding box in the geom's frame, metres."""
     signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(8, 3)
     centre, half = model.geom_aabb[geoms, None, :3], model.geom_aabb[geoms, None, 3:]
