@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import mujoco
+import numpy as np
 import torch
 from torch import Tensor
 
+from corrwise.envs import MujocoSimulator, Task
+from corrwise.envs.goals import sample_episode
+from corrwise.envs.physics import Physics
+from corrwise.envs.renderers import Renderer
+from corrwise.envs.renderers.culling import moving_geoms
+from corrwise.envs.renderers.view import PinholeView
+from corrwise.envs.task import CAMERA_NAME
 from corrwise.mpc import first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize
-from corrwise.types import Planner, Proposal
+from corrwise.types import Context, Planner, Predictor, Proposal
+from tests.envs.worlds import FULL, moving_mask, plain_steps
 from tests.fakes import quadratic
 
 
@@ -171,3 +181,139 @@ def _dotted(images: Tensor, value: float) -> Tensor:
     images = images.clone()
     images[2, 1, 9, 11] = value
     return images
+
+
+def check_task(task: Task, *, size: int = 32) -> None:
+    """What every task owes an experiment: a fixed camera, and goals that can be reached, differ and can be seen."""
+    model = task.compile()
+    camera = model.camera(CAMERA_NAME)
+    assert int(camera.bodyid[0]) == 0, "the camera moves with a body"
+    assert int(camera.mode[0]) == int(mujoco.mjtCamLight.mjCAMLIGHT_FIXED), "the camera tracks"
+    simulator = MujocoSimulator(task, size=size)
+    pairs = [_check_episode(task, simulator, seed) for seed in range(4)]
+    again = sample_episode(task, simulator.physics, np.random.default_rng(0))
+    assert np.array_equal(again, pairs[0]), "the same seed drew another episode"
+    for which, several in zip(("starts", "goals"), zip(*pairs, strict=True), strict=True):
+        assert len(np.unique(several, axis=0)) == len(pairs), f"two seeds drew the same of their {which}"
+    pictures = simulator.render(np.array(pairs))
+    assert ((pictures[:, 0] != pictures[:, 1]).sum(dim=(1, 2, 3)) > 0).all(), "start and goal look the same"
+
+
+def _check_episode(task: Task, simulator: MujocoSimulator, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The goal is far enough, inside the picture, and where plain MuJoCo leads by the hidden actions."""
+    model, spy = simulator.model, _Spy(simulator.model, task.frame_skip)
+    start, goal = sample_episode(task, spy, np.random.default_rng(seed))
+    steps = round((goal[0] - start[0]) / (model.opt.timestep * task.frame_skip))
+    assert 1 <= steps <= task.episode_steps, f"the goal lies {steps} steps away, an episode has {task.episode_steps}"
+    assert simulator.state_distance(start, goal) >= task.goal.min_distance, "the start already meets the goal"
+    candidate = int(np.argmax((spy.result == goal).all(axis=-1).any(axis=-1)))
+    controls = simulator.physics.controls(spy.actions[0, candidate, :steps].numpy())
+    replayed = plain_steps(model, start, controls, task.frame_skip)[-1]
+    assert np.array_equal(replayed, goal), "the hidden actions do not lead to the goal"
+    data = mujoco.MjData(model)
+    for state in (start, goal):
+        assert np.isfinite(state).all()
+        mujoco.mj_setState(model, data, state, FULL)
+        mujoco.mj_forward(model, data)
+        centres = data.geom_xpos[moving_geoms(model) & (model.geom_group < 3)]
+        x, y, depth = PinholeView.of_camera(model, CAMERA_NAME).project(centres, height=1, width=1)
+        assert (np.minimum(x, y) > 0).all(), f"seed {seed}: a part of the body is out of the picture"
+        assert (np.maximum(x, y) < 1).all(), f"seed {seed}: a part of the body is out of the picture"
+        assert (depth > 0).all()
+        assert moving_mask(model, state, height=32, width=32).any(), "nothing that moves is in the picture"
+    return start, goal
+
+
+class _Spy(Physics):
+    """Physics that remembers the last hidden actions and where they led."""
+
+    def states(self, state: np.ndarray, actions: Tensor, steps: Sequence[int]) -> np.ndarray:
+        self.actions, result = actions, super().states(state, actions, steps)
+        self.result = result[0]
+        return result
+
+
+def check_renderer(renderer: Renderer, states: np.ndarray) -> None:
+    """What every renderer owes its users; ``states`` (n, S), at least three that look different."""
+    n, size = states.shape
+    frames = renderer.render(states)
+    assert frames.shape == (n, 3, renderer.height, renderer.width)
+    assert frames.dtype == torch.float32
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+    assert torch.equal(frames, (frames * 255).round() / 255), "a pixel does not survive the way through uint8"
+    assert len(torch.unique(frames, dim=0)) == n, "different states look the same"
+    assert torch.equal(renderer.render(states), frames), "the same states gave other pictures"
+    assert torch.equal(renderer.render(states[::-1].copy()), frames.flip(0)), "a picture depends on its place"
+    for i in range(n):
+        assert torch.equal(renderer.render(states[i : i + 1])[0], frames[i]), "a picture depends on what is beside it"
+    for broken in (math.nan, math.inf, 1e12):
+        poisoned = states.copy()
+        poisoned[1, 1] = broken
+        shown = renderer.render(poisoned)
+        assert shown[1].isnan().all(), f"a state with {broken} in it has a picture"
+        assert torch.equal(shown[[0, *range(2, n)]], frames[[0, *range(2, n)]]), "a broken state disturbs another"
+    assert renderer.render(states[:0]).shape == (0, *frames.shape[1:])
+    for wrong in (states[:, :-1], states[0], states[None]):
+        _raises(lambda wrong=wrong: renderer.render(wrong), f"states {wrong.shape} were drawn instead of ({n}, {size})")
+
+
+def check_predictor(
+    predictor: Predictor, context: Context, actions: Tensor, *, needs_state: bool = False, exact: bool = True
+) -> None:
+    """What every predictor owes a planner; ``context`` with a state, B >= 2, and ``actions`` with N >= 2, H >= 3.
+
+    ``needs_state``: only an oracle may. ``exact``: to the bit whatever is beside a candidate, instead of to 1e-4.
+    """
+    assert isinstance(predictor, Predictor)
+    (b, n, h, _), (image, device) = actions.shape, (context.frames.shape[2:], context.frames.device)
+    before = context.frames.clone(), actions.clone(), np.copy(context.state)
+
+    def same(one: Tensor, two: Tensor) -> bool:
+        return torch.equal(one, two) if exact else torch.allclose(one, two, atol=1e-4)
+
+    def generators() -> list[torch.Generator]:
+        return [torch.Generator(device).manual_seed(row) for row in range(b)]
+
+    frames = predictor(context, actions, generators=generators())
+    assert frames.shape == (b, n, h, *image), "steps=None means all of them"
+    assert frames.dtype == torch.float32
+    assert frames.device == actions.device
+    assert frames.isfinite().all()
+    assert same(predictor(context, actions, generators=generators()), frames), "the same generators gave other frames"
+    for wanted in ([h - 1], [0, 2], [2, 0, 2], range(h), np.arange(h), []):
+        some = predictor(context, actions, steps=wanted, generators=generators())
+        assert same(some, frames[:, :, list(wanted)]), f"steps={wanted} changed the frames"
+    for step in (-1, h):
+        _raises(lambda step=step: predictor(context, actions, steps=[step]), f"step {step} of {h} was accepted")
+    _raises(lambda: predictor(context, actions[:1], steps=[0]), f"actions for 1 of {b} environments were accepted")
+
+    for row in range(b):
+        alone = replace(
+            context, frames=context.frames[row : row + 1], actions=context.actions[row : row + 1],
+            state=context.state[row : row + 1],
+        )  # fmt: skip
+        single = predictor(alone, actions[row : row + 1], generators=generators()[row : row + 1])
+        assert same(single[0], frames[row]), "an environment's prediction depends on what is beside it"
+    if needs_state:
+        _raises(lambda: predictor(replace(context, state=None), actions), "no state, and yet an oracle")
+        first = predictor(context, actions[:, :1], generators=generators())
+        assert same(first, frames[:, :1]), "a candidate depends on what is beside it"
+    else:
+        blind = predictor(replace(context, state=None), actions, generators=generators())
+        lied = predictor(replace(context, state=context.state + 1), actions, generators=generators())
+        assert same(blind, frames), "a learned predictor reads the simulator's state"
+        assert same(lied, frames), "a learned predictor reads the simulator's state"
+    after = context.frames, actions, context.state
+    assert torch.equal(after[0], before[0]), "the context's frames were changed in place"
+    assert torch.equal(after[1], before[1]), "the actions were changed in place"
+    assert np.array_equal(after[2], before[2]), "the context's state was changed in place"
+
+
+def _raises(call: Callable[[], Any], message: str) -> None:
+    """Bad input is refused; under the run-time shape checks possibly with their TypeError."""
+    try:
+        call()
+    except (TypeError, ValueError):
+        return
+    raise AssertionError(message)

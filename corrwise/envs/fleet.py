@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.goals import sample_episode
+from corrwise.envs.metric import integration_size
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.types import Context, Goal
 
@@ -29,15 +30,22 @@ class Fleet:
             raise ValueError(f"context_frames must be at least 1, got {context_frames}")
         self.simulator = simulator
         self._k = context_frames
+        self._states = self._goal_states = np.empty((0, integration_size(simulator.model)))
 
     def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
         """Begin one episode per seed and return what a controller sees: first frames and goal pictures."""
+        whole = [isinstance(seed, int) and seed >= 0 for seed in np.atleast_1d(seeds).tolist()]
+        if np.ndim(seeds) != 1 or not whole or not all(whole):
+            raise ValueError(f"expected at least one seed, each a whole number from 0 up, got {seeds!r}")
         task, physics = self.simulator.task, self.simulator.physics
         pairs = [sample_episode(task, physics, np.random.default_rng(seed)) for seed in seeds]
         return self.begin(np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs]))
 
     def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
         """Begin at given start states with given goal states, as a frozen manifest lists them."""
+        size = integration_size(self.simulator.model)
+        if starts.shape != goals.shape or starts.shape[1:] != (size,) or not np.isfinite(starts + goals).all():
+            raise ValueError(f"expected finite starts and goals (B, {size}), got {starts.shape} and {goals.shape}")
         self._states, self._goal_states = starts.copy(), goals.copy()
         self.diverged: Bool[np.ndarray, "B"] = np.zeros(len(starts), dtype=bool)
         frames = self.simulator.render(starts)[:, None].expand(-1, self._k, -1, -1, -1)
@@ -50,6 +58,11 @@ class Fleet:
 
         An environment whose physics diverges stays at its last good state and is marked in ``diverged``.
         """
+        if not len(self._states):
+            raise RuntimeError("there are no episodes yet: call reset() or begin() first")
+        expected = (len(self._states), self.simulator.physics.action_dim)
+        if actions.shape != expected:
+            raise ValueError(f"expected one action for each environment {expected}, got {tuple(actions.shape)}")
         after = self.simulator.states(self._states, actions[:, None, None], [0])[:, 0, 0]
         good = np.isfinite(after).all(axis=1)
         self.diverged |= ~good

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -54,18 +55,20 @@ class Physics:
         Raises:
             ValueError: if a step lies outside the horizon, or the state has another length than the model's.
         """
+        if actions.ndim != 4 or actions.shape[3] != self.action_dim:
+            raise ValueError(f"expected actions (B, N, H, {self.action_dim}), got {tuple(actions.shape)}")
         b, n, h, a = actions.shape
         if state.shape != (b, integration_size(self.model)):
             raise ValueError(f"expected states ({b}, {integration_size(self.model)}), got {state.shape}")
-        if a != self.action_dim:
-            raise ValueError(f"expected actions (B, N, H, {self.action_dim}), got {tuple(actions.shape)}")
-        if any(not 0 <= step < h for step in steps):
+        if any(not 0 <= operator.index(step) < h for step in steps):
             raise ValueError(f"steps must lie in 0 to {h - 1} (the horizon is {h}), got {list(steps)}")
         start = np.repeat(state, n, axis=0)
         controls = self.controls(actions.detach().cpu().numpy().reshape(b * n, h, a))
-        chunks = range(0, b * n, self._chunk)
-        parts = [self._run(start[i : i + self._chunk], controls[i : i + self._chunk], steps) for i in chunks]
-        return np.concatenate(parts).reshape(b, n, len(steps), -1)
+        out = np.empty((b * n, len(steps), state.shape[1]))
+        for i in range(0, b * n, self._chunk):
+            part = slice(i, i + self._chunk)
+            out[part] = self._run(start[part], controls[part], steps)
+        return out.reshape(b, n, len(steps), state.shape[1])
 
     def controls(self, actions: np.ndarray) -> np.ndarray:
         """Return actuator controls for actions in [-1, 1], (..., A)."""
@@ -81,6 +84,7 @@ class Physics:
         ctrl = batch.bind("ctrl")
         for step in range(max(steps) + 1 if len(steps) else 0):
             ctrl[:n] = controls[:, step]
+            diverged |= np.isnan(controls[:, step]).any(axis=1)  # MuJoCo would go on with a control of 0
             diverged |= self._step(batch, ids)
             for slot in (i for i, wanted in enumerate(steps) if wanted == step):
                 out[:, slot] = np.where(diverged[:, None], np.nan, batch.state[:n])

@@ -13,6 +13,8 @@ from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
 from corrwise.envs.task import Task
 
+_SMALLEST = 4  # pixels; with 3 a picture's rows could be taken for its colour channels
+
 
 class MujocoSimulator:
     """Physics and pictures of one task, without an episode of its own (``corrwise.types.Simulator``).
@@ -29,6 +31,10 @@ class MujocoSimulator:
         self, task: Task, *, size: int = 64, renderer: str | Renderer = "raycast", supersample: int = 1,
         threads: int = 0,
     ) -> None:  # fmt: skip
+        if not isinstance(task, Task):
+            raise TypeError(f"expected a Task, such as corrwise.envs.TASKS['cartpole'], got {task!r}")
+        if not isinstance(size, int) or size < _SMALLEST:
+            raise ValueError(f"size must be a whole number of at least {_SMALLEST} pixels, got {size!r}")
         self.task = task
         self.model = task.compile()
         self.physics = Physics(self.model, task.frame_skip, threads=threads)
@@ -70,4 +76,6 @@ class MujocoSimulator:
             raise ValueError(f"unknown renderer {name!r}; there are {', '.join(RENDERERS)}")
         if name == "raycast":
             return RENDERERS[name](self.model, height=size, width=size, supersample=supersample, threads=threads)
+        if supersample != 1:
+            raise ValueError(f"supersample is an option of the raycast renderer, got {supersample} for {name!r}")
         return RENDERERS[name](self.model, height=size, width=size)

@@ -83,6 +83,8 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse goals that an episode has no time to reach."""
+        if self.frame_skip < 1:
+            raise ValueError(f"{self.name}: frame_skip must be at least 1, got {self.frame_skip}")
         if not 1 <= self.goal.min_steps <= self.goal.max_steps <= self.episode_steps:
             raise ValueError(
                 f"{self.name}: goals must lie 1 to {self.episode_steps} control steps (one episode) from the start, "

@@ -41,6 +41,7 @@ class VisualTask(gymnasium.Env):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.task = _find(task) if isinstance(task, str) else task
         self.simulator = MujocoSimulator(self.task, size=size, renderer=renderer)
+        self._state: np.ndarray | None = None
         self.distance = distance
         self.render_mode = render_mode
         dt = self.simulator.model.opt.timestep * self.task.frame_skip
@@ -65,9 +66,10 @@ class VisualTask(gymnasium.Env):
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
-        after = self.simulator.states(self._state[None], torch.from_numpy(action)[None, None, None], [0])[0, 0, 0]
+        before = self.snapshot()
+        after = self.simulator.states(before[None], torch.from_numpy(action)[None, None, None], [0])[0, 0, 0]
         diverged = not np.isfinite(after).all()
-        self._state = self._state if diverged else after
+        self._state = before if diverged else after
         self._steps += 1
         observation, info = self._observe(), {**self._info(), "diverged": diverged}
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
@@ -76,26 +78,36 @@ class VisualTask(gymnasium.Env):
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float32:
         """Return minus the distance for one pair of pictures or many at once, channels last or first."""
         achieved, desired = from_uint8(achieved_goal), from_uint8(desired_goal)
+        if achieved.shape != desired.shape:
+            raise ValueError(f"expected pictures of one shape, got {achieved_goal.shape} and {desired_goal.shape}")
         with torch.no_grad():
             if self.distance is None:
                 distance = (achieved - desired).abs().mean(dim=(-3, -2, -1))
             else:
                 distance = self.distance(achieved, desired)
+        if distance.shape != achieved.shape[:-3]:
+            raise ValueError(
+                f"expected one distance for each pair of pictures {tuple(achieved.shape[:-3])}, "
+                f"got {tuple(distance.shape)} from {self.distance!r}"
+            )
         return -distance.cpu().numpy().astype(np.float32)[()]
 
     def render(self) -> np.ndarray | None:
         """Return the current picture, uint8 (size, size, 3), if made with ``render_mode="rgb_array"``."""
-        return self._picture(self._state) if self.render_mode == "rgb_array" else None
+        return self._picture(self.snapshot()) if self.render_mode == "rgb_array" else None
 
     def snapshot(self) -> np.ndarray:
         """Return the full integration state, (S,), warm start included: replaying from it is bit-exact."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("there is no episode yet: call reset() first")
         return self._state.copy()
 
     def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:
         """Return to an earlier snapshot of this task and give its observation; the goal and step count stay."""
-        if np.shape(state) != self._state.shape:
-            raise ValueError(f"expected a snapshot {self._state.shape} of {self.task.name}, got {np.shape(state)}")
-        self._state = np.array(state, dtype=np.float64)
+        here, state = self.snapshot().shape, np.array(state, dtype=np.float64)
+        if state.shape != here or not np.isfinite(state).all():
+            raise ValueError(f"expected a snapshot {here} of {self.task.name}, all finite, got {state.shape}")
+        self._state = state
         return self._observe()
 
     def state_distance(self, state: np.ndarray, goal_state: np.ndarray, *, full: bool = False) -> np.ndarray:
@@ -106,11 +118,11 @@ class VisualTask(gymnasium.Env):
         return to_uint8(self.simulator.render(state))
 
     def _observe(self) -> dict[str, np.ndarray]:
-        picture = self._picture(self._state)
+        picture = self._picture(self.snapshot())
         return {"observation": picture, "achieved_goal": picture.copy(), "desired_goal": self._goal_picture.copy()}
 
     def _info(self) -> dict[str, Any]:
-        return {"state_distance": float(self.state_distance(self._state, self._goal_state))}
+        return {"state_distance": float(self.state_distance(self.snapshot(), self._goal_state))}
 
 
 def _find(name: str) -> Task:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
+from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             config=(tyro.conf.OmitSubcommandPrefixes,),
         )
         return _run(config)
-    except (ValueError, OSError) as error:
+    except (ConfigError, ValueError, OSError, RuntimeError) as error:
         print(f"corrwise: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

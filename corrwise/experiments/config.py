@@ -32,8 +32,8 @@ COST_NAMES = (
 )
 
 
-class ConfigError(ValueError):
-    """An option that cannot be used, said in one sentence."""
+class ConfigError(Exception):
+    """An option that cannot be used, said in one sentence; no ValueError, which tyro would draw a box around."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class CostConfig:
     """DIS flow: OpenCV's preset, ultrafast, fast or medium."""
     dis_finest_scale: int = 0
     """DIS flow: 0 computes it at full resolution, 1 at half."""
-    raft_weights: str | None = None
-    """RAFT flow: a torchvision weights name such as Raft_Small_Weights.C_T_V2, or a local file."""
+    raft_weights: str = "Raft_Small_Weights.C_T_V2"
+    """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
 
     def __post_init__(self) -> None:
         """Refuse what no flow or distance can use."""

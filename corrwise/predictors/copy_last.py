@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 
+from corrwise.predictors.steps import wanted_steps
 from corrwise.types import Context
 
 
@@ -22,6 +23,5 @@ class CopyLast:
         generators: Sequence[torch.Generator] | None = None,
     ) -> Float[torch.Tensor, "B N T C h w"]:
         """Return views of the last frame; no memory is used for the candidates."""
-        _, n, h, _ = actions.shape
-        times = h if steps is None else len(steps)
-        return context.frames[:, -1, None, None].expand(-1, n, times, -1, -1, -1)
+        times = len(wanted_steps(context, actions, steps))
+        return context.frames[:, -1, None, None].expand(-1, actions.shape[1], times, -1, -1, -1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 
+from corrwise.predictors.steps import wanted_steps
 from corrwise.types import Context, Simulator
 
 
@@ -40,4 +41,4 @@ class OraclePredictor:
                 "the oracle predictor needs the simulator's state, but the context has none; "
                 "hand VisualMPC a state_source, or use a learned predictor"
             )
-        return self.simulator.rollout(context.state, actions, list(range(actions.shape[2])) if steps is None else steps)
+        return self.simulator.rollout(context.state, actions, wanted_steps(context, actions, steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -16,8 +16,9 @@ RENDERERS = {"raycast": RaycastRenderer, "gl": GLRenderer}
 __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 
 
+@runtime_checkable
 class Renderer(Protocol):
-    """Draws states from the task's fixed camera; a state that is not finite gives a NaN picture."""
+    """Draws states from the task's fixed camera; a state that MuJoCo would refuse (NaN, huge) gives a NaN picture."""
 
     height: int
     width: int

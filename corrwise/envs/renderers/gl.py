@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.task import CAMERA_NAME
 
 
@@ -43,9 +44,9 @@ class GLRenderer:
         flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = effects
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
-        """Return pictures in [0, 1]; a state that is not finite gives NaN."""
+        """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
         out = torch.full((len(states), 3, self.height, self.width), torch.nan)
-        for i in np.flatnonzero(np.isfinite(states).all(axis=1)):
+        for i in np.flatnonzero(drawable(self.model, states)):
             mujoco.mj_setState(self.model, self._data, states[i], int(mujoco.mjtState.mjSTATE_INTEGRATION))
             mujoco.mj_fwdPosition(self.model, self._data)
             self._renderer.update_scene(self._data, camera=CAMERA_NAME)

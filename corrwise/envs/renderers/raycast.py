@@ -12,6 +12,7 @@ from mujoco.batch import Batch
 
 from corrwise.envs.renderers import shading
 from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms, padded
+from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.task import CAMERA_NAME
 
@@ -59,17 +60,18 @@ class RaycastRenderer:
         self._background = self._draw_background()
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
-        """Return pictures in [0, 1]; a state that is not finite gives NaN."""
+        """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
+        good = drawable(self.model, states)
         chunk = self._batch.nsim
         out = torch.empty((len(states), 3, self.height, self.width))
         for i in range(0, len(states), chunk):
-            out[i : i + chunk] = torch.from_numpy(self._draw(states[i : i + chunk])).permute(0, 3, 1, 2)
+            part = slice(i, i + chunk)
+            out[part] = torch.from_numpy(self._draw(states[part], good[part])).permute(0, 3, 1, 2)
         return out
 
-    def _draw(self, states: np.ndarray) -> np.ndarray:
+    def _draw(self, states: np.ndarray, good: np.ndarray) -> np.ndarray:
         n = len(states)
-        finite = np.isfinite(states).all(axis=1)
-        self._batch.state[:n] = np.where(finite[:, None], states, self._rest)
+        self._batch.state[:n] = np.where(good[:, None], states, self._rest)
         pixels, valid = padded(self._may_move(n))
         distance, geom, normal = self._cast(self._directions[pixels], _MOVING)
         hit = valid & (geom >= 0) & (distance < self._depth[pixels])
@@ -78,7 +80,7 @@ class RaycastRenderer:
         image[frame, pixel] = self._shade(self._directions[pixel], distance[hit], geom[hit], normal[hit])
         image = _shrink(image, self.height, self.width, self.supersample)
         image = np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)
-        image[~finite] = np.nan
+        image[~good] = np.nan
         return image
 
     def _may_move(self, n: int) -> np.ndarray:

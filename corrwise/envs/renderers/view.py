@@ -26,6 +26,9 @@ class PinholeView:
     @staticmethod
     def of_camera(model: mujoco.MjModel, name: str) -> PinholeView:
         """Return the view of a model's camera that is fixed to the world."""
+        names = [model.camera(i).name for i in range(model.ncam)]
+        if name not in names:
+            raise ValueError(f"expected a model with a camera {name!r} (Task.compile adds it), got cameras {names}")
         camera = model.camera(name)
         rotation = np.empty(9)
         mujoco.mju_quat2Mat(rotation, camera.quat)

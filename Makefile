@@ -1,0 +1,40 @@
+# Everything a person needs: `make demo` shows it, `make test` proves it. Both do all their set-up.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint unit wheel report clean help
+
+help:            ## say what there is to make
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+demo: .venv/installed  ## run visual MPC on Cartpole with three costs and leave runs/demo/report.html
+	$(BIN)/corrwise mpc --task cartpole --costs l1 corr-l1 corr-l1-reg --episodes 8 --lockstep 8 --out runs/demo
+
+test: .venv/installed-dev lint unit wheel  ## everything that CI runs
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/installed-dev
+	sh tools/system_packages.sh
+	$(BIN)/pytest -n 2 --dist worksteal -q
+
+wheel: .venv/installed-dev
+	sh tools/check_wheel.sh
+
+clean:           ## remove the environment and all run folders
+	rm -rf .venv runs build dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { sh tools/install_venv.sh && $(PYTHON) -m venv .venv; }
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@

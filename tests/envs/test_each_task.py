@@ -1,0 +1,103 @@
+"""Every task keeps the contract: those of the registry, and models that nobody here wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task, VisualTask
+from corrwise.envs.goals import sample_episode
+from corrwise.envs.package_models import dm_control_model
+from tests.contracts import check_task
+from tests.envs.worlds import SIZE, rest, simulator
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_registered_task_keeps_the_contract(name):
+    assert TASKS[name].name == name
+    check_task(TASKS[name])
+
+
+@pytest.mark.parametrize("domain", ["walker", "cheetah"])
+def test_any_dm_control_model_becomes_a_task(domain):
+    task = Task(
+        name=domain,
+        model=partial(dm_control_model, f"{domain}.xml"),
+        camera=Camera(position=(0.0, -6.0, 1.0), target=(0.0, 0.0, 0.8), fovy=55.0),
+        frame_skip=10,
+        episode_steps=20,
+        start=_standing,
+        goal=GoalSampling(min_steps=4, max_steps=10, min_distance=0.3),
+    )
+    check_task(task)
+    _, reward, *_ = _first_step(VisualTask(task, size=SIZE))
+    assert reward <= 0
+    context, _ = Fleet(MujocoSimulator(task, size=SIZE)).reset([0, 1])
+    assert context.frames.shape == (2, 1, 3, SIZE, SIZE)
+
+
+def test_a_goal_that_asks_too_much_says_so():
+    task = TASKS["cartpole"]
+    greedy = replace(task, goal=replace(task.goal, min_distance=1e6))
+    with pytest.raises(RuntimeError, match=r"cartpole: none of 1024 hidden .* at least 1000000.0 from its start; lower"):
+        sample_episode(greedy, simulator("cartpole").physics, np.random.default_rng(0))
+
+
+def test_the_hidden_actions_are_correlated_and_in_bounds():
+    from corrwise.envs.goals import _hidden_actions
+
+    task = TASKS["cartpole"]
+    soft = replace(task, goal=replace(task.goal, correlation=0.9, std=0.2, max_steps=40))
+    noise = np.concatenate([_hidden_actions(soft, 8, np.random.default_rng(seed)) for seed in range(20)])
+    assert noise.dtype == np.float32
+    assert np.abs(noise).max() <= 1
+    assert noise.std() == pytest.approx(0.2, rel=0.05)
+    assert noise[:, 0].std() == pytest.approx(0.2, rel=0.05)  # stationary from the first step
+    neighbours = (noise[:, 1:] * noise[:, :-1]).mean() / (noise**2).mean()
+    assert neighbours == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 5), (6, 5), (5, 41)])
+def test_goals_beyond_an_episode_are_refused(low, high):
+    task = TASKS["cartpole"]
+    with pytest.raises(ValueError, match=f"1 to 40 control steps .* got {low} to {high}"):
+        replace(task, episode_steps=40, goal=replace(task.goal, min_steps=low, max_steps=high))
+
+
+def test_no_physics_step_is_refused():
+    with pytest.raises(ValueError, match="cartpole: frame_skip must be at least 1, got 0"):
+        replace(TASKS["cartpole"], frame_skip=0)
+
+
+def test_a_camera_that_looks_straight_up_is_refused():
+    with pytest.raises(ValueError, match=r"looks along its up direction: position \(0.0, 0.0, 5.0\)"):
+        Camera(position=(0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0)).axes()
+
+
+def test_camera_axes_are_right_up_and_backward():
+    axes = Camera(position=(0.0, -3.0, 0.0), target=(0.0, 0.0, 0.0)).axes()
+    assert np.allclose(axes, np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]).T, atol=1e-12)
+
+
+def test_actions_span_the_actuators_ranges():
+    physics = simulator("humanoid").physics
+    low, high = physics.model.actuator_ctrlrange.T
+    ones = np.ones(physics.action_dim)
+    assert np.allclose(physics.controls(-ones), low)
+    assert np.allclose(physics.controls(0 * ones), (low + high) / 2)
+    assert np.allclose(physics.controls(ones), high)
+    assert np.array_equal(physics.controls(7 * ones), physics.controls(ones))
+
+
+def _standing(model, rng):
+    qpos, qvel = rest(model, rng)
+    return qpos + 0.05 * rng.standard_normal(model.nq), qvel
+
+
+def _first_step(env: VisualTask):
+    env.reset(seed=0)
+    return env.step(torch.zeros(env.action_space.shape).numpy())

@@ -1,0 +1,97 @@
+"""Small worlds, their states, and plain MuJoCo as the reference that this package's code is measured against."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+
+from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task
+from corrwise.envs.renderers.view import PinholeView
+from corrwise.envs.task import CAMERA_NAME
+
+FULL = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+SIZE = 24
+
+
+@functools.cache
+def simulator(name: str) -> MujocoSimulator:
+    """One simulator per task for the whole test run; a simulator remembers nothing between calls."""
+    return MujocoSimulator(TASKS[name], size=SIZE)
+
+
+@functools.cache
+def _fleet_states(name: str) -> np.ndarray:
+    fleet = Fleet(simulator(name))
+    fleet.reset([3, 4, 5])
+    return np.concatenate([fleet.snapshot(), fleet.goal_states])
+
+
+def some_states(name: str) -> np.ndarray:
+    """Three starts and their three goals, (6, S)."""
+    return _fleet_states(name).copy()
+
+
+def plain_steps(model: mujoco.MjModel, state: np.ndarray, controls: np.ndarray, frame_skip: int) -> np.ndarray:
+    """Return the states after each control (H, A) as a plain loop of ``mj_step`` gives them, (H, S)."""
+    data = mujoco.MjData(model)
+    mujoco.mj_setState(model, data, state, FULL)
+    out = np.empty((len(controls), len(state)))
+    for step, control in enumerate(controls):
+        data.ctrl[:] = control
+        for _ in range(frame_skip):
+            mujoco.mj_step(model, data)
+        mujoco.mj_getState(model, data, out[step], FULL)
+    return out
+
+
+def moving_mask(model: mujoco.MjModel, state: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """Return where the nearest thing in the picture is a moving body, (h, w), by one plain call of MuJoCo's rays."""
+    data = mujoco.MjData(model)
+    mujoco.mj_setState(model, data, state, FULL)
+    mujoco.mj_forward(model, data)
+    view = PinholeView.of_camera(model, CAMERA_NAME)
+    rays = view.directions(height, width)
+    geoms, distances = np.full(len(rays), -1, dtype=np.int32), np.empty(len(rays))
+    shown = np.array([1, 1, 1, 0, 0, 0], dtype=np.uint8)
+    mujoco.mj_multiRay(
+        model, data, view.position, rays.ravel(), shown, True, -1, geoms, distances, None, len(rays), 1e10
+    )  # fmt: skip
+    bodies = model.geom_bodyid[np.maximum(geoms, 0)]
+    moves = (model.body_weldid[bodies] != 0) | (model.body_mocapid[bodies] >= 0)
+    return ((geoms >= 0) & moves).reshape(height, width)
+
+
+def state_of(model: mujoco.MjModel, change: Callable[[mujoco.MjData], None] = lambda data: None) -> np.ndarray:
+    """Return the integration state of the model's rest pose after ``change(data)``, (S,)."""
+    data = mujoco.MjData(model)
+    change(data)
+    mujoco.mj_forward(model, data)
+    state = np.empty(mujoco.mj_stateSize(model, FULL))
+    mujoco.mj_getState(model, data, state, FULL)
+    return state
+
+
+def rest(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return model.qpos0.copy(), np.zeros(model.nv)
+
+
+def task_of(xml: str, *, camera: Camera | None = None) -> Task:
+    """Make a task of an MJCF string, seen along +y from 4 m away; ``{"z": up}``, x to the right."""
+    return Task(
+        name="test",
+        model=lambda: mujoco.MjSpec.from_string(xml),
+        camera=camera or Camera(position=(0.0, -4.0, 0.0), target=(0.0, 0.0, 0.0)),
+        frame_skip=2,
+        episode_steps=10,
+        start=rest,
+        goal=GoalSampling(min_steps=2, max_steps=10, min_distance=0.01),
+    )
+
+
+def shorter(task: Task, steps: int) -> Task:
+    """Return the task with episodes of ``steps``, goals within them."""
+    return replace(task, episode_steps=steps, goal=replace(task.goal, min_steps=1, max_steps=steps, accept=None))
