@@ -27,7 +27,7 @@ def _start(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _metres_apart(start: np.ndarray, goal: np.ndarray) -> bool:
-    return abs(goal[0] - start[0]) >= _GOAL_APART and abs(goal[0]) <= TRACK
+    return bool(abs(goal[0] - start[0]) >= _GOAL_APART and abs(goal[0]) <= TRACK)
 
 
 CARTPOLE = Task(

@@ -20,8 +20,8 @@ def split_state(
 
 
 def position_difference(
-    model: mujoco.MjModel, qpos_a: Float64[np.ndarray, "*n nq"], qpos_b: Float64[np.ndarray, "*n nq"]
-) -> Float64[np.ndarray, "*n nv"]:
+    model: mujoco.MjModel, qpos_a: Float64[np.ndarray, "*#n nq"], qpos_b: Float64[np.ndarray, "*#n nq"]
+) -> Float64[np.ndarray, "... nv"]:
     """Return the difference of two poses, joint by joint: metres for slides and translations, radians for the rest.
 
     Unlimited hinges are wrapped to [-pi, pi]; orientations of free and ball joints give a rotation vector, whose
@@ -46,11 +46,11 @@ def position_difference(
 
 def state_distance(
     model: mujoco.MjModel,
-    states: Float64[np.ndarray, "*n S"],
-    goals: Float64[np.ndarray, "*m S"],
+    states: Float64[np.ndarray, "*#n S"],
+    goals: Float64[np.ndarray, "*#n S"],
     *,
     velocity_weight: float = 0.0,
-) -> Float64[np.ndarray, "*n"]:
+) -> Float64[np.ndarray, "..."]:
     """Return the Euclidean norm over all joints of position (m, rad) and weighted velocity differences.
 
     Metres and radians are added as they are, one metre counting like one radian. With ``velocity_weight = 0`` the
@@ -61,7 +61,7 @@ def state_distance(
     squared = np.square(position_difference(model, qpos_a, qpos_b)).sum(-1)
     if velocity_weight:
         squared = squared + np.square(velocity_weight * (qvel_a - qvel_b)).sum(-1)
-    return np.sqrt(squared)
+    return np.asarray(np.sqrt(squared))
 
 
 def _rotation_vector(a: np.ndarray, b: np.ndarray) -> np.ndarray:

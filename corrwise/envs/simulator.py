@@ -62,14 +62,14 @@ class MujocoSimulator:
         return frames.reshape(*states.shape[:-1], *frames.shape[1:])
 
     def state_distance(
-        self, states: Float64[np.ndarray, "*n S"], goals: Float64[np.ndarray, "*m S"], *, full: bool = False
-    ) -> Float64[np.ndarray, "*n"]:
+        self, states: Float64[np.ndarray, "*#n S"], goals: Float64[np.ndarray, "*#n S"], *, full: bool = False
+    ) -> Float64[np.ndarray, "..."]:
         """Return how far states are from goal states (metres and radians; see ``metric.state_distance``).
 
         For evaluation only: no cost and no planner may read it.
         """
         weight = self.task.velocity_weight if full else 0.0
-        return np.asarray(state_distance(self.model, states, goals, velocity_weight=weight))
+        return state_distance(self.model, states, goals, velocity_weight=weight)
 
     def _make_renderer(self, name: str, *, size: int, supersample: int, threads: int) -> Renderer:
         if name not in RENDERERS:

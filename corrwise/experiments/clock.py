@@ -1,4 +1,4 @@
-"""Where the seconds of a run go: exclusive times of nested parts, measured by wrapping them."""
+"""Where the seconds of a run go: exclusive times of nested parts, measured from outside."""
 
 from __future__ import annotations
 
@@ -34,34 +34,21 @@ class Clock:
             self._book()
             self._stack.pop()
 
-    def timed(self, part: Any, label: str, *methods: str) -> Any:
-        """Return a stand-in for ``part`` whose named methods (or itself, when called) count under ``label``."""
-        return _Timed(part, self, label, methods or ("__call__",))
+    def timed(self, function: Callable[..., Any], label: str) -> Callable[..., Any]:
+        """Return the function with its time counted under ``label``."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.measure(label):
+                return function(*args, **kwargs)
+
+        return call
+
+    def watch(self, part: object, method: str, label: str) -> None:
+        """Count one method of one object under ``label`` from now on; the object stays what it is."""
+        setattr(part, method, self.timed(getattr(part, method), label))
 
     def _book(self) -> None:
         now = perf_counter()
         if self._stack:
             self.seconds[self._stack[-1]] += now - self._since
         self._since = now
-
-
-class _Timed:
-    """Passes everything on to a part and measures some of its methods."""
-
-    def __init__(self, part: Any, clock: Clock, label: str, methods: tuple[str, ...]) -> None:
-        self._part, self._clock, self._label, self._methods = part, clock, label, methods
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with self._clock.measure(self._label):
-            return self._part(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._part, name)
-        return self._measured(value) if name in self._methods else value
-
-    def _measured(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self._clock.measure(self._label):
-                return method(*args, **kwargs)
-
-        return call

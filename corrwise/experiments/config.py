@@ -11,7 +11,6 @@ import tyro
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
     PLANNER_NAMES,
-    AggregateName,
     CEMConfig,
     ICEMConfig,
     MPPIConfig,
@@ -22,6 +21,7 @@ TASK_NAMES = ("cartpole", "ant", "humanoid")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
 FLOW_NAMES = ("all-pairs", "dis", "raft", "zero")
+DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
 CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both")
 CONTROL_NAMES = ("zero-action", "random-action", "state")
@@ -52,7 +52,7 @@ class CostConfig:
     displacement: float = 0.001
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match."""
     patch: int = 3
-    """All-pairs flow: pixels to a patch's side, an odd number."""
+    """All-pairs flow: pixels to a patch's side: 1, 3, 5 or 7."""
     dis_preset: str = "ultrafast"
     """DIS flow: OpenCV's preset, ultrafast, fast or medium."""
     dis_finest_scale: int = 0
@@ -66,7 +66,9 @@ class CostConfig:
         check(0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
         for name in ("magnitude", "gradient", "displacement"):
             check(getattr(self, name) >= 0, name, "zero or above", getattr(self, name))
-        check(self.patch >= 1 and self.patch % 2 == 1, "patch", "odd and at least 1", self.patch)
+        check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
+        check_name("dis_preset", self.dis_preset, DIS_PRESET_NAMES)
+        check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class MPCConfig:
     """Action sequences tried in each iteration of a plan."""
     iterations: int = 3
     """Iterations of a plan."""
-    aggregate: AggregateName = "last"
+    aggregate: str = "last"
     """How the horizon's costs become one number: last, sum, mean, discounted, last-times-k or min."""
     gamma: float = 0.95
     """Discount per step for aggregate discounted."""

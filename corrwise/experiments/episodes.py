@@ -57,8 +57,8 @@ def run_episodes(
     clock = Clock()
     task = TASKS[config.task]
     simulator = MujocoSimulator(task, size=config.size, renderer=config.renderer, supersample=config.supersample)
-    simulator.physics = clock.timed(simulator.physics, "simulate", "states")
-    simulator.renderer = clock.timed(simulator.renderer, "render", "render")
+    clock.watch(simulator.physics, "states", "simulate")
+    clock.watch(simulator.renderer, "render", "render")
     fleet = Fleet(simulator, context_frames=config.context_frames)
     generators = [generator(seed, 0) for seed in seeds]
     with clock.measure("environment", opaque=True):

@@ -89,7 +89,7 @@ def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
         **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
         "rejected": episode.rejected,
         "diverged": episode.diverged,
-        "distances": [round(distance, 6) for distance in episode.distances],
+        "distances": episode.distances,
         "versions": versions(),
         "strip": str(strip),
         "video": str(video) if config.videos else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from corrwise.costs import DISTANCES, CorrespondenceWise, FlowGradient, FlowMagnitude, GoalCost, Regularizers
@@ -35,17 +34,17 @@ def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) 
     if not name.startswith("corr-"):
         return DISTANCES[name]
     _, base, *suffix = name.split("-")
-    regularized = bool(suffix)
-    flow: Callable[..., Any] = make_flow(config)
-    if clock is not None:
-        flow = clock.timed(flow, "flow", "both")
+    penalty = Regularizers(FlowMagnitude(config.magnitude), FlowGradient(config.gradient)) if suffix else None
+    flow = make_flow(config)
+    if clock is not None and hasattr(flow, "both"):
+        clock.watch(flow, "both", "flow")
+    elif clock is not None:
+        flow = clock.timed(flow, "flow")
     return CorrespondenceWise(
         DISTANCES[base],
         flow,
         scaling=0.0 if suffix == ["reg"] else config.scaling,
-        regularizer=Regularizers(FlowMagnitude(config.magnitude), FlowGradient(config.gradient))
-        if regularized
-        else None,
+        regularizer=penalty,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.named_costs import make_cost
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
+from corrwise.mpc.config import AggregateName
 from corrwise.mpc.optimize import optimize
 from corrwise.mpc.score import Aggregate
 from corrwise.predictors import CopyLast, OraclePredictor
@@ -36,6 +37,7 @@ class Decision:
     rejected: Int[Tensor, "B"]
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Acts on what a controller may know; remembers its plan from step to step."""
 
@@ -127,7 +129,7 @@ def make_policy(
         aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
         return PlanByState(fleet, planner, generators, aggregate), predictor
     agent = AgentConfig(
-        aggregate=config.aggregate, gamma=config.gamma, k=config.k, context_frames=config.context_frames,
+        aggregate=cast(AggregateName, config.aggregate), gamma=config.gamma, k=config.k, context_frames=config.context_frames,
         max_frames=config.max_frames,
     )  # fmt: skip
     cost = make_cost(name, config.cost, clock=clock)

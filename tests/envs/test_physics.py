@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -80,7 +81,7 @@ def test_a_candidate_that_diverges_gives_nan_and_leaves_its_neighbours_alone(nam
 def test_a_simulation_that_explodes_on_its_way_is_nan_from_then_on(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     physics, states = simulator(name).physics, some_states(name)[:2]
-    states[1, 1 + physics.model.nq] = 9e9  # accepted by MuJoCo's first check, not by a later one
+    states[1, physics.model.nq + physics.model.nv] = 9e9  # the last joint's velocity: accepted by MuJoCo's first check, not by a later one
     after = physics.states(states, _actions(physics, 2, 1, 8), range(8))
     good = np.isfinite(after[1, 0]).all(axis=1)
     assert not good[-1]
@@ -102,7 +103,7 @@ def test_a_nan_action_is_no_action_of_zero(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_bad_input_says_both_values():
+def test_bad_input_says_both_values(unhooked):
     physics, states = simulator("cartpole").physics, some_states("cartpole")[:2]
     size = states.shape[1]
     actions = _actions(physics, 2, 3, 4)
@@ -110,26 +111,15 @@ def test_bad_input_says_both_values():
         (states[:, :-1], actions, [0], rf"expected states \(2, {size}\), got \(2, {size - 1}\)"),
         (states[:1], actions, [0], rf"expected states \(2, {size}\), got \(1, {size}\)"),
         (states, actions.expand(-1, -1, -1, 2), [0], r"expected actions \(B, N, H, 1\), got \(2, 3, 4, 2\)"),
+        (states, actions[0], [0], r"expected actions \(B, N, H, 1\), got \(3, 4, 1\)"),
         (states, actions, [4], r"0 to 3 \(the horizon is 4\), got \[4\]"),
         (states, actions, [0, -1], r"0 to 3 \(the horizon is 4\), got \[0, -1\]"),
     ):
-        with pytest.raises((ValueError, TypeError)) as caught:
+        with pytest.raises(ValueError, match=message):
             physics.states(state, action, steps)
-        if isinstance(caught.value, ValueError):  # the run-time shape checks of the tests may come first
-            caught.match(message)
-    with pytest.raises(ValueError, match=r"expected states \(2, "):
-        physics.states(states[:1], actions, [0]) if not _hooked(physics) else physics.states.__wrapped__(
-            physics, states[:1], actions, [0]
-        )
-
-
-def _hooked(physics: Physics) -> bool:
-    return hasattr(physics.states, "__wrapped__")
 
 
 def _contacts(physics: Physics, states: np.ndarray) -> np.ndarray:
-    import mujoco
-
     data = mujoco.MjData(physics.model)
     counts = []
     for state in states:

@@ -113,7 +113,7 @@ class RaycastRenderer:
         image[hit] = self._shade(directions[hit], distance[hit], geom[hit], normal[hit])
         data = self._batch.get_data(0)
         mujoco.mj_kinematics(self.model, data)
-        for plane in np.unique(geom[hit]):
+        for plane in np.unique(geom[hit]).tolist():
             where = geom == plane
             points = self._view.position + distance[where, None] * directions[where] - data.geom_xpos[plane]
             pattern = shading.plane_texture(self.model, plane, points @ data.geom_xmat[plane].reshape(3, 3))

@@ -13,7 +13,7 @@ def albedo(model: mujoco.MjModel) -> Float[np.ndarray, "g 3"]:
     """Return each geom's own colour: its rgba (or its material's) times its texture's mean colour."""
     colours = model.geom_rgba[:, :3].astype(np.float64)
     for geom in range(model.ngeom):
-        material = model.geom_matid[geom]
+        material = int(model.geom_matid[geom])
         if material < 0:
             continue
         if (model.geom_rgba[geom] == _DEFAULT_RGBA).all():
@@ -28,7 +28,7 @@ def plane_texture(
     model: mujoco.MjModel, geom: int, points: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "n 3"] | None:
     """Return the texture's colour over the mean at points (geom frame, metres) of a textured plane, else None."""
-    material = model.geom_matid[geom]
+    material = int(model.geom_matid[geom])
     texture = _texture_of(model, material) if material >= 0 else -1
     if texture < 0 or int(model.geom_type[geom]) != int(mujoco.mjtGeom.mjGEOM_PLANE):
         return None

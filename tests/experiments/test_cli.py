@@ -1,0 +1,70 @@
+"""The command line: quick help, one-sentence errors, exit status 2, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from corrwise.experiments.cli import main
+
+RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["mpc", "--help"], ["mpc", "--task", "foo"], ["mpc", "--episodes", "x"]])
+def test_help_and_argument_errors_never_import_torch(argv):
+    script = (
+        "import sys\nfrom corrwise.experiments.cli import main\n"
+        f"try:\n    code = main({argv!r})\nexcept SystemExit as stop:\n    code = stop.code\n"
+        "assert 'torch' not in sys.modules and 'mujoco' not in sys.modules, 'slow import'\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (0 if "--help" in argv else 2), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--task", "foo"], "unknown task 'foo'; there are cartpole, ant, humanoid"),
+        (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
+        (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
+        (["--horizon", "0"], "horizon must be at least 1, got 0"),
+        (["--episodes", "-1"], "episodes must be at least 1, got -1"),
+        (["--scaling", "-0.5"], "scaling must be in [0, 1], got -0.5"),
+        (
+            ["--costs", "corr-l1", "--flow", "raft", "--raft-weights", "no/such.pth"],
+            "got 'no/such.pth' which does not exist",
+        ),
+        (["--out", "/proc/nowhere"], "cannot write"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_path):
+    out = [] if "--out" in argv else ["--out", str(tmp_path / "run")]
+    assert main([*RUN, *argv, *out]) == 2
+    captured = capsys.readouterr().err
+    assert sentence in captured
+    assert captured.startswith("corrwise: ")
+    assert len(captured.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
+
+
+def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main([*RUN, "--costs", "zero-action", *out]) == 0
+    assert main([*RUN, "--costs", "zero-action", "--horizon", "7", *out]) == 2
+    assert "horizon is 12 there and 7 here" in capsys.readouterr().err
+
+
+def test_the_report_command_needs_a_run_folder(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_doctor_names_each_thing_once(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for thing in ("raycast renderer", "gl renderer", "GPU", "RAFT weights", "videos"):
+        assert said.count(f"  {thing} ") == 1
+    assert "ok       raycast renderer" in said
