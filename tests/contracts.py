@@ -281,7 +281,7 @@ def check_predictor(
     assert frames.device == actions.device
     assert frames.isfinite().all()
     assert same(predictor(context, actions, generators=generators()), frames), "the same generators gave other frames"
-    for wanted in ([h - 1], [0, 2], [2, 0, 2], range(h), np.arange(h), []):
+    for wanted in ([h - 1], [0, 2], [2, 0, 2], range(h), []):
         some = predictor(context, actions, steps=wanted, generators=generators())
         assert same(some, frames[:, :, list(wanted)]), f"steps={wanted} changed the frames"
     for step in (-1, h):

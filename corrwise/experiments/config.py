@@ -114,7 +114,7 @@ class MPCConfig:
     """raycast (needs no OpenGL) or gl."""
     lockstep: int = 4
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: int = 2048
+    max_frames: int = 256
     """About how many predicted frames may exist at a time; bounds the memory."""
     videos: bool = True
     """Write a short video of each episode."""

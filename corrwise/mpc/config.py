@@ -107,7 +107,7 @@ class AgentConfig:
     """How often ``last-times-k`` counts the last step."""
     context_frames: int = 1
     """How many past frames the predictor is shown (K)."""
-    max_frames: int = 2048
+    max_frames: int = 256
     """About how many predicted frames may exist at a time; bounds the memory, not the result."""
     seed: int = 0
     """Where the random numbers of all environments come from; see :func:`corrwise.mpc.generator`."""

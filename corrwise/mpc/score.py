@@ -69,7 +69,7 @@ def score(
     actions: Float[Tensor, "B N H A"],
     *,
     aggregate: Aggregate,
-    max_frames: int = 2048,
+    max_frames: int = 256,
     generators: Sequence[Generator] | None = None,
 ) -> Float[Tensor, "B N"]:
     """Return what each candidate costs, with about ``max_frames`` predicted frames in memory at a time.

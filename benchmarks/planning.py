@@ -1,0 +1,100 @@
+"""One CEM plan of 48 candidates x 3 iterations x 8 steps, last-frame cost: where its time goes; and batching, memory.
+
+    .venv/bin/python benchmarks/planning.py --task humanoid
+    .venv/bin/python benchmarks/planning.py --task humanoid --batching
+    .venv/bin/python benchmarks/planning.py --task cartpole --memory
+
+Physics is the floor that no cost can go below, so it is measured in the same run. Medians; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.experiments.clock import Clock
+from corrwise.experiments.config import CostConfig
+from corrwise.experiments.named_costs import make_cost
+from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
+from corrwise.predictors import OraclePredictor
+
+PHASES = ("simulate", "render", "flow", "plan")
+
+
+def plan_seconds(task: str, flow: str, *, seeds: Sequence[int], candidates: int, repeats: int) -> dict[str, float]:
+    """Return the median seconds of one plan for all environments, by phase; "plan" is all that is not the others."""
+    clock = Clock()
+    simulator = MujocoSimulator(TASKS[task])
+    clock.watch(simulator.physics, "states", "simulate")
+    clock.watch(simulator.renderer, "render", "render")
+    cost = make_cost(
+        "l1" if flow == "none" else "corr-l1", CostConfig(flow="dis" if flow == "none" else flow), clock=clock
+    )
+    planner = CEM(simulator.physics.action_dim, horizon=8, candidates=candidates, iterations=3)
+    agent = VisualMPC(OraclePredictor(simulator), cost, planner, config=AgentConfig())
+    context, goal = Fleet(simulator).reset(seeds)
+    times: dict[str, list[float]] = {phase: [] for phase in PHASES}
+    for repeat in range(repeats + 1):
+        clock.seconds.clear()
+        with clock.measure("plan"):
+            agent.plan(context, goal, planner.init(len(seeds)), [generator(repeat, seed) for seed in seeds])
+        for phase in PHASES if repeat else ():  # the first plan warms up
+            times[phase].append(clock.seconds[phase])
+    return {phase: float(np.median(spent)) for phase, spent in times.items()}
+
+
+def split(options: argparse.Namespace) -> dict:
+    """Print one plan's time by flow and phase."""
+    print(f"{options.task}, 48 x 3 x 8" + "".join(f"{phase:>10}" for phase in (*PHASES, "beyond physics")))
+    results = {}
+    for flow in ("none", "dis", "all-pairs"):
+        seconds = plan_seconds(options.task, flow, seeds=[0], candidates=48, repeats=options.repeats)
+        beyond = sum(seconds.values()) - seconds["simulate"]
+        print(f"{flow:<18}" + "".join(f"{seconds[phase]:>10.3f}" for phase in PHASES) + f"{beyond:>10.3f} s")
+        results[flow] = {**seconds, "beyond_physics": beyond}
+    return results
+
+
+def batching(options: argparse.Namespace) -> dict:
+    """Print what eight environments in lockstep cost against the same eight one after the other."""
+
+    def total(seeds: Sequence[int]) -> float:
+        return sum(
+            plan_seconds(options.task, "all-pairs", seeds=seeds, candidates=48, repeats=options.repeats).values()
+        )
+
+    alone, together = sum(total([seed]) for seed in range(8)) / 8, total(range(8))
+    ratio = together / alone
+    print(f"{options.task}: one environment {alone:.3f} s, eight {together:.3f} s a plan: {ratio:.2f}x (at most 8x)")
+    return {"one": alone, "eight": together, "ratio": ratio}
+
+
+def memory(options: argparse.Namespace) -> dict:
+    """Print the process's peak memory as the candidates grow."""
+    peaks = {}
+    for candidates in (48, 256, 1024, 4096):
+        plan_seconds(options.task, "all-pairs", seeds=[0], candidates=candidates, repeats=1)
+        peaks[candidates] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{options.task}: {candidates:>5} candidates, peak {peaks[candidates]:.0f} MiB")
+    return peaks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="humanoid", choices=tuple(TASKS))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batching", action="store_true", help="eight environments against one")
+    parser.add_argument("--memory", action="store_true", help="peak memory up to 4096 candidates")
+    options = parser.parse_args()
+    measure = batching if options.batching else memory if options.memory else split
+    print(json.dumps({measure.__name__: measure(options), "threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()
