@@ -20,7 +20,7 @@ lint: .venv/installed-dev
 
 unit: .venv/installed-dev
 	sh tools/system_packages.sh
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -q
 
 wheel: .venv/installed-dev
 	sh tools/check_wheel.sh

@@ -22,6 +22,7 @@ def test_registered_task_keeps_the_contract(name):
     check_task(TASKS[name])
 
 
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")  # in dm_control's cheetah
 @pytest.mark.parametrize("domain", ["walker", "cheetah"])
 def test_any_dm_control_model_becomes_a_task(domain):
     task = Task(
@@ -43,7 +44,9 @@ def test_any_dm_control_model_becomes_a_task(domain):
 def test_a_goal_that_asks_too_much_says_so():
     task = TASKS["cartpole"]
     greedy = replace(task, goal=replace(task.goal, min_distance=1e6))
-    with pytest.raises(RuntimeError, match=r"cartpole: none of 1024 hidden .* at least 1000000.0 from its start; lower"):
+    with pytest.raises(
+        RuntimeError, match=r"cartpole: none of 1024 hidden .* at least 1000000.0 from its start; lower"
+    ):
         sample_episode(greedy, simulator("cartpole").physics, np.random.default_rng(0))
 
 

@@ -42,6 +42,7 @@ import torchvision
 """
     done = _run("-c", code)
     assert done.returncode == 0, f"exit {done.returncode}: {done.stderr}"
+    assert "Traceback" not in done.stderr, "the context was not freed in time"
 
 
 @needs_egl

@@ -67,7 +67,9 @@ def test_the_rotation_vector_takes_one_orientation_to_the_other():
 def test_a_free_body_adds_metres_and_radians():
     model = _model("<freejoint/>")
     here = state_of(model)
-    there = state_of(model, lambda data: data.qpos.__setitem__(slice(0, 7), [3, 4, 0, np.sqrt(0.5), 0, 0, np.sqrt(0.5)]))
+    there = state_of(
+        model, lambda data: data.qpos.__setitem__(slice(0, 7), [3, 4, 0, np.sqrt(0.5), 0, 0, np.sqrt(0.5)])
+    )
     assert state_distance(model, there, here) == pytest.approx(np.hypot(5, np.pi / 2))
 
 

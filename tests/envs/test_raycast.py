@@ -46,7 +46,9 @@ def test_a_ball_covers_the_pixels_that_geometry_says():
     assert picture[1:].max() == 0, "a red ball before no sky shows another colour"
 
 
-@pytest.mark.parametrize(("position", "row", "column"), [((0, 0, 1), 12, 32), ((1, 0, 0), 32, 51), ((-1, 4, -1), 41, 22)])
+@pytest.mark.parametrize(
+    ("position", "row", "column"), [((0, 0, 1), 12, 32), ((1, 0, 0), 32, 51), ((-1, 4, -1), 41, 22)]
+)
 def test_up_is_up_and_right_is_right(position, row, column):
     model, renderer = _scene(_FREE.format(_BALL.format("")), height=64, width=64)
     picture = renderer.render(state_of(model, _at(*position))[None])[0]
@@ -63,7 +65,9 @@ def test_the_lit_side_faces_the_light_and_the_nearest_body_is_seen():
     assert picture[0, 32, 40] > 0.1
     wall = '<geom type="box" size="9 0.1 9" pos="0 -2 0" rgba="0 0 1 1"/></worldbody>'
     model, renderer = _scene(_FREE.format(_BALL.format("")).replace("</worldbody>", wall))
-    assert torch.equal(*renderer.render(np.stack([state_of(model), state_of(model, _at(1, 0, 0))]))), "seen through a wall"
+    assert torch.equal(*renderer.render(np.stack([state_of(model), state_of(model, _at(1, 0, 0))]))), (
+        "seen through a wall"
+    )
 
 
 def test_a_mocap_body_moves_and_a_hidden_group_is_not_drawn():
@@ -88,7 +92,10 @@ def test_a_model_in_which_nothing_moves_can_be_drawn():
 
 def test_colours_come_from_materials():
     asset = '<asset><material name="m" rgba="0 1 0 1"/></asset><worldbody>'
-    for geom, channel in (('<geom size="0.5" material="m"/>', 1), ('<geom size="0.5" material="m" rgba="0 0 1 1"/>', 2)):
+    for geom, channel in (
+        ('<geom size="0.5" material="m"/>', 1),
+        ('<geom size="0.5" material="m" rgba="0 0 1 1"/>', 2),
+    ):
         model, renderer = _scene(_FREE.format(geom).replace("<worldbody>", asset), height=16, width=16)
         picture = renderer.render(state_of(model)[None])[0]
         assert picture[channel].max() > 0.4
@@ -141,13 +148,25 @@ def _scattered(name: str) -> np.ndarray:
     return np.array(states)
 
 
-def test_culling_keeps_a_body_that_holds_the_camera(monkeypatch):
-    model, renderer = _scene(_FREE.format('<geom type="box" size="1 1 1"/>'), height=16, width=16)
-    rng = np.random.default_rng(1)
-    states = [state_of(model, lambda data: data.qpos.__setitem__(slice(None), q)) for q in _poses_near(rng, 40)]
-    culled = renderer.render(np.array(states))
+@pytest.mark.parametrize("geom", ['type="box" size="1 1 1"', 'type="capsule" size=".1 3"', 'type="box" size="3 .1 .1"'])
+def test_culling_keeps_a_body_around_the_camera(geom, monkeypatch):
+    model, renderer = _scene(_FREE.format(f"<geom {geom}/>"), height=16, width=16)
+    poses = _poses_near(np.random.default_rng(1), 300)
+    states = np.array([state_of(model, lambda data, q=q: data.qpos.__setitem__(slice(None), q)) for q in poses])
+    culled = renderer.render(states)
+    assert culled.amax(dim=(1, 2, 3)).count_nonzero() > 50, "hardly any body is in these pictures"
     monkeypatch.setattr(raycast, "covered", _everything)
-    assert torch.equal(culled, renderer.render(np.array(states)))
+    assert torch.equal(culled, renderer.render(states))
+
+
+def test_a_broken_state_is_passed_over_in_silence(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    states = some_states("humanoid")[:3]
+    states[0, 1], states[1, 1 + 20] = np.nan, 1e13
+    pictures = simulator("humanoid").renderer.render(states)
+    assert pictures.isnan().all(dim=3).all(dim=2).all(dim=1).tolist() == [True, True, False]
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def _poses_near(rng: np.random.Generator, count: int) -> np.ndarray:

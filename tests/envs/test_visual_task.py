@@ -213,7 +213,7 @@ def test_nothing_works_before_the_first_reset():
 
 @pytest.mark.parametrize("seed", [0.5, -1, "a"])
 def test_a_wrong_seed_is_refused(env, seed, unhooked):
-    with pytest.raises(gymnasium.error.Error, match="[Ss]eed must be"):
+    with pytest.raises(gymnasium.error.Error, match=r"[Ss]eed must be"):
         env.reset(seed=seed)
 
 

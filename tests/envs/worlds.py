@@ -60,8 +60,7 @@ def moving_mask(model: mujoco.MjModel, state: np.ndarray, *, height: int, width:
     mujoco.mj_multiRay(
         model, data, view.position, rays.ravel(), shown, True, -1, geoms, distances, None, len(rays), 1e10
     )  # fmt: skip
-    bodies = model.geom_bodyid[np.maximum(geoms, 0)]
-    moves = (model.body_weldid[bodies] != 0) | (model.body_mocapid[bodies] >= 0)
+    moves = model.body_weldid[model.geom_bodyid[np.maximum(geoms, 0)]] != 0
     return ((geoms >= 0) & moves).reshape(height, width)
 
 

@@ -37,7 +37,7 @@ def test_keeps_the_contract(name, task):
 
 
 def test_every_public_predictor_is_under_contract():
-    public = {name for name in corrwise.predictors.__all__ if hasattr(getattr(corrwise.predictors, name), "__call__")}
+    public = {name for name in corrwise.predictors.__all__ if callable(getattr(corrwise.predictors, name))}
     assert public == set(PREDICTORS)
 
 
@@ -71,7 +71,9 @@ def test_the_oracle_keeps_a_broken_candidate_to_itself():
 def test_the_oracle_says_what_it_misses():
     context = _context("cartpole")
     blind = Context(context.frames, context.actions)
-    with pytest.raises(ValueError, match="needs the simulator's state, but the context has none; hand VisualMPC a state_s"):
+    with pytest.raises(
+        ValueError, match="needs the simulator's state, but the context has none; hand VisualMPC a state_s"
+    ):
         OraclePredictor(simulator("cartpole"))(blind, _actions("cartpole", 2, 3, 4))
 
 

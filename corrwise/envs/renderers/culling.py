@@ -12,9 +12,8 @@ _NEAR = 1e-3  # metres; a box that reaches behind this plane may cover any pixel
 
 
 def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, "g"]:
-    """Return which geoms can move: those not welded to the world, and those of mocap bodies."""
-    can_move = (model.body_weldid != 0) | (model.body_mocapid[model.body_weldid] >= 0) | (model.body_mocapid >= 0)
-    return can_move[model.geom_bodyid]
+    """Return which geoms can move: those not welded to the world; a mocap body is not, nor is what hangs on it."""
+    return np.asarray(model.body_weldid != 0)[model.geom_bodyid]
 
 
 def box_corners(model: mujoco.MjModel, geoms: Int[np.ndarray, "g"]) -> Float[np.ndarray, "g 8 3"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import weakref
 
 import mujoco
 import numpy as np
@@ -38,6 +40,7 @@ class GLRenderer:
                 f"OpenGL rendering is not available here ({error}); set MUJOCO_GL=egl and install Mesa's EGL, "
                 "or use the raycast renderer"
             ) from error
+        _close_before_exit(self)
         self._data = mujoco.MjData(model)
         flags = self._renderer.scene.flags
         flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = effects
@@ -54,5 +57,24 @@ class GLRenderer:
         return out
 
     def close(self) -> None:
-        """Free the OpenGL context."""
+        """Free the OpenGL context; nothing can be drawn afterwards."""
+        context = self._renderer._gl_context
+        if context is not None:  # MuJoCo frees what the *current* context holds, which may be another renderer's
+            context.make_current()
         self._renderer.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_renderer"):
+            self.close()
+
+
+def _close_before_exit(renderer: GLRenderer) -> None:
+    """Free the context while OpenGL still stands; MuJoCo's own clean-up comes too late and prints a traceback."""
+    reference = weakref.ref(renderer)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)

@@ -1,0 +1,42 @@
+"""What the README and the guides show works as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from corrwise.experiments import cli
+from tools.results_table import readme_with_table
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_library_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 16
+    exec(compile(code.replace("range(40)", "range(2)"), "README.md", "exec"), {})
+    assert re.match(r"\d\.\d\d away at first, \d\.\d\d at the nearest", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
+    monkeypatch.setattr(cli, "_run", lambda config: 0)
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
+    for line in re.findall(r"corrwise ((?:mpc|report|doctor)\b.*)", blocks):
+        words = shlex.split(line, comments=True)
+        assert cli.main(words[: words.index(";")] if ";" in words else words) == 0, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_result_table_is_the_one_that_the_rows_give():
+    text = (ROOT / "README.md").read_text()
+    assert readme_with_table(text) == text, "run tools/results_table.py"
