@@ -1,7 +1,4 @@
-"""Write the README's result table from the rows in docs/results/mpc, between its two markers.
-
-    .venv/bin/python tools/results_table.py
-"""
+"""Write the README's result table from the rows in docs/results/mpc, between its two markers."""
 
 from __future__ import annotations
 

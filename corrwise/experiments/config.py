@@ -49,8 +49,9 @@ class CostConfig:
     [-1, 1] is 4.5 for ours in [0, 1]."""
     gradient: float = 2.25
     """Weight of the flow's mean gradient in the same costs: the paper's 4.5 for images in [-1, 1]."""
-    displacement: float = 0.001
-    """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match."""
+    displacement: float | None = None
+    """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match. None is 0.01 for flow
+    scaling alone and 0.001 for costs named -reg and -both, whose regulariser prices the displacement already."""
     patch: int = 3
     """All-pairs flow: pixels to a patch's side: 1, 3, 5 or 7."""
     dis_preset: str = "ultrafast"
@@ -65,7 +66,8 @@ class CostConfig:
         check_name("flow", self.flow, FLOW_NAMES)
         check(0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
         for name in ("magnitude", "gradient", "displacement"):
-            check(getattr(self, name) >= 0, name, "zero or above", getattr(self, name))
+            value = getattr(self, name)
+            check(value is None or value >= 0, name, "zero or above", value)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
         check_name("dis_preset", self.dis_preset, DIS_PRESET_NAMES)
         check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)

@@ -14,7 +14,7 @@ from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.flow_color import flow_to_rgb
-from corrwise.experiments.named_costs import make_flow
+from corrwise.experiments.named_costs import flow_of
 from corrwise.experiments.policies import Decision, make_policy
 from corrwise.mpc import generator
 from corrwise.types import Context, Goal, Predictor
@@ -95,7 +95,7 @@ class _Showing:
 
     def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
         self._predictor, self._goal = predictor, goal
-        self._flow = make_flow(config.cost) if cost.startswith("corr-") else None
+        self._flow = flow_of(cost, config.cost)
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:

@@ -129,8 +129,11 @@ def make_policy(
         aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
         return PlanByState(fleet, planner, generators, aggregate), predictor
     agent = AgentConfig(
-        aggregate=cast(AggregateName, config.aggregate), gamma=config.gamma, k=config.k, context_frames=config.context_frames,
+        aggregate=cast(AggregateName, config.aggregate),
+        gamma=config.gamma,
+        k=config.k,
+        context_frames=config.context_frames,
         max_frames=config.max_frames,
-    )  # fmt: skip
+    )
     cost = make_cost(name, config.cost, clock=clock)
     return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor

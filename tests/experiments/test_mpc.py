@@ -138,6 +138,6 @@ def test_a_flow_that_breaks_stops_the_run_with_a_sentence(monkeypatch):
         def __call__(self, target, source):
             return torch.zeros(1, 3)
 
-    monkeypatch.setattr("corrwise.experiments.named_costs.make_flow", lambda config: Broken())
+    monkeypatch.setattr("corrwise.experiments.named_costs.make_flow", lambda config, regularized: Broken())
     with pytest.raises(ValueError, match="to return"):
         run_episodes(TINY, "corr-l1", [0])

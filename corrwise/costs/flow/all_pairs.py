@@ -48,7 +48,7 @@ class AllPairsFlow:
         self,
         *,
         patch: int = 3,
-        penalty: float | int = 0.001,
+        penalty: float | int = 0.01,
         threshold: float | int = 0.01,
         temperature: float | int | None = None,
         max_entries: int = 2**20,
