@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import CEMConfig, check_sizes
+from corrwise.mpc.config import CEMConfig, check_budget
 from corrwise.mpc.elites import fit, ranked
 from corrwise.mpc.noise import per_environment, white
 from corrwise.mpc.proposal import new_proposal, settle
@@ -36,12 +36,7 @@ class CEM:
     config: CEMConfig = field(default_factory=CEMConfig)
 
     def __post_init__(self) -> None:
-        check_sizes(
-            action_dim=self.action_dim,
-            horizon=self.horizon,
-            candidates=self.candidates,
-            iterations=self.iterations,
-        )
+        check_budget(self)
 
     @property
     def executes(self) -> Literal["mean", "best"]:

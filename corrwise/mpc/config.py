@@ -15,10 +15,10 @@ def require(ok: bool, name: str, wanted: str, value: object) -> None:
         raise ValueError(f"{name} must be {wanted}, got {value}")
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise a ValueError for the first size that is below 1."""
-    for name, size in sizes.items():
-        require(size >= 1, name, "at least 1", size)
+def check_budget(planner: object) -> None:
+    """Raise a ValueError for the first of a planner's sizes that is below 1."""
+    for name in ("action_dim", "horizon", "candidates", "iterations"):
+        require(getattr(planner, name) >= 1, name, "at least 1", getattr(planner, name))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import ICEMConfig, check_sizes
+from corrwise.mpc.config import ICEMConfig, check_budget
 from corrwise.mpc.elites import fit, ranked
 from corrwise.mpc.noise import coloured, per_environment
 from corrwise.mpc.proposal import new_proposal, settle
@@ -42,12 +42,7 @@ class ICEM:
     config: ICEMConfig = field(default_factory=ICEMConfig)
 
     def __post_init__(self) -> None:
-        check_sizes(
-            action_dim=self.action_dim,
-            horizon=self.horizon,
-            candidates=self.candidates,
-            iterations=self.iterations,
-        )
+        check_budget(self)
 
     @property
     def elites(self) -> int:

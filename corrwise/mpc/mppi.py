@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import MPPIConfig, check_sizes
+from corrwise.mpc.config import MPPIConfig, check_budget
 from corrwise.mpc.elites import ranked, weighted_mean
 from corrwise.mpc.noise import autoregressive, per_environment
 from corrwise.mpc.proposal import new_proposal, settle
@@ -43,12 +43,7 @@ class MPPI:
     config: MPPIConfig = field(default_factory=MPPIConfig)
 
     def __post_init__(self) -> None:
-        check_sizes(
-            action_dim=self.action_dim,
-            horizon=self.horizon,
-            candidates=self.candidates,
-            iterations=self.iterations,
-        )
+        check_budget(self)
 
     def init(self, batch: int) -> Proposal:
         """Return a mean of standing still; the std never changes."""

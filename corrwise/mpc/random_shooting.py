@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import RandomShootingConfig, check_sizes
+from corrwise.mpc.config import RandomShootingConfig, check_budget
 from corrwise.mpc.noise import per_environment, uniform
 from corrwise.mpc.proposal import new_proposal, settle
 from corrwise.types import Proposal
@@ -34,12 +34,7 @@ class RandomShooting:
     config: RandomShootingConfig = field(default_factory=RandomShootingConfig)
 
     def __post_init__(self) -> None:
-        check_sizes(
-            action_dim=self.action_dim,
-            horizon=self.horizon,
-            candidates=self.candidates,
-            iterations=self.iterations,
-        )
+        check_budget(self)
 
     def init(self, batch: int) -> Proposal:
         """Return a proposal whose mean will be the cheapest sequence so far; its std is that of the uniform draw."""
