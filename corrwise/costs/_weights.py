@@ -34,16 +34,21 @@ def load_weights(weights: str | PathLike[str], enum: str) -> dict[str, Tensor]:
 def _from_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
-    state: Any
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = _read(path)
+    except Exception as error:  # both formats raise whatever the broken byte leads to
+        raise ValueError(f"expected a weights file, got {str(path)!r} which cannot be read as one") from error
     if not isinstance(state, dict):
         raise ValueError(f"expected a state dict in {str(path)!r}, got {type(state).__name__}")
     return state
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _from_hub(name: str, enum: str) -> dict[str, Tensor]:

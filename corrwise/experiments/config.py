@@ -146,6 +146,9 @@ class MPCConfig:
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         for option in ("supersample", "lockstep", "max_frames"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(
+            self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
+        )
         check(self.seed >= 0, "seed", "zero or above", self.seed)
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)

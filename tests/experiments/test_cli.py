@@ -37,7 +37,11 @@ def test_help_and_argument_errors_never_import_torch(argv):
             ["--costs", "corr-l1", "--flow", "raft", "--raft-weights", "no/such.pth"],
             "got 'no/such.pth' which does not exist",
         ),
+        (["--costs", "corr-l1", "--flow", "raft", "--raft-weights", __file__], "which cannot be read as one"),
+        (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
+        (["--size", "8"], "size must be at least 16 pixels, got 8"),
         (["--out", "/proc/nowhere"], "cannot write"),
+        (["--out", __file__], "it is a file, not a folder"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_path):
