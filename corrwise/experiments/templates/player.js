@@ -111,6 +111,7 @@
     { rootMargin: "300px" }
   );
   episodes.forEach((episode) => watcher.observe(episode.section));
+  episodes.slice(0, 1).forEach((episode) => episode.show(true)); // the first need not wait until it is noticed
 
   const buttons = [...document.querySelectorAll("button.all")];
   let running = !calm;
