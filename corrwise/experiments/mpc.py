@@ -21,7 +21,7 @@ from corrwise.experiments.rows import append_row, claim_folder, open_rows, row_k
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
 from corrwise.experiments.video import label_panels, write_video
 
-_FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos", "out")  # these never change a row
+_FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row
 _PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
 _VIDEO_FPS = 10
 
