@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from tools.results_table import readme_with_table
+from tools.results_table import readme_with_tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +37,6 @@ def test_every_link_of_a_page_leads_somewhere(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_result_table_is_the_one_that_the_rows_give():
+def test_the_result_tables_are_those_that_the_rows_give():
     text = (ROOT / "README.md").read_text()
-    assert readme_with_table(text) == text, "run tools/results_table.py"
+    assert readme_with_tables(text) == text, "run tools/results_table.py"

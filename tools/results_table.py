@@ -1,43 +1,72 @@
-"""Write the README's result table from the rows in docs/results/mpc, between its two markers."""
+"""Write the README's two result tables from docs/results, between their markers."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from corrwise.experiments.rows import read_rows
 from corrwise.experiments.summary import Summary, summarize
 
-ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
-HEADER = """\
-| task | cost | episodes | nearest | last 10 steps | nearer than l1 by (95 % interval) | nearer in |
-|---|---|---|---|---|---|---|
-"""
+RESULTS = Path(__file__).parents[1] / "docs/results"
+README = Path(__file__).parents[1] / "README.md"
 
 
-def table() -> str:
-    """Return the table as Markdown: image costs first, controls after them."""
-    folders = [ROOT / "docs/results/mpc" / task for task in ("cartpole", "ant", "humanoid")]
-    lines = [_line(summary) for folder in folders for summary in summarize(read_rows(folder / "rows.jsonl"))]
-    return HEADER + "".join(lines)
+def planning_table() -> str:
+    """Return what ``corrwise mpc`` reached, as Markdown: image costs first, controls after them."""
+    header = (
+        "| task | cost | episodes | nearest | last 10 steps | nearer than l1 by (95 % interval) | nearer in |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    folders = [RESULTS / "mpc" / task for task in ("cartpole", "ant", "humanoid")]
+    return header + "".join(_line(s) for folder in folders for s in summarize(read_rows(folder / "rows.jsonl")))
 
 
 def _line(row: Summary) -> str:
     name = f"*{row.cost}*" if row.control else f"`{row.cost}`"
     gain, share = "", ""
     if row.pairs and not row.control:
-        low, high = sorted((-row.difference.low, -row.difference.high))
-        gain, share = f"{-row.difference.value:+.2f} ({low:+.2f} to {high:+.2f})", f"{row.nearer:.0%}"
+        gain = f"{-row.difference.value:+.2f} ({-row.difference.high:+.2f} to {-row.difference.low:+.2f})"
+        share = f"{row.nearer:.0%}"
     nearest = f"{row.nearest:.2f} ± {row.nearest_error:.2f}"
     return f"| {row.task} | {name} | {row.n} | {nearest} | {row.last10:.2f} | {gain} | {share} |\n"
 
 
-def readme_with_table(text: str) -> str:
-    """Return the README's text with its table made anew."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + "\n" + table() + "\n" + END + rest.split(END)[1]
+def speed_table() -> str:
+    """Return what the benchmarks measured, as Markdown."""
+    render, plan, batch, memory, flow = (
+        _speed(name) for name in ("rendering", "planning", "batching", "memory", "correspondence")
+    )
+    ours, theirs = render["raycast_s"], render["gymnasium_s"]
+    split, pairs, peaks = plan["split"], flow["ms_per_pair"], memory["memory"]
+    ratio = min(theirs[pose] / ours[pose] for pose in ours)
+    rows = [
+        ("Humanoid 64x64", f"{1e3 * max(ours.values()):.2f} ms", f"{ratio:.0f}x faster than Gymnasium's software GL"),
+        ("corr-L1 with DIS, 64x64, both directions", f"{pairs['dis 64px x144']:.2f} ms",
+         f"{pairs['raft-large 128px x1'] / pairs['dis 64px x144']:.0f}x faster than with RAFT-large at 128x128"),
+        ("Humanoid plan 48 x 3 x 8, DIS, beyond physics", f"{split['dis']['beyond_physics']:.3f} s",
+         f"physics {split['dis']['simulate']:.3f} s in the same run"),
+        ("the same with all-pairs flow", f"{split['all-pairs']['beyond_physics']:.3f} s",
+         f"physics {split['all-pairs']['simulate']:.3f} s in the same run"),
+        ("eight environments in lockstep", f"{batch['batching']['eight']:.2f} s a plan",
+         f"{batch['batching']['ratio']:.1f}x one environment"),
+        ("peak memory, 4096 candidates", f"{peaks['4096']:.0f} MiB", f"{peaks['256']:.0f} MiB with 256"),
+    ]  # fmt: skip
+    return "| on 2 CPU cores | | |\n|---|---|---|\n" + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)
+
+
+def _speed(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / "speed" / f"{name}.json").read_text())
+
+
+def readme_with_tables(text: str) -> str:
+    """Return the README's text with its tables made anew."""
+    for name, table in (("results", planning_table()), ("speed", speed_table())):
+        head, rest = text.split(f"<!-- {name} -->\n")
+        text = f"{head}<!-- {name} -->\n\n{table}\n<!-- /{name} -->\n" + rest.split(f"<!-- /{name} -->\n")[1]
+    return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(readme_with_table(readme.read_text()))
+    README.write_text(readme_with_tables(README.read_text()))
