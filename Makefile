@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint unit wheel report clean help
+.PHONY: demo test lint unit wheel clean help
 
 help:            ## say what there is to make
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -25,8 +25,8 @@ unit: .venv/installed-dev
 wheel: .venv/installed-dev
 	sh tools/check_wheel.sh
 
-clean:           ## remove the environment and all run folders
-	rm -rf .venv runs build dist
+clean:           ## remove the environment; runs/ stays
+	rm -rf .venv build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { sh tools/install_venv.sh && $(PYTHON) -m venv .venv; }

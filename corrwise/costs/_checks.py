@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["check_batch_pair", "check_images", "check_pair"]
+__all__ = ["check_batch_pair", "check_images", "check_pair", "check_per_sample"]
 
 
 def check_images(name: str, images: Any) -> None:
@@ -25,24 +25,25 @@ def check_images(name: str, images: Any) -> None:
 
 
 def check_pair(x: Any, y: Any) -> None:
-    """Raise unless ``x`` and ``y`` are images of the same shape; there is no broadcasting between them.
+    """Raise unless ``x`` and ``y`` are images of one shape, type and device; nothing broadcasts, converts or moves.
 
     Raises:
-        TypeError: see ``check_images``.
-        ValueError: fewer than three axes, or two different shapes.
+        TypeError: see ``check_images``, or two different floating types.
+        ValueError: fewer than three axes, two different shapes, or two different devices.
     """
     check_images("x", x)
     check_images("y", y)
     if x.shape != y.shape:
         raise ValueError(f"expected y of shape {tuple(x.shape)} like x, got {tuple(y.shape)}")
+    _check_alike("x", x, "y", y)
 
 
 def check_batch_pair(target: Any, source: Any) -> None:
-    """Raise unless both are (B, C, h, w) images of one shape: what every flow estimator takes.
+    """Raise unless both are (B, C, h, w) images of one shape, type and device: what every flow estimator takes.
 
     Raises:
-        TypeError: see ``check_images``.
-        ValueError: not four axes, or two different shapes.
+        TypeError: see ``check_images``, or two different floating types.
+        ValueError: not four axes, two different shapes, or two different devices.
     """
     check_images("target", target)
     check_images("source", source)
@@ -50,3 +51,22 @@ def check_batch_pair(target: Any, source: Any) -> None:
         raise ValueError(f"expected target of shape (B, C, h, w), got {tuple(target.shape)}")
     if target.shape != source.shape:
         raise ValueError(f"expected source of shape {tuple(target.shape)} like target, got {tuple(source.shape)}")
+    _check_alike("target", target, "source", source)
+
+
+def check_per_sample(name: str, values: Any, batch: int) -> None:
+    """Raise unless ``name`` returned one value per sample.
+
+    Raises:
+        ValueError: not a tensor, or a tensor of another shape than (batch,), e.g. one number for the whole batch.
+    """
+    got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+    if got != (batch,):
+        raise ValueError(f"expected {name} to return one value per sample, of shape {(batch,)}, got {got}")
+
+
+def _check_alike(first: str, x: Tensor, second: str, y: Tensor) -> None:
+    if x.dtype != y.dtype:
+        raise TypeError(f"expected {second} of {x.dtype} like {first}, got {y.dtype}")
+    if x.device != y.device:
+        raise ValueError(f"expected {second} on {x.device} like {first}, got {y.device}")

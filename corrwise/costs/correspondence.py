@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs._checks import check_pair
+from corrwise.costs._checks import check_pair, check_per_sample
 from corrwise.costs.regularizers import Regularizer
 from corrwise.costs.warp import PADDINGS, warp
 
@@ -85,7 +85,8 @@ class CorrespondenceWise:
         """Return one value per pair of images; lower is nearer.
 
         Raises:
-            TypeError, ValueError: not two float images of one shape, or a flow of the wrong shape.
+            TypeError, ValueError: not two float images of one shape, type and device.
+            ValueError: a flow of the wrong shape, or a base distance or regulariser without one value per sample.
         """
         x_flat, y_flat, flows = self._match(x, y)
         total = self._residual(x_flat, y_flat, flows)
@@ -104,21 +105,33 @@ class CorrespondenceWise:
         check_pair(x, y)
         x, y = x.reshape(-1, *x.shape[-3:]), y.reshape(-1, *y.shape[-3:])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_flow):
-            if not self.symmetric:
-                flows = [self.flow(x, y)]
-            elif hasattr(self.flow, "both"):
-                flows = list(self.flow.both(x, y))
-            else:
-                flows = [self.flow(x, y), self.flow(y, x)]
-        expected = (x.shape[0], 2, *x.shape[2:])
+            flows = self._flows(x, y)
+        name, expected = type(self.flow).__name__, (x.shape[0], 2, *x.shape[2:])
         for flow in flows:
-            if tuple(flow.shape) != expected:
-                raise ValueError(f"expected {type(self.flow).__name__} to return {expected}, got {tuple(flow.shape)}")
+            got = tuple(flow.shape) if isinstance(flow, Tensor) else type(flow).__name__
+            if got != expected:
+                raise ValueError(f"expected {name} to return {expected}, got {got}")
         return x, y, flows
 
+    def _flows(self, x: Tensor, y: Tensor) -> Flows:
+        if not self.symmetric:
+            return [self.flow(x, y)]
+        if not hasattr(self.flow, "both"):
+            return [self.flow(x, y), self.flow(y, x)]
+        flows = self.flow.both(x, y)
+        if not isinstance(flows, (tuple, list)) or len(flows) != 2:
+            got = f"{len(flows)}" if isinstance(flows, (tuple, list)) else type(flows).__name__
+            raise ValueError(f"expected {type(self.flow).__name__}.both to return two flow fields, got {got}")
+        return list(flows)
+
     def _residual(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
-        total = self.distance(x, self._carry(y, flows[0]))
-        return total + self.distance(y, self._carry(x, flows[1])) if self.symmetric else total
+        total = self._compare(x, self._carry(y, flows[0]))
+        return total + self._compare(y, self._carry(x, flows[1])) if self.symmetric else total
+
+    def _compare(self, x: Tensor, y: Tensor) -> Tensor:
+        values = self.distance(x, y)
+        check_per_sample(f"the distance {_name(self.distance)}", values, x.shape[0])
+        return values
 
     def _carry(self, image: Tensor, flow: Tensor) -> Tensor:
         if self.scaling == 1:  # exactly the image: even a warp by zero rounds its coordinates
@@ -129,7 +142,13 @@ class CorrespondenceWise:
         if self.regularizer is None:
             return x.new_zeros(x.shape[0])
         penalties = [self.regularizer(flow, image) for flow, image in zip(flows, (x, y), strict=False)]
+        for penalty in penalties:
+            check_per_sample(f"the regularizer {_name(self.regularizer)}", penalty, x.shape[0])
         return sum(penalties[1:], start=penalties[0]) / len(penalties)
+
+
+def _name(function: Callable) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _displacement(flows: Flows) -> Tensor:

@@ -18,7 +18,8 @@ class GoalCost:
     """How far every predicted frame is from the goal: a ``Cost`` made of a ``Distance``.
 
     One goal picture (``G = 1``) is compared with every frame. A goal video is followed frame by frame: it must have as
-    many frames as the prediction, and frame t is compared with goal frame t.
+    many frames as the prediction, and frame t is compared with goal frame t. Only a prediction of a single frame (``T =
+    1``, as for an aggregate that looks at the last frame) is compared with the last goal frame of any video.
 
     A distance with ``encode(images)`` and ``compare(features, features)`` has the goal encoded once per ``Goal`` object
     (the last one is remembered); a goal's frames must therefore not be changed in place.
@@ -42,7 +43,7 @@ class GoalCost:
         _check(frames, goal.frames)
         if hasattr(self.distance, "encode") and hasattr(self.distance, "compare"):
             return self.distance.compare(self.distance.encode(frames), self._encoded(goal, frames.shape))
-        return self.distance(frames, goal.frames[:, None].expand(frames.shape))
+        return self.distance(frames, _follow(goal.frames, frames.shape))
 
     def _encoded(self, goal: Goal, shape: torch.Size) -> Any:
         """Return the goal's features with the axes (B, N, T, ...), encoded when this goal is seen first."""
@@ -50,7 +51,13 @@ class GoalCost:
             with torch.no_grad():
                 self._features = self.distance.encode(goal.frames)  # type: ignore[attr-defined]
             self._goal = goal
-        return tuple(part[:, None].expand(*shape[:3], *part.shape[2:]) for part in self._features)
+        return tuple(_follow(part, shape) for part in self._features)
+
+
+def _follow(goal: Tensor, shape: torch.Size) -> Tensor:
+    """Give the goal (B, G, ...) the axes (B, N, T, ...) of the frames; a single frame has the last goal."""
+    steps = goal[:, -1:] if shape[2] == 1 else goal
+    return steps[:, None].expand(*shape[:3], *goal.shape[2:])
 
 
 def _check(frames: Any, goal: Any) -> None:
@@ -63,5 +70,5 @@ def _check(frames: Any, goal: Any) -> None:
         raise ValueError(f"expected a goal of the frames' size {tuple(frames.shape[3:])}, {got}")
     if frames.shape[0] != goal.shape[0]:
         raise ValueError(f"expected goals for {frames.shape[0]} environments, got {goal.shape[0]}")
-    if goal.shape[1] not in (1, frames.shape[2]):
+    if goal.shape[1] != 1 and frames.shape[2] not in (1, goal.shape[1]):
         raise ValueError(f"expected one goal picture or a goal video of {frames.shape[2]} frames, got {goal.shape[1]}")

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from corrwise.costs._checks import check_per_sample
 
 __all__ = [
     "PAPER_L1",
@@ -41,10 +44,17 @@ class FlowMagnitude:
     """``weight`` times the mean over pixels of ``|u|_p``: how far things moved (first term of Eq. 3).
 
     Deviation: the paper writes the squared norm; its code and its weights use p = 1, the default here.
+
+    Raises:
+        ValueError: a weight that is negative or not finite, or p of 0 or below.
     """
 
     weight: float | int
     p: float | int = 1
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+        _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample."""
@@ -57,10 +67,17 @@ class FlowGradient:
 
     It stands for the second term of Eq. 3 in the paper's L1 models (appendix). Sobel kernels are not normalised.
     Deviation: the border is replicated, where the code pads with zeros and so penalises a uniform motion at the border.
+
+    Raises:
+        ValueError: a weight that is negative or not finite, or p of 0 or below.
     """
 
     weight: float | int
     p: float | int = 1
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+        _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample."""
@@ -75,9 +92,15 @@ class EdgeAwareSmoothness:
     First order: ``mean(exp(-mean_c |300 Sobel(image)|) * (sqrt(v^2 + 0.001^2) - 0.001))``, ``v`` the Sobel-filtered
     components of ``u``, averaged over x and y. Deviations: borders are replicated; the robust penalty is shifted to be
     zero without motion; 300 instead of 150 because images are in [0, 1]; edges are those of the flow's own grid.
+
+    Raises:
+        ValueError: a weight that is negative or not finite.
     """
 
     weight: float | int
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample."""
@@ -96,8 +119,27 @@ class Regularizers:
         self.parts = parts
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
-        """Return one penalty per sample."""
-        return sum((part(flow, image) for part in self.parts), start=flow.new_zeros(flow.shape[0]))
+        """Return one penalty per sample.
+
+        Raises:
+            ValueError: a part that does not return one value per sample.
+        """
+        total = flow.new_zeros(flow.shape[0])
+        for part in self.parts:
+            penalty = part(flow, image)
+            check_per_sample(f"the regularizer {getattr(part, '__name__', type(part).__name__)}", penalty, len(flow))
+            total = total + penalty
+        return total
+
+
+def _check_weight(weight: float | int) -> None:
+    if not (isfinite(weight) and weight >= 0):
+        raise ValueError(f"expected a finite weight of at least 0, got {weight}")
+
+
+def _check_order(p: float | int) -> None:
+    if not p > 0:  # NaN is not
+        raise ValueError(f"expected p above 0, got {p}")
 
 
 def _normalized(flow: Tensor) -> Tensor:

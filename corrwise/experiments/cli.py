@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
+from corrwise.experiments.parse import parse
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
@@ -21,14 +22,7 @@ Command = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted."""
     try:
-        config = tyro.cli(
-            Command,
-            prog="corrwise",
-            description="Visual MPC with correspondence-wise image distances.",
-            args=argv,
-            config=(tyro.conf.OmitSubcommandPrefixes,),
-        )
-        return _run(config)
+        return _run(parse(Command, argv))
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         print(f"corrwise: {error}", file=sys.stderr)
         return 2

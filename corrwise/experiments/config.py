@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import tyro
@@ -56,7 +57,7 @@ class CostConfig:
     """All-pairs flow: pixels to a patch's side: 1, 3, 5 or 7."""
     dis_preset: str = "ultrafast"
     """DIS flow: OpenCV's preset, ultrafast, fast or medium."""
-    dis_finest_scale: int = 0
+    dis_finest_scale: int = 1
     """DIS flow: 0 computes it at full resolution, 1 at half."""
     raft_weights: str = "Raft_Small_Weights.C_T_V2"
     """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
@@ -67,7 +68,7 @@ class CostConfig:
         check(0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
         for name in ("magnitude", "gradient", "displacement"):
             value = getattr(self, name)
-            check(value is None or value >= 0, name, "zero or above", value)
+            check(value is None or 0 <= value < inf, name, "zero or above", value)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
         check_name("dis_preset", self.dis_preset, DIS_PRESET_NAMES)
         check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)
@@ -149,11 +150,18 @@ class MPCConfig:
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
-        check(self.seed >= 0, "seed", "zero or above", self.seed)
+        check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
-        check(self.k > 0, "k", "above zero", self.k)
+        check(0 < self.k < inf, "k", "above zero and finite", self.k)
+        matches = any(cost.startswith("corr-") for cost in self.costs)
+        check(
+            not (matches and self.cost.flow == "raft") or self.size >= 32,
+            "size",
+            "at least 32 for flow raft",
+            self.size,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from tqdm import tqdm
 from corrwise.envs import TASKS
 from corrwise.experiments.config import CONTROL_NAMES, MPCConfig
 from corrwise.experiments.episodes import Episode, run_episodes
+from corrwise.experiments.lock import only_run
 from corrwise.experiments.named_costs import make_cost
 from corrwise.experiments.report import write_report
-from corrwise.experiments.rows import append_row, claim_folder, open_rows, row_key
+from corrwise.experiments.rows import ConfigMismatch, append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
 from corrwise.experiments.video import label_panels, write_video
 
@@ -37,19 +38,33 @@ def run_mpc(config: MPCConfig) -> Path:
     for cost in config.costs:
         if cost not in CONTROL_NAMES:
             make_cost(cost, config.cost)  # missing weights and the like must fail before anything is written
-    claim_folder(config.out, jsonable_config(config), ignore=_FREE)
-    rows_file = config.out / "rows.jsonl"
-    done = {row_key(row) for row in open_rows(rows_file)}
+    with only_run(config.out):
+        claim_folder(config.out, jsonable_config(config), ignore=_FREE)
+        rows = open_rows(config.out / "rows.jsonl")
+        _check_versions(config.out, rows)
+        _run_missing(config, {row_key(row) for row in rows})
+        return write_report(config.out)
+
+
+def _run_missing(config: MPCConfig, done: set[Any]) -> None:
     work = list(_groups(config, done))
     steps = config.steps or TASKS[config.task].episode_steps
     with tqdm(total=steps * len(work), unit="step", desc=config.task) as bar:
         for cost, seeds in work:
             bar.set_description(f"{config.task} {cost} seeds {seeds[0]}-{seeds[-1]}")
             for episode in run_episodes(config, cost, seeds, progress=bar.update):
-                row = _save(config, cost, episode)
-                if row_key(row) not in done:
-                    append_row(rows_file, row)
-    return write_report(config.out)
+                append_row(config.out / "rows.jsonl", _save(config, cost, episode))
+
+
+def _check_versions(out: Path, rows: list[Row]) -> None:
+    """Refuse to add rows to those of another simulator or another torch: they could not be compared."""
+    here = versions()
+    for package in ("mujoco", "torch"):
+        for there in (row.get("versions", {}).get(package, here[package]) for row in rows):
+            if there != here[package]:
+                raise ConfigMismatch(
+                    f"{out} holds rows made with {package} {there}, and here is {here[package]}; choose another folder"
+                )
 
 
 def jsonable_config(config: MPCConfig) -> Row:

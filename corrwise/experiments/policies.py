@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from corrwise.envs import Fleet
+from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.named_costs import make_cost
@@ -20,6 +20,11 @@ from corrwise.mpc.optimize import optimize
 from corrwise.mpc.score import Aggregate
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.types import Context, Cost, Goal, Planner, Predictor
+
+PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
+    "oracle": OraclePredictor,
+    "copy-last": lambda simulator: CopyLast(),
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def make_policy(
     """Return the policy behind a cost's name and the predictor whose pictures the report shows."""
     simulator = fleet.simulator
     action_dim = simulator.physics.action_dim
-    predictor: Predictor = OraclePredictor(simulator) if config.predictor == "oracle" else CopyLast()
+    predictor = PREDICTORS[config.predictor](simulator)
     if name == "zero-action":
         return ZeroAction(action_dim), predictor
     if name == "random-action":

@@ -21,8 +21,8 @@ __all__ = ["write_report"]
 
 EMBED_BYTES = 64 * 2**20
 FACTS = (
-    *("planner", "predictor", "flow", "renderer", "aggregate", "steps", "horizon", "samples", "candidates"),
-    *("iterations", "elites", "size", "image_size", "seed"),
+    *("planner", "predictor", "flow", "renderer", "aggregate", "steps", "horizon", "candidates"),
+    *("iterations", "size", "seed"),
 )
 
 
@@ -43,7 +43,10 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     rows = list({row_key(row): row for row in read_rows(out / "rows.jsonl")}.values())
     names = list(dict.fromkeys(row["task"] for row in rows))
     pictures = Pictures(out, embed_bytes)
-    tasks = [task_view([row for row in rows if row["task"] == name], baseline, pictures) for name in names]
+    try:
+        tasks = [task_view([row for row in rows if row["task"] == name], baseline, pictures) for name in names]
+    except (TypeError, ValueError, KeyError) as error:
+        raise RunFolderError(f"{out / 'rows.jsonl'} holds a row that no report can be made of: {error}") from error
     page = _template().render(
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,

@@ -107,8 +107,15 @@ def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = ()) -> Pat
     new = jsonable(config)
     if read_rows(out / "rows.jsonl"):
         compare_configs(out, {} if old is None else old, new, ignore=ignore)
+    elif old is not None and not _ours(old, new):
+        raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")
     write_json_atomic(path, new)
     return out
+
+
+def _ours(old: Any, new: Row) -> bool:
+    """Whether a configuration without rows shares most of its fields with ours, and so may be replaced."""
+    return isinstance(old, dict) and 2 * len(old.keys() & new.keys()) >= len(old)
 
 
 def _scan(path: Path) -> tuple[list[Row], int, int]:
@@ -133,8 +140,11 @@ def _scan(path: Path) -> tuple[list[Row], int, int]:
 
 
 def _parse(line: bytes) -> Row | None:
+    """Return the row in a line, or None where there is none: torn, no JSON, or without what identifies a row."""
     try:
         row = json.loads(line)
     except ValueError:  # covers torn UTF-8 too
         return None
-    return row if isinstance(row, dict) else None
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in KEY[:-1]):
+        return None
+    return row if type(row.get("seed")) is int else None

@@ -62,7 +62,7 @@ def write_fake_run(
     pictures: bool = True,
 ) -> Path:
     """Write config.json, rows.jsonl and episodes/."""
-    planner = {"planner": "cem", "samples": 48, "iterations": 3, "horizon": 8}
+    planner = {"planner": "cem", "candidates": 48, "iterations": 3, "horizon": 8}
     claim_folder(out, {"task": task, "costs": costs, "episodes": seeds, "steps": steps, "seed": 0, **planner})
     for seed in range(seeds):
         for cost in costs:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
 from corrwise.experiments.cli import main
+from corrwise.experiments.lock import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 
@@ -34,11 +36,23 @@ def test_help_and_argument_errors_never_import_torch(argv):
         (["--episodes", "-1"], "episodes must be at least 1, got -1"),
         (["--scaling", "-0.5"], "scaling must be in [0, 1], got -0.5"),
         (
-            ["--costs", "corr-l1", "--flow", "raft", "--raft-weights", "no/such.pth"],
+            ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", "no/such.pth"],
             "got 'no/such.pth' which does not exist",
         ),
-        (["--costs", "corr-l1", "--flow", "raft", "--raft-weights", __file__], "which cannot be read as one"),
+        (
+            ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", __file__],
+            "which cannot be read as one",
+        ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
+        (["--cem.initial-std", "-1"], "cem: initial_std must be positive, got -1.0"),
+        (["--episodes", "many"], "episodes: invalid literal for int() with base 10: 'many'"),
+        (["--nosuch", "1"], "Unrecognized options: --nosuch, 1"),
+        (["--magnitude", "inf"], "magnitude must be zero or above, got inf"),
+        (["--k", "inf"], "k must be above zero and finite, got inf"),
+        (
+            ["--costs", "corr-l1", "--flow", "raft", "--size", "16"],
+            "size must be at least 32 pixels for flow raft, got 16",
+        ),
         (["--size", "8"], "size must be at least 16 pixels, got 8"),
         (["--out", "/proc/nowhere"], "cannot write"),
         (["--out", __file__], "it is a file, not a folder"),
@@ -59,6 +73,40 @@ def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path,
     assert main([*RUN, "--costs", "zero-action", *out]) == 0
     assert main([*RUN, "--costs", "zero-action", "--horizon", "7", *out]) == 2
     assert "horizon is 12 there and 7 here" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_somebody_elses_stays(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model": "mine"}')
+    assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 2
+    assert "is not a run's configuration" in capsys.readouterr().err
+    assert (tmp_path / "config.json").read_text() == '{"model": "mine"}'
+
+
+def test_a_second_run_in_the_same_folder_waits_its_turn(tmp_path, capsys):
+    with only_run(tmp_path):
+        assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 2
+    assert "another run is writing to" in capsys.readouterr().err
+    assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 0
+
+
+def test_rows_of_another_simulator_are_not_added_to(tmp_path, capsys):
+    out = ["--costs", "zero-action", "--out", str(tmp_path)]
+    assert main([*RUN, *out]) == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace(f'"mujoco": "{version("mujoco")}"', '"mujoco": "3.0.0"'))
+    assert main([*RUN, *out, "--seed", "1"]) == 2
+    assert "holds rows made with mujoco 3.0.0, and here is 3." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ['{"a": 1}', '{"task": 3}', "[]"])
+def test_a_line_that_is_no_row_is_named(line, tmp_path, capsys):
+    out = ["--costs", "zero-action", "--out", str(tmp_path)]
+    assert main([*RUN, *out]) == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(f"{line}\n{rows.read_text()}")
+    for argv in ([*RUN, *out], ["report", str(tmp_path)]):
+        assert main(argv) == 2
+        assert "rows.jsonl line 1 is not a result row" in capsys.readouterr().err
 
 
 def test_the_report_command_needs_a_run_folder(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from corrwise.costs import DISTANCES
@@ -10,6 +12,7 @@ from corrwise.envs import TASKS
 from corrwise.envs.renderers import RENDERERS
 from corrwise.experiments import config as options
 from corrwise.experiments.config import ConfigError, CostConfig, MPCConfig
+from corrwise.experiments.policies import PREDICTORS
 from corrwise.experiments.summary import CONTROLS
 from corrwise.mpc import PLANNERS
 
@@ -20,6 +23,8 @@ def test_every_name_on_the_command_line_is_in_its_rooms_registry():
     assert tuple(FLOWS) == options.FLOW_NAMES
     assert tuple(DISTANCES) == options.BASE_NAMES
     assert tuple(PLANNERS) == options.PLANNER_NAMES
+    assert set(PLANNERS) <= {field.name for field in fields(MPCConfig)}
+    assert tuple(PREDICTORS) == options.PREDICTOR_NAMES
     assert set(CONTROLS) == set(options.CONTROL_NAMES)
 
 

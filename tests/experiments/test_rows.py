@@ -78,11 +78,13 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_it(path):
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     path = tmp_path / "rows.jsonl"
-    append_row(path, {"a": math.nan, "b": [1.0, -math.inf], "c": np.float32(np.nan), "d": np.arange(2), "e": tmp_path})
+    key = {"task": "t", "cost": "l1", "planner": "cem", "predictor": "oracle", "seed": 0}
+    odd = {"a": math.nan, "b": [1.0, -math.inf], "c": np.float32(np.nan), "d": np.arange(2), "e": tmp_path}
+    append_row(path, {**key, **odd})
     text = path.read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
-    assert read_rows(path) == [{"a": None, "b": [1.0, None], "c": None, "d": [0, 1], "e": str(tmp_path)}]
+    assert read_rows(path) == [{**key, "a": None, "b": [1.0, None], "c": None, "d": [0, 1], "e": str(tmp_path)}]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatch):
@@ -102,8 +104,9 @@ def test_a_process_killed_while_appending_loses_one_row_at_most(tmp_path):
     path = tmp_path / "rows.jsonl"
     code = (
         "import sys; from corrwise.experiments.rows import append_row\n"
+        "key = dict.fromkeys(('task', 'cost', 'planner', 'predictor'), 'x')\n"
         "for i in range(10**6):\n"
-        "    append_row(sys.argv[1], {'seed': i, 'distances': [0.5] * 200}); print(i, flush=True)"
+        "    append_row(sys.argv[1], {**key, 'seed': i, 'distances': [0.5] * 200}); print(i, flush=True)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None

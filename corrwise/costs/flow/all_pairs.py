@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import isfinite, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,8 @@ class AllPairsFlow:
     The cost of a match is the root mean square difference of two small colour patches plus ``penalty`` times the
     displacement. Only positions where the images differ take part; all others stay where they are. One cost matrix
     gives both directions. Patches are rounded to 8-bit levels, and then the result for a pair does not depend, to the
-    bit, on the batch around it or on ``max_entries``. Positions are chosen from the data, so a GPU is waited for once.
+    bit, on the batch around it or on ``max_entries``. Positions are chosen from the data, so the host waits for a GPU
+    twice per call: for how many positions there are in all, and then for how many each pair has.
 
     With a ``temperature`` the match is a softmax-weighted mean instead (sub-pixel, unrounded patches, differentiable).
 
@@ -41,7 +42,8 @@ class AllPairsFlow:
             backward pass keeps all of them).
 
     Raises:
-        ValueError: an even or large patch, a negative penalty or threshold, a temperature or max_entries of 0 or below.
+        ValueError: an even or large patch, a negative penalty or threshold, a temperature or max_entries of 0 or below,
+            or one of them that is not finite.
     """
 
     def __init__(
@@ -55,10 +57,10 @@ class AllPairsFlow:
     ) -> None:
         if patch not in (1, 3, 5, 7):
             raise ValueError(f"expected patch to be one of 1, 3, 5, 7, got {patch}")
-        if penalty < 0 or threshold < 0:
-            raise ValueError(f"expected penalty and threshold of at least 0, got {penalty} and {threshold}")
-        if temperature is not None and temperature <= 0:
-            raise ValueError(f"expected temperature above 0 or None, got {temperature}")
+        if not (isfinite(penalty) and isfinite(threshold) and penalty >= 0 and threshold >= 0):
+            raise ValueError(f"expected finite penalty and threshold of at least 0, got {penalty} and {threshold}")
+        if temperature is not None and not (isfinite(temperature) and temperature > 0):
+            raise ValueError(f"expected a finite temperature above 0 or None, got {temperature}")
         if max_entries < 1:
             raise ValueError(f"expected max_entries of at least 1, got {max_entries}")
         self.patch, self.penalty, self.threshold = patch, penalty, threshold

@@ -29,7 +29,7 @@ class RAFTFlow(nn.Module):
     Args:
         weights: a torchvision name ("Raft_Small_Weights.C_T_V2", or "C_T_V2" of the given size; downloaded on first
             use), a local file with a state dict, or None for random weights (tests and timings only).
-        size: "small" or "large"; None takes it from the name, and is "large" where the name does not say.
+        size: "small" or "large"; None takes it from the name or from the file, and is "large" where a name does not say.
         updates: recurrent refinements; the paper's code uses 5.
 
     Raises:
@@ -46,8 +46,8 @@ class RAFTFlow(nn.Module):
         super().__init__()
         if updates < 1:
             raise ValueError(f"expected updates of at least 1, got {updates}")
-        self.size, self.updates = _size(weights, size), updates
-        self.model = _model(self.size, weights)
+        self.updates = updates
+        self.size, self.model = _model(_sizes(weights, size), weights)
         self.requires_grad_(False)
         self.train(False)
 
@@ -76,28 +76,34 @@ class RAFTFlow(nn.Module):
         return super().train(False)
 
 
-def _size(weights: str | PathLike[str] | None, size: str | None) -> str:
+def _sizes(weights: str | PathLike[str] | None, size: str | None) -> tuple[str, ...]:
+    """Return the size that is asked for, or both where only the shapes in a file can tell."""
     if size is not None and size not in ENUMS:
         raise ValueError(f"expected size to be one of {', '.join(ENUMS)}, got {size!r}")
-    named = None
-    if isinstance(weights, str) and not is_file(weights):
-        named = next((name for name, enum in ENUMS.items() if weights.startswith(f"{enum}.")), None)
+    if weights is not None and is_file(weights):
+        return (size,) if size else tuple(ENUMS)
+    named = next((name for name, enum in ENUMS.items() if str(weights).startswith(f"{enum}.")), None)
     if size and named and size != named:
         raise ValueError(f"expected weights of RAFT-{size}, got {weights!r}")
-    return size or named or "large"
+    return (size or named or "large",)
 
 
-def _model(size: str, weights: str | PathLike[str] | None) -> nn.Module:
+def _model(sizes: tuple[str, ...], weights: str | PathLike[str] | None) -> tuple[str, nn.Module]:
+    """Return the first of the sizes that the weights fit, and its network."""
     from torchvision.models import optical_flow  # takes seconds to import
 
-    state = None if weights is None else load_weights(weights, ENUMS[size])
-    model = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size](weights=None)
-    if state is not None:
+    builders = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}
+    if weights is None:
+        return sizes[0], builders[sizes[0]](weights=None)
+    state = load_weights(weights, ENUMS[sizes[0]])
+    for size in sizes:
+        model = builders[size](weights=None)
         wanted = model.state_dict()
-        if state.keys() != wanted.keys() or any(state[name].shape != wanted[name].shape for name in wanted):
-            raise ValueError(f"expected the weights of RAFT-{size}, got {len(state)} tensors of another network")
-        model.load_state_dict(state)
-    return model
+        if state.keys() == wanted.keys() and all(state[name].shape == wanted[name].shape for name in wanted):
+            model.load_state_dict(state)
+            return size, model
+    names = " or ".join(f"RAFT-{size}" for size in sizes)
+    raise ValueError(f"expected the weights of {names}, got {len(state)} tensors of another network")
 
 
 def _working_size(height: int, width: int) -> tuple[int, int]:
