@@ -12,6 +12,7 @@ from corrwise.experiments.cli import main
 from corrwise.experiments.lock import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
+RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["mpc", "--help"], ["mpc", "--task", "foo"], ["mpc", "--episodes", "x"]])
@@ -35,10 +36,7 @@ def test_help_and_argument_errors_never_import_torch(argv):
         (["--horizon", "0"], "horizon must be at least 1, got 0"),
         (["--episodes", "-1"], "episodes must be at least 1, got -1"),
         (["--scaling", "-0.5"], "scaling must be in [0, 1], got -0.5"),
-        (
-            ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", "no/such.pth"],
-            "got 'no/such.pth' which does not exist",
-        ),
+        ([*RAFT, "--raft-weights", "no/such.pth"], "got 'no/such.pth' which does not exist"),
         (
             ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", __file__],
             "which cannot be read as one",
