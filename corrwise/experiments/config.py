@@ -156,7 +156,24 @@ class MPCConfig:
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
         raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
-        check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)    """Raise a ConfigError that names the option, what it must be and what it was, unless ``ok``."""
+        check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Make report.html of a run folder anew, from its rows and pictures alone."""
+
+    out: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Say what this machine offers, and the one command for each thing that is missing."""
+
+
+def check(ok: bool, option: str, wanted: str, got: object) -> None:
+    """Raise a ConfigError that names the option, what it must be and what it was, unless ``ok``."""
     if not ok:
         raise ConfigError(f"{option} must be {wanted}, got {got}")
 
