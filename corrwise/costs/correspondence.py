@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -105,24 +106,19 @@ class CorrespondenceWise:
         check_pair(x, y)
         x, y = x.reshape(-1, *x.shape[-3:]), y.reshape(-1, *y.shape[-3:])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_flow):
-            flows = self._flows(x, y)
-        name, expected = type(self.flow).__name__, (x.shape[0], 2, *x.shape[2:])
+            if not self.symmetric:
+                flows = [self.flow(x, y)]
+            elif hasattr(self.flow, "both"):
+                flows = self.flow.both(x, y)
+                _check_two(f"{type(self.flow).__name__}.both", flows)
+            else:
+                flows = [self.flow(x, y), self.flow(y, x)]
+        expected = (x.shape[0], 2, *x.shape[2:])
         for flow in flows:
             got = tuple(flow.shape) if isinstance(flow, Tensor) else type(flow).__name__
             if got != expected:
-                raise ValueError(f"expected {name} to return {expected}, got {got}")
-        return x, y, flows
-
-    def _flows(self, x: Tensor, y: Tensor) -> Flows:
-        if not self.symmetric:
-            return [self.flow(x, y)]
-        if not hasattr(self.flow, "both"):
-            return [self.flow(x, y), self.flow(y, x)]
-        flows = self.flow.both(x, y)
-        if not isinstance(flows, (tuple, list)) or len(flows) != 2:
-            got = f"{len(flows)}" if isinstance(flows, (tuple, list)) else type(flows).__name__
-            raise ValueError(f"expected {type(self.flow).__name__}.both to return two flow fields, got {got}")
-        return list(flows)
+                raise ValueError(f"expected {type(self.flow).__name__} to return {expected}, got {got}")
+        return x, y, list(flows)
 
     def _residual(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
         total = self._compare(x, self._carry(y, flows[0]))
@@ -145,6 +141,12 @@ class CorrespondenceWise:
         for penalty in penalties:
             check_per_sample(f"the regularizer {_name(self.regularizer)}", penalty, x.shape[0])
         return sum(penalties[1:], start=penalties[0]) / len(penalties)
+
+
+def _check_two(name: str, flows: Any) -> None:
+    got = len(flows) if isinstance(flows, (tuple, list)) else type(flows).__name__
+    if got != 2:
+        raise ValueError(f"expected {name} to return two flow fields, got {got}")
 
 
 def _name(function: Callable) -> str:

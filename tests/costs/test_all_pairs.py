@@ -108,6 +108,12 @@ def test_gradcheck_of_the_soft_match():
         ({"threshold": -0.1}, "got .*-0.1"),
         ({"temperature": 0.0}, "got 0.0"),
         ({"max_entries": 0}, "got 0"),
+        ({"penalty": float("nan")}, "got nan"),
+        ({"penalty": float("inf")}, "got inf"),
+        ({"threshold": float("nan")}, "and nan"),
+        ({"threshold": float("inf")}, "and inf"),
+        ({"temperature": float("nan")}, "got nan"),
+        ({"temperature": float("inf")}, "got inf"),
     ],
 )
 def test_options_out_of_range(options, message):

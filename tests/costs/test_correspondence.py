@@ -158,6 +158,63 @@ def test_a_flow_of_the_wrong_shape_is_named(own_errors):
         distance(texture(1), texture(1))
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_flow_that_returns_nothing_is_named(symmetric):
+    distance = CorrespondenceWise(l1, lambda target, source: None, symmetric=symmetric)
+    with pytest.raises(ValueError, match=r"expected function to return \(1, 2, 32, 32\), got NoneType"):
+        distance(texture(1), texture(1))
+
+
+class _Both:
+    def __init__(self, flows):
+        self.flows = flows
+
+    def __call__(self, target, source):
+        raise AssertionError("both directions were asked for")
+
+    def both(self, x, y):
+        return self.flows
+
+
+@pytest.mark.parametrize(
+    ("flows", "got"),
+    [(None, "NoneType"), (torch.zeros(1, 2, 32, 32), "Tensor"), ((torch.zeros(1, 2, 32, 32),), "1")],
+)
+def test_both_that_does_not_return_two_fields_is_named(flows, got):
+    with pytest.raises(ValueError, match=rf"expected _Both\.both to return two flow fields, got {got}"):
+        CorrespondenceWise(l1, _Both(flows))(texture(1), texture(1))
+
+
+def test_two_fields_of_the_wrong_kind_are_named():
+    with pytest.raises(ValueError, match=r"expected _Both to return \(1, 2, 32, 32\), got NoneType"):
+        CorrespondenceWise(l1, _Both((torch.zeros(1, 2, 32, 32), None)))(texture(1), texture(1))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("scaling", [0.1, 1])
+def test_a_distance_that_reduces_the_batch_is_named(symmetric, scaling):
+    distance = CorrespondenceWise(torch.nn.L1Loss(), ZeroFlow(), symmetric=symmetric, scaling=scaling)
+    for call in (distance, distance.terms):
+        with pytest.raises(ValueError, match=r"distance L1Loss .* of shape \(2,\), got \(\)"):
+            call(texture(2), texture(2, seed=1))
+
+
+def test_a_regularizer_that_reduces_the_batch_is_named():
+    distance = CorrespondenceWise(l1, ZeroFlow(), regularizer=lambda flow, image: flow.abs().mean())
+    for call in (distance, distance.terms):
+        with pytest.raises(ValueError, match=r"regularizer <lambda> .* of shape \(2,\), got \(\)"):
+            call(texture(2), texture(2, seed=1))
+
+
+@pytest.mark.parametrize("distance", [l1, mse, ssim, CorrespondenceWise(l1, ZeroFlow()), AllPairsFlow(), ZeroFlow()])
+def test_images_of_two_types_or_devices_are_named(distance, own_errors):
+    x = texture(1)
+    with pytest.raises(TypeError, match=r"torch\.float32 like .*got torch\.float64"):
+        distance(x, x.double())
+    with pytest.raises(ValueError, match=r"on cpu like .*got meta"):
+        distance(x, x.to("meta"))
+
+
 def test_mismatched_images_are_named(own_errors):
     with pytest.raises(ValueError, match=r"\(1, 3, 32, 32\).*got \(2, 3, 32, 32\)"):
         CorrespondenceWise(l1, ZeroFlow())(texture(1), texture(2))

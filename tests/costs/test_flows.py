@@ -4,6 +4,7 @@ import sys
 import cv2
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, RAFTFlow, ZeroFlow
@@ -115,6 +116,54 @@ def test_raft_weights_from_a_file_and_sizes_from_names(tmp_path):
         RAFTFlow(None, "tiny")
     with pytest.raises(ValueError, match="got 0"):
         RAFTFlow(None, "small", updates=0)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_raft_file_tells_its_size(tmp_path, size):
+    path, saved = tmp_path / "raft.pth", RAFTFlow(None, size).model.state_dict()
+    torch.save(saved, path)
+    for weights in (path, str(path)):
+        loaded = RAFTFlow(weights)
+        assert loaded.size == size
+        assert all(torch.equal(value, saved[name]) for name, value in loaded.model.state_dict().items())
+    torch.save(dict(list(saved.items())[1:]), path)
+    with pytest.raises(ValueError, match=r"RAFT-small or RAFT-large, got .* another network"):
+        RAFTFlow(path)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_the_advice_for_missing_raft_weights_works(tmp_path, monkeypatch, size):
+    from torchvision.models import get_weight, optical_flow
+
+    name = f"Raft_{size.capitalize()}_Weights.C_T_V2"
+    saved = RAFTFlow(None, size).model.state_dict()
+
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    enum = type(get_weight(name))
+    assert enum is getattr(optical_flow, name.partition(".")[0])
+    monkeypatch.setattr(enum, "get_state_dict", offline)
+    with pytest.raises(RuntimeError, match="then give that file") as caught:
+        RAFTFlow(name)
+    message = str(caught.value)
+    assert "weights='weights.pth', or --raft-weights weights.pth" in message
+    monkeypatch.setattr(enum, "get_state_dict", lambda self: saved)
+    monkeypatch.chdir(tmp_path)
+    exec(message[message.index("torch.save") : message.index(", then")], {"torch": torch, "torchvision": torchvision})
+    assert RAFTFlow("weights.pth").size == size
+
+
+@pytest.mark.parametrize("size", [16, 64, 128])
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_dis_is_the_same_with_and_without_a_pool(monkeypatch, size, batch):
+    x, y = texture(batch, size=size), texture(batch, size=size, seed=1)
+    results = []
+    for worthwhile in (1, 2**40):
+        monkeypatch.setattr("corrwise.costs.flow.dis.WORTHWHILE", worthwhile)
+        results.append(DISFlow(threads=2).both(x, y))
+    for pooled, inline in zip(*results, strict=True):
+        assert torch.equal(pooled, inline)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -25,6 +25,14 @@ def test_a_goal_video_is_followed_frame_by_frame():
     assert torch.equal(costs[1, 0, 3], mse(frames[1, 0, 3], goal.frames[1, 3]))
 
 
+@pytest.mark.parametrize("distance", [mse, Perceptual(None)], ids=["direct", "encoded"])
+def test_a_single_frame_is_compared_with_the_last_of_a_goal_video(distance):
+    frames, goal = texture(2, 3, 1), Goal(texture(2, 4, seed=1))
+    costs = GoalCost(distance)(frames, goal)
+    assert torch.equal(costs, GoalCost(distance)(frames, Goal(goal.frames[:, -1:])))
+    assert not torch.allclose(costs, GoalCost(distance)(frames, Goal(goal.frames[:, :1])))
+
+
 class _Counting:
     def __init__(self):
         self.encoded = []

@@ -63,7 +63,7 @@ def test_weights_that_cannot_be_had(make, tmp_path, monkeypatch):
         raise URLError("no network")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(RuntimeError, match=r"could not be downloaded.*pass that file") as caught:
+    with pytest.raises(RuntimeError, match=r"could not be downloaded.*then give that file") as caught:
         make()
     assert "http" not in str(caught.value)
 

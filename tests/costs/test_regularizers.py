@@ -52,3 +52,25 @@ def test_parts_add_up():
 def test_paper_weights_are_halved_for_our_image_range():
     assert PAPER_L1 == (9.0 / 2, 4.5 / 2)
     assert PAPER_L1_PERCEPTUAL == (6.5 / 2, 6.5 / 2)
+
+
+@pytest.mark.parametrize("regularizer", [FlowMagnitude, FlowGradient, EdgeAwareSmoothness])
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_negative_or_not_finite_is_refused(regularizer, weight):
+    with pytest.raises(ValueError, match=f"at least 0, got {weight}"):
+        regularizer(weight)
+    assert regularizer(0).weight == 0
+
+
+@pytest.mark.parametrize("regularizer", [FlowMagnitude, FlowGradient])
+@pytest.mark.parametrize("p", [0, -2, float("nan")])
+def test_an_order_of_zero_or_below_is_refused(regularizer, p):
+    with pytest.raises(ValueError, match=f"p above 0, got {p}"):
+        regularizer(1.0, p)
+    assert regularizer(1.0, float("inf"))(_flow(2, -5), PLAIN).isfinite().all()
+
+
+def test_a_part_that_reduces_the_batch_is_named():
+    parts = Regularizers(FlowMagnitude(1.0), lambda flow, image: flow.mean())
+    with pytest.raises(ValueError, match=r"regularizer <lambda> .* of shape \(2,\), got \(\)"):
+        parts(_flow(), PLAIN)

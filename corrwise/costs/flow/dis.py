@@ -19,11 +19,12 @@ __all__ = ["DISFlow"]
 PRESETS = ("ultrafast", "fast", "medium")  # in the order of OpenCV's constants
 SMALLEST = 16  # px: OpenCV refuses less, or (seen with 5.0) crashes on narrow images
 PATCH = 8
+WORTHWHILE = 2**14  # pixels: DIS takes about 0.3 ms for them, as long as it takes to start a pool
 LUMA = (0.299, 0.587, 0.114)
 
 
 class DISFlow:
-    """Optical flow of grey 8-bit images on the CPU, a thread pool over the batch.
+    """Optical flow of grey 8-bit images on the CPU, a thread pool over the batch where that is worth it.
 
     Inputs on another device go through the host and the flow comes back to their device. There is no gradient. A pair
     with a pixel that is not finite has zero flow, so the distance itself sees the NaN.
@@ -32,7 +33,7 @@ class DISFlow:
         preset: "ultrafast" (about 0.1 ms a 64 px pair), "fast" or "medium".
         finest_scale: the flow is computed at 1 / 2^finest_scale of the image and upsampled; 0 is the full resolution.
             Small images have fewer scales, and the coarsest one they have is used then.
-        threads: pairs worked on at a time; None means one per core.
+        threads: pairs worked on at a time, at most; None means one per core.
 
     Raises:
         ValueError: an unknown preset, a negative scale, or fewer than one thread.
@@ -76,9 +77,13 @@ class DISFlow:
             for (target, source), out in zip(directions, flows, strict=True)
             for i in np.flatnonzero(finite)
         ]
-        workers = min(self.threads or os.cpu_count() or 1, max(len(jobs), 1))
-        with ThreadPoolExecutor(workers) as pool:  # cv2 works without the GIL
-            list(pool.map(self._run, [jobs[i::workers] for i in range(workers)]))
+        worthwhile = len(jobs) * shape[1] * shape[2] // WORTHWHILE
+        workers = min(self.threads or os.cpu_count() or 1, len(jobs), worthwhile)
+        if workers <= 1:
+            self._run(jobs)
+        else:
+            with ThreadPoolExecutor(workers) as pool:  # cv2 works without the GIL
+                list(pool.map(self._run, [jobs[i::workers] for i in range(workers)]))
         return torch.from_numpy(flows).flatten(0, 1).permute(0, 3, 1, 2)
 
     def _run(self, jobs: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:

@@ -29,7 +29,7 @@ class RAFTFlow(nn.Module):
     Args:
         weights: a torchvision name ("Raft_Small_Weights.C_T_V2", or "C_T_V2" of the given size; downloaded on first
             use), a local file with a state dict, or None for random weights (tests and timings only).
-        size: "small" or "large"; None takes it from the name or from the file, and is "large" where a name does not say.
+        size: "small" or "large"; None takes it from the name or the file, and is "large" where a name does not say.
         updates: recurrent refinements; the paper's code uses 5.
 
     Raises:
