@@ -161,7 +161,9 @@ class Simulator(Protocol):
 class Planner(Protocol):
     """A sampling planner: draw candidates, then learn from their costs. The loop around it lives in mpc/optimize.py.
 
-    ``iterations`` says how often the loop samples and refits for one plan.
+    ``iterations`` says how often the loop samples and refits for one plan. A planner may also have an attribute
+    ``executes: Literal["mean", "best"]``, which says whether the agent acts on the proposal's ``mean`` (the default,
+    also without the attribute) or on its ``best``.
     """
 
     @property

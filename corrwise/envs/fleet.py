@@ -23,6 +23,9 @@ class Fleet:
     Args:
         simulator: the task's physics and pictures.
         context_frames: how many past frames a controller sees, K.
+
+    Raises:
+        ValueError: if ``context_frames`` is below 1.
     """
 
     def __init__(self, simulator: MujocoSimulator, *, context_frames: int = 1) -> None:
@@ -33,7 +36,12 @@ class Fleet:
         self._states = self._goal_states = np.empty((0, integration_size(simulator.model)))
 
     def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
-        """Begin one episode per seed and return what a controller sees: first frames and goal pictures."""
+        """Begin one episode per seed and return what a controller sees: first frames and goal pictures.
+
+        Raises:
+            ValueError: if there is no seed, or one is not a whole number from 0 up.
+            RuntimeError: if no goal is found for an episode.
+        """
         whole = [isinstance(seed, int) and seed >= 0 for seed in np.atleast_1d(seeds).tolist()]
         if np.ndim(seeds) != 1 or not whole or not all(whole):
             raise ValueError(f"expected at least one seed, each a whole number from 0 up, got {seeds!r}")
@@ -42,7 +50,11 @@ class Fleet:
         return self.begin(np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs]))
 
     def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
-        """Begin at given start states with given goal states, as a frozen manifest lists them."""
+        """Begin at given start states with given goal states, as a frozen manifest lists them.
+
+        Raises:
+            ValueError: if starts and goals are not finite states of this model, as many of each.
+        """
         size = integration_size(self.simulator.model)
         if starts.shape != goals.shape or starts.shape[1:] != (size,) or not np.isfinite(starts + goals).all():
             raise ValueError(f"expected finite starts and goals (B, {size}), got {starts.shape} and {goals.shape}")
@@ -57,6 +69,10 @@ class Fleet:
         """Apply one action in [-1, 1] to each environment and return what its controller sees next.
 
         An environment whose physics diverges stays at its last good state and is marked in ``diverged``.
+
+        Raises:
+            RuntimeError: before the first ``reset`` or ``begin``.
+            ValueError: if there is not one action for each environment.
         """
         if not len(self._states):
             raise RuntimeError("there are no episodes yet: call reset() or begin() first")
@@ -82,7 +98,11 @@ class Fleet:
         return self._states.copy()
 
     def restore(self, states: Float64[np.ndarray, "B S"]) -> Context:
-        """Return to earlier states; the context begins anew from their pictures."""
+        """Return to earlier states; the context begins anew from their pictures.
+
+        Raises:
+            ValueError: if these are not finite states of this model, one for each goal.
+        """
         return self.begin(states, self._goal_states)[0]
 
     def distance(self, *, full: bool = False) -> Float64[np.ndarray, "B"]:

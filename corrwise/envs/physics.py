@@ -53,7 +53,9 @@ class Physics:
         """Return the states after the given 0-based control steps; NaN from where a simulation diverged.
 
         Raises:
-            ValueError: if a step lies outside the horizon, or the state has another length than the model's.
+            ValueError: if actions are not (B, N, H, A), states not (B, S) of this model with the same B, or a step
+                lies outside the horizon.
+            TypeError: if a step is not a whole number.
         """
         if actions.ndim != 4 or actions.shape[3] != self.action_dim:
             raise ValueError(f"expected actions (B, N, H, {self.action_dim}), got {tuple(actions.shape)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -25,16 +27,21 @@ class MujocoSimulator:
         renderer: a renderer's name, or one that is ready to use.
         supersample: rays per pixel side of the ray caster.
         threads: threads of physics and ray caster; 0 means all CPUs.
+
+    Raises:
+        TypeError: if ``task`` is not a Task.
+        ValueError: if ``size`` is not a whole number of at least 4, the renderer's name is unknown, ``supersample`` is
+            below 1 or not 1 with another renderer than the ray caster, or the task's camera has no upright.
+        RuntimeError: if the renderer is "gl" and this machine has no OpenGL.
     """
 
     def __init__(
-        self, task: Task, *, size: int = 64, renderer: str | Renderer = "raycast", supersample: int = 1,
+        self, task: Task, *, size: SupportsIndex = 64, renderer: str | Renderer = "raycast", supersample: int = 1,
         threads: int = 0,
     ) -> None:  # fmt: skip
         if not isinstance(task, Task):
             raise TypeError(f"expected a Task, such as corrwise.envs.TASKS['cartpole'], got {task!r}")
-        if not isinstance(size, int) or size < _SMALLEST:
-            raise ValueError(f"size must be a whole number of at least {_SMALLEST} pixels, got {size!r}")
+        size = _pixels(size)
         self.task = task
         self.model = task.compile()
         self.physics = Physics(self.model, task.frame_skip, threads=threads)
@@ -46,18 +53,30 @@ class MujocoSimulator:
     def rollout(
         self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
     ) -> Float[torch.Tensor, "B N T 3 h w"]:
-        """Return the pictures after the given 0-based steps, on the actions' device; only those are drawn."""
+        """Return the pictures after the given 0-based steps, on the actions' device; only those are drawn.
+
+        Raises:
+            ValueError: if states, actions or steps do not fit the model or each other.
+        """
         states = self.states(state, actions, steps)
         return self.render(states).to(actions.device)
 
     def states(
         self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
     ) -> Float64[np.ndarray, "B N T S"]:
-        """Return the integration states after the given 0-based steps; NaN where the physics diverged."""
+        """Return the integration states after the given 0-based steps; NaN where the physics diverged.
+
+        Raises:
+            ValueError: if states, actions or steps do not fit the model or each other.
+        """
         return self.physics.states(state, actions, steps)
 
     def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n 3 h w"]:
-        """Return one picture per state."""
+        """Return one picture per state.
+
+        Raises:
+            ValueError: if these are not integration states of this model.
+        """
         frames = self.renderer.render(states.reshape(-1, states.shape[-1]))
         return frames.reshape(*states.shape[:-1], *frames.shape[1:])
 
@@ -79,3 +98,11 @@ class MujocoSimulator:
         if supersample != 1:
             raise ValueError(f"supersample is an option of the raycast renderer, got {supersample} for {name!r}")
         return RENDERERS[name](self.model, height=size, width=size)
+
+
+def _pixels(size: SupportsIndex) -> int:
+    """Return a picture's size as an int, also from NumPy's integers."""
+    whole = operator.index(size) if hasattr(size, "__index__") else 0
+    if whole < _SMALLEST:
+        raise ValueError(f"size must be a whole number of at least {_SMALLEST} pixels, got {size!r}")
+    return whole

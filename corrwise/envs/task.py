@@ -28,7 +28,11 @@ class Camera:
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
     def axes(self) -> np.ndarray:
-        """Return the rotation whose columns are the camera's right, up and backward axes, (3, 3)."""
+        """Return the rotation whose columns are the camera's right, up and backward axes, (3, 3).
+
+        Raises:
+            ValueError: if the camera looks along its ``up`` direction.
+        """
         back = np.subtract(self.position, self.target)
         right = np.cross(self.up, back)
         if np.linalg.norm(right) < 1e-9:
@@ -70,6 +74,9 @@ class Task:
         start: draws the start of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
         goal: which states may be goals.
         velocity_weight: seconds; how much a velocity difference counts in the full state distance.
+
+    Raises:
+        ValueError: if ``frame_skip`` is below 1, or goals lie outside the episode.
     """
 
     name: str
@@ -92,7 +99,11 @@ class Task:
             )
 
     def compile(self) -> mujoco.MjModel:
-        """Return the compiled model with the task's camera in it."""
+        """Return the compiled model with the task's camera in it.
+
+        Raises:
+            ValueError: if the camera looks along its ``up`` direction, or MuJoCo cannot compile the model.
+        """
         spec = self.model()
         camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=self.camera.position, fovy=self.camera.fovy)
         mujoco.mju_mat2Quat(camera.quat, self.camera.axes().ravel())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Any, SupportsIndex
 
 import gymnasium
 import numpy as np
@@ -28,25 +29,31 @@ class VisualTask(gymnasium.Env):
         distance: the image distance behind the reward; None means the mean absolute difference.
         size: pixels to a side.
         renderer: "raycast" or "gl".
+        supersample: rays per pixel side of the ray caster.
         render_mode: None or "rgb_array".
+
+    Raises:
+        TypeError: if ``task`` is neither a name nor a Task.
+        ValueError: if ``task`` or ``render_mode`` is unknown, or the simulator refuses ``size``, ``renderer`` or
+            ``supersample``.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012  # Gymnasium's own convention
 
     def __init__(
-        self, task: str | Task, *, distance: Distance | None = None, size: int = 64, renderer: str = "raycast",
-        render_mode: str | None = None,
+        self, task: str | Task, *, distance: Distance | None = None, size: SupportsIndex = 64,
+        renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None,
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.task = _find(task) if isinstance(task, str) else task
-        self.simulator = MujocoSimulator(self.task, size=size, renderer=renderer)
+        self.simulator = MujocoSimulator(self.task, size=size, renderer=renderer, supersample=supersample)
         self._state: np.ndarray | None = None
         self.distance = distance
         self.render_mode = render_mode
         dt = self.simulator.model.opt.timestep * self.task.frame_skip
         self.metadata = {**self.metadata, "render_fps": round(1 / dt)}
-        picture = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        picture = gymnasium.spaces.Box(0, 255, (operator.index(size),) * 2 + (3,), np.uint8)
         names = ("observation", "achieved_goal", "desired_goal")
         self.observation_space = gymnasium.spaces.Dict(dict.fromkeys(names, picture))
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.simulator.physics.action_dim,), np.float32)
@@ -54,7 +61,12 @@ class VisualTask(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a start and a goal; the same seed draws the same episode as in a ``Fleet``."""
+        """Draw a start and a goal; the same seed draws the same episode as in a ``Fleet``.
+
+        Raises:
+            gymnasium.error.Error: if ``seed`` is not a whole number from 0 up.
+            RuntimeError: if no goal is found.
+        """
         super().reset(seed=seed, options=options)
         self._state, self._goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
         self._goal_picture = self._picture(self._goal_state)
@@ -62,7 +74,12 @@ class VisualTask(gymnasium.Env):
         return self._observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Apply an action in [-1, 1], (A,), for one control step."""
+        """Apply an action in [-1, 1], (A,), for one control step.
+
+        Raises:
+            ValueError: if the action has another shape or is not finite.
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
@@ -76,7 +93,11 @@ class VisualTask(gymnasium.Env):
         return observation, reward, diverged, self._steps >= self.task.episode_steps, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float32:
-        """Return minus the distance for one pair of pictures or many at once, channels last or first."""
+        """Return minus the distance for one pair of pictures or many at once, channels last or first.
+
+        Raises:
+            ValueError: if these are not uint8 pictures of one shape, or the distance is not one value per pair.
+        """
         achieved, desired = from_uint8(achieved_goal), from_uint8(desired_goal)
         if achieved.shape != desired.shape:
             raise ValueError(f"expected pictures of one shape, got {achieved_goal.shape} and {desired_goal.shape}")
@@ -97,13 +118,22 @@ class VisualTask(gymnasium.Env):
         return self._picture(self.snapshot()) if self.render_mode == "rgb_array" else None
 
     def snapshot(self) -> np.ndarray:
-        """Return the full integration state, (S,), warm start included: replaying from it is bit-exact."""
+        """Return the full integration state, (S,), warm start included: replaying from it is bit-exact.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
         if self._state is None:
             raise gymnasium.error.ResetNeeded("there is no episode yet: call reset() first")
         return self._state.copy()
 
     def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:
-        """Return to an earlier snapshot of this task and give its observation; the goal and step count stay."""
+        """Return to an earlier snapshot of this task and give its observation; the goal and step count stay.
+
+        Raises:
+            ValueError: if it is not a finite state of this task.
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
         here, state = self.snapshot().shape, np.array(state, dtype=np.float64)
         if state.shape != here or not np.isfinite(state).all():
             raise ValueError(f"expected a snapshot {here} of {self.task.name}, all finite, got {state.shape}")

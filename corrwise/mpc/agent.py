@@ -103,9 +103,13 @@ class VisualMPC:
         there is no ``state``; ``deterministic`` is accepted for SB3's sake and changes nothing.
 
         Raises:
-            ValueError: for what is not an image, a goal that is missing or does not fit, or another number of
-                environments than in the call that ``state`` came from.
+            TypeError: for a ``state`` that no call returned.
+            ValueError: for what is not an image, a goal that is missing or does not fit, simulator states that are not
+                finite, predictions of another size than the observation's, or another number of environments than in
+                the call that ``state`` came from.
         """
+        if state is not None and not isinstance(state, AgentState):
+            raise TypeError(f"expected the AgentState of the call before, or None, got {state!r}")
         frames, goal, single = read(obs, self.goal)
         frames, goal = self._placed(frames, goal)
         generators, proposal, context = self._resume(frames, state, to_mask(episode_start, len(frames)))

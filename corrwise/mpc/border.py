@@ -38,8 +38,20 @@ def to_frames(image: Any, what: str, *, floats: bool = False) -> Float[Tensor, "
 
 
 def to_goal(goal: Any) -> Goal:
-    """Return a goal image or a batch of them, one for each environment, as a Goal; a Goal stays as it is."""
-    return goal if isinstance(goal, Goal) else Goal(to_frames(goal, "goal", floats=True)[:, None])
+    """Return a goal image or a batch of them, one for each environment, as a Goal; a Goal stays as it is.
+
+    Raises:
+        ValueError: when an image is not one, or a Goal's frames are not floating point (B,G,C,h,w) in [0, 1].
+    """
+    if not isinstance(goal, Goal):
+        return Goal(to_frames(goal, "goal", floats=True)[:, None])
+    frames = goal.frames
+    shaped = frames.is_floating_point() and frames.ndim == 5 and frames.numel() > 0
+    if not shaped or not bool(((frames >= 0) & (frames <= 1)).all()):  # NaN is in no range
+        got = f"{str(frames.dtype).removeprefix('torch.')} ({','.join(map(str, frames.shape))})"
+        span = f" from {frames.min():g} to {frames.max():g}" if frames.numel() else ""
+        raise ValueError(f"goal: expected floating point frames (B,G,C,h,w) in [0,1], got {got}{span}")
+    return goal
 
 
 def read(obs: Observation, goal: Goal | None) -> tuple[Float[Tensor, "B 3 h w"], Goal, bool]:
@@ -75,7 +87,7 @@ def to_states(source: Callable[[], np.ndarray] | None, batch: int) -> Float64[np
     """Return what ``source`` says the simulators' states are, as a float64 copy.
 
     Raises:
-        ValueError: when there is not one state per environment.
+        ValueError: when there is not one state per environment, or one is not finite.
     """
     if source is None:
         return None
@@ -84,6 +96,11 @@ def to_states(source: Callable[[], np.ndarray] | None, batch: int) -> Float64[np
     states = states[None] if states.ndim == 1 else states
     if states.ndim != 2 or len(states) != batch:
         raise ValueError(f"expected a state_source of shape ({batch}, S), got {shape}")
+    broken = ~np.isfinite(states).all(axis=1)
+    if broken.any():
+        row = int(broken.argmax())
+        value = states[row][~np.isfinite(states[row])][0]
+        raise ValueError(f"expected finite states from state_source, got {value} in environment {row}")
     return states
 
 

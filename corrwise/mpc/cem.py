@@ -23,7 +23,7 @@ class CEM:
     """Sample from a Gaussian, fit it to the cheapest candidates, repeat.
 
     Raises:
-        ValueError: when a size is below 1.
+        ValueError: when a size is no whole number or below 1.
 
     Source: Rubinstein and Kroese 2004, with the momentum and the least std that planners commonly add.
     """

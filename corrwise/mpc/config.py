@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import operator
+from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Literal, get_args
 
 AggregateName = Literal["last", "sum", "mean", "discounted", "last-times-k", "min"]
@@ -15,9 +18,18 @@ def require(ok: bool, name: str, wanted: str, value: object) -> None:
         raise ValueError(f"{name} must be {wanted}, got {value}")
 
 
+def require_whole(name: str, value: object) -> None:
+    """Raise a ValueError unless ``value`` is a whole number."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]  # whether it is one is the question
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value}") from None
+
+
 def check_budget(planner: object) -> None:
-    """Raise a ValueError for the first of a planner's sizes that is below 1."""
+    """Raise a ValueError for the first of a planner's sizes that is no whole number or below 1."""
     for name in ("action_dim", "horizon", "candidates", "iterations"):
+        require_whole(name, getattr(planner, name))
         require(getattr(planner, name) >= 1, name, "at least 1", getattr(planner, name))
 
 
@@ -29,6 +41,7 @@ class RandomShootingConfig:
     """Each random action is held for this many steps; longer holds reach further."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         require(self.hold >= 1, "hold", "at least 1", self.hold)
 
 
@@ -86,13 +99,14 @@ class MPPIConfig:
     temperature: float = 0.5
     """Softness of the average, in standard deviations of the candidates' costs: towards 0 only the best candidate
     counts, a large value weighs all of them alike."""
-    noise_beta: float = 0.7
-    """Correlation of the noise from one step to the next, in [0, 1); its variance does not depend on it."""
+    correlation: float = 0.7
+    """AR(1) coefficient of the noise from one step to the next, in [0, 1); its variance does not depend on it."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         require(self.initial_std > 0, "initial_std", "positive", self.initial_std)
         require(self.temperature > 0, "temperature", "positive", self.temperature)
-        require(0 <= self.noise_beta < 1, "noise_beta", "in [0, 1)", self.noise_beta)
+        require(0 <= self.correlation < 1, "correlation", "in [0, 1)", self.correlation)
 
 
 @dataclass(frozen=True)
@@ -113,9 +127,10 @@ class AgentConfig:
     """Where the random numbers of all environments come from; see :func:`corrwise.mpc.generator`."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         require(self.context_frames >= 1, "context_frames", "at least 1", self.context_frames)
         require(self.max_frames >= 1, "max_frames", "at least 1", self.max_frames)
-        require(self.seed >= 0, "seed", "zero or above", self.seed)
+        require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
 
 
 PLANNER_CONFIGS: dict[str, type] = {
@@ -127,7 +142,18 @@ PLANNER_CONFIGS: dict[str, type] = {
 PLANNER_NAMES: tuple[str, ...] = tuple(PLANNER_CONFIGS)
 
 
+def _check_numbers(config: RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | AgentConfig) -> None:
+    """Raise a ValueError for the first int option that is no whole number, or float option that is not finite."""
+    for option in fields(config):
+        value = getattr(config, option.name)
+        if option.type == "int":
+            require_whole(option.name, value)
+        if option.type == "float":
+            require(isinstance(value, Real) and math.isfinite(value), option.name, "a finite number", value)
+
+
 def _check_gaussian(config: CEMConfig | ICEMConfig) -> None:
+    _check_numbers(config)
     require(config.initial_std > 0, "initial_std", "positive", config.initial_std)
     require(config.min_std >= 0, "min_std", "zero or above", config.min_std)
     require(0 < config.elite_fraction <= 1, "elite_fraction", "in (0, 1]", config.elite_fraction)

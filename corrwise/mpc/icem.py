@@ -27,7 +27,7 @@ class ICEM:
     ``candidates`` bounds what a plan costs.
 
     Raises:
-        ValueError: when a size is below 1.
+        ValueError: when a size is no whole number or below 1.
 
     Source: Pinneri et al., "Sample-efficient Cross-Entropy Method for Real-time Planning", CoRL 2020, Alg. 1.
     """

@@ -27,7 +27,7 @@ class MPPI:
     the same for every cost and image size; the noise keeps its variance (see ``noise.autoregressive``).
 
     Raises:
-        ValueError: when a size is below 1.
+        ValueError: when a size is no whole number or below 1.
 
     Source: Williams et al., "Information theoretic MPC for model-based reinforcement learning", ICRA 2017; time
     correlation as in Nagabandi et al., "Deep dynamics models for learning dexterous manipulation", CoRL 2019.
@@ -53,7 +53,7 @@ class MPPI:
     def sample(self, proposal: Proposal, generators: Sequence[Generator]) -> Float[Tensor, "B N H A"]:
         """Draw correlated noise around the mean, clipped to the bounds."""
         shape = (self.candidates, self.horizon, self.action_dim)
-        draw = partial(autoregressive, shape=shape, beta=self.config.noise_beta)
+        draw = partial(autoregressive, shape=shape, correlation=self.config.correlation)
         noise = per_environment(draw, generators, like=proposal.mean)
         return (proposal.mean[:, None] + proposal.std[:, None] * noise).clamp(-1, 1)
 

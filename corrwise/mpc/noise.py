@@ -32,14 +32,14 @@ def white(generator: Generator, shape: Shape) -> Float[Tensor, "N H A"]:
     return torch.randn(shape, generator=generator, device=generator.device)
 
 
-def autoregressive(generator: Generator, shape: Shape, *, beta: float) -> Float[Tensor, "N H A"]:
-    """Return ``n_t = beta n_{t-1} + sqrt(1 - beta^2) xi_t``, whose variance is 1 at every step and for every beta.
+def autoregressive(generator: Generator, shape: Shape, *, correlation: float) -> Float[Tensor, "N H A"]:
+    """Return AR(1) noise ``n_t = c n_{t-1} + sqrt(1 - c^2) xi_t``, whose variance is 1 at every step and for every c.
 
-    VP2 and visual_foresight weigh ``xi`` by ``1 - beta`` instead, which shrinks the noise as beta grows.
+    VP2 and visual_foresight weigh ``xi`` by ``1 - c`` instead, which shrinks the noise as c grows.
     """
     steps = list(white(generator, shape).unbind(dim=1))
     for t in range(1, len(steps)):
-        steps[t] = beta * steps[t - 1] + (1 - beta**2) ** 0.5 * steps[t]
+        steps[t] = correlation * steps[t - 1] + (1 - correlation**2) ** 0.5 * steps[t]
     return torch.stack(steps, dim=1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corrwise.mpc.config import require
+from corrwise.mpc.config import require, require_whole
 
 
 def generator(seed: int, instance: int) -> torch.Generator:
@@ -17,10 +17,12 @@ def generator(seed: int, instance: int) -> torch.Generator:
     the two would: seed 0, instance 1 would equal seed 1, instance 0).
 
     Raises:
-        ValueError: when ``seed`` or ``instance`` is negative.
+        ValueError: when ``seed`` or ``instance`` is no whole number in [0, 2^32); beyond, pairs
+            would share their streams: the words of (2^32, 0) are those of (0, 1).
     """
-    require(seed >= 0, "seed", "zero or above", seed)
-    require(instance >= 0, "instance", "zero or above", instance)
+    for name, value in (("seed", seed), ("instance", instance)):
+        require_whole(name, value)
+        require(0 <= value < 2**32, name, "in [0, 2^32)", value)
     (mixed,) = np.random.SeedSequence((seed, instance)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mixed))
 

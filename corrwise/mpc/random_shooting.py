@@ -21,7 +21,7 @@ class RandomShooting:
     """Draw uniformly in [-1, 1] and execute the cheapest sequence; nothing is learned between iterations.
 
     Raises:
-        ValueError: when a size is below 1.
+        ValueError: when a size is no whole number or below 1.
     """
 
     executes: ClassVar[Literal["best"]] = "best"

@@ -90,10 +90,19 @@ def score(
         asked = (batch, chunk.shape[1], len(steps))
         frames = predictor(context, chunk, steps=steps, generators=generators)
         _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
+        _check_pictures(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
         costs.append(cost(frames, goal))
         _check_shape("the cost", "values", asked, tuple(costs[-1].shape))
         del frames  # before the next chunk is predicted, or two chunks would be in memory
     return aggregate(torch.cat(costs, dim=1))
+
+
+def _check_pictures(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None:
+    if observed != predicted:
+        raise ValueError(
+            f"the predictor must return pictures of the observation's (C,h,w) = {observed}, got {predicted}; "
+            "are simulator and environment made with the same size?"
+        )
 
 
 def _check_shape(who: str, what: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> None:

@@ -152,7 +152,7 @@ def test_scaling_outside_zero_to_one_is_refused(scaling):
         CorrespondenceWise(l1, ZeroFlow(), scaling=scaling)
 
 
-def test_a_flow_of_the_wrong_shape_is_named(own_errors):
+def test_a_flow_of_the_wrong_shape_is_named(unhooked):
     distance = CorrespondenceWise(l1, lambda target, source: torch.zeros(1, 2, 8, 8))
     with pytest.raises(ValueError, match=r"to return \(1, 2, 32, 32\), got \(1, 2, 8, 8\)"):
         distance(texture(1), texture(1))
@@ -207,7 +207,7 @@ def test_a_regularizer_that_reduces_the_batch_is_named():
 
 
 @pytest.mark.parametrize("distance", [l1, mse, ssim, CorrespondenceWise(l1, ZeroFlow()), AllPairsFlow(), ZeroFlow()])
-def test_images_of_two_types_or_devices_are_named(distance, own_errors):
+def test_images_of_two_types_or_devices_are_named(distance, unhooked):
     x = texture(1)
     with pytest.raises(TypeError, match=r"torch\.float32 like .*got torch\.float64"):
         distance(x, x.double())
@@ -215,7 +215,7 @@ def test_images_of_two_types_or_devices_are_named(distance, own_errors):
         distance(x, x.to("meta"))
 
 
-def test_mismatched_images_are_named(own_errors):
+def test_mismatched_images_are_named(unhooked):
     with pytest.raises(ValueError, match=r"\(1, 3, 32, 32\).*got \(2, 3, 32, 32\)"):
         CorrespondenceWise(l1, ZeroFlow())(texture(1), texture(2))
     with pytest.raises(ValueError, match="got 'wrap'"):

@@ -63,7 +63,7 @@ def test_a_large_image_alone_rounds_like_in_a_batch():
 
 
 @pytest.mark.parametrize("distance", [l1, mse, ssim], ids=lambda f: f.__name__)
-def test_errors_name_both_values(distance, own_errors):
+def test_errors_name_both_values(distance, unhooked):
     x = texture(2)
     with pytest.raises(ValueError, match=r"\(2, 3, 32, 32\).*got \(2, 3, 16, 16\)"):
         distance(x, texture(2, size=16))
@@ -77,6 +77,6 @@ def test_errors_name_both_values(distance, own_errors):
         distance(x[0, 0], x[0, 0])
 
 
-def test_ssim_refuses_images_smaller_than_its_window(own_errors):
+def test_ssim_refuses_images_smaller_than_its_window(unhooked):
     with pytest.raises(ValueError, match=r"at least 6 px.*got \(5, 32\)"):
         ssim(texture(1)[..., :5, :], texture(1)[..., :5, :])

@@ -55,7 +55,7 @@ def test_dis_leaves_opencvs_threads_alone():
     assert torch.equal(results[0], results[2])
 
 
-def test_dis_errors(own_errors):
+def test_dis_errors(unhooked):
     with pytest.raises(ValueError, match="ultrafast, fast, medium, got 'slow'"):
         DISFlow(preset="slow")
     with pytest.raises(ValueError, match="got -1"):
@@ -167,7 +167,7 @@ def test_dis_is_the_same_with_and_without_a_pool(monkeypatch, size, batch):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_errors_name_both_values(name, own_errors):
+def test_errors_name_both_values(name, unhooked):
     with pytest.raises(ValueError, match=r"\(1, 3, 32, 32\).*got \(1, 3, 64, 64\)"):
         SMALL[name](texture(1), texture(1, size=64))
     with pytest.raises(ValueError, match=r"\(B, C, h, w\), got \(3, 32, 32\)"):

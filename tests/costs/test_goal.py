@@ -82,7 +82,7 @@ def test_can_be_sent_to_another_process():
     assert torch.equal(pickle.loads(pickle.dumps(cost))(frames, goal), cost(frames, goal))
 
 
-def test_errors_name_both_values(own_errors):
+def test_errors_name_both_values(unhooked):
     frames, cost = texture(2, 3, 2), GoalCost(l1)
     with pytest.raises(ValueError, match=r"\(2, 3, 2, 3, 32, 32\) and \(2, 1, 3, 16, 16\)"):
         cost(frames, Goal(texture(2, 1, size=16)))

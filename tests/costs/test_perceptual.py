@@ -68,7 +68,7 @@ def test_weights_that_cannot_be_had(make, tmp_path, monkeypatch):
     assert "http" not in str(caught.value)
 
 
-def test_images_too_small(random, own_errors):
+def test_images_too_small(random, unhooked):
     with pytest.raises(ValueError, match=r"at least 16 px, got \(1, 3, 8, 8\)"):
         random(texture(1, size=8), texture(1, size=8))
     with pytest.raises(ValueError, match=r"got \(1, 1, 32, 32\)"):

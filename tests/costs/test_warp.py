@@ -47,7 +47,7 @@ def test_gradients_reach_the_image_and_the_flow():
     assert torch.autograd.gradcheck(warp, (image, flow.requires_grad_()))
 
 
-def test_errors_name_both_values(own_errors):
+def test_errors_name_both_values(unhooked):
     with pytest.raises(ValueError, match=r"got \(2, 3, 8, 8\) and \(2, 2, 8, 9\)"):
         warp(torch.zeros(2, 3, 8, 8), torch.zeros(2, 2, 8, 9))
     with pytest.raises(ValueError, match=r"reflection, border, zeros, got 'wrap'"):

@@ -221,3 +221,20 @@ def test_a_wrong_seed_is_refused(env, seed, unhooked):
 def test_a_wrong_size_is_refused(size, unhooked):
     with pytest.raises(ValueError, match=f"size must be a whole number of at least 4 pixels, got {size!r}"):
         VisualTask("cartpole", size=size)
+
+
+def test_numpy_integers_are_sizes():
+    made = VisualTask("cartpole", size=np.int64(32))
+    observation, _ = made.reset(seed=0)
+    assert made.observation_space.contains(observation)
+    assert observation["observation"].shape == (32, 32, 3)
+    assert isinstance(made.simulator.renderer.height, int)
+
+
+def test_supersample_smooths_the_pictures():
+    plain, smooth = VisualTask("cartpole", size=SIZE), VisualTask("cartpole", size=SIZE, supersample=2)
+    assert smooth.simulator.renderer.supersample == 2
+    pictures = [each.reset(seed=0)[0]["observation"] for each in (plain, smooth)]
+    assert not np.array_equal(*pictures)
+    with pytest.raises(ValueError, match="supersample must be at least 1"):
+        VisualTask("cartpole", size=SIZE, supersample=0)

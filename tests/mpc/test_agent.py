@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -156,6 +158,37 @@ def test_bad_goals_get_a_clear_error(goal):
         agent(goal=goal)
 
 
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (torch.full((1, 1, 3, SIZE, SIZE), 255, dtype=torch.uint8), r"got uint8 \(1,1,3,12,12\) from 255 to 255"),
+        (torch.full((1, 1, 3, SIZE, SIZE), 2.0), r"got float32 \(1,1,3,12,12\) from 2 to 2"),
+        (torch.full((1, 1, 3, SIZE, SIZE), math.nan), "from nan to nan"),
+        (torch.zeros(1, 3, SIZE, SIZE), r"got float32 \(1,3,12,12\) from 0 to 0"),
+        (torch.zeros(0, 1, 3, SIZE, SIZE), r"got float32 \(0,1,3,12,12\)"),
+    ],
+)
+def test_a_bad_goal_object_gets_a_clear_error(frames, message):
+    goal = object.__new__(Goal)  # the shape checks under test would refuse it before the agent sees it
+    object.__setattr__(goal, "frames", frames)
+    expected = r"goal: expected floating point frames \(B,G,C,h,w\) in \[0,1\], "
+    with pytest.raises(ValueError, match=expected + ".*" + message):
+        agent(goal=goal)
+
+
+def test_simulator_states_that_are_not_finite_are_refused():
+    states = np.zeros((2, 5))
+    states[1, 3] = np.nan
+    mpc = VisualMPC(FakePredictor(), FakeCost(), CEM(2), goal=grey(3), state_source=lambda: states)
+    with pytest.raises(ValueError, match="expected finite states from state_source, got nan in environment 1"):
+        mpc.predict(grey(1, 2))
+
+
+def test_a_state_that_no_call_returned_is_refused(unhooked):
+    with pytest.raises(TypeError, match="expected the AgentState of the call before, or None, got 5"):
+        agent().predict(observed(0, 9), 5)
+
+
 def test_changes_between_calls_get_a_clear_error():
     mpc = agent()
     _, state = mpc.predict(observed(0, 9, 2))
@@ -175,8 +208,20 @@ def test_runs_on_where_no_candidate_can_be_scored():
     assert np.isfinite(mpc.predict(grey(0), state)[0]).all()
 
 
-@pytest.mark.parametrize("values", [{"context_frames": 0}, {"max_frames": 0}, {"seed": -1}, {"gamma": 0.0}])
-def test_bad_agent_settings_are_refused(values):
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"context_frames": 0},
+        {"max_frames": 0},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"gamma": 0.0},
+        {"k": math.inf},
+        {"seed": 0.5},
+        {"max_frames": 1.5},
+    ],
+)
+def test_bad_agent_settings_are_refused(values, unhooked):
     (name,) = values
     with pytest.raises(ValueError, match=f"{name} must be"):
         agent(**values)

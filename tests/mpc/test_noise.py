@@ -33,11 +33,11 @@ def test_white_exponent_leaves_steps_independent():
     torch.testing.assert_close(noise.T.corrcoef(), torch.eye(6), atol=0.04, rtol=0)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
-def test_autoregressive_noise_keeps_its_variance_and_correlates(beta):
-    noise = autoregressive(generator(0, 0), (20_000, 6, 1), beta=beta)[..., 0]
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_autoregressive_noise_keeps_its_variance_and_correlates(correlation):
+    noise = autoregressive(generator(0, 0), (20_000, 6, 1), correlation=correlation)[..., 0]
     torch.testing.assert_close(noise.var(dim=0), torch.ones(6), atol=0.06, rtol=0)
-    assert noise.T.corrcoef()[2, 3].item() == pytest.approx(beta, abs=0.03)
+    assert noise.T.corrcoef()[2, 3].item() == pytest.approx(correlation, abs=0.03)
 
 
 def test_generators_depend_on_seed_and_instance_alone():
@@ -46,7 +46,9 @@ def test_generators_depend_on_seed_and_instance_alone():
     assert torch.equal(first[1], torch.rand(3, generator=generator(0, 1)))
 
 
-@pytest.mark.parametrize(("seed", "instance", "name"), [(-1, 0, "seed"), (0, -2, "instance")])
-def test_negative_seeds_are_refused(seed, instance, name):
-    with pytest.raises(ValueError, match=f"{name} must be zero or above, got -"):
+@pytest.mark.parametrize(
+    ("seed", "instance", "name"), [(-1, 0, "seed"), (0, -2, "instance"), (2**32, 0, "seed"), (0, 2**32, "instance")]
+)
+def test_seeds_that_would_share_a_stream_are_refused(seed, instance, name):
+    with pytest.raises(ValueError, match=rf"{name} must be in \[0, 2\^32\), got {seed or instance}"):
         generator(seed, instance)

@@ -1,94 +1,198 @@
-"""What all planners share, over the registry, and how near each comes to the optimum of a quadratic."""
+"""What makes each planner itself."""
 
 from __future__ import annotations
 
-from functools import partial
+import math
+from dataclasses import fields
 
 import pytest
 import torch
 
-from corrwise.mpc import CEM, ICEM, MPPI, PLANNERS, CEMConfig, RandomShooting, generator, planned_actions
-from corrwise.mpc.config import PLANNER_NAMES
+from corrwise.mpc import (
+    CEM,
+    ICEM,
+    MPPI,
+    AgentConfig,
+    CEMConfig,
+    ICEMConfig,
+    MPPIConfig,
+    RandomShooting,
+    RandomShootingConfig,
+    first_action,
+    generator,
+    planned_actions,
+    shift,
+)
+from corrwise.mpc.mppi import softmin
 from corrwise.mpc.optimize import optimize
-from tests.contracts import check_planner
 from tests.fakes import quadratic
 
-ALL = pytest.mark.parametrize("make", PLANNERS.values(), ids=PLANNERS.keys())
+
+def sampled(planner, proposal, seed=0):
+    return planner.sample(proposal, [generator(seed, i) for i in range(len(proposal.mean))])
 
 
-@ALL
-def test_keeps_the_contract(make):
-    check_planner(make)
+def test_random_shooting_covers_the_box_evenly():
+    planner = RandomShooting(1, candidates=20_000, horizon=1)
+    actions = sampled(planner, planner.init(1))
+    assert actions.min() < -0.99
+    assert actions.max() > 0.99
+    assert actions.std().item() == pytest.approx(3**-0.5, rel=0.02)
 
 
-def test_best_executing_cem_keeps_the_contract():
-    check_planner(partial(CEM, config=CEMConfig(executes="best")))
+def test_random_shooting_holds_its_actions():
+    planner = RandomShooting(2, horizon=5, config=RandomShootingConfig(hold=2))
+    steps = sampled(planner, planner.init(1)).unbind(dim=2)
+    assert len(steps) == 5
+    assert torch.equal(steps[0], steps[1])
+    assert torch.equal(steps[2], steps[3])
+    assert not torch.equal(steps[1], steps[2])
+
+
+def test_random_shooting_executes_the_best_of_all_iterations():
+    planner = RandomShooting(2, iterations=5)
+    seen = []
+
+    def score(actions):
+        seen.append(actions)
+        return quadratic(torch.tensor(0.4))(actions)
+
+    proposal, trace = optimize(planner, score, planner.init(1), [generator(0, 0)])
+    candidates = torch.cat(seen, dim=1)
+    cheapest = quadratic(torch.tensor(0.4))(candidates).argmin()
+    assert torch.equal(first_action(planner, proposal)[0], candidates[0, cheapest, 0])
+    assert proposal.best_cost[0] == trace.best_cost.min()
+
+
+def test_cem_scores_its_mean_and_fits_the_elites_by_hand():
+    planner = CEM(1, horizon=1, candidates=4, config=CEMConfig(elite_fraction=0.5, momentum=0.5, min_std=0.0))
+    start = planner.init(1)
+    assert sampled(planner, start)[0, 0].item() == 0
+    actions = torch.tensor([-1.0, 0.2, 0.6, 1.0])[None, :, None, None]
+    proposal = planner.refit(start, actions, torch.tensor([[4.0, 1.0, 2.0, 3.0]]))
+    assert proposal.mean.item() == pytest.approx(0.5 * 0.4)  # the elites are 0.2 and 0.6
+    assert proposal.std.item() == pytest.approx(0.5 * 0.5 + 0.5 * 0.2)
+    assert proposal.best.item() == pytest.approx(0.2)
+
+
+def test_cem_leaves_rejected_candidates_out_of_the_fit():
+    planner = CEM(1, horizon=1, candidates=4, config=CEMConfig(elite_fraction=0.5, momentum=0.0, min_std=0.01))
+    actions = torch.tensor([-1.0, 0.2, 0.6, 1.0])[None, :, None, None]
+    costs = torch.tensor([[math.inf, 1.0, math.inf, math.inf]])
+    proposal = planner.refit(planner.init(1), actions, costs)
+    assert proposal.mean.item() == pytest.approx(0.2)
+    assert proposal.std.item() == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("executes", ["mean", "best"])
+def test_cem_executes_what_it_is_told_to(executes):
+    planner = CEM(2, config=CEMConfig(executes=executes))
+    proposal, _ = optimize(planner, quadratic(torch.tensor(0.4)), planner.init(1), [generator(0, 0)])
+    assert torch.equal(planned_actions(planner, proposal), getattr(proposal, executes))
+    assert not torch.equal(proposal.mean, proposal.best)
+
+
+def test_icem_population_decays_to_twice_the_elites():
+    planner = ICEM(1, candidates=40, iterations=6, config=ICEMConfig(elite_fraction=0.25))
+    assert planner.elites == 10
+    assert [planner.population(i) for i in range(6)] == [40, 32, 25, 20, 20, 20]
+    _, trace = optimize(planner, quadratic(torch.tensor(0.0)), planner.init(1), [generator(0, 0)])
+    assert trace.candidates == 40 + 32 + 25 + 20 + 20 + 20
+
+
+def test_icem_scores_its_kept_elites_again_within_and_after_a_plan():
+    planner = ICEM(2, candidates=40, config=ICEMConfig(elite_fraction=0.25, keep_fraction=0.3))
+    start = planner.init(1)
+    fresh = sampled(planner, start)
+    proposal = planner.refit(start, fresh, quadratic(torch.tensor(0.4))(fresh))
+    assert torch.equal(sampled(planner, proposal)[:, :3], proposal.elites[:, :3])
+    later = sampled(planner, shift(proposal))
+    assert torch.equal(later[:, :3, :-1], proposal.elites[:, :3, 1:])
+    assert not torch.equal(later[:, 3, :-1], proposal.elites[:, 3, 1:])
+
+
+def test_icem_fills_empty_slots_without_drawing_differently():
+    planner = ICEM(2)
+    start = planner.init(1)
+    fresh = sampled(planner, start)
+    warm = shift(planner.refit(start, fresh, quadratic(torch.tensor(0.4))(fresh)))
+    one, two = [generator(3, 0)], [generator(3, 0)]
+    planner.sample(start, one)
+    planner.sample(warm, two)
+    assert torch.equal(one[0].get_state(), two[0].get_state())
+
+
+def test_icem_adds_its_mean_in_the_last_iteration_only():
+    planner = ICEM(2, iterations=2)
+    scored = []
+
+    def score(actions):
+        scored.append(actions)
+        return quadratic(torch.tensor(0.4))(actions)
+
+    middle = planner.refit(planner.init(1), *[(a := sampled(planner, planner.init(1))), score(a)])
+    assert torch.equal(sampled(planner, middle)[:, -1], middle.mean)
+    assert not torch.equal(scored[0][:, -1], planner.init(1).mean)
+
+
+def test_mppi_temperature_goes_from_the_best_to_the_mean():
+    actions = sampled(planner := MPPI(3), start := planner.init(1))
+    costs = quadratic(torch.tensor(0.4))(actions)
+
+    def mean(temperature):
+        return MPPI(3, config=MPPIConfig(temperature=temperature)).refit(start, actions, costs).mean
+
+    torch.testing.assert_close(mean(1e-4)[0], actions[0, costs[0].argmin()])
+    torch.testing.assert_close(mean(1e6), actions.mean(dim=1), atol=1e-5, rtol=0)
+
+
+def test_mppi_weights_by_hand():
+    costs = torch.tensor([1.0, 3.0, math.inf])  # the finite ones have standard deviation 1
+    expected = torch.tensor([1.0, math.exp(-2 / 0.5), 0.0])
+    torch.testing.assert_close(softmin(costs, 0.5), expected / expected.sum())
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (1e4, 0.0), (1.0, 100.0), (1e30, 0.0)])
+def test_mppi_does_not_mind_the_unit_of_the_costs(scale, offset):
+    costs = torch.rand(32, generator=generator(0, 0))
+    torch.testing.assert_close(softmin(costs * scale + offset, 0.5), softmin(costs, 0.5), atol=1e-4, rtol=1e-3)
+
+
+def test_mppi_weighs_equal_costs_alike():
+    torch.testing.assert_close(softmin(torch.full((4,), 0.1), 0.5), torch.full((4,), 0.25))
 
 
 @pytest.mark.parametrize(
-    ("planner", "reaches"),
+    ("config", "values", "message"),
     [
-        (RandomShooting(1, horizon=3, candidates=256, iterations=10), 0.02),
-        (CEM(2, horizon=4, candidates=128, iterations=10), 0.003),
-        (ICEM(2, horizon=4, candidates=64, iterations=10), 0.01),
-        (MPPI(2, horizon=4, candidates=256, iterations=10), 0.01),
+        (CEMConfig, {"elite_fraction": 0.0}, r"elite_fraction must be in \(0, 1\], got 0.0"),
+        (CEMConfig, {"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        (CEMConfig, {"initial_std": 0.0}, "initial_std must be positive, got 0.0"),
+        (ICEMConfig, {"decay": 0.5}, "decay must be at least 1, got 0.5"),
+        (ICEMConfig, {"keep_fraction": 2.0}, r"keep_fraction must be in \[0, 1\], got 2.0"),
+        (ICEMConfig, {"noise_beta": -1.0}, "noise_beta must be zero or above, got -1.0"),
+        (MPPIConfig, {"temperature": 0.0}, "temperature must be positive, got 0.0"),
+        (MPPIConfig, {"temperature": math.nan}, "temperature must be a finite number, got nan"),
+        (MPPIConfig, {"correlation": 1.0}, r"correlation must be in \[0, 1\), got 1.0"),
+        (RandomShootingConfig, {"hold": 1.5}, "hold must be a whole number, got 1.5"),
+        (RandomShootingConfig, {"hold": 0}, "hold must be at least 1, got 0"),
     ],
-    ids=lambda value: type(value).__name__,
 )
-def test_reaches_the_optimum_of_a_quadratic(planner, reaches):
-    score = quadratic(torch.linspace(-0.8, 0.5, planner.action_dim))
-    proposal, _ = optimize(planner, score, planner.init(8), [generator(0, i) for i in range(8)])
-    costs = score(planned_actions(planner, proposal)[:, None])
-    assert costs.max() < reaches
+def test_settings_out_of_range_are_refused(config, values, message, unhooked):
+    with pytest.raises(ValueError, match=message):
+        config(**values)
 
 
-@ALL
-@pytest.mark.parametrize("horizon", [1, 2, 7, 8])
-@pytest.mark.parametrize("action_dim", [1, 17])
-def test_three_environments_equal_three_runs_of_one_to_the_last_bit(make, horizon, action_dim):
-    planner = make(action_dim, horizon=horizon, candidates=48)
-    targets = torch.rand(3, 1, horizon, action_dim, generator=generator(1, 0)) * 2 - 1
-    together, trace = optimize(planner, quadratic(targets), planner.init(3), [generator(5, i) for i in range(3)])
-    for row in range(3):
-        alone, single = optimize(planner, quadratic(targets[row]), planner.init(1), [generator(5, row)])
-        for name in ("mean", "std", "elites", "elite_costs", "best", "best_cost"):
-            assert torch.equal(getattr(together, name)[row], getattr(alone, name)[0]), name
-        assert torch.equal(trace.best_cost[:, row], single.best_cost[:, 0])
+FLOATS = [
+    (config, option.name)
+    for config in (CEMConfig, ICEMConfig, MPPIConfig, AgentConfig)
+    for option in fields(config)
+    if isinstance(option.default, float)
+]
 
 
-@ALL
-def test_the_order_of_candidates_does_not_matter(make):
-    planner = make(3)
-    start = planner.init(2)
-    actions = planner.sample(start, [generator(0, 0), generator(0, 1)])
-    costs = quadratic(torch.tensor(0.3))(actions)
-    order = torch.randperm(actions.shape[1], generator=generator(2, 0))
-    one, two = planner.refit(start, actions, costs), planner.refit(start, actions[:, order], costs[:, order])
-    for name in ("mean", "std", "elites", "elite_costs", "best", "best_cost"):
-        assert torch.equal(getattr(one, name), getattr(two, name)), name
-
-
-@ALL
-def test_smallest_sizes_work(make):
-    planner = make(1, horizon=1, candidates=1, iterations=1)
-    proposal, _ = optimize(planner, quadratic(torch.tensor(0.5)), planner.init(1), [generator(0, 0)])
-    assert proposal.best_cost.isfinite().all()
-    assert proposal.std.isfinite().all()
-
-
-@ALL
-@pytest.mark.parametrize("size", ["action_dim", "horizon", "candidates", "iterations"])
-@pytest.mark.parametrize("value", [0, -3])
-def test_sizes_below_one_are_refused(make, size, value):
-    with pytest.raises(ValueError, match=f"{size} must be at least 1, got {value}"):
-        make(**{"action_dim": 2, size: value})
-
-
-@ALL
-def test_no_environments_are_refused(make):
-    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
-        make(2).init(0)
-
-
-def test_registry_and_torch_free_names_agree():
-    assert tuple(PLANNERS) == PLANNER_NAMES
+@pytest.mark.parametrize(("config", "option"), FLOATS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_settings_that_are_not_finite_are_refused(config, option, value):
+    with pytest.raises(ValueError, match=f"{option} must be a finite number, got {value}"):
+        config(**{option: value})

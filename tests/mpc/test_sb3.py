@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
+import pytest
+import torch
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecTransposeImage
 
+from corrwise.costs import GoalCost, l1
+from corrwise.envs import TASKS, MujocoSimulator
 from corrwise.mpc import CEM, VisualMPC
+from corrwise.predictors import OraclePredictor
 from tests.fakes import FakeCost, FakePredictor
 
 
@@ -42,3 +50,59 @@ def test_evaluate_policy_runs_the_agent():
     rewards, lengths = evaluate_policy(mpc, envs, n_eval_episodes=4, return_episode_rewards=True)
     assert set(lengths) == {5, 9}
     assert min(rewards) > 9 * -(128 - 30) / 255 / 2  # standing still would cost 98/255 at every step
+
+
+def cartpole():
+    return Monitor(gymnasium.make("corrwise/Cartpole-v0", size=16, max_episode_steps=3))
+
+
+class Noting(VisualMPC):
+    """Notes which environments begin at each call."""
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=True):
+        self.starts = [*getattr(self, "starts", []), np.array(episode_start).tolist()]
+        return super().predict(obs, state, episode_start, deterministic)
+
+
+def oracle_agent(state_source, size=16):
+    predictor = OraclePredictor(MujocoSimulator(TASKS["cartpole"], size=size, threads=1))
+    planner = CEM(1, horizon=2, candidates=4, iterations=1)
+    return Noting(predictor, GoalCost(l1), planner, state_source=state_source)
+
+
+def test_evaluate_policy_runs_the_oracle_on_a_registered_environment():
+    env = cartpole()
+    mpc = oracle_agent(env.unwrapped.snapshot)
+    rewards, lengths = evaluate_policy(mpc, env, n_eval_episodes=2, return_episode_rewards=True)
+    assert lengths == [3, 3]
+    assert np.isfinite(rewards).all()
+    assert mpc.starts == [[True], [False], [False]] * 2
+
+
+def test_evaluate_policy_runs_the_oracle_on_two_environments_at_once():
+    vec = DummyVecEnv([cartpole, cartpole])
+    mpc = oracle_agent(lambda: np.stack(vec.env_method("snapshot")))
+    rewards, lengths = evaluate_policy(mpc, vec, n_eval_episodes=4, return_episode_rewards=True)
+    assert lengths == [3, 3, 3, 3]
+    assert np.isfinite(rewards).all()
+    assert mpc.starts == [[True, True], [False, False], [False, False]] * 2
+
+
+def test_episode_start_plans_anew():
+    vec = DummyVecEnv([cartpole, cartpole])
+    mpc = oracle_agent(lambda: np.stack(vec.env_method("snapshot")))
+    obs = vec.reset()
+    _, state = mpc.predict(obs)
+    # As if the plan before had been to go right with all force.
+    state = replace(state, proposal=replace(state.proposal, mean=torch.ones_like(state.proposal.mean)))
+    warm, _ = mpc.predict(obs, state, np.array([False, False]))
+    mixed, _ = mpc.predict(obs, state, np.array([False, True]))
+    assert np.array_equal(mixed[0], warm[0])
+    assert mixed[1] < warm[1]
+
+
+def test_a_simulator_of_another_size_is_named():
+    env = cartpole()
+    obs, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"observation's \(C,h,w\) = \(3, 16, 16\), got \(3, 20, 20\); are simulator"):
+        oracle_agent(env.unwrapped.snapshot, size=20).predict(obs)

@@ -35,6 +35,9 @@ class RaycastRenderer:
         supersample: rays per pixel side; 2 smooths the edges of moving geoms at four times the rays.
         threads: threads of the ray caster; 0 means all CPUs.
         chunk: the most states drawn at once, which bounds memory.
+
+    Raises:
+        ValueError: if a size or ``supersample`` is below 1, or the model has no such camera.
     """
 
     def __init__(
@@ -60,7 +63,11 @@ class RaycastRenderer:
         self._background = self._draw_background()
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
-        """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
+        """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN.
+
+        Raises:
+            ValueError: if these are not integration states of this model.
+        """
         good = drawable(self.model, states)
         chunk = self._batch.nsim
         out = torch.empty((len(states), 3, self.height, self.width))
