@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RunFolderError", "write_aside", "write_bytes_atomic", "write_json_atomic"]
+__all__ = ["RunFolderError", "refuse_file", "write_aside", "write_bytes_atomic", "write_json_atomic"]
 
 
 class RunFolderError(ValueError):
@@ -80,3 +80,9 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_file(folder: Path) -> None:
+    """Raise a RunFolderError where a file stands in the place of an output folder."""
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"cannot use {folder} as output folder: it is a file, not a folder")

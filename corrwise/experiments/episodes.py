@@ -95,16 +95,17 @@ class _Showing:
 
     def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
         self._predictor, self._goal = predictor, goal
+        self._goals = to_uint8(goal.frames[:, 0])
         self._flow = flow_of(cost, config.cost)
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
-        goals, seen = to_uint8(self._goal.frames[:, 0]), to_uint8(context.frames[:, -1])
+        seen = to_uint8(context.frames[:, -1])
         predicted, flow = self._imagined(context, decision.plan)
         for i, episode in enumerate(episodes):
             blank = np.full_like(seen[i], _BLANK)
             pictures = {
-                "goal": goals[i],
+                "goal": self._goals[i],
                 "seen": seen[i],
                 "predicted": blank if predicted is None else to_uint8(predicted[i]),
                 "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corrwise.experiments.atomic import RunFolderError
+from corrwise.experiments.atomic import RunFolderError, refuse_file
 
 
 @contextmanager
@@ -17,8 +17,7 @@ def only_run(folder: Path) -> Iterator[None]:
     Raises:
         RunFolderError: another process holds it, or the folder cannot be made.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RunFolderError(f"cannot use {folder} as output folder: it is a file, not a folder")
+    refuse_file(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")

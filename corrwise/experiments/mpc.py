@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from corrwise.experiments.report import write_report
 from corrwise.experiments.rows import ConfigMismatch, append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
 from corrwise.experiments.video import label_panels, write_video
+from corrwise.mpc.config import PLANNER_NAMES
 
 _FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row
 _PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
@@ -69,11 +71,8 @@ def _check_versions(out: Path, rows: list[Row]) -> None:
 
 def jsonable_config(config: MPCConfig) -> Row:
     """Return the configuration as it stands in config.json: the options of the planner in use, and no other's."""
-    values = asdict(config)
-    unused = {"random", "cem", "icem", "mppi"} - {config.planner}
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in values.items() if name not in unused
-    }
+    unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
+    return {name: value for name, value in asdict(config).items() if name not in unused}
 
 
 def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:
@@ -120,6 +119,7 @@ def _distances(suffix: str, distances: list[float]) -> Row:
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions that results depend on."""
     return {"corrwise": version("corrwise"), "python": platform.python_version()} | {

@@ -27,7 +27,7 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return tyro.cli(
+            config = tyro.cli(
                 commands,
                 prog="corrwise",
                 description="Visual MPC with correspondence-wise image distances.",
@@ -38,9 +38,8 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
         if not stop.code:
             raise
         raise ConfigError(_sentence(said.getvalue())) from None
-    finally:
-        if said.getvalue() and sys.exc_info()[0] is None:
-            sys.stderr.write(said.getvalue())
+    sys.stderr.write(said.getvalue())  # warnings, where there are any
+    return config
 
 
 def _sentence(box: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from corrwise.experiments.atomic import RunFolderError, jsonable, write_json_atomic
+from corrwise.experiments.atomic import RunFolderError, jsonable, refuse_file, write_json_atomic
 from corrwise.experiments.config_match import ConfigMismatch, compare_configs
 
 __all__ = [
@@ -96,8 +96,7 @@ def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = ()) -> Pat
         RunFolderError: the folder cannot be written, or its config.json cannot be read.
     """
     out, path = Path(out), Path(out) / "config.json"
-    if out.exists() and not out.is_dir():
-        raise RunFolderError(f"cannot use {out} as output folder: it is a file, not a folder")
+    refuse_file(out)
     try:
         old = json.loads(path.read_bytes()) if path.exists() else None
     except OSError as error:

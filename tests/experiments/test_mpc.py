@@ -79,6 +79,16 @@ def test_a_second_run_adds_nothing_and_more_episodes_only_what_is_missing(whole,
     assert {key: {**row, "video": None} for key, row in wanted.items()} == found
 
 
+def test_a_folder_that_was_moved_is_still_the_same_run(tmp_path):
+    config = replace(TINY, out=tmp_path / "here", costs=("zero-action",), videos=False)
+    run_mpc(config)
+    assert str(tmp_path) not in (config.out / "config.json").read_text()
+    moved = config.out.rename(tmp_path / "there")
+    before = (moved / "rows.jsonl").read_bytes()
+    run_mpc(replace(config, out=moved))
+    assert (moved / "rows.jsonl").read_bytes() == before
+
+
 def test_a_torn_last_row_is_run_again(whole, tmp_path):
     config = replace(TINY, out=tmp_path, costs=("l1",))
     run_mpc(config)
