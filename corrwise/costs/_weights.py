@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["is_file", "load_weights"]
+__all__ = ["is_file", "load_weights", "read_file"]
 
 
 def is_file(weights: str | PathLike[str]) -> bool:
@@ -28,10 +28,17 @@ def load_weights(weights: str | PathLike[str], enum: str) -> dict[str, Tensor]:
         ValueError: an unknown name, or a file that holds no state dict.
         RuntimeError: the download failed.
     """
-    return _from_file(Path(weights)) if is_file(weights) else _from_hub(fspath(weights), enum)
+    return read_file(weights) if is_file(weights) else _from_hub(fspath(weights), enum)
 
 
-def _from_file(path: Path) -> dict[str, Tensor]:
+def read_file(file: str | PathLike[str]) -> dict[str, Any]:
+    """Return the dictionary in a local file: a state dict, or a checkpoint that holds one beside other things.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: it cannot be read as weights, or holds no dictionary.
+    """
+    path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,32 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_pair, check_per_sample
+from corrwise.costs.displacement import displacement_of
 from corrwise.costs.regularizers import Regularizer
+from corrwise.costs.terms import Terms, occluded_share
 from corrwise.costs.warp import PADDINGS, warp
 
-__all__ = ["CorrespondenceWise", "Terms"]
+__all__ = ["CorrespondenceWise"]
 
 Flows = list[Tensor]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a correspondence-wise distance is made of.
-
-    Attributes:
-        residual: the base distance of the matched images, summed over the directions; the base distance's unit.
-        penalty: the regulariser, averaged over the directions; zero without one.
-        displacement: the mean length of the unscaled flow in pixels, over all pixels and directions; not in the total.
-    """
-
-    residual: Float[Tensor, "*batch"]
-    penalty: Float[Tensor, "*batch"]
-    displacement: Float[Tensor, "*batch"]
-
-    @property
-    def total(self) -> Tensor:
-        """What calling the distance returns."""
-        return self.residual + self.penalty
 
 
 class CorrespondenceWise:
@@ -96,10 +77,16 @@ class CorrespondenceWise:
         return total.reshape(x.shape[:-3])
 
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
-        """Return the parts of the distance, for reports; ``terms(x, y).total`` is the distance itself."""
+        """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
         x_flat, y_flat, flows = self._match(x, y)
-        parts = (self._residual(x_flat, y_flat, flows), self._penalty(x_flat, y_flat, flows), _displacement(flows))
-        return Terms(*(part.reshape(x.shape[:-3]) for part in parts))
+        batch = x.shape[:-3]
+        return Terms(
+            residual=self._residual(x_flat, y_flat, flows).reshape(batch),
+            penalty=self._penalty(x_flat, y_flat, flows).reshape(batch),
+            displacement=displacement_of(flows).reshape(batch),
+            occluded=occluded_share(flows).reshape(batch),
+            flow=flows[0].reshape(*batch, *flows[0].shape[1:]),
+        )
 
     def _match(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Flows]:
         """Flatten the leading axes and estimate the flow of every direction in use."""
@@ -151,8 +138,3 @@ def _check_two(name: str, flows: Any) -> None:
 
 def _name(function: Callable) -> str:
     return getattr(function, "__name__", type(function).__name__)
-
-
-def _displacement(flows: Flows) -> Tensor:
-    lengths = [flow.norm(dim=1).mean(dim=(-2, -1)) for flow in flows]
-    return sum(lengths[1:], start=lengths[0]) / len(lengths)

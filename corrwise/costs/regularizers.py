@@ -1,7 +1,8 @@
 """Penalties on the flow itself (Eq. 3): the paper's alternative to flow scaling.
 
 Each takes the unscaled flow in pixels and the image on whose grid it lives, and returns one number per sample, without
-unit: the flow is measured as ``u = flow / (w - 1, h - 1)``, in widths and heights of the image.
+unit: the flow is measured as ``u = flow / (w - 1, h - 1)``, in widths and heights of the image. (``Displacement``, in a
+file of its own, measures it in pixels.)
 
 The paper's weights belong to images in [-1, 1]. Ours are in [0, 1], where an L1 is half as large, so a paper-equivalent
 weight is half of the printed one: ``PAPER_L1`` and ``PAPER_L1_PERCEPTUAL`` are the halved ones.
@@ -28,6 +29,7 @@ __all__ = [
     "FlowMagnitude",
     "Regularizer",
     "Regularizers",
+    "check_weight",
 ]
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]  # (flow (B, 2, h, w), image (B, C, h, w)) -> (B,)
@@ -53,7 +55,7 @@ class FlowMagnitude:
     p: float | int = 1
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
+        check_weight(self.weight)
         _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
@@ -76,7 +78,7 @@ class FlowGradient:
     p: float | int = 1
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
+        check_weight(self.weight)
         _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
@@ -100,7 +102,7 @@ class EdgeAwareSmoothness:
     weight: float | int
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
+        check_weight(self.weight)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample."""
@@ -132,7 +134,8 @@ class Regularizers:
         return total
 
 
-def _check_weight(weight: float | int) -> None:
+def check_weight(weight: float | int) -> None:
+    """Raise a ValueError unless a regulariser's weight is finite and at least 0."""
     if not (isfinite(weight) and weight >= 0):
         raise ValueError(f"expected a finite weight of at least 0, got {weight}")
 

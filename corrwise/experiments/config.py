@@ -21,10 +21,10 @@ from corrwise.mpc.config import (
 TASK_NAMES = ("cartpole", "ant", "humanoid")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
-FLOW_NAMES = ("all-pairs", "dis", "raft", "zero")
+FLOW_NAMES = ("all-pairs", "dis", "raft", "zero", "affine", "homography")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
-CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both")
+CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both", "-disp")
 CONTROL_NAMES = ("zero-action", "random-action", "state")
 COST_NAMES = (
     *BASE_NAMES,
@@ -42,17 +42,20 @@ class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
     flow: str = "all-pairs"
-    """Who finds the correspondence: all-pairs, dis, raft or zero."""
-    scaling: float = 0.1
-    """Epsilon of flow scaling: the share of the flow that is left unmatched. Costs named -reg use 0."""
-    magnitude: float = 4.5
+    """Who finds the correspondence: all-pairs, dis, raft, zero, or one affine map or homography fitted to all-pairs."""
+    scaling: float | None = None
+    """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
+    here and for the next three, is the flow's own number (docs/choose_a_flow.md): 0.1."""
+    magnitude: float | None = None
     """Weight of the flow's mean length (image widths) in costs named -reg and -both: the paper's 9.0 for images in
     [-1, 1] is 4.5 for ours in [0, 1]."""
-    gradient: float = 2.25
-    """Weight of the flow's mean gradient in the same costs: the paper's 4.5 for images in [-1, 1]."""
+    gradient: float | None = None
+    """Weight of the flow's mean gradient in the same costs: 2.25, the paper's 4.5 for images in [-1, 1]."""
+    price: float | None = None
+    """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07."""
     displacement: float | None = None
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match. None is 0.01 for flow
-    scaling alone and 0.001 for costs named -reg and -both, whose regulariser prices the displacement already."""
+    scaling alone and 0.001 for costs with a suffix, which price the displacement already."""
     patch: int = 3
     """All-pairs flow: pixels to a patch's side: 1, 3, 5 or 7."""
     dis_preset: str = "ultrafast"
@@ -65,8 +68,8 @@ class CostConfig:
     def __post_init__(self) -> None:
         """Refuse what no flow or distance can use."""
         check_name("flow", self.flow, FLOW_NAMES)
-        check(0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
-        for name in ("magnitude", "gradient", "displacement"):
+        check(self.scaling is None or 0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
+        for name in ("magnitude", "gradient", "price", "displacement"):
             value = getattr(self, name)
             check(value is None or 0 <= value < inf, name, "zero or above", value)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
@@ -81,8 +84,8 @@ class MPCConfig:
     task: str = "cartpole"
     """cartpole, ant or humanoid."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-reg")
-    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, corr-l1-both (the same with mse, ssim), and the controls
-    zero-action, random-action and state (the true state distance)."""
+    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, corr-l1-both, corr-l1-disp (the same with mse, ssim), and the
+    controls zero-action, random-action and state (the true state distance)."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"

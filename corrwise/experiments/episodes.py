@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
@@ -14,7 +15,7 @@ from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.flow_color import flow_to_rgb
-from corrwise.experiments.named_costs import flow_of
+from corrwise.experiments.named_costs import make_correspondence
 from corrwise.experiments.policies import Decision, make_policy
 from corrwise.mpc import generator
 from corrwise.types import Context, Goal, Predictor
@@ -32,6 +33,7 @@ class Episode:
     Attributes:
         seed: which episode.
         distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
+        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``_Showing``; else empty.
         rejected: candidates whose cost was not finite.
         diverged: whether the environment's own physics broke down.
         seconds: planning seconds by phase, this episode's share.
@@ -41,6 +43,7 @@ class Episode:
     seed: int
     distances: list[float] = field(default_factory=list)
     distances_full: list[float] = field(default_factory=list)
+    terms: dict[str, list[float]] = field(default_factory=dict)
     rejected: int = 0
     diverged: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
@@ -91,32 +94,50 @@ def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = Non
 
 
 class _Showing:
-    """Collects the report's panels: goal, seen, predicted, and the flow that the cost matched them by."""
+    """Collects the report's panels (goal, seen, predicted, and the flow that the cost matched them by) and its terms.
+
+    The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
+    ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
+    """
 
     def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
         self._predictor, self._goal = predictor, goal
         self._goals = to_uint8(goal.frames[:, 0])
-        self._flow = flow_of(cost, config.cost)
+        self._distance = make_correspondence(cost, config.cost)
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         seen = to_uint8(context.frames[:, -1])
-        predicted, flow = self._imagined(context, decision.plan)
+        frame = self._imagined(context, decision.plan)
+        predicted = None if frame is None else to_uint8(frame.nan_to_num(0.0))
+        flow = None if frame is None else self._compared(episodes, frame)
         for i, episode in enumerate(episodes):
             blank = np.full_like(seen[i], _BLANK)
             pictures = {
                 "goal": self._goals[i],
                 "seen": seen[i],
-                "predicted": blank if predicted is None else to_uint8(predicted[i]),
+                "predicted": blank if predicted is None else predicted[i],
                 "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
             }
             for name, picture in pictures.items():
                 episode.panels.setdefault(name, []).append(picture)
 
-    def _imagined(self, context: Context, plan: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Return the frame at the end of the plan, and where its pixels lie in the goal."""
+    def _imagined(self, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
+        """Return the frame at the end of the plan."""
         if plan is None:
-            return None, None
+            return None
         with torch.no_grad():
-            frame = self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0].nan_to_num(0.0)
-            return frame, None if self._flow is None else self._flow(frame, self._goal.frames[:, 0].to(frame)).cpu()
+            return self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
+
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal."""
+        if self._distance is None:
+            return None
+        with torch.no_grad():
+            terms = self._distance.terms(frame.nan_to_num(0.0), self._goal.frames[:, 0].to(frame))
+        whole = frame.isfinite().all(dim=(1, 2, 3))
+        named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+        for name, values in named.items():
+            for episode, value in zip(episodes, values.where(whole, float("nan")).tolist(), strict=True):
+                episode.terms.setdefault(name, []).append(value)
+        return terms.flow.cpu()

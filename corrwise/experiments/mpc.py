@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +18,11 @@ from corrwise.envs import TASKS
 from corrwise.experiments.config import CONTROL_NAMES, MPCConfig
 from corrwise.experiments.episodes import Episode, run_episodes
 from corrwise.experiments.lock import only_run
-from corrwise.experiments.named_costs import make_cost
+from corrwise.experiments.named_costs import make_cost, resolved
 from corrwise.experiments.report import write_report
 from corrwise.experiments.rows import ConfigMismatch, append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
+from corrwise.experiments.summary import TERMS
 from corrwise.experiments.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
 
@@ -70,7 +72,11 @@ def _check_versions(out: Path, rows: list[Row]) -> None:
 
 
 def jsonable_config(config: MPCConfig) -> Row:
-    """Return the configuration as it stands in config.json: the options of the planner in use, and no other's."""
+    """Return the configuration as it stands in config.json: the options of the planner in use, and no other's.
+
+    The numbers that the flow chose stand in it too, so that rows never mix two choices.
+    """
+    config = replace(config, cost=resolved(config.cost))
     unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
     return {name: value for name, value in asdict(config).items() if name not in unused}
 
@@ -101,6 +107,7 @@ def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
         "steps": len(episode.distances) - 1,
         "seconds": sum(episode.seconds.values()),
         **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
+        **{name: _mean(episode.terms.get(name, [])) for name in TERMS},
         "rejected": episode.rejected,
         "diverged": episode.diverged,
         "distances": episode.distances,
@@ -117,6 +124,12 @@ def _distances(suffix: str, distances: list[float]) -> Row:
         f"min_distance{suffix}": min(distances),
         f"final_distance{suffix}": distances[-1],
     }
+
+
+def _mean(values: list[float]) -> float | None:
+    """Return the mean over the control steps that have a value, or None."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
 
 
 @cache

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from corrwise.costs import DISTANCES, CorrespondenceWise, FlowGradient, FlowMagnitude, GoalCost, Regularizers
+from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, Preset
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import CostConfig
 from corrwise.types import Distance, Flow
 
-# Intensity per pixel. With a regulariser a larger price leaves far objects unmatched, and the cost falls with distance.
-_DISPLACEMENT_SCALED, _DISPLACEMENT_REGULARIZED = 0.01, 0.001
+_NUMBERS = ("scaling", "magnitude", "gradient", "price")  # a preset's, where the command line says nothing
+
+
+def resolved(config: CostConfig) -> CostConfig:
+    """Return the options with the numbers that stand for None, which are the flow's own."""
+    preset = PRESETS[config.flow]
+    return replace(config, **{n: getattr(preset, n) for n in _NUMBERS if getattr(config, n) is None})
 
 
 def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
@@ -20,44 +26,40 @@ def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
     Raises:
         FileNotFoundError, RuntimeError, ValueError: if its weights cannot be had or its options make no sense.
     """
-    default = _DISPLACEMENT_REGULARIZED if regularized else _DISPLACEMENT_SCALED
-    displacement = default if config.displacement is None else config.displacement
+    preset = PRESETS[config.flow]
     options: dict[str, dict[str, Any]] = {
-        "all-pairs": {"patch": config.patch, "penalty": displacement},
+        "all-pairs": {"patch": config.patch, "penalty": config.displacement},
         "dis": {"preset": config.dis_preset, "finest_scale": config.dis_finest_scale},
         "raft": {"weights": config.raft_weights},
     }
-    return FLOWS[config.flow](**options.get(config.flow, {}))
+    asked = {name: value for name, value in options.get(config.flow, {}).items() if value is not None}
+    return FLOWS[config.flow](**{**(preset.regularized if regularized else preset.scaled), **asked})
 
 
-def flow_of(name: str, config: CostConfig) -> Flow | None:
-    """Return the flow that a named cost matches by, or None for a cost that matches nothing."""
-    if not name.startswith("corr-"):
-        return None
-    return make_flow(config, regularized=name.endswith(("-reg", "-both")))
-
-
-def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) -> Distance:
-    """Return the distance behind an image cost's name: ``l1``, or ``corr-l1`` with ``-reg`` or ``-both``.
+def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = None) -> CorrespondenceWise | None:
+    """Return the distance behind a cost named ``corr-*``, or None for a cost that matches nothing.
 
     ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
-    alternative, Eq. 3); ``corr-l1-both`` does both. With a clock, the flow's time counts under "flow".
+    alternative, Eq. 3); ``corr-l1-both`` does both; ``corr-l1-disp`` matches fully and adds a price per pixel of mean
+    displacement. With a clock, the flow's time counts under "flow".
     """
-    flow = flow_of(name, config)
-    if flow is None:
-        return DISTANCES[name]
+    if not name.startswith("corr-"):
+        return None
     _, base, *suffix = name.split("-")
-    penalty = Regularizers(FlowMagnitude(config.magnitude), FlowGradient(config.gradient)) if suffix else None
+    form = suffix[0] if suffix else "scaled"
+    flow = make_flow(config, regularized=form != "scaled")
     if clock is not None and hasattr(flow, "both"):
         clock.watch(flow, "both", "flow")
     elif clock is not None:
         flow = clock.timed(flow, "flow")
-    return CorrespondenceWise(
-        DISTANCES[base],
-        flow,
-        scaling=0.0 if suffix == ["reg"] else config.scaling,
-        regularizer=penalty,
-    )
+    numbers = resolved(config)
+    preset = Preset(**{number: getattr(numbers, number) for number in _NUMBERS})
+    return preset.apply(DISTANCES[base], flow, form)
+
+
+def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) -> Distance:
+    """Return the distance behind an image cost's name: ``l1`` and the like, or one of ``make_correspondence``."""
+    return make_correspondence(name, config, clock=clock) or DISTANCES[name]
 
 
 def make_cost(name: str, config: CostConfig, *, clock: Clock | None = None) -> GoalCost:

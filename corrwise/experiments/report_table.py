@@ -10,7 +10,7 @@ from corrwise.experiments.report_plot import whisker
 from corrwise.experiments.report_words import ENOUGH_PAIRS, NONE, number, percent, signed
 from corrwise.experiments.summary import Method, Summary
 
-__all__ = ["table_rows"]
+__all__ = ["table_rows", "term_rows"]
 
 Row = dict[str, Any]
 
@@ -28,6 +28,21 @@ def table_rows(
             {"name": names[method], "style": styles[method], **_cells(ln, decimals, reach), **_time(ln, slowest)}
         )
     return table
+
+
+def term_rows(lines: Sequence[Summary], names: dict[Method, str], styles: dict[Method, str]) -> list[Row]:
+    """Return the rows about what the correspondence-wise costs were made of; none for rows that do not say."""
+    return [
+        {
+            "name": names[ln.task, ln.cost, ln.planner, ln.predictor],
+            "style": styles[ln.task, ln.cost, ln.planner, ln.predictor],
+            "residual": number(ln.terms["residual"], 4),
+            "displacement": number(ln.terms["displacement_px"], 2),
+            "occluded": percent(ln.terms["occluded"], 1),
+        }
+        for ln in lines
+        if any(math.isfinite(value) for value in ln.terms.values())
+    ]
 
 
 def _reach(lines: Sequence[Summary]) -> float:

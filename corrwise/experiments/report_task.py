@@ -7,7 +7,7 @@ from typing import Any
 
 from corrwise.experiments.report_pictures import Pictures, local_file
 from corrwise.experiments.report_plot import Series, curve_points, distance_plot
-from corrwise.experiments.report_table import table_rows
+from corrwise.experiments.report_table import table_rows, term_rows
 from corrwise.experiments.report_words import ENOUGH_PAIRS, decimals_for, number, result_sentence
 from corrwise.experiments.summary import CONTROLS, Method, Summary, summarize
 
@@ -32,6 +32,7 @@ def task_view(rows: Sequence[Row], baseline: str, pictures: Pictures) -> dict[st
         "name": rows[0]["task"],
         "sentence": result_sentence(lines, baseline=baseline),
         "lines": table_rows(lines, names, styles, decimals=decimals),
+        "terms": term_rows(lines, names, styles),
         "compared": any(line.pairs for line in lines),
         "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
         "rejected": sum(line.rejected for line in lines),

@@ -30,9 +30,9 @@ def signed(x: float, decimals: int = 2) -> str:
     return f"{x:+.{decimals}f}".replace("-", MINUS) if math.isfinite(x) else NONE
 
 
-def percent(x: float) -> str:
+def percent(x: float, decimals: int = 0) -> str:
     """Format a share."""
-    return f"{100 * x:.0f} %" if math.isfinite(x) else NONE
+    return f"{100 * x:.{decimals}f} %" if math.isfinite(x) else NONE
 
 
 def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:

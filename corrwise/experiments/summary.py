@@ -17,12 +17,13 @@ from corrwise.experiments.stats import (
     share_nearer,
 )
 
-__all__ = ["CONTROLS", "PHASES", "Method", "Summary", "summarize"]
+__all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "summarize"]
 
 Row = dict[str, Any]
 Method = tuple[str, str, str, str]  # task, cost, planner, predictor
 CONTROLS = ("state", "zero-action", "random-action")
 PHASES = ("simulate", "render", "predict", "flow", "plan")
+TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise cost; null in the rows of the others
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Summary:
         ratio: nearest over the baseline's, paired by seed.
         nearer: share of pairs that came nearer than the baseline.
         seconds: per control step, by phase; ``other`` is what the phases do not explain.
+        terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
+            for other costs and for rows from before they were noted.
         rejected: candidates whose cost was not finite, over all episodes.
     """
 
@@ -61,6 +64,7 @@ class Summary:
     ratio: Estimate
     nearer: float
     seconds: dict[str, float]
+    terms: dict[str, float]
     rejected: int
 
 
@@ -108,6 +112,7 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
         ratio=paired_ratio(a, b),
         nearer=share_nearer(a, b),
         seconds=_seconds(rows),
+        terms={name: mean_and_error(_column(rows, name))[0] for name in TERMS},
         rejected=sum(row.get("rejected") or 0 for row in rows),
     )
 

@@ -75,6 +75,9 @@ def test_terms_add_up_to_the_distance():
     assert (terms.penalty > 0).all()
     true = CorrespondenceWise(l1, ConstantFlow((3, 4), (-3, -4))).terms(x, y)
     assert torch.allclose(true.displacement, torch.full((2, 2), 5.0))
+    assert torch.equal(true.flow[..., 0, 0], torch.tensor([3.0, 4.0]).expand(2, 2, 2)), (
+        "the first direction's, unscaled"
+    )
     assert torch.equal(true.penalty, torch.zeros(2, 2))
 
 

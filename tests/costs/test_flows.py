@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, RAFTFlow, ZeroFlow
+from corrwise.costs.flow import FLOWS, AffineFit, AllPairsFlow, DISFlow, HomographyFit, RAFTFlow, ZeroFlow
 from tests.contracts import check_flow
 from tests.costs.pictures import texture
 
@@ -17,6 +17,8 @@ SMALL = {
     "dis": DISFlow(),
     "zero": ZeroFlow(),
     "raft": RAFTFlow(None, "small", updates=1),
+    "affine": AffineFit(),
+    "homography": HomographyFit(),
 }
 
 

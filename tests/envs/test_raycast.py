@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, Camera, RaycastRenderer
-from corrwise.envs.renderers import RENDERERS, raycast
+from corrwise.envs.renderers import RENDERERS, scene
 from tests.contracts import check_renderer
 from tests.envs.worlds import moving_mask, simulator, some_states, state_of, task_of
 
@@ -121,7 +121,7 @@ def test_culling_never_loses_a_ray(name, options, monkeypatch):
     model = simulator(name).model
     renderer, states = RaycastRenderer(model, **options), _scattered(name)
     culled = renderer.render(states)
-    monkeypatch.setattr(raycast, "covered", _everything)
+    monkeypatch.setattr(scene, "covered", _everything)
     assert torch.equal(culled, renderer.render(states))
 
 
@@ -155,7 +155,7 @@ def test_culling_keeps_a_body_around_the_camera(geom, monkeypatch):
     states = np.array([state_of(model, lambda data, q=q: data.qpos.__setitem__(slice(None), q)) for q in poses])
     culled = renderer.render(states)
     assert culled.amax(dim=(1, 2, 3)).count_nonzero() > 50, "hardly any body is in these pictures"
-    monkeypatch.setattr(raycast, "covered", _everything)
+    monkeypatch.setattr(scene, "covered", _everything)
     assert torch.equal(culled, renderer.render(states))
 
 

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise.costs import PRESETS
+from corrwise.envs.pictures import from_uint8
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.episodes import run_episodes
 from corrwise.experiments.mpc import run_mpc
+from corrwise.experiments.named_costs import make_correspondence
 from corrwise.experiments.rows import read_rows, row_key
 
 TINY = MPCConfig(
@@ -25,7 +28,7 @@ TINY = MPCConfig(
 KEYS = {
     *("task", "cost", "planner", "predictor", "seed", "steps", "seconds", "seconds_plan", "rejected", "versions"),
     *(f"{which}_distance{kind}" for which in ("start", "min", "final") for kind in ("", "_full")),
-    *("last10_distance", "distances"),
+    *("last10_distance", "distances", "residual", "displacement_px", "occluded"),
 }
 
 
@@ -60,6 +63,46 @@ def test_a_run_leaves_rows_pictures_videos_and_a_report(whole):
     assert all(starts["l1", seed] == starts["corr-l1", seed] for seed in (5, 6, 7)), "the same starts for every cost"
     assert json.loads((whole / "config.json").read_text())["horizon"] == 3
     assert "corr-l1" in (whole / "report.html").read_text()
+
+
+def test_rows_say_what_a_correspondence_wise_cost_was_made_of(whole):
+    for row in read_rows(whole / "rows.jsonl"):
+        parts = row["residual"], row["displacement_px"], row["occluded"]
+        if row["cost"] == "l1":
+            assert parts == (None, None, None)
+        else:
+            assert 0 < parts[0] < 2
+            assert 0 <= parts[1] < 16 * 2**0.5, "no match is farther than the picture is wide"
+            assert 0 <= parts[2] <= 1
+
+
+def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
+    (episode,) = run_episodes(replace(TINY, steps=2, size=32), "corr-l1-disp", [5])
+    assert [len(values) for values in episode.terms.values()] == [2, 2, 2]
+    frame, goal = (from_uint8(episode.panels[name][1][None]) for name in ("predicted", "goal"))
+    terms = make_correspondence("corr-l1-disp", TINY.cost).terms(frame, goal)
+    assert terms.displacement > 0
+    assert episode.terms["residual"][1] == pytest.approx(float(terms.residual))
+    assert episode.terms["displacement_px"][1] == pytest.approx(float(terms.displacement))
+    assert episode.terms["occluded"][1] == pytest.approx(float(terms.occluded))
+
+
+def test_a_broken_frame_has_no_terms(monkeypatch):
+    monkeypatch.setattr(
+        "corrwise.experiments.episodes._Showing._imagined",
+        lambda self, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
+    )
+    (episode,) = run_episodes(replace(TINY, steps=1), "corr-l1", [5])
+    assert all(np.isnan(values).all() for values in episode.terms.values())
+
+
+def test_the_numbers_that_the_flow_chose_are_written_down(whole):
+    written = json.loads((whole / "config.json").read_text())["cost"]
+    preset = PRESETS["all-pairs"]
+    assert {name: written[name] for name in ("scaling", "magnitude", "gradient", "price")} == {
+        **{"scaling": preset.scaling, "magnitude": preset.magnitude},
+        **{"gradient": preset.gradient, "price": preset.price},
+    }
 
 
 def test_lockstep_and_order_never_change_a_row(whole, tmp_path):
@@ -126,7 +169,7 @@ def test_the_same_seed_is_the_same_episode_alone_or_in_company():
         )
 
 
-@pytest.mark.parametrize("cost", ["zero-action", "random-action", "state", "ssim", "corr-mse-both"])
+@pytest.mark.parametrize("cost", ["zero-action", "random-action", "state", "ssim", "corr-mse-both", "corr-l1-disp"])
 def test_every_kind_of_policy_runs_on_every_body(cost):
     for task in ("cartpole", "ant", "humanoid"):
         config = replace(TINY, task=task, steps=1, iterations=1, size=32)

@@ -73,6 +73,20 @@ def test_the_table_has_a_line_per_cost_with_the_numbers_of_the_rows(fake_run):
     assert not [name for name in run.iterdir() if name.name.startswith(".")]
 
 
+def test_what_a_cost_was_made_of_is_shown_with_units_where_rows_say_it(fake_run):
+    run = fake_run(costs=("l1", "corr-l1"), seeds=2, steps=4, pictures=False)
+    assert "What the costs were made of" not in write_report(run).read_text("utf-8"), "older rows do not say it"
+    for row in read_rows(run / "rows.jsonl"):
+        of = row["cost"] == "corr-l1"
+        parts = {"residual": 0.02 + 0.02 * row["seed"], "displacement_px": 3.25, "occluded": 0.0315}
+        append_row(run / "rows.jsonl", {**row, **{name: value if of else None for name, value in parts.items()}})
+    table = outline(write_report(run)).table
+    (at,) = [i for i, row in enumerate(table) if row[1:] == ["residual", "displacement (px)", "occluded"]]
+    assert table[at + 1 :] == [["corr-l1", "0.0300", "3.25", f"{3.15:.1f} %"]]
+    append_row(run / "rows.jsonl", {**row, "seed": 9, "residual": 0.0, "displacement_px": None, "occluded": None})
+    assert outline(write_report(run)).table[at + 1][0] == "corr-l1"
+
+
 def test_every_episode_has_its_strips_and_the_later_ones_are_folded(fake_run):
     page = outline(write_report(fake_run(costs=("l1", "corr-l1"), seeds=8, steps=4)))
     strips = [attrs for tag, attrs in page.tags if attrs.get("class", "").startswith("strip ")]

@@ -2,9 +2,28 @@
 
 from corrwise.costs.flow.all_pairs import AllPairsFlow
 from corrwise.costs.flow.dis import DISFlow
+from corrwise.costs.flow.parametric import AffineFit, HomographyFit
+from corrwise.costs.flow.ptlflow import PtlFlow
 from corrwise.costs.flow.raft import RAFTFlow
 from corrwise.costs.flow.zero import ZeroFlow
 
-__all__ = ["FLOWS", "AllPairsFlow", "DISFlow", "RAFTFlow", "ZeroFlow"]
+__all__ = [
+    "FLOWS",
+    "AffineFit",
+    "AllPairsFlow",
+    "DISFlow",
+    "HomographyFit",
+    "PtlFlow",
+    "RAFTFlow",
+    "ZeroFlow",
+]
 
-FLOWS = {"all-pairs": AllPairsFlow, "dis": DISFlow, "raft": RAFTFlow, "zero": ZeroFlow}
+# Each can be made without an argument; PtlFlow needs the name of a model.
+FLOWS = {
+    "all-pairs": AllPairsFlow,
+    "dis": DISFlow,
+    "raft": RAFTFlow,
+    "zero": ZeroFlow,
+    "affine": AffineFit,
+    "homography": HomographyFit,
+}

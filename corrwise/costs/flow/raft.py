@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil
 from os import PathLike
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._weights import is_file, load_weights
+from corrwise.costs.flow._resize import resized, restored, working_size
 
 __all__ = ["RAFTFlow"]
 
@@ -64,12 +63,10 @@ class RAFTFlow(nn.Module):
         if batch == 0:
             return target.new_zeros(0, 2, height, width)
         self.model.to(target.device)  # follow the images; free when it is there already
-        size = _working_size(height, width)
-        flow = self.model(_prepare(target, size), _prepare(source, size), num_flow_updates=self.updates)[-1]
-        if size == (height, width):
-            return flow
-        scale = flow.new_tensor([width / size[1], height / size[0]])[:, None, None]
-        return scale * F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
+        size = working_size(height, width, least=WORKING, stride=STRIDE)
+        # [0, 1] -> [-1, 1], what torchvision's RAFT was trained on
+        pair = [resized(2 * images - 1, size) for images in (target, source)]
+        return restored(self.model(*pair, num_flow_updates=self.updates)[-1], (height, width))
 
     def train(self, mode: bool = True) -> RAFTFlow:
         """Stay in evaluation mode, whatever the training loop around asks for (RAFT-large has batch norms)."""
@@ -104,15 +101,3 @@ def _model(sizes: tuple[str, ...], weights: str | PathLike[str] | None) -> tuple
             return size, model
     names = " or ".join(f"RAFT-{size}" for size in sizes)
     raise ValueError(f"expected the weights of {names}, got {len(state)} tensors of another network")
-
-
-def _working_size(height: int, width: int) -> tuple[int, int]:
-    factor = max(1, ceil(WORKING / min(height, width)))
-    return ceil(height * factor / STRIDE) * STRIDE, ceil(width * factor / STRIDE) * STRIDE
-
-
-def _prepare(images: Tensor, size: tuple[int, int]) -> Tensor:
-    images = 2 * images - 1  # [0, 1] -> [-1, 1], what torchvision's RAFT was trained on
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)

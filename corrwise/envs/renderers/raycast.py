@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-
 import mujoco
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from mujoco.batch import Batch
+from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.renderers import shading
-from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms, padded
+from corrwise.envs.renderers.culling import padded
 from corrwise.envs.renderers.drawable import drawable
-from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.task import CAMERA_NAME
+from corrwise.envs.renderers.exact_flow import ExactFlow
+from corrwise.envs.renderers.scene import MOVING, STATIC, RayScene
 
-_STATIC, _MOVING, _HIDDEN = 0, 1, 2  # geom groups of the renderer's own copy of the model
-_SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
 _SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
 
 
@@ -47,20 +42,13 @@ class RaycastRenderer:
         if min(height, width, supersample) < 1:
             raise ValueError(f"height, width and supersample must be at least 1, got {height}, {width}, {supersample}")
         self.height, self.width, self.supersample = height, width, supersample
-        self.model = copy.copy(model)
-        moving = moving_geoms(model)
-        self.model.geom_group[:] = np.where(moving, _MOVING, _STATIC)
-        self.model.geom_group[model.geom_group >= _SHOWN_GROUPS] = _HIDDEN
-        self._view = PinholeView.of_camera(model, CAMERA_NAME)
-        self._geoms = np.flatnonzero(self.model.geom_group == _MOVING)
-        self._corners = box_corners(model, self._geoms)
+        self._scene = RayScene(model, threads=threads, chunk=chunk)
+        self.model = self._scene.model
         self._albedo = shading.albedo(model)
-        self._batch = Batch(self.model, chunk, threads)
-        self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
-        self._rest = self._batch.state[0].copy()
-        self._directions = self._view.directions(height * supersample, width * supersample)
-        self._depth = self._cast(self._directions[None], _STATIC)[0][0]
+        self._directions = self._scene.view.directions(height * supersample, width * supersample)
+        self._depth = self._scene.cast(self._directions[None], STATIC)[0][0]
         self._background = self._draw_background()
+        self._exact = ExactFlow(self._scene, height=height, width=width)
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
         """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN.
@@ -69,18 +57,41 @@ class RaycastRenderer:
             ValueError: if these are not integration states of this model.
         """
         good = drawable(self.model, states)
-        chunk = self._batch.nsim
+        chunk = self._scene.chunk
         out = torch.empty((len(states), 3, self.height, self.width))
         for i in range(0, len(states), chunk):
             part = slice(i, i + chunk)
             out[part] = torch.from_numpy(self._draw(states[part], good[part])).permute(0, 3, 1, 2)
         return out
 
+    def correspondence(
+        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
+    ) -> tuple[Float[torch.Tensor, "*n 2 h w"], Bool[torch.Tensor, "*n h w"]]:
+        """Return where every pixel of a's picture lies in b's, and whether it is seen there; see ``ExactFlow``.
+
+        Raises:
+            ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
+        """
+        return self._exact.correspondence(state_a, state_b)
+
+    def displacement(
+        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
+    ) -> Float[torch.Tensor, "*n"]:
+        """Return how far the moving body's pixels of a's picture lie from their places in b's, mean over them, pixels.
+
+        Geometry only: no ray is cast in b, so many b cost microseconds each. NaN where a state cannot be drawn.
+
+        Raises:
+            ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
+        """
+        return self._exact.displacement(state_a, state_b)
+
     def _draw(self, states: np.ndarray, good: np.ndarray) -> np.ndarray:
         n = len(states)
-        self._batch.state[:n] = np.where(good[:, None], states, self._rest)
-        pixels, valid = padded(self._may_move(n))
-        distance, geom, normal = self._cast(self._directions[pixels], _MOVING)
+        self._scene.load(states, good)
+        size = {"height": self.height * self.supersample, "width": self.width * self.supersample}
+        pixels, valid = padded(self._scene.may_move(n, **size))
+        distance, geom, normal = self._scene.cast(self._directions[pixels], MOVING)
         hit = valid & (geom >= 0) & (distance < self._depth[pixels])
         frame, pixel = np.nonzero(hit)[0], pixels[hit]
         image = np.repeat(self._background[None], n, axis=0)
@@ -90,39 +101,21 @@ class RaycastRenderer:
         image[~good] = np.nan
         return image
 
-    def _may_move(self, n: int) -> np.ndarray:
-        """Return the rays that may meet a moving geom, (n, rays), for the batch's first n states."""
-        self._batch.forward(_ids(n), stage=int(mujoco.mjtStage.mjSTAGE_POS))
-        position, rotation = self._xpos[:n, self._geoms], self._xmat[:n, self._geoms].reshape(n, -1, 3, 3)
-        corners = position[:, :, None] + np.einsum("ngij,gcj->ngci", rotation, self._corners)
-        s = self.supersample
-        return covered(corners, self._view, height=self.height * s, width=self.width * s).reshape(n, -1)
-
-    def _cast(self, directions: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return distance (inf for a miss), geom and normal along rays (n, rays, 3) in the batch's first n states."""
-        groups = np.zeros(mujoco.mjNGROUP, dtype=np.uint8)
-        groups[group] = 1
-        distance, geom, normal = self._batch.ray(
-            self._view.position, directions, geomgroup=groups, ids=_ids(len(directions)), normal=True
-        )
-        return np.where(geom < 0, np.inf, distance), geom, normal
-
     def _shade(self, directions: np.ndarray, distance: np.ndarray, geom: np.ndarray, normal: np.ndarray) -> np.ndarray:
-        points = self._view.position + distance[:, None] * directions
+        points = self._scene.view.position + distance[:, None] * directions
         return (self._albedo[geom] * shading.lambert(self.model, points, normal, directions)).clip(0.0, 1.0)
 
     def _draw_background(self) -> np.ndarray:
         """Return what never moves at the rays' resolution, (rays, 3), each value the mean of many finer rays."""
         height, width = self.height * self.supersample, self.width * self.supersample
-        directions = self._view.directions(height * _SMOOTH, width * _SMOOTH)
-        distance, geom, normal = (part[0] for part in self._cast(directions[None], _STATIC))
+        directions = self._scene.view.directions(height * _SMOOTH, width * _SMOOTH)
+        distance, geom, normal = (part[0] for part in self._scene.cast(directions[None], STATIC))
         image, hit = shading.sky(self.model, directions), geom >= 0
         image[hit] = self._shade(directions[hit], distance[hit], geom[hit], normal[hit])
-        data = self._batch.get_data(0)
-        mujoco.mj_kinematics(self.model, data)
+        data = self._scene.rest_data()
         for plane in np.unique(geom[hit]).tolist():
             where = geom == plane
-            points = self._view.position + distance[where, None] * directions[where] - data.geom_xpos[plane]
+            points = self._scene.view.position + distance[where, None] * directions[where] - data.geom_xpos[plane]
             pattern = shading.plane_texture(self.model, plane, points @ data.geom_xmat[plane].reshape(3, 3))
             if pattern is not None:
                 image[where] = (image[where] * pattern).clip(0.0, 1.0)
@@ -134,7 +127,3 @@ def _shrink(image: np.ndarray, height: int, width: int, by: int) -> np.ndarray:
     if by == 1:
         return image.reshape(-1, height, width, 3)
     return image.reshape(-1, height, by, width, by, 3).mean(axis=(2, 4))
-
-
-def _ids(n: int) -> np.ndarray:
-    return np.arange(n, dtype=np.int32)

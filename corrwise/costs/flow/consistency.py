@@ -1,0 +1,104 @@
+"""Which matches to trust: the forward-backward check (Sundaram, Brox and Keutzer, ECCV 2010; UnFlow, AAAI 2018)."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from corrwise.costs._checks import check_batch_pair
+from corrwise.costs.warp import warp
+from corrwise.types import Flow
+
+__all__ = ["TrustedFlow", "occluded"]
+
+RELATIVE = 0.01  # alpha: share of the squared lengths; motion that is large may err by more
+ABSOLUTE = 0.5  # beta, px^2: what interpolation and whole-pixel matches may err by (0.7 px) where nothing moves
+
+
+def occluded(
+    forward: Float[Tensor, "B 2 h w"],
+    backward: Float[Tensor, "B 2 h w"],
+    *,
+    relative: float | int = RELATIVE,
+    absolute: float | int = ABSOLUTE,
+) -> Bool[Tensor, "B h w"]:
+    """Mark the pixels of ``forward``'s grid that are not carried back to where they came from.
+
+    A pixel p is marked where ``|f(p) + b(p + f(p))|^2 > relative (|f(p)|^2 + |b(p + f(p))|^2) + absolute``: hidden in
+    the other image, or matched wrongly. So is one whose match lies outside the other image, by more than half a pixel
+    beyond the centres of the border pixels, and one where either flow is NaN or infinite. ``b`` is sampled bilinearly,
+    so beside a motion's edge a pixel is marked too where it lands between two motions.
+
+    It judges the flows by each other alone: two flows that agree on a wrong match, such as two that find no motion at
+    all, pass.
+
+    Args:
+        forward: ``flow(x, y)`` in pixels, on the grid of ``x``; for ``y``'s grid swap the two.
+        backward: ``flow(y, x)`` in pixels, on the grid of ``y``.
+        relative: alpha, without unit; 0.01 as in both papers.
+        absolute: beta, in px^2; 0.5 as in both papers.
+
+    Raises:
+        TypeError, ValueError: not two float flows (B, 2, h, w) of one shape, type and device, or a threshold that is
+            negative or not finite.
+    """
+    check_batch_pair(forward, backward)
+    if forward.shape[1] != 2:
+        raise ValueError(f"expected flows (B, 2, h, w), got {tuple(forward.shape)}")
+    if not (isfinite(relative) and isfinite(absolute) and relative >= 0 and absolute >= 0):
+        raise ValueError(f"expected finite thresholds of at least 0, got {relative} and {absolute}")
+    forward, backward = forward.detach(), backward.detach()
+    back = warp(backward, forward, "border")
+    error = (forward + back).square().sum(dim=1)
+    allowed = relative * (forward.square().sum(dim=1) + back.square().sum(dim=1)) + absolute
+    # Asked this way round NaN is marked: it is not below anything.
+    return ~((error <= allowed) & error.isfinite() & _inside(forward))
+
+
+class TrustedFlow:
+    """Any flow, with the pixels that fail the forward-backward check left where they are.
+
+    A wrong match then neither hides a residual nor counts as displacement. It asks the flow for both directions, also
+    where only one is wanted.
+
+    Args:
+        flow: ``flow(target, source)`` in pixels; with a method ``both(x, y)`` both directions are asked for at once.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the flow has a gradient: if the wrapped one has."""
+        return getattr(self.flow, "differentiable", True)
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return where to sample ``source`` so that it matches ``target``, in pixels; zero where that is not known.
+
+        Raises:
+            TypeError, ValueError: what the wrapped flow refuses.
+        """
+        return self.both(target, source)[0]
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return ``flow(x, y)`` and ``flow(y, x)``, each zero where the other does not lead back."""
+        flow = self.flow
+        forward, backward = flow.both(x, y) if hasattr(flow, "both") else (flow(x, y), flow(y, x))
+        return (
+            forward.masked_fill(occluded(forward, backward)[:, None], 0),
+            backward.masked_fill(occluded(backward, forward)[:, None], 0),
+        )
+
+
+def _inside(flow: Tensor) -> Tensor:
+    """Return which pixels land on the other image, whose border pixels are half a pixel wide on either side."""
+    height, width = flow.shape[-2:]
+    xs = flow[:, 0] + torch.arange(width, device=flow.device)
+    ys = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+    return (xs >= -0.5) & (xs <= width - 0.5) & (ys >= -0.5) & (ys <= height - 0.5)

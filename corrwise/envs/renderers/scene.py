@@ -1,0 +1,81 @@
+"""A model as rays meet it: states loaded many at a time, what moves told from what never does."""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float64
+from mujoco.batch import Batch
+
+from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms
+from corrwise.envs.renderers.view import PinholeView
+from corrwise.envs.task import CAMERA_NAME
+
+STATIC, MOVING = 0, 1  # geom groups of the scene's own copy of the model
+_HIDDEN = 2
+_SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
+
+
+class RayScene:
+    """Geometry of one model for MuJoCo's own threaded ray caster, seen from the camera named "corrwise".
+
+    Args:
+        model: a compiled model with that camera; copied.
+        threads: threads of the ray caster; 0 means all CPUs.
+        chunk: the most states loaded at once, which bounds memory.
+
+    Raises:
+        ValueError: if the model has no such camera.
+    """
+
+    def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
+        self.chunk = chunk
+        self.model = copy.copy(model)
+        self.model.geom_group[:] = np.where(moving_geoms(model), MOVING, STATIC)
+        self.model.geom_group[model.geom_group >= _SHOWN_GROUPS] = _HIDDEN
+        self.view = PinholeView.of_camera(model, CAMERA_NAME)
+        self._moving = np.flatnonzero(self.model.geom_group == MOVING)
+        self._corners = box_corners(model, self._moving)
+        self._batch = Batch(self.model, chunk, threads)
+        self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+        self._rest = self._batch.state[0].copy()
+
+    def load(self, states: Float64[np.ndarray, "n S"], good: Bool[np.ndarray, "n"]) -> None:
+        """Take up to ``chunk`` states as the scene's first n; the model's own rest stands in where not ``good``."""
+        n = len(states)
+        self._batch.state[:n] = np.where(good[:, None], states, self._rest)
+        self._batch.forward(_ids(n), stage=int(mujoco.mjtStage.mjSTAGE_POS))
+
+    def poses(self, n: int) -> tuple[Float64[np.ndarray, "n g 3"], Float64[np.ndarray, "n g 3 3"]]:
+        """Return the positions and rotations of all geoms in the first n loaded states."""
+        return self._xpos[:n], self._xmat[:n].reshape(n, -1, 3, 3)
+
+    def may_move(self, n: int, *, height: int, width: int) -> Bool[np.ndarray, "n rays"]:
+        """Return which rays of a picture of this size may meet a moving geom, never fewer than do."""
+        position, rotation = self.poses(n)
+        position, rotation = position[:, self._moving], rotation[:, self._moving]
+        corners = position[:, :, None] + np.einsum("ngij,gcj->ngci", rotation, self._corners)
+        return covered(corners, self.view, height=height, width=width).reshape(n, -1)
+
+    def cast(
+        self, directions: Float64[np.ndarray, "n rays 3"], *groups: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return distance (metres; inf for a miss), geom and normal along rays in the first n loaded states."""
+        chosen = np.zeros(mujoco.mjNGROUP, dtype=np.uint8)
+        chosen[list(groups)] = 1
+        distance, geom, normal = self._batch.ray(
+            self.view.position, directions, geomgroup=chosen, ids=_ids(len(directions)), normal=True
+        )
+        return np.where(geom < 0, np.inf, distance), geom, normal
+
+    def rest_data(self) -> mujoco.MjData:
+        """Return the kinematics of what never moves (and of all else, at the first simulation's own state)."""
+        data = self._batch.get_data(0)
+        mujoco.mj_kinematics(self.model, data)
+        return data
+
+
+def _ids(n: int) -> np.ndarray:
+    return np.arange(n, dtype=np.int32)
