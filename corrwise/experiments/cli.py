@@ -11,9 +11,11 @@ import tyro
 
 from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.parse import parse
+from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
+    | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
     | Annotated[ReportConfig, tyro.conf.subcommand("report")]
     | Annotated[DoctorConfig, tyro.conf.subcommand("doctor")]
 )
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(config: MPCConfig | ReportConfig | DoctorConfig) -> int:
+def _run(config: MPCConfig | TrainFlowConfig | ReportConfig | DoctorConfig) -> int:
     if isinstance(config, DoctorConfig):
         from corrwise.experiments.doctor import examine
 
@@ -40,6 +42,11 @@ def _run(config: MPCConfig | ReportConfig | DoctorConfig) -> int:
         from corrwise.experiments.report import write_report
 
         print(write_report(config.out))
+        return 0
+    if isinstance(config, TrainFlowConfig):
+        from corrwise.experiments.train_flow import run_train_flow
+
+        print(run_train_flow(config))
         return 0
     if config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["degraded"]
 
-KINDS = 4
+KINDS = (0.35, 0.35, 0.15, 0.15)  # shares of blur, ghost, noise and tint
 BLUR = (0.5, 1.4)  # standard deviation, pixels
 GHOST = (0.15, 0.45)  # the other frame's share
 NOISE = 0.02  # largest standard deviation, intensity
@@ -23,7 +23,7 @@ def degraded(
 ) -> Float[Tensor, "B 3 h w"]:
     """Return each image with one of the four faults, its strength at random; ``ghosts`` are what may shine through."""
     n = len(images)
-    kind = torch.from_numpy(rng.integers(KINDS, size=n))[:, None, None, None]
+    kind = torch.from_numpy(rng.choice(len(KINDS), size=n, p=KINDS))[:, None, None, None]
     weight = torch.from_numpy(rng.uniform(*GHOST, (n, 1, 1, 1))).float()
     ghosted = images + weight * (ghosts - images)
     deviation = rng.uniform(0, NOISE, (n, 1, 1, 1))

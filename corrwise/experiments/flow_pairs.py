@@ -19,8 +19,8 @@ from corrwise.experiments.flow_layers import painted
 __all__ = ["BodyPairs", "FlowPairs", "Pairs"]
 
 NEAR = 4  # control steps: half of the pairs of one episode lie no further apart
-SHARES = (0.6, 0.2, 0.2)  # of the tasks' bodies, other bodies and painted layers in a batch
-DEGRADED = 0.3  # share of the pairs of which one picture is degraded as a prediction is
+SHARES = (0.7, 0.15, 0.15)  # of the tasks' bodies, other bodies and painted layers in a batch
+DEGRADED = 0.2  # share of the pairs of which one picture is degraded as a prediction is
 CAMERAS = 3  # views of each other body
 
 

@@ -45,7 +45,7 @@ def run_mpc(config: MPCConfig) -> Path:
     with only_run(config.out):
         claim_folder(config.out, jsonable_config(config), ignore=_FREE)
         rows = open_rows(config.out / "rows.jsonl")
-        _check_versions(config.out, rows)
+        check_versions(config.out, rows)
         _run_missing(config, {row_key(row) for row in rows})
         return write_report(config.out)
 
@@ -60,7 +60,7 @@ def _run_missing(config: MPCConfig, done: set[Any]) -> None:
                 append_row(config.out / "rows.jsonl", _save(config, cost, episode))
 
 
-def _check_versions(out: Path, rows: list[Row]) -> None:
+def check_versions(out: Path, rows: list[Row]) -> None:
     """Refuse to add rows to those of another simulator or another torch: they could not be compared."""
     here = versions()
     for package in ("mujoco", "torch"):

@@ -39,9 +39,9 @@ class FlowNetConfig:
     fine: int = 24
     coarse: int = 64
     width: int = 96
-    heads: int = 2
+    heads: int = 4
     hidden: int = 32
-    updates: int = 4
+    updates: int = 5
     refinements: int = 2
 
 
@@ -128,7 +128,12 @@ class FlowNet(nn.Module):
         self.refiner = Refiner(config)
 
     def forward(
-        self, x: Float[Tensor, "B 3 h w"], y: Float[Tensor, "B 3 h w"], differs: Bool[Tensor, "B h w"]
+        self,
+        x: Float[Tensor, "B 3 h w"],
+        y: Float[Tensor, "B 3 h w"],
+        differs: Bool[Tensor, "B h w"],
+        *,
+        refinements: int | None = None,
     ) -> Estimate:
         """Return the flow of both directions, zero where ``differs`` is False."""
         fine_x, coarse_x = self.encoder(x)
@@ -137,7 +142,11 @@ class FlowNet(nn.Module):
         features = torch.cat((coarse_x, coarse_y))
         tokens, coarse = self._match(features, cells)
         flows = self.refiner(
-            tokens, coarse[-1], torch.cat((fine_x, fine_y)), torch.cat((fine_y, fine_x)), self.config.refinements
+            tokens,
+            coarse[-1],
+            torch.cat((fine_x, fine_y)),
+            torch.cat((fine_y, fine_x)),
+            refinements or self.config.refinements,
         )
         mask = torch.cat((differs, differs))[:, None]
         return Estimate(coarse, torch.stack([flow * mask for flow in flows]))

@@ -50,6 +50,12 @@ class RaycastRenderer:
         self._background = self._draw_background()
         self._exact = ExactFlow(self._scene, height=height, width=width)
 
+    @property
+    def background(self) -> Float[torch.Tensor, "3 h w"]:
+        """The picture without anything that moves; a picture of a state differs from it only where a body is."""
+        image = _shrink(self._background[None], self.height, self.width, self.supersample)[0]
+        return torch.from_numpy(_quantised(image)).permute(2, 0, 1)
+
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
         """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN.
 
@@ -97,7 +103,7 @@ class RaycastRenderer:
         image = np.repeat(self._background[None], n, axis=0)
         image[frame, pixel] = self._shade(self._directions[pixel], distance[hit], geom[hit], normal[hit])
         image = _shrink(image, self.height, self.width, self.supersample)
-        image = np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)
+        image = _quantised(image)
         image[~good] = np.nan
         return image
 
@@ -120,6 +126,11 @@ class RaycastRenderer:
             if pattern is not None:
                 image[where] = (image[where] * pattern).clip(0.0, 1.0)
         return _shrink(image[None], height, width, _SMOOTH).reshape(-1, 3)
+
+
+def _quantised(image: np.ndarray) -> np.ndarray:
+    """Return the nearest values that 8 bits hold, float32."""
+    return np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)
 
 
 def _shrink(image: np.ndarray, height: int, width: int, by: int) -> np.ndarray:

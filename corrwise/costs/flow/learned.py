@@ -1,0 +1,138 @@
+"""Flow from a small net trained on a simulator's exact correspondence: it matches far, small, jointed bodies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from importlib.resources import files
+from os import PathLike, fspath
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs._checks import check_batch_pair
+from corrwise.costs.flow._places import differing
+from corrwise.costs.flow.flow_net import CELL, FlowNet, FlowNetConfig
+
+__all__ = ["LearnedFlow", "load_net", "save_net"]
+
+SMALLEST = 16  # pixels; four cells to a side
+SHIPPED = ("small",)
+_FORMAT = "corrwise flow net 1"
+
+
+class LearnedFlow:
+    """Match cells all against all, then refine every pixel, by a net that ships with its weights (``FlowNet``).
+
+    Pixels where the images do not differ stay where they are. A non-finite pixel, and the pixels that match into the
+    cells around it, are the business of whoever made it: such a sample's flow is zero, and no other's changes.
+
+    Args:
+        weights: the name of shipped weights, or a file that ``corrwise train-flow`` wrote.
+        threshold: pixels whose channels differ by no more than this count as equal.
+        refinements: how often pixels are refined; None is what the weights were trained with. Fewer are faster.
+        chunk: the most pairs computed at a time, which bounds memory.
+
+    Raises:
+        FileNotFoundError: the weights file does not exist.
+        ValueError: an unknown name, a file that holds no such net, a negative threshold, or refinements or chunk below
+            1.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self,
+        weights: str | PathLike[str] = "small",
+        *,
+        threshold: float | int = 0.01,
+        refinements: int | None = None,
+        chunk: int = 32,
+    ) -> None:
+        if not threshold >= 0:
+            raise ValueError(f"expected threshold of at least 0, got {threshold}")
+        for name, value in (("refinements", refinements), ("chunk", chunk)):
+            if value is not None and value < 1:
+                raise ValueError(f"expected {name} of at least 1, got {value}")
+        self.net = load_net(weights)
+        self.threshold, self.chunk = threshold, chunk
+        self.refinements = refinements or self.net.config.refinements
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return where to sample ``source`` so that it matches ``target``, in pixels.
+
+        Raises:
+            TypeError, ValueError: not two float RGB images (B, 3, h, w) of one shape, at least 16 px to a side.
+        """
+        return self.both(target, source)[0]
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return ``flow(x, y)`` and ``flow(y, x)``; the net computes both at once."""
+        check_batch_pair(x, y)
+        if x.shape[1] != 3 or min(x.shape[2:]) < SMALLEST:
+            raise ValueError(f"expected RGB images of at least {SMALLEST} px to a side, got {tuple(x.shape)}")
+        net = self.net.to(x.device)
+        parts = [self._pair(net, *part) for part in zip(x.split(self.chunk), y.split(self.chunk), strict=True)]
+        if not parts:
+            return x.new_zeros(0, 2, *x.shape[2:]), x.new_zeros(0, 2, *x.shape[2:])
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def _pair(self, net: FlowNet, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        finite = torch.isfinite(x).flatten(1).all(dim=1) & torch.isfinite(y).flatten(1).all(dim=1)
+        height, width = x.shape[2:]
+        x, y = (_padded(torch.where(finite[:, None, None, None], image, 0.0)) for image in (x, y))
+        moved = differing(x, y, threshold=self.threshold, reach=1)
+        forward, backward = net(x.float(), y.float(), moved, refinements=self.refinements).flows[-1].chunk(2)
+        return forward[..., :height, :width].to(x.dtype), backward[..., :height, :width].to(x.dtype)
+
+
+def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
+    """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file."""
+    from safetensors.torch import save_file
+
+    header = {"format": _FORMAT, "config": json.dumps(asdict(net.config)), **facts}
+    save_file({name: value.contiguous().cpu() for name, value in net.state_dict().items()}, fspath(path), header)
+
+
+def load_net(weights: str | PathLike[str]) -> FlowNet:
+    """Return the net behind shipped weights' name or a file of ``save_net``, frozen and in evaluation mode.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``LearnedFlow``.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(str(files("corrwise.costs.flow") / "weights" / f"{weights}.safetensors"))
+    if weights not in SHIPPED:
+        path = Path(weights)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "
+                f"got {fspath(weights)!r} which does not exist"
+            )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"expected weights of a {_FORMAT!r}, got {str(path)!r} which holds another network's")
+    known = {each.name for each in fields(FlowNetConfig)}
+    net = FlowNet(FlowNetConfig(**{k: v for k, v in json.loads(header["config"]).items() if k in known}))
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"expected weights that fit their configuration {net.config}, got {str(path)!r}") from error
+    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+
+def _padded(images: Tensor) -> Tensor:
+    """Return images whose sides are multiples of a cell; the border is repeated."""
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % CELL, 0, -height % CELL), mode="replicate")

@@ -1,0 +1,87 @@
+"""What goes with trained flow weights: a card that says what they are worth, and curves of how they came about."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from corrwise.experiments.atomic import write_bytes_atomic
+from corrwise.experiments.flow_pairs import DEGRADED, SHARES
+from corrwise.experiments.train_flow_config import TrainFlowConfig
+
+__all__ = ["write_card", "write_curves"]
+
+_SMOOTH = 50  # steps that one point of the loss curve averages
+
+Row = dict[str, Any]
+
+
+def write_card(path: Path, config: TrainFlowConfig, net: nn.Module, errors: dict[str, Row], *, seconds: float) -> None:
+    """Write the model card: data, command, versions, errors."""
+    from corrwise.experiments.mpc import versions
+
+    parameters = sum(each.numel() for each in net.parameters())
+    tasks, others, layers = SHARES
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [
+        "# Flow net", "",
+        f"`LearnedFlow` of {parameters:,} parameters: cells matched all against all, then pixels refined; both "
+        "directions at once.", "",
+        "| | |", "|---|---|",
+        f"| command | `{command(config)}` |",
+        f"| steps, pairs | {config.steps:,}, {config.steps * config.batch:,} |",
+        f"| training time | {seconds / 60:.0f} minutes, data included |",
+        f"| versions | {used} |", "",
+        "Trained on exact correspondence from the simulator: random state pairs of Cartpole, Ant and Humanoid "
+        f"({100 * tasks:.0f} %), of other dm_control bodies under random cameras ({100 * others:.0f} %), and painted "
+        f"sticks under random affine motion ({100 * layers:.0f} %); in {100 * DEGRADED:.0f} % of the pairs one picture "
+        "is blurred, ghosted, noisy or tinted.", "",
+        "Errors on pairs it never saw, visible pixels of moving bodies. Walker, cheetah and the checked textures are "
+        "of kinds that training never shows.", "",
+        "| body | EPE 0-2 px | 2-8 px | 8-32 px | share of displacement, 8-32 px | degraded: 0-8 px | 8-32 px |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for body, row in errors.items():
+        cells = [row["epe_0_2"], row["epe_2_8"], row["epe_8_32"]]
+        spoilt = [row["degraded_epe_0_8"], row["degraded_epe_8_32"]]
+        lines.append(
+            f"| {body} | " + " | ".join(f"{cell:.2f}" for cell in cells) + f" | {100 * row['relative_8_32']:.0f} % | "
+            + " | ".join(f"{cell:.2f}" for cell in spoilt) + " |"
+        )  # fmt: skip
+    write_bytes_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def command(config: TrainFlowConfig) -> str:
+    """Return the command that trains such a net anew."""
+    plain = TrainFlowConfig()
+    changed = [
+        f"--{name.replace('_', '-')} {getattr(config, name)}"
+        for name in vars(plain)
+        if name not in ("out", "device", "every") and getattr(config, name) != getattr(plain, name)
+    ]
+    return " ".join(["corrwise train-flow", *changed])
+
+
+def write_curves(path: Path, losses: list[float], errors: list[Row]) -> None:
+    """Draw the loss and each body's held-out error over the steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    width = min(_SMOOTH, len(losses))
+    left.plot(np.arange(width, len(losses) + 1), np.convolve(losses, np.ones(width) / width, mode="valid"))
+    left.set(xlabel="step", ylabel="loss", yscale="log")
+    for body in errors[-1]["bodies"] if errors else []:
+        steps = [row["step"] for row in errors]
+        middle.plot(steps, [row["bodies"][body]["epe_0_8"] for row in errors], label=body)
+        right.plot(steps, [100 * row["bodies"][body]["relative_8_32"] for row in errors], label=body)
+    middle.set(xlabel="step", ylabel="endpoint error, px", title="displacement below 8 px", ylim=(0, None))
+    right.set(xlabel="step", ylabel="share of displacement, %", title="displacement 8-32 px", ylim=(0, None))
+    middle.legend()
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    write_bytes_atomic(path, data.getvalue())
