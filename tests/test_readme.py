@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from tools.results_table import readme_with_tables
+from tools.results_table import guide_with_tables, readme_with_tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,7 +26,7 @@ def test_the_library_example_runs(capsys):
 def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda config: 0)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
-    for line in re.findall(r"corrwise ((?:mpc|report|doctor)\b.*)", blocks):
+    for line in re.findall(r"corrwise ((?:mpc|report|doctor|table)\b.*)", blocks):
         words = shlex.split(line, comments=True)
         assert cli.main(words[: words.index(";")] if ";" in words else words) == 0, line
 
@@ -40,3 +40,8 @@ def test_every_link_of_a_page_leads_somewhere(page):
 def test_the_result_tables_are_those_that_the_rows_give():
     text = (ROOT / "README.md").read_text()
     assert readme_with_tables(text) == text, "run tools/results_table.py"
+
+
+def test_the_tables_of_the_guide_to_flows_are_those_that_the_rows_give():
+    text = (ROOT / "docs/choose_a_flow.md").read_text()
+    assert guide_with_tables(text) == text, "run tools/results_table.py"

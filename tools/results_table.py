@@ -1,16 +1,21 @@
-"""Write the README's two result tables from docs/results, between their markers."""
+"""Write the tables of the README and of docs/choose_a_flow.md from docs/results, between their markers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from corrwise.costs import PRESETS
+from corrwise.experiments.flow_planning import planning_cells
+from corrwise.experiments.flow_table_text import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.rows import read_rows
 from corrwise.experiments.summary import Summary, summarize
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
+GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
 
 
 def planning_table() -> str:
@@ -60,9 +65,35 @@ def _speed(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / "speed" / f"{name}.json").read_text())
 
 
+def flow_tables() -> dict[str, str]:
+    """Return the tables of the guide to flows, by the name of their place.
+
+    Rows of sub-folders (measured on another machine) come before those of docs/results/flows itself, and of rows with
+    the same key the last counts.
+    """
+    files = sorted((RESULTS / "flows").rglob("rows.jsonl"), key=lambda path: -len(path.parts))
+    rows = [row for file in files for row in read_rows(file, KEY)]
+    planning = planning_cells(RESULTS / "flow-planning", {name: preset.form for name, preset in PRESETS.items()})
+    return {
+        "flows": flows_table(rows, planning),
+        "bodies": bodies_table(rows, "clean"),
+        "degraded": bodies_table(rows, "degraded"),
+        "check": check_table(rows),
+    }
+
+
 def readme_with_tables(text: str) -> str:
     """Return the README's text with its tables made anew."""
-    for name, table in (("results", planning_table()), ("speed", speed_table())):
+    return _filled(text, {"results": planning_table(), "speed": speed_table()})
+
+
+def guide_with_tables(text: str) -> str:
+    """Return the text of docs/choose_a_flow.md with its tables made anew."""
+    return _filled(text, flow_tables())
+
+
+def _filled(text: str, tables: Mapping[str, str]) -> str:
+    for name, table in tables.items():
         head, rest = text.split(f"<!-- {name} -->\n")
         text = f"{head}<!-- {name} -->\n\n{table}\n<!-- /{name} -->\n" + rest.split(f"<!-- /{name} -->\n")[1]
     return text
@@ -70,3 +101,4 @@ def readme_with_tables(text: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(readme_with_tables(README.read_text()))
+    GUIDE.write_text(guide_with_tables(GUIDE.read_text()))

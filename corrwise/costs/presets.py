@@ -81,6 +81,8 @@ PRESETS = {
     "zero": Preset(form="scaled"),  # it finds no displacement that a regulariser could count
     "affine": _FITTED,
     "homography": _FITTED,
+    # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
+    "learned": Preset(form="disp"),
 }
 
 

@@ -11,11 +11,13 @@ import tyro
 
 from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.parse import parse
+from corrwise.experiments.table_config import TableConfig
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
     | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
+    | Annotated[TableConfig, tyro.conf.subcommand("table")]
     | Annotated[ReportConfig, tyro.conf.subcommand("report")]
     | Annotated[DoctorConfig, tyro.conf.subcommand("doctor")]
 )
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(config: MPCConfig | TrainFlowConfig | ReportConfig | DoctorConfig) -> int:
+def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | DoctorConfig) -> int:
     if isinstance(config, DoctorConfig):
         from corrwise.experiments.doctor import examine
 
@@ -47,6 +49,11 @@ def _run(config: MPCConfig | TrainFlowConfig | ReportConfig | DoctorConfig) -> i
         from corrwise.experiments.train_flow import run_train_flow
 
         print(run_train_flow(config))
+        return 0
+    if isinstance(config, TableConfig):
+        from corrwise.experiments.flow_table import run_flow_table
+
+        print(run_flow_table(config.flows))
         return 0
     if config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand

@@ -21,11 +21,11 @@ from corrwise.mpc.config import (
 TASK_NAMES = ("cartpole", "ant", "humanoid")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
-FLOW_NAMES = ("all-pairs", "dis", "raft", "zero", "affine", "homography")
+FLOW_NAMES = ("all-pairs", "dis", "raft", "zero", "affine", "homography", "learned")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
 CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both", "-disp")
-CONTROL_NAMES = ("zero-action", "random-action", "state")
+CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow")
 COST_NAMES = (
     *BASE_NAMES,
     *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES),
@@ -42,7 +42,8 @@ class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
     flow: str = "all-pairs"
-    """Who finds the correspondence: all-pairs, dis, raft, zero, or one affine map or homography fitted to all-pairs."""
+    """Who finds the correspondence: all-pairs, dis, raft, zero, learned, or one affine map or homography fitted to
+    all-pairs."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
     here and for the next three, is the flow's own number (docs/choose_a_flow.md): 0.1."""
@@ -65,6 +66,9 @@ class CostConfig:
     raft_weights: str = "Raft_Small_Weights.C_T_V2"
     """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
 
+    learned_weights: str = "small"
+    """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
+
     def __post_init__(self) -> None:
         """Refuse what no flow or distance can use."""
         check_name("flow", self.flow, FLOW_NAMES)
@@ -85,7 +89,8 @@ class MPCConfig:
     """cartpole, ant or humanoid."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-reg")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, corr-l1-both, corr-l1-disp (the same with mse, ssim), and the
-    controls zero-action, random-action and state (the true state distance)."""
+    controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
+    goal's body pixels lie from their true places: the bound of any optical flow)."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"

@@ -37,10 +37,10 @@ class _Scene:
     """Sticks with a pose in each of two pictures; layer 0 is the background, later layers lie in front."""
 
     def __init__(self, n: int, size: int, rng: np.random.Generator, *, checked: bool) -> None:
-        def uniform(low: float, high: float, *shape: int) -> Tensor:
+        def uniform(low: float | int, high: float | int, *shape: int) -> Tensor:
             return torch.from_numpy(rng.uniform(low, high, (n, *shape))).float()
 
-        def normal(scale: float, *shape: int) -> Tensor:
+        def normal(scale: float | int, *shape: int) -> Tensor:
             return torch.from_numpy(rng.normal(0, scale, (n, *shape))).float()
 
         self.size, self.checked, scale = size, checked, size / 64

@@ -31,6 +31,7 @@ def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
         "all-pairs": {"patch": config.patch, "penalty": config.displacement},
         "dis": {"preset": config.dis_preset, "finest_scale": config.dis_finest_scale},
         "raft": {"weights": config.raft_weights},
+        "learned": {"weights": config.learned_weights},
     }
     asked = {name: value for name, value in options.get(config.flow, {}).items() if value is not None}
     return FLOWS[config.flow](**{**(preset.regularized if regularized else preset.scaled), **asked})

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from corrwise.envs import Fleet, MujocoSimulator
+from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.named_costs import make_cost
@@ -20,6 +21,8 @@ from corrwise.mpc.optimize import optimize
 from corrwise.mpc.score import Aggregate
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.types import Context, Cost, Goal, Planner, Predictor
+
+Price = Callable[[np.ndarray, np.ndarray], Tensor]
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
     "oracle": OraclePredictor,
@@ -69,11 +72,20 @@ class PlanByImages:
         return Decision(first_action(planner, proposal), planned_actions(planner, proposal), trace.rejected)
 
 
-class PlanByState:
-    """The ceiling: the same planner and budget, but the cost is the true state distance. A control, not a method."""
+class PlanByTruth:
+    """A bound: the same planner and budget, but the cost is made of true states. A control, not a method.
 
-    def __init__(self, fleet: Fleet, planner: Planner, generators: Sequence[Generator], aggregate: Aggregate) -> None:
-        self._fleet, self._planner, self._generators, self._aggregate = fleet, planner, generators, aggregate
+    Args:
+        fleet: the environments, whose states are read.
+        planner, generators, aggregate: as the agent has them.
+        price: ``price(states (B, N, T, S), goals (B, S)) -> costs (B, N, T)``; one that is not finite loses.
+    """
+
+    def __init__(
+        self, fleet: Fleet, planner: Planner, generators: Sequence[Generator], aggregate: Aggregate, price: Price
+    ) -> None:
+        self._fleet, self._planner, self._generators = fleet, planner, generators
+        self._aggregate, self._true_price = aggregate, price
         self._proposal = planner.init(len(generators))
 
     def __call__(self, context: Context, goal: Goal) -> Decision:
@@ -83,9 +95,28 @@ class PlanByState:
         return Decision(first_action(self._planner, proposal), planned_actions(self._planner, proposal), trace.rejected)
 
     def _price(self, actions: Float[Tensor, "B N H A"]) -> Float[Tensor, "B N"]:
-        simulator, goals = self._fleet.simulator, self._fleet.goal_states[:, None, None]
-        states = simulator.states(self._fleet.snapshot(), actions, list(self._aggregate.steps(actions.shape[2])))
-        return self._aggregate(torch.from_numpy(simulator.state_distance(states, goals)).float())
+        steps = list(self._aggregate.steps(actions.shape[2]))
+        states = self._fleet.simulator.states(self._fleet.snapshot(), actions, steps)
+        return self._aggregate(self._true_price(states, self._fleet.goal_states))
+
+
+def state_price(simulator: MujocoSimulator) -> Price:
+    """Return the true state distance: what every cost is judged by."""
+    return lambda states, goals: torch.from_numpy(simulator.state_distance(states, goals[:, None, None])).float()
+
+
+def exact_flow_price(simulator: MujocoSimulator) -> Price:
+    """Return the mean displacement, in pixels, of the goal's body pixels: what a perfect optical flow would see.
+
+    Raises:
+        ValueError: a renderer without exact correspondence.
+    """
+    renderer = simulator.renderer
+    if not isinstance(renderer, RaycastRenderer):
+        raise ValueError("the control exact-flow needs the geometry that only --renderer raycast traces")
+    return lambda states, goals: torch.stack(
+        [renderer.displacement(goal, row) for goal, row in zip(goals, states, strict=True)]
+    )
 
 
 class ZeroAction:
@@ -112,6 +143,9 @@ class RandomAction:
         return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64))
 
 
+BOUNDS: dict[str, Callable[[MujocoSimulator], Price]] = {"state": state_price, "exact-flow": exact_flow_price}
+
+
 def make_policy(
     name: str, config: MPCConfig, fleet: Fleet, generators: Sequence[Generator], clock: Clock
 ) -> tuple[Policy, Predictor]:
@@ -130,9 +164,9 @@ def make_policy(
         iterations=config.iterations,
         config=getattr(config, config.planner),
     )
-    if name == "state":
+    if name in BOUNDS:
         aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
-        return PlanByState(fleet, planner, generators, aggregate), predictor
+        return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator)), predictor
     agent = AgentConfig(
         aggregate=cast(AggregateName, config.aggregate),
         gamma=config.gamma,

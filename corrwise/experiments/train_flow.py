@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +15,7 @@ from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import save_net
 from corrwise.experiments.atomic import write_aside, write_json_atomic
+from corrwise.experiments.config_match import compare_configs
 from corrwise.experiments.flow_card import write_card, write_curves
 from corrwise.experiments.flow_judge import Judge
 from corrwise.experiments.flow_loss import flow_loss
@@ -97,8 +99,11 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     with the same batches, and ends with the same weights.
     """
     with only_run(config.out):
+        checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
+        if checkpoint.exists() and settings.exists():
+            compare_configs(config.out, json.loads(settings.read_bytes()), jsonable_config(config), ignore=_FREE)
         claim_folder(config.out, jsonable_config(config), ignore=_FREE)
-        trainer, checkpoint = Trainer(config), config.out / "checkpoint.pt"
+        trainer = Trainer(config)
         if checkpoint.exists():
             trainer.load(checkpoint)
         if trainer.step < config.steps:

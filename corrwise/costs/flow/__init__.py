@@ -2,6 +2,7 @@
 
 from corrwise.costs.flow.all_pairs import AllPairsFlow
 from corrwise.costs.flow.dis import DISFlow
+from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.parametric import AffineFit, HomographyFit
 from corrwise.costs.flow.ptlflow import PtlFlow
 from corrwise.costs.flow.raft import RAFTFlow
@@ -13,6 +14,7 @@ __all__ = [
     "AllPairsFlow",
     "DISFlow",
     "HomographyFit",
+    "LearnedFlow",
     "PtlFlow",
     "RAFTFlow",
     "ZeroFlow",
@@ -26,4 +28,5 @@ FLOWS = {
     "zero": ZeroFlow,
     "affine": AffineFit,
     "homography": HomographyFit,
+    "learned": LearnedFlow,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from importlib.resources import files
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -17,18 +16,19 @@ from corrwise.costs._checks import check_batch_pair
 from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.flow_net import CELL, FlowNet, FlowNetConfig
 
-__all__ = ["LearnedFlow", "load_net", "save_net"]
+__all__ = ["FORMAT", "SHIPPED_IN", "LearnedFlow", "load_net", "save_net"]
 
 SMALLEST = 16  # pixels; four cells to a side
 SHIPPED = ("small",)
-_FORMAT = "corrwise flow net 1"
+SHIPPED_IN = Path(__file__).parent / "weights"
+FORMAT = "corrwise flow net 1"
 
 
 class LearnedFlow:
     """Match cells all against all, then refine every pixel, by a net that ships with its weights (``FlowNet``).
 
-    Pixels where the images do not differ stay where they are. A non-finite pixel, and the pixels that match into the
-    cells around it, are the business of whoever made it: such a sample's flow is zero, and no other's changes.
+    Pixels where the images do not differ stay where they are. A pair with a pixel that is not finite has a flow of NaN,
+    which no distance lets win, and leaves the others alone.
 
     Args:
         weights: the name of shipped weights, or a file that ``corrwise train-flow`` wrote.
@@ -87,15 +87,16 @@ class LearnedFlow:
         height, width = x.shape[2:]
         x, y = (_padded(torch.where(finite[:, None, None, None], image, 0.0)) for image in (x, y))
         moved = differing(x, y, threshold=self.threshold, reach=1)
-        forward, backward = net(x.float(), y.float(), moved, refinements=self.refinements).flows[-1].chunk(2)
-        return forward[..., :height, :width].to(x.dtype), backward[..., :height, :width].to(x.dtype)
+        flows = net(x.float(), y.float(), moved, refinements=self.refinements).flows[-1][..., :height, :width]
+        flows = flows.where(torch.cat((finite, finite))[:, None, None, None], torch.nan).to(x.dtype)
+        return flows[: len(x)], flows[len(x) :]
 
 
 def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
     """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file."""
     from safetensors.torch import save_file
 
-    header = {"format": _FORMAT, "config": json.dumps(asdict(net.config)), **facts}
+    header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
     save_file({name: value.contiguous().cpu() for name, value in net.state_dict().items()}, fspath(path), header)
 
 
@@ -107,7 +108,7 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(str(files("corrwise.costs.flow") / "weights" / f"{weights}.safetensors"))
+    path = SHIPPED_IN / f"{weights}.safetensors"
     if weights not in SHIPPED:
         path = Path(weights)
         if not path.is_file():
@@ -121,8 +122,8 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"expected weights of a {_FORMAT!r}, got {str(path)!r} which holds another network's")
+    if header.get("format") != FORMAT:
+        raise ValueError(f"expected weights of a {FORMAT!r}, got {str(path)!r} which holds another network's")
     known = {each.name for each in fields(FlowNetConfig)}
     net = FlowNet(FlowNetConfig(**{k: v for k, v in json.loads(header["config"]).items() if k in known}))
     try:

@@ -57,14 +57,14 @@ class ExactFlow:
     def correspondence(
         self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
     ) -> tuple[Float[torch.Tensor, "..."], Bool[torch.Tensor, "..."]]:
-        """Return the flow on a's pixel grid (*n, 2, h, w), such that ``b[p + flow]`` shows what ``a[p]`` does, and
-        which of its pixels b shows (*n, h, w).
+        """Return the flow on a's pixel grid (*n, 2, h, w) and which of its pixels b shows too (*n, h, w).
 
+        ``b[p + flow]`` shows what ``a[p]`` shows; channels are (dx, dy), in pixels.
         A pair with a state that cannot be drawn (NaN, huge) has a flow of NaN and nothing visible.
 
         Raises:
             ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
-        """  # fmt: skip
+        """
         lead, a, b, good = self._pairs(state_a, state_b)
         flow = np.zeros((len(b), self.height * self.width, 2), dtype=np.float32)
         visible = np.zeros((len(b), self.height * self.width), dtype=bool)

@@ -1,0 +1,56 @@
+"""What planning with a flow reaches: how much of the gap between pixel L1 and exact flow it closes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corrwise.experiments.rows import read_rows
+from corrwise.experiments.stats import Estimate, paired_ratio
+
+__all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
+
+FLOOR, BOUND = "l1", "exact-flow"
+FORM_SUFFIX = {"scaled": "", "reg": "-reg", "both": "-both", "disp": "-disp"}
+
+Row = dict[str, Any]
+
+
+def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Estimate, int]:
+    """Return (L1 - ours) / (L1 - exact flow) of the mean nearest distances on the seeds that all three have.
+
+    1 is what the true flow reaches with the same planner, 0 what pixel L1 does. With the number of seeds, and a paired
+    bootstrap interval.
+    """
+    by_seed = [{row["seed"]: row.get("min_distance") for row in rows} for rows in (ours, floor, bound)]
+    seeds = sorted(set.intersection(*(set(each) for each in by_seed)))
+    ours_, floor_, bound_ = (np.array([each[seed] for seed in seeds], dtype=float) for each in by_seed)  # null: NaN
+    n = int(np.isfinite(ours_ + floor_ + bound_).sum())
+    return paired_ratio(floor_ - ours_, floor_ - bound_), n
+
+
+def planning_cells(folder: Path, forms: dict[str, str]) -> dict[tuple[str, str], str]:
+    """Return what the runs in a folder's sub-folders say, by (flow, body).
+
+    ``<body>-controls`` holds the rows of ``l1`` and ``exact-flow``; every other sub-folder is a run of ``corrwise mpc``
+    with one flow, of which its recommended cost counts (``forms``: form by flow) or else the first ``corr-*``.
+    """
+    cells = {}
+    for config in sorted(folder.glob("*/config.json")):
+        if config.parent.name.endswith("-controls"):
+            continue
+        settings, rows = json.loads(config.read_text()), read_rows(config.with_name("rows.jsonl"))
+        body, flow = settings["task"], settings["cost"]["flow"]
+        controls = read_rows(folder / f"{body}-controls" / "rows.jsonl")
+        costs = [row["cost"] for row in rows if row["cost"].startswith("corr-")]
+        wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
+        chosen = wanted if wanted in costs else next(iter(costs), "")
+        floor, bound = ([row for row in controls if row["cost"] == cost] for cost in (FLOOR, BOUND))
+        gap, n = gap_closed([row for row in rows if row["cost"] == chosen], floor, bound)
+        if n and gap.value == gap.value:
+            interval = f" ({gap.low:.0%} to {gap.high:.0%})" if gap.low == gap.low else ""
+            cells[flow, body] = f"{gap.value:.0%}{interval}, n = {n}"
+    return cells

@@ -1,0 +1,84 @@
+"""Options of ``corrwise table``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from corrwise.experiments.config import FLOW_NAMES, TASK_NAMES, CostConfig, check, check_name
+
+COMPARED = (*FLOW_NAMES, "exact")
+BODIES = (*TASK_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
+MEASURES = ("errors", "curves", "speed")
+
+
+@dataclass(frozen=True)
+class FlowTableConfig:
+    """Measure optical flows against the simulator's exact correspondence, and say which is good for what."""
+
+    out: Path = Path("runs/flows")
+    """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
+    flows: tuple[str, ...] = COMPARED
+    """What to compare: all-pairs, dis, raft, zero, affine, homography, learned, and exact (the truth, in curves and
+    pictures only). A flow whose weights are not at hand is left out."""
+    bodies: tuple[str, ...] = BODIES
+    """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
+    measures: tuple[str, ...] = MEASURES
+    """errors (endpoint errors), curves (loss against offset), speed (ms per symmetric pair, on the CPU and, where
+    there is one, on a GPU)."""
+    pairs: int = 192
+    """Pairs of pictures of each body behind an error; their seed is shared with no training."""
+    episodes: int = 24
+    """Random episodes of each body to draw the pairs from."""
+    pictures: int = 16
+    """Pictures of each body behind a curve."""
+    reach: int = 32
+    """Largest offset of a curve, pixels."""
+    timed_pairs: int = 144
+    """Humanoid pairs in the batch that is timed."""
+    repeats: int = 7
+    """Timings, of which the median counts."""
+    retime: bool = False
+    """Measure the speed anew, also where the folder has it; the newest row counts."""
+    size: int = 64
+    """Pixels to a side of the pictures."""
+    seed: int = 0
+    """Seed of the held-out states."""
+    raft_weights: str = CostConfig.raft_weights
+    """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
+    learned_weights: str = CostConfig.learned_weights
+    """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no table."""
+        _check_names("flow", self.flows, COMPARED)
+        _check_names("body", self.bodies, BODIES)
+        _check_names("measure", self.measures, MEASURES)
+        for option in ("pairs", "timed_pairs", "repeats", "reach"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        for option in ("episodes", "pictures"):
+            check(getattr(self, option) >= 2, option, "at least 2", getattr(self, option))
+        check(self.size >= 32, "size", "at least 32 pixels", self.size)
+        check(self.reach < self.size, "reach", f"below the size of {self.size} pixels", self.reach)
+        check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """Measure, and make a table and pictures of what was measured."""
+
+    table: tyro.conf.Positional[Literal["flows"]]
+    """Which table: flows."""
+    flows: tyro.conf.OmitArgPrefixes[FlowTableConfig] = field(default_factory=FlowTableConfig)
+    """Options of the table of flows."""
+
+
+def _check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:
+    check(len(names) > 0, option, "at least one name", "none")
+    for name in names:
+        check_name(option, name, known)
+    check(len(set(names)) == len(names), option, "different from each other", " ".join(names))

@@ -1,0 +1,74 @@
+"""The pairs a flow net learns from: their flow is true, they are the same in every run, and bodies fill the picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.costs import warp
+from corrwise.envs import TASKS
+from corrwise.experiments import flow_pairs
+from corrwise.experiments.degrade import degraded
+from corrwise.experiments.flow_bodies import HELD_OUT, OTHER_BODIES, make_pool, suite_task
+from corrwise.experiments.flow_layers import painted
+from corrwise.experiments.flow_pairs import BodyPairs, FlowPairs, Pairs
+
+
+def _left_over(pairs: Pairs) -> tuple[float, float]:
+    """The mean difference of seen, differing pixels before and after y is carried along the true flow."""
+    carried = warp(pairs.y, pairs.flow_xy.nan_to_num(0.0))
+    seen = (pairs.seen_xy & ((pairs.x - pairs.y).abs().amax(dim=1) > 0.05))[:, None]
+    before, after = ((image - pairs.x).abs() * seen for image in (pairs.y, carried))
+    return float(before.sum() / seen.sum()), float(after.sum() / seen.sum())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_bodys_true_flow_carries_one_picture_onto_the_other(name):
+    rng = np.random.default_rng(0)
+    pairs = BodyPairs(make_pool(TASKS[name], episodes=3, size=48, rng=rng)).sample(12, rng)
+    before, after = _left_over(pairs)
+    assert after < 0.6 * before
+    still = pairs.flow_xy.norm(dim=1) == 0
+    assert 0.5 < still.float().mean() < 1, "the background moves, or the body does not"
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_painted_flow_carries_one_picture_onto_the_other(checked):
+    pairs = Pairs(*painted(16, 48, np.random.default_rng(1), checked=checked))
+    before, after = _left_over(pairs)
+    assert after < 0.4 * before
+    back = warp(pairs.flow_yx, pairs.flow_xy)
+    error = (back + pairs.flow_xy).norm(dim=1)[pairs.seen_xy]
+    assert error.median() < 0.01
+
+
+@pytest.mark.parametrize("name", OTHER_BODIES + HELD_OUT)
+def test_every_other_body_is_in_the_picture_and_moves(name):
+    rng = np.random.default_rng(2)
+    pool = make_pool(suite_task(name, rng), episodes=3, size=48, rng=rng)
+    assert pool.usable.mean() > 0.5
+    pairs = BodyPairs(pool).sample(12, rng)
+    body = (pairs.flow_xy.nan_to_num(0.0).norm(dim=1) > 1e-3).float().mean()
+    assert 0.002 < body < 0.4
+
+
+def test_a_batch_depends_on_seed_and_index_alone(monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("reacher",))
+    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+    one, two, other = (FlowPairs(size=32, episodes=2, seed=seed) for seed in (3, 3, 4))
+    one.batch(0, 4)
+    assert torch.equal(one.batch(7, 6).y, two.batch(7, 6).y)
+    assert torch.equal(one.batch(7, 6).flow_yx, two.batch(7, 6).flow_yx)
+    assert not torch.equal(one.batch(7, 6).x, one.batch(8, 6).x)
+    assert not torch.equal(one.batch(7, 6).x, other.batch(7, 6).x)
+    assert one.batch(0, 1).x.shape == (1, 3, 32, 32)
+
+
+def test_every_fault_changes_a_picture_and_keeps_its_range():
+    images = torch.rand(64, 3, 16, 16)
+    spoilt = degraded(images, images.flip(0), np.random.default_rng(3))
+    assert spoilt.shape == images.shape
+    assert ((spoilt - images).abs().amax(dim=(1, 2, 3)) > 0).all()
+    assert 0 <= spoilt.min()
+    assert spoilt.max() <= 1
+    flat = torch.full((64, 3, 16, 16), 0.4)
+    assert ((degraded(flat, flat, np.random.default_rng(4)) - flat).abs().amax() < 0.2).all()

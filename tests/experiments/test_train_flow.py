@@ -1,0 +1,140 @@
+"""Training a flow net: it learns, it resumes to the bit after being stopped, and it refuses what it cannot do."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned import LearnedFlow
+from corrwise.experiments import cli, flow_pairs, train_flow
+from corrwise.experiments.flow_card import command
+from corrwise.experiments.flow_loss import endpoint_errors, flow_loss
+from corrwise.experiments.flow_pairs import Pairs
+from corrwise.experiments.train_flow import Trainer, run_train_flow
+from corrwise.experiments.train_flow_config import TrainFlowConfig
+
+SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
+TINY = TrainFlowConfig(steps=4, batch=3, size=32, episodes=2, every=2, judged=3, device="cpu", **SMALL_NET)
+
+
+@pytest.fixture
+def few_bodies(monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
+    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+
+
+def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypatch):
+    whole = run_train_flow(replace(TINY, out=tmp_path / "whole"))
+    stopped = replace(TINY, out=tmp_path / "stopped")
+    learn, calls = Trainer.learn, []
+
+    def dies(self, pairs):
+        calls.append(1)
+        if len(calls) == 4:  # one step after the checkpoint
+            raise KeyboardInterrupt
+        return learn(self, pairs)
+
+    monkeypatch.setattr(Trainer, "learn", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_train_flow(stopped)
+    monkeypatch.setattr(Trainer, "learn", learn)
+    resumed = run_train_flow(stopped)
+    one, two = (torch.load(path.parent / "checkpoint.pt", weights_only=True) for path in (whole, resumed))
+    assert one["losses"] == two["losses"]
+    assert len(one["losses"]) == TINY.steps
+    assert all(torch.equal(one["net"][name], two["net"][name]) for name in one["net"])
+    monkeypatch.setattr(Trainer, "learn", dies)
+    assert run_train_flow(stopped) == resumed, "a finished run went on"
+
+
+def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
+    weights = run_train_flow(replace(TINY, out=tmp_path / "run"))
+    flow = LearnedFlow(weights)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
+    assert flow.isfinite().all()
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "corrwise train-flow --steps 4 --batch 3" in card
+    for body in ("cartpole", "ant", "humanoid", "walker", "cheetah", "checked textures"):
+        assert f"| {body} |" in card
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [row["step"] for row in history["errors"]] == [2, 4]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+
+
+def test_it_learns():
+    trainer = Trainer(replace(TINY, steps=60, rate=3e-3, fine=8, coarse=16, width=32, hidden=8))
+    x = torch.zeros(4, 3, 32, 32)
+    x[:, :, 8:16, 4:12] = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = x.roll(5, dims=-1)
+    body = (x > 0).any(dim=1, keepdim=True)
+    flow = torch.cat((5.0 * body, 0.0 * body), dim=1)
+    everywhere = torch.ones(4, 32, 32, dtype=torch.bool)
+    pairs = Pairs(x, y, flow, -flow.roll(5, dims=-1), everywhere, everywhere)
+    losses = [trainer.learn(pairs) for _ in range(60)]
+    assert losses[-1] < 0.35 * losses[0]
+
+
+def test_a_loss_that_is_not_finite_stops_and_changes_nothing():
+    trainer = Trainer(TINY)
+    with torch.no_grad():
+        next(trainer.net.parameters()).fill_(float("nan"))
+    before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    pairs = Pairs(*(torch.rand(1, 3, 32, 32) for _ in range(2)), *(torch.ones(1, 2, 32, 32) for _ in range(2)),
+                  *(torch.ones(1, 32, 32, dtype=torch.bool) for _ in range(2)))  # fmt: skip
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
+        trainer.learn(pairs)
+    after = trainer.net.state_dict()
+    assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
+
+
+def test_the_loss_is_nothing_for_the_truth_and_ignores_what_is_unknown():
+    net = FlowNet(FlowNetConfig(**SMALL_NET))
+    x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
+    estimate = net(x, y, everywhere)
+    exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
+    truth = torch.full((2, 2, 32, 32), 3.0)
+    pairs = Pairs(x, y, truth, truth, everywhere, everywhere)
+    assert flow_loss(exact, pairs, everywhere) == pytest.approx(0, abs=1e-5)
+    assert flow_loss(estimate, pairs, everywhere) > 1
+    hole = truth.clone()
+    hole[0, :, 4:9, 4:9] = float("nan")
+    assert flow_loss(exact, replace(pairs, flow_xy=hole), everywhere) == pytest.approx(0, abs=1e-5)
+    error, length = endpoint_errors(truth + 1, hole, everywhere)
+    assert len(error) == 2 * 32 * 32 - 25
+    assert torch.allclose(error, torch.tensor(2.0).sqrt())
+    assert torch.allclose(length, torch.tensor(18.0).sqrt())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--width", "10", "--heads", "3"], "width must be a multiple of 3 heads, got 10"),
+        (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
+        (["--steps", "0"], "steps must be at least 1, got 0"),
+        (["--rate", "nan"], "rate must be above zero and finite, got nan"),
+        (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+    assert cli.main(["train-flow", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err == f"corrwise: {said}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, capsys):
+    run_train_flow(replace(TINY, out=tmp_path / "run", steps=2))
+    with pytest.raises(ValueError, match="batch"):
+        run_train_flow(replace(TINY, out=tmp_path / "run", steps=2, batch=5))
+
+
+def test_the_command_names_what_differs_from_the_defaults():
+    assert command(TrainFlowConfig()) == "corrwise train-flow"
+    assert command(TrainFlowConfig(steps=9, width=64)) == "corrwise train-flow --steps 9 --width 64"
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="finds no GPU here"):
+        train_flow.Trainer(replace(TINY, device="cuda"))
