@@ -44,7 +44,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     for line, body in enumerate(bodies):
         for panel, (form, title) in zip(panels[line], _FORMS.items(), strict=True):
             baseline = index["curve", BASELINE, body, "l1"]
-            _line(panel, baseline, times=2, label="pixel L1, both directions", color="black", linestyle="--")
+            _line(panel, baseline, times=2, label="pixel L1, both directions", color="black", linestyle="--", zorder=3)
             for i, flow in enumerate(COMPARED):
                 if ("curve", flow, body, form) in index:
                     color = "0.6" if flow == "exact" else f"C{i}"

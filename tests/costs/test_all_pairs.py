@@ -114,6 +114,9 @@ def test_gradcheck_of_the_soft_match():
         ({"threshold": float("inf")}, "and inf"),
         ({"temperature": float("nan")}, "got nan"),
         ({"temperature": float("inf")}, "got inf"),
+        ({"rigidity": -0.1}, "got -0.1"),
+        ({"rigidity": float("nan")}, "got nan"),
+        ({"rigidity": 0.02, "temperature": 0.1}, "got 0.02 and 0.1"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Group", "expected_matches", "matches"]
+__all__ = ["Group", "expected_matches", "matches", "squares", "take"]
 
 FAR = 1e10  # the squared difference to a padded position: larger than any real one, and small enough to stay finite
 
@@ -47,8 +47,8 @@ def matches(group: Group) -> tuple[Float[Tensor, "P n 2"], Float[Tensor, "P n 2"
 
     One matrix serves both directions: its rows are the positions of the first image, its columns those of the second.
     """
-    left, right = _squares(group.first, group.second, group.valid)
-    at_left, at_right = _squares(group.positions, group.positions)
+    left, right = squares(group.first, group.second, group.valid, group.valid)
+    at_left, at_right = squares(group.positions, group.positions)
     row_best, col_best, col_cost = [], None, None
     for start in range(0, left.shape[1], group.rows):
         block = slice(start, start + group.rows)
@@ -63,7 +63,7 @@ def matches(group: Group) -> tuple[Float[Tensor, "P n 2"], Float[Tensor, "P n 2"
             better = values < col_cost
             col_cost, col_best = torch.where(better, values, col_cost), torch.where(better, indices + start, col_best)
     assert col_best is not None  # a group has at least one row
-    return _take(group.positions, torch.cat(row_best, dim=1)), _take(group.positions, col_best)
+    return take(group.positions, torch.cat(row_best, dim=1)), take(group.positions, col_best)
 
 
 def expected_matches(group: Group, temperature: float) -> Float[Tensor, "P n 2"]:
@@ -71,8 +71,8 @@ def expected_matches(group: Group, temperature: float) -> Float[Tensor, "P n 2"]
 
     ``temperature`` is in the unit of ``sqrt(S)``.
     """
-    left, right = _squares(group.first, group.second, group.valid)
-    at_left, at_right = _squares(group.positions, group.positions)
+    left, right = squares(group.first, group.second, group.valid, group.valid)
+    at_left, at_right = squares(group.positions, group.positions)
     means = []
     for rows, at_rows in zip(left.split(group.rows, dim=1), at_left.split(group.rows, dim=1), strict=True):
         # One level added under the root: its slope at zero would be infinite.
@@ -82,16 +82,23 @@ def expected_matches(group: Group, temperature: float) -> Float[Tensor, "P n 2"]
     return torch.cat(means, dim=1)
 
 
-def _squares(first: Tensor, second: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return two factors whose matrix product is |a|^2 + |b|^2 - 2ab, for every row a and column b."""
-    norm_first, norm_second = first.square().sum(2, keepdim=True), second.square().sum(2, keepdim=True)
-    if valid is not None:
-        norm_first = norm_first.masked_fill(~valid[..., None], FAR)
-        norm_second = norm_second.masked_fill(~valid[..., None], FAR)
-    one = torch.ones_like(norm_first)
-    left = torch.cat((-2 * first, norm_first, one), dim=2)
-    return left, torch.cat((second, one, norm_second), dim=2).transpose(1, 2)
+def squares(
+    first: Float[Tensor, "P n K"],
+    second: Float[Tensor, "P m K"],
+    first_valid: Bool[Tensor, "P n"] | None = None,
+    second_valid: Bool[Tensor, "P m"] | None = None,
+) -> tuple[Float[Tensor, "P n K+2"], Float[Tensor, "P K+2 m"]]:
+    """Return two factors whose matrix product is |a|^2 + |b|^2 - 2ab, for every row a and column b; far for padding."""
+    left_norm, right_norm = _norms(first, first_valid), _norms(second, second_valid)
+    left = torch.cat((-2 * first, left_norm, torch.ones_like(left_norm)), dim=2)
+    return left, torch.cat((second, torch.ones_like(right_norm), right_norm), dim=2).transpose(1, 2)
 
 
-def _take(positions: Tensor, index: Tensor) -> Tensor:
-    return positions.gather(1, index[..., None].expand(-1, -1, 2))
+def take(values: Float[Tensor, "P n D"], index: Int64[Tensor, "P m"]) -> Float[Tensor, "P m D"]:
+    """Return the rows at ``index``."""
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
+
+
+def _norms(vectors: Tensor, valid: Tensor | None) -> Tensor:
+    norms = vectors.square().sum(2, keepdim=True)
+    return norms if valid is None else norms.masked_fill(~valid[..., None], FAR)

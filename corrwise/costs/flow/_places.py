@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Chunk", "Places", "differing"]
+__all__ = ["Chunk", "Places", "differing", "paired_chunks"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,18 @@ class Places:
 
     def chunks(self, max_entries: int) -> Iterator[Chunk]:
         """Yield all pairs that have positions, in chunks of at most ``max_entries`` matrix entries or a single pair."""
-        ends = self.counts.cumsum(0)
         counts = self.counts.tolist()
         for pairs in _bundles(counts, max_entries):
-            along = torch.arange(counts[pairs[-1]], device=self.mask.device)
-            chosen = torch.tensor(pairs, device=self.mask.device)
-            valid = along < self.counts[chosen, None]
-            index = (ends - self.counts)[chosen, None] + along
-            yield Chunk(torch.where(valid, index, self.total), valid)
+            yield self.chunk(pairs, counts[pairs[-1]])
+
+    def chunk(self, pairs: list[int], most: int) -> Chunk:
+        """Return the positions of these pairs, of which none has more than ``most``."""
+        along = torch.arange(most, device=self.mask.device)
+        chosen = torch.tensor(pairs, device=self.mask.device)
+        counts = self.counts[chosen, None]
+        valid = along < counts
+        index = self.counts.cumsum(0)[chosen, None] - counts + along
+        return Chunk(torch.where(valid, index, self.total), valid)
 
     def scatter(self, values: Float[Tensor, "M 2"]) -> Float[Tensor, "B 2 h w"]:
         """Put one vector per position into fields that are zero elsewhere; the last one is the dummy's."""
@@ -55,10 +59,22 @@ class Places:
         return field.permute(0, 3, 1, 2)
 
 
+def paired_chunks(first: Places, second: Places, max_entries: int) -> Iterator[tuple[Chunk, Chunk]]:
+    """Yield the pairs that have positions in both lists, in chunks as ``Places.chunks`` makes them."""
+    counts = list(zip(first.counts.tolist(), second.counts.tolist(), strict=True))
+    larger = [max(both) if min(both) else 0 for both in counts]
+    for pairs in _bundles(larger, max_entries):
+        most_first, most_second = (max(counts[i][side] for i in pairs) for side in (0, 1))
+        yield first.chunk(pairs, most_first), second.chunk(pairs, most_second)
+
+
 def differing(
-    x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"], *, threshold: float | int, reach: int
+    x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"], *, threshold: float | int | Tensor, reach: int
 ) -> Bool[Tensor, "B h w"]:
-    """Return where a pixel within ``reach`` differs by more than ``threshold`` in a channel; NaN does not."""
+    """Return where a pixel within ``reach`` differs by more than ``threshold`` in a channel; NaN does not.
+
+    A threshold per pair has shape (B, 1, 1, 1).
+    """
     pixels = ((x.detach() - y.detach()).abs() > threshold).any(dim=1, keepdim=True).float()
     wide = F.max_pool2d(pixels, (1, 2 * reach + 1), stride=1, padding=(0, reach))
     return F.max_pool2d(wide, (2 * reach + 1, 1), stride=1, padding=(reach, 0))[:, 0] > 0

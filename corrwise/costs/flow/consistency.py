@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs.warp import warp
 from corrwise.types import Flow
 
 __all__ = ["TrustedFlow", "occluded"]
 
 RELATIVE = 0.01  # alpha: share of the squared lengths; motion that is large may err by more
+MAJORITY = 0.5 - 1e-6  # of the bilinear weight of the four pixels between which a match lands
 ABSOLUTE = 0.5  # beta, px^2: what interpolation and whole-pixel matches may err by (0.7 px) where nothing moves
 
 
@@ -27,10 +27,16 @@ def occluded(
 ) -> Bool[Tensor, "B h w"]:
     """Mark the pixels of ``forward``'s grid that are not carried back to where they came from.
 
-    A pixel p is marked where ``|f(p) + b(p + f(p))|^2 > relative (|f(p)|^2 + |b(p + f(p))|^2) + absolute``: hidden in
-    the other image, or matched wrongly. So is one whose match lies outside the other image, by more than half a pixel
-    beyond the centres of the border pixels, and one where either flow is NaN or infinite. ``b`` is sampled bilinearly,
-    so beside a motion's edge a pixel is marked too where it lands between two motions.
+    A pixel p leads back by a pixel q of the other grid if ``|f(p) + b(q)|^2 <= relative (|f(p)|^2 + |b(q)|^2) +
+    absolute``. It lands between four such pixels, and is marked unless those that lead back have at least half of the
+    bilinear weight: then it is hidden in the other image, or matched wrongly. So is one whose match lies outside the
+    other image, by more than half a pixel beyond the centres of the border pixels, and one where either flow is NaN or
+    infinite.
+
+    Deviation: both papers interpolate ``b`` between the four. A limb of two or three pixels is all edge, and where a
+    point lands between limb and background a mean of two motions leads nowhere: with the true flow of Ant and Humanoid
+    at 64 px that marked 17 % of the body pixels that are visible (and 67 to 77 % of the hidden), the vote 7 to 9 % (and
+    56 to 71 %).
 
     It judges the flows by each other alone: two flows that agree on a wrong match, such as two that find no motion at
     all, pass.
@@ -51,11 +57,18 @@ def occluded(
     if not (isfinite(relative) and isfinite(absolute) and relative >= 0 and absolute >= 0):
         raise ValueError(f"expected finite thresholds of at least 0, got {relative} and {absolute}")
     forward, backward = forward.detach(), backward.detach()
-    back = warp(backward, forward, "border")
-    error = (forward + back).square().sum(dim=1)
-    allowed = relative * (forward.square().sum(dim=1) + back.square().sum(dim=1)) + absolute
-    # Asked this way round NaN is marked: it is not below anything.
-    return ~((error <= allowed) & error.isfinite() & _inside(forward))
+    x, y = _landing(forward)
+    left, top = x.floor(), y.floor()
+    right_share, bottom_share = x - left, y - top
+    votes = torch.zeros_like(x)
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        share = (right_share if dx else 1 - right_share) * (bottom_share if dy else 1 - bottom_share)
+        back = _at(backward, left + dx, top + dy)
+        error = (forward + back).square().sum(dim=1)
+        allowed = relative * (forward.square().sum(dim=1) + back.square().sum(dim=1)) + absolute
+        votes = votes + share * ((error <= allowed) & error.isfinite())
+    # Asked this way round NaN is marked: it is not above anything.
+    return ~((votes >= MAJORITY) & _inside(x, y))
 
 
 class TrustedFlow:
@@ -96,9 +109,22 @@ class TrustedFlow:
         )
 
 
-def _inside(flow: Tensor) -> Tensor:
-    """Return which pixels land on the other image, whose border pixels are half a pixel wide on either side."""
+def _landing(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the column and the row (B, h, w) at which each pixel lands."""
     height, width = flow.shape[-2:]
-    xs = flow[:, 0] + torch.arange(width, device=flow.device)
-    ys = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
-    return (xs >= -0.5) & (xs <= width - 0.5) & (ys >= -0.5) & (ys <= height - 0.5)
+    columns = torch.arange(width, device=flow.device)
+    return flow[:, 0] + columns, flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+
+
+def _inside(x: Tensor, y: Tensor) -> Tensor:
+    """Return which pixels land on the other image, whose border pixels are half a pixel wide on either side."""
+    height, width = x.shape[-2:]
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+
+def _at(field: Tensor, column: Tensor, row: Tensor) -> Tensor:
+    """Return the field (B, 2, h, w) at whole pixels (B, h, w), the border's own beyond it."""
+    height, width = field.shape[-2:]
+    column, row = (part.nan_to_num(0.0).clamp(0, last - 1).long() for part, last in ((column, width), (row, height)))
+    index = (row * width + column).flatten(1)[:, None].expand(-1, 2, -1)
+    return field.flatten(2).gather(2, index).unflatten(2, (height, width))

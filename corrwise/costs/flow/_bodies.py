@@ -1,0 +1,60 @@
+"""Flow of moving bodies alone, each pixel moving like those around it."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs.flow._alike import alike, noise
+from corrwise.costs.flow._foreground import flattened, foreground
+from corrwise.costs.flow._places import Chunk, Places, differing, paired_chunks
+from corrwise.costs.flow._rigid import BodyGroup, Side, rigid_matches
+
+__all__ = ["body_flows"]
+
+LEVELS = 255
+WINDOWS = (4, 16)  # the votes' windows: the image's longer side over 4 to either side of a pixel, then over 16
+FILLS = (32, 16)  # the windows of the means in which a displacement ends
+
+
+def body_flows(
+    x: Float[Tensor, "B C h w"],
+    y: Float[Tensor, "B C h w"],
+    *,
+    patch: int,
+    penalty: float,
+    rigidity: float,
+    threshold: float,
+    max_entries: int,
+) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+    """Return the flow of both directions, zero where the image shows no moving body; see ``AllPairsFlow``."""
+    first, second = alike(x.detach(), y.detach())
+    differs = differing(first, second, threshold=noise(first, second).clamp_min(threshold), reach=0)
+    bodies = [foreground(image, differs) for image in (first, second)]
+    patches = [_patches(flattened(i, body), patch) for i, body in zip((first, second), bodies, strict=True)]
+    places = Places(bodies[0]), Places(bodies[1])
+    moves = [torch.zeros(each.total + 1, 2, device=x.device) for each in places]
+    unit = LEVELS * sqrt(patch**2 * (x.shape[1] + 1))
+    longer = max(x.shape[2:])
+    windows, fills = (tuple(max(1, longer // part) for part in parts) for parts in (WINDOWS, FILLS))
+    for chunks in paired_chunks(*places, max_entries):
+        sides = [_side(*each) for each in zip(patches, places, chunks, strict=True)]
+        group = BodyGroup(sides[0], sides[1], penalty * unit, rigidity * unit)
+        for move, chunk, by in zip(moves, chunks, rigid_matches(group, windows=windows, fills=fills), strict=True):
+            move[chunk.index] = by
+    return places[0].scatter(moves[0]).to(x.dtype), places[1].scatter(moves[1]).to(x.dtype)
+
+
+def _patches(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h w C side side"]:
+    margin = side // 2
+    padded = F.pad(images, (margin, margin, margin, margin), mode="reflect")
+    return padded.unfold(2, side, 1).unfold(3, side, 1).permute(0, 2, 3, 1, 4, 5)
+
+
+def _side(patches: Tensor, places: Places, chunk: Chunk) -> Side:
+    at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
+    return Side(patches[at].flatten(2), torch.stack((at[2], at[1]), dim=-1).float(), chunk.valid)
