@@ -14,7 +14,7 @@ from corrwise.costs.flow import FLOWS, AllPairsFlow
 from corrwise.costs.regularizers import PAPER_L1, FlowGradient, FlowMagnitude, Regularizer, Regularizers
 from corrwise.types import Distance
 
-__all__ = ["FORMS", "PRESETS", "RIGID", "Preset", "recommended"]
+__all__ = ["FORMS", "PRESETS", "Preset", "recommended"]
 
 FORMS = ("scaled", "reg", "both", "disp")
 
@@ -66,11 +66,6 @@ class Preset:
         return CorrespondenceWise(distance, flow, scaling=scaling, regularizer=self.regularizer(form))
 
 
-# Options of all-pairs flow for jointed bodies in a still scene: ``recommended(l1, **RIGID)``. Against exact flow it
-# errs by a sixth to a half of what single matches do at the same penalty (ant, humanoid), in two to three times their
-# time. No planning has seen it yet.
-RIGID: Mapping[str, Any] = {"patch": 5, "rigidity": 0.015}
-
 # One map fitted to all-pairs flow is as far-sighted as that flow, and needs its prices.
 _FITTED = Preset(form="reg", regularized={"flow": AllPairsFlow(penalty=0.001)})
 
@@ -79,6 +74,8 @@ PRESETS = {
     # a match: with a regulariser 0.01 leaves far objects unmatched, and the cost then falls with their distance; with
     # scaling alone nothing else keeps a match from running far for a little less residual.
     "all-pairs": Preset(form="reg", scaled={"penalty": 0.01}, regularized={"penalty": 0.001}),
+    # The same with neighbours that vote: a sixth to a half of the errors (ant, humanoid), in twice the time or more.
+    "rigid": Preset(form="disp"),
     # Beyond its reach of a few pixels it finds less motion than there is, and a penalty on the motion falls with the
     # distance; the residual of scaling does not.
     "dis": Preset(form="scaled"),

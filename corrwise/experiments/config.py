@@ -21,7 +21,7 @@ from corrwise.mpc.config import (
 TASK_NAMES = ("cartpole", "ant", "humanoid")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
-FLOW_NAMES = ("all-pairs", "dis", "raft", "zero", "affine", "homography", "learned")
+FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography", "learned")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
 CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both", "-disp")
@@ -42,8 +42,8 @@ class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
     flow: str = "all-pairs"
-    """Who finds the correspondence: all-pairs, dis, raft, zero, learned, or one affine map or homography fitted to
-    all-pairs."""
+    """Who finds the correspondence: all-pairs, rigid, dis, raft, zero, learned, or one map fitted to all-pairs: affine or
+    homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
     here and for the next three, is the flow's own number (docs/choose_a_flow.md): 0.1."""

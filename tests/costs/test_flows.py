@@ -14,6 +14,7 @@ from tests.costs.pictures import texture
 SMALL = {
     "all-pairs": AllPairsFlow(),
     "all-pairs soft": AllPairsFlow(temperature=0.02),
+    "rigid": FLOWS["rigid"](),
     "dis": DISFlow(),
     "zero": ZeroFlow(),
     "raft": RAFTFlow(None, "small", updates=1),

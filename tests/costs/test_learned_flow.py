@@ -1,4 +1,4 @@
-"""The learned flow: what its net promises whatever its weights, what the shipped weights can do, and what it refuses."""
+"""The learned flow: what its net promises whatever its weights, what the shipped weights can do, what it refuses."""
 
 import json
 
@@ -120,7 +120,7 @@ def test_bad_input_is_one_sentence(tiny_file, tmp_path, unhooked):
         LearnedFlow(tiny_file, threshold=-1)
     with pytest.raises(ValueError, match="refinements of at least 1, got 0"):
         LearnedFlow(tiny_file, refinements=0)
-    with pytest.raises(FileNotFoundError, match="one of small or a file .* got 'large' which does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"one of small or a file .* got 'large' which does not exist"):
         LearnedFlow("large")
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(ValueError, match="which cannot be read as such"):

@@ -1,5 +1,7 @@
 """Optical flow estimators: ``flow(target, source)`` says where to sample ``source`` so that it matches ``target``."""
 
+from functools import partial
+
 from corrwise.costs.flow.all_pairs import AllPairsFlow
 from corrwise.costs.flow.dis import DISFlow
 from corrwise.costs.flow.learned import LearnedFlow
@@ -20,9 +22,13 @@ __all__ = [
     "ZeroFlow",
 ]
 
+# All-pairs matching for jointed bodies in a still scene: each pixel like those around it.
+RIGID = partial(AllPairsFlow, patch=5, penalty=0.001, rigidity=0.015)
+
 # Each can be made without an argument; PtlFlow needs the name of a model.
 FLOWS = {
     "all-pairs": AllPairsFlow,
+    "rigid": RIGID,
     "dis": DISFlow,
     "raft": RAFTFlow,
     "zero": ZeroFlow,
