@@ -13,11 +13,13 @@ site=$("$tmp/clean/bin/python" -c 'import sysconfig; print(sysconfig.get_path("p
 cd "$tmp"
 clean/bin/python - <<'PY'
 import pathlib, corrwise, corrwise.envs, corrwise.costs, corrwise.mpc, corrwise.predictors
+from corrwise.costs.flow import LearnedFlow
 from corrwise.experiments.report import write_report
 
 home = pathlib.Path(corrwise.__file__).parent
 assert "clean" in home.parts, f"imported {home}, which is not the wheel"
 assert list((home / "experiments/templates").glob("*.html")), "the report's templates are not in the wheel"
+LearnedFlow()  # its weights are in the wheel
 assert (home / "py.typed").exists(), "py.typed is not in the wheel"
 PY
 clean/bin/corrwise mpc --steps 2 --episodes 1 --costs l1 --candidates 4 --out run >/dev/null 2>&1

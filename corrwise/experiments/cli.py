@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted."""
     try:
         return _run(parse(Command, argv))
-    except (ConfigError, ValueError, OSError, RuntimeError) as error:
+    except (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError) as error:
         print(f"corrwise: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

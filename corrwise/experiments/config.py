@@ -42,8 +42,8 @@ class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
     flow: str = "all-pairs"
-    """Who finds the correspondence: all-pairs, rigid, dis, raft, zero, learned, or one map fitted to all-pairs: affine or
-    homography."""
+    """Who finds the correspondence: all-pairs, rigid, dis, raft, zero, learned, or one map fitted to all-pairs:
+    affine or homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
     here and for the next three, is the flow's own number (docs/choose_a_flow.md): 0.1."""
@@ -158,6 +158,8 @@ class MPCConfig:
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
+        traced = self.renderer == "raycast" or "exact-flow" not in self.costs
+        check(traced, "renderer", "raycast for cost exact-flow", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)

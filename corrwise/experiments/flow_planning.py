@@ -18,6 +18,8 @@ FORM_SUFFIX = {"scaled": "", "reg": "-reg", "both": "-both", "disp": "-disp"}
 
 Row = dict[str, Any]
 
+_FREE = ("cost", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
+
 
 def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Estimate, int]:
     """Return (L1 - ours) / (L1 - exact flow) of the mean nearest distances on the seeds that all three have.
@@ -36,7 +38,8 @@ def planning_cells(folder: Path, forms: dict[str, str]) -> dict[tuple[str, str],
     """Return what the runs in a folder's sub-folders say, by (flow, body).
 
     ``<body>-controls`` holds the rows of ``l1`` and ``exact-flow``; every other sub-folder is a run of ``corrwise mpc``
-    with one flow, of which its recommended cost counts (``forms``: form by flow) or else the first ``corr-*``.
+    with one flow, of which its recommended cost counts (``forms``: form by flow). A run with another planner, budget or
+    picture than the controls' is left out: it could not be compared.
     """
     cells = {}
     for config in sorted(folder.glob("*/config.json")):
@@ -44,13 +47,20 @@ def planning_cells(folder: Path, forms: dict[str, str]) -> dict[tuple[str, str],
             continue
         settings, rows = json.loads(config.read_text()), read_rows(config.with_name("rows.jsonl"))
         body, flow = settings["task"], settings["cost"]["flow"]
-        controls = read_rows(folder / f"{body}-controls" / "rows.jsonl")
-        costs = [row["cost"] for row in rows if row["cost"].startswith("corr-")]
+        controls = _controls(folder / f"{body}-controls", settings)
         wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
-        chosen = wanted if wanted in costs else next(iter(costs), "")
         floor, bound = ([row for row in controls if row["cost"] == cost] for cost in (FLOOR, BOUND))
-        gap, n = gap_closed([row for row in rows if row["cost"] == chosen], floor, bound)
+        gap, n = gap_closed([row for row in rows if row["cost"] == wanted], floor, bound)
         if n and gap.value == gap.value:
             interval = f" ({gap.low:.0%} to {gap.high:.0%})" if gap.low == gap.low else ""
             cells[flow, body] = f"{gap.value:.0%}{interval}, n = {n}"
     return cells
+
+
+def _controls(folder: Path, settings: Row) -> list[Row]:
+    """Return the controls' rows if they were made with the same settings, but for the costs."""
+    if not (folder / "config.json").exists():
+        return []
+    theirs = json.loads((folder / "config.json").read_text())
+    same = all(theirs.get(name) == value for name, value in settings.items() if name not in _FREE)
+    return read_rows(folder / "rows.jsonl") if same else []

@@ -118,10 +118,10 @@ def _facts(index: Index, flow: str) -> Row:
 
 
 def _mean(index: Index, flow: str, name: str, variant: str = "clean") -> float:
-    """Return the mean over the tasks' bodies that have the number; NaN for none."""
+    """Return the mean over the tasks' bodies; NaN unless all of them have the number, for a mean of fewer flatters."""
     values = [index.get(("error", flow, body, variant), {}).get(name) for body in TASK_NAMES]
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan
+    return sum(known) / len(known) if len(known) == len(values) else math.nan
 
 
 def _number(value: Any) -> str:

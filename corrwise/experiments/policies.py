@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Generator
 
-from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
+from corrwise.envs import Fleet, MujocoSimulator
+from corrwise.experiments.bounds import BOUNDS, PlanByTruth
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
+from corrwise.experiments.decisions import Decision, Policy
 from corrwise.experiments.named_costs import make_cost
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
 from corrwise.mpc.config import AggregateName
-from corrwise.mpc.optimize import optimize
 from corrwise.mpc.score import Aggregate
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.types import Context, Cost, Goal, Planner, Predictor
-
-Price = Callable[[np.ndarray, np.ndarray], Tensor]
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
     "oracle": OraclePredictor,
     "copy-last": lambda simulator: CopyLast(),
 }
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a policy did in one control step.
-
-    Attributes:
-        action: what each environment does now.
-        plan: the whole planned sequence; None for a policy that plans nothing.
-        rejected: candidates of each environment whose cost was not finite.
-    """
-
-    action: Float[Tensor, "B A"]
-    plan: Float[Tensor, "B H A"] | None
-    rejected: Int[Tensor, "B"]
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """Acts on what a controller may know; remembers its plan from step to step."""
-
-    def __call__(self, context: Context, goal: Goal) -> Decision:
-        """Decide for all environments at once."""
-        ...
 
 
 class PlanByImages:
@@ -70,53 +42,6 @@ class PlanByImages:
         proposal, trace = self._agent.plan(context, goal, self._proposal, self._generators)
         self._proposal = shift(proposal)
         return Decision(first_action(planner, proposal), planned_actions(planner, proposal), trace.rejected)
-
-
-class PlanByTruth:
-    """A bound: the same planner and budget, but the cost is made of true states. A control, not a method.
-
-    Args:
-        fleet: the environments, whose states are read.
-        planner, generators, aggregate: as the agent has them.
-        price: ``price(states (B, N, T, S), goals (B, S)) -> costs (B, N, T)``; one that is not finite loses.
-    """
-
-    def __init__(
-        self, fleet: Fleet, planner: Planner, generators: Sequence[Generator], aggregate: Aggregate, price: Price
-    ) -> None:
-        self._fleet, self._planner, self._generators = fleet, planner, generators
-        self._aggregate, self._true_price = aggregate, price
-        self._proposal = planner.init(len(generators))
-
-    def __call__(self, context: Context, goal: Goal) -> Decision:
-        """Plan once on true states."""
-        proposal, trace = optimize(self._planner, self._price, self._proposal, self._generators)
-        self._proposal = shift(proposal)
-        return Decision(first_action(self._planner, proposal), planned_actions(self._planner, proposal), trace.rejected)
-
-    def _price(self, actions: Float[Tensor, "B N H A"]) -> Float[Tensor, "B N"]:
-        steps = list(self._aggregate.steps(actions.shape[2]))
-        states = self._fleet.simulator.states(self._fleet.snapshot(), actions, steps)
-        return self._aggregate(self._true_price(states, self._fleet.goal_states))
-
-
-def state_price(simulator: MujocoSimulator) -> Price:
-    """Return the true state distance: what every cost is judged by."""
-    return lambda states, goals: torch.from_numpy(simulator.state_distance(states, goals[:, None, None])).float()
-
-
-def exact_flow_price(simulator: MujocoSimulator) -> Price:
-    """Return the mean displacement, in pixels, of the goal's body pixels: what a perfect optical flow would see.
-
-    Raises:
-        ValueError: a renderer without exact correspondence.
-    """
-    renderer = simulator.renderer
-    if not isinstance(renderer, RaycastRenderer):
-        raise ValueError("the control exact-flow needs the geometry that only --renderer raycast traces")
-    return lambda states, goals: torch.stack(
-        [renderer.displacement(goal, row) for goal, row in zip(goals, states, strict=True)]
-    )
 
 
 class ZeroAction:
@@ -141,9 +66,6 @@ class RandomAction:
         """Draw one action for each environment from its own generator."""
         draws = [2 * torch.rand(self._action_dim, generator=generator) - 1 for generator in self._generators]
         return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64))
-
-
-BOUNDS: dict[str, Callable[[MujocoSimulator], Price]] = {"state": state_price, "exact-flow": exact_flow_price}
 
 
 def make_policy(

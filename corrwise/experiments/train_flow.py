@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, fields
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +16,7 @@ from tqdm import tqdm
 from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import save_net
-from corrwise.experiments.atomic import write_aside, write_json_atomic
+from corrwise.experiments.atomic import write_aside, write_bytes_atomic, write_json_atomic
 from corrwise.experiments.config_match import compare_configs
 from corrwise.experiments.flow_card import write_card, write_curves
 from corrwise.experiments.flow_judge import Judge
@@ -55,17 +57,19 @@ class Trainer:
         """Take one step and return the loss before it.
 
         Raises:
-            FloatingPointError: the loss is not finite; nothing was changed.
+            FloatingPointError: the loss or its gradient is not finite; nothing was changed.
         """
         pairs = Pairs(*(getattr(pairs, each.name).to(self.device) for each in fields(Pairs)))
         differs = differing(pairs.x, pairs.y, threshold=_THRESHOLD, reach=_REACH)
         loss = flow_loss(self.net(pairs.x, pairs.y, differs), pairs, differs)
         value = float(loss.detach())
-        if value != value or abs(value) == float("inf"):
+        if not isfinite(value):
             raise FloatingPointError(f"the loss is {value} at step {self.step}; the last checkpoint is good")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP))
+        if not isfinite(norm):
+            raise FloatingPointError(f"the gradient is {norm} at step {self.step}; the last checkpoint is good")
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
@@ -75,9 +79,9 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
         parts = {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
-        with write_aside(path) as aside:
-            torch.save(self._record() | {name: part.state_dict() for name, part in parts.items()}, aside)
-        write_json_atomic(path.with_name("history.json"), self._record())
+        data = io.BytesIO()
+        torch.save(self._record() | {name: part.state_dict() for name, part in parts.items()}, data)
+        write_bytes_atomic(path, data.getvalue())
 
     def load(self, path: Path) -> None:
         """Take up a saved state."""
@@ -100,8 +104,9 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     """
     with only_run(config.out):
         checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
-        if checkpoint.exists() and settings.exists():
-            compare_configs(config.out, json.loads(settings.read_bytes()), jsonable_config(config), ignore=_FREE)
+        if checkpoint.exists():
+            there = json.loads(settings.read_bytes()) if settings.exists() else {}
+            compare_configs(config.out, there, jsonable_config(config), ignore=_FREE)
         claim_folder(config.out, jsonable_config(config), ignore=_FREE)
         trainer = Trainer(config)
         if checkpoint.exists():
@@ -125,12 +130,13 @@ def _train(trainer: Trainer, config: TrainFlowConfig, checkpoint: Path) -> None:
                 errors = judge(trainer.net, trainer.device)
                 trainer.errors.append({"step": trainer.step, "bodies": errors})
                 trainer.save(checkpoint)
-                write_curves(config.out / "curves.png", trainer.losses, trainer.errors)
+                _write_history(trainer, config.out)
                 bar.write(_said(trainer.step, errors))
 
 
 def _finish(trainer: Trainer, config: TrainFlowConfig) -> Path:
     """Write the weights, and the card that says what they are worth."""
+    _write_history(trainer, config.out)  # once more: a run killed beside its last checkpoint has an older one
     weights = config.out / "flow_net.safetensors"
     with write_aside(weights) as aside:
         save_net(trainer.net, aside, steps=str(trainer.step), seed=str(config.seed))
@@ -138,6 +144,11 @@ def _finish(trainer: Trainer, config: TrainFlowConfig) -> Path:
     write_json_atomic(config.out / "errors.json", errors)
     write_card(config.out / "card.md", config, trainer.net, errors, seconds=trainer.seconds)
     return weights
+
+
+def _write_history(trainer: Trainer, out: Path) -> None:
+    write_json_atomic(out / "history.json", {"losses": trainer.losses, "errors": trainer.errors})
+    write_curves(out / "curves.png", trainer.losses, trainer.errors)
 
 
 def jsonable_config(config: TrainFlowConfig) -> Row:

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from corrwise.costs.flow import AllPairsFlow
+from corrwise.costs.flow import FLOWS, AllPairsFlow
 from corrwise.costs.flow._places import _bundles, differing
 from tests.costs.pictures import bodies, body, generator, texture
 
@@ -122,3 +124,17 @@ def test_gradcheck_of_the_soft_match():
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         AllPairsFlow(**options)
+
+
+@pytest.mark.parametrize("flow", [AllPairsFlow(), AllPairsFlow(temperature=0.02), FLOWS["rigid"]()])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_first_frame_that_is_broken_at_its_corner_changes_no_other_pair(flow, value):
+    # Pairs with fewer positions than the largest are padded with the first pair's corner.
+    x, y = bodies(3)
+    x[2, :, 20:, 20:] = y[2, :, 20:, 20:]  # fewer positions than the others
+    clean = flow.both(x, y)
+    for broken in (x.clone(), y.clone()):
+        broken[0] = value
+        pair = (broken, y) if torch.equal(broken[1:], x[1:]) else (x, broken)
+        for field, whole in zip(flow.both(*pair), clean, strict=True):
+            assert torch.equal(field[1:], whole[1:])

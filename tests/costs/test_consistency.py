@@ -53,6 +53,17 @@ def test_a_flow_that_is_not_finite_is_marked(broken):
     assert occluded(torch.full_like(clean, broken), torch.full_like(clean, -broken)).all()
 
 
+def test_a_thin_limb_that_lands_between_pixels_is_not_marked():
+    # Two columns that move by 6.5 px: each lands half on the limb and half on the floor beside it, or on both columns.
+    forward, backward = _field(), _field()
+    forward[:, 0, 4:8, 3:5] = 6.5
+    backward[:, 0, 4:8, 10:11] = -6.5  # of the limb's place only one whole column is in the other picture
+    marked = occluded(forward, backward)[0, 4:8, 3:5]
+    assert not marked.any()
+    backward.zero_()
+    assert occluded(forward, backward)[0, 4:8, 3:5].all()
+
+
 def test_the_thresholds_are_those_of_the_papers():
     for error, length, marked in ((0.70, 0, False), (0.72, 0, True), (1.0, 6, False), (1.0, 4, True)):
         result = occluded(_field(length), _field(error - length))

@@ -4,18 +4,28 @@ import pytest
 import torch
 
 from corrwise.costs import CorrespondenceWise, Perceptual, l1, mse, ssim, warp
-from corrwise.costs.flow import AllPairsFlow, DISFlow, RAFTFlow, ZeroFlow
+from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow, RAFTFlow, ZeroFlow
 from tests.costs.pictures import bodies, texture
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-@pytest.mark.parametrize("flow", [AllPairsFlow(), DISFlow(), ZeroFlow()], ids=["all-pairs", "dis", "zero"])
+@pytest.mark.parametrize(
+    "flow",
+    [AllPairsFlow(), FLOWS["rigid"](), DISFlow(), ZeroFlow(), FLOWS["affine"](), FLOWS["homography"]()],
+    ids=["all-pairs", "rigid", "dis", "zero", "affine", "homography"],
+)
 def test_flows(flow):
     x, y = bodies(8)
     on_gpu = flow(x.cuda(), y.cuda())
     assert on_gpu.device.type == "cuda"
     assert torch.allclose(on_gpu.cpu(), flow(x, y), atol=1e-4)
+
+
+def test_the_learned_flow_follows_its_images():
+    x, y = bodies(8)
+    on_cpu = LearnedFlow()(x, y)
+    assert torch.allclose(LearnedFlow()(x.cuda(), y.cuda()).cpu(), on_cpu, atol=5e-2)
 
 
 def test_raft_follows_its_images():

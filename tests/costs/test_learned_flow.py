@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import save_file
 
 from corrwise.costs.flow import LearnedFlow, learned
+from corrwise.costs.flow._refiner import look_up
+from corrwise.costs.flow._token_grid import groups, token_index
 from corrwise.costs.flow._tokens import attend
-from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig, groups, look_up, token_index
+from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import load_net, save_net
 from corrwise.costs.warp import warp
 from tests.contracts import check_flow
@@ -120,7 +122,7 @@ def test_bad_input_is_one_sentence(tiny_file, tmp_path, unhooked):
         LearnedFlow(tiny_file, threshold=-1)
     with pytest.raises(ValueError, match="refinements of at least 1, got 0"):
         LearnedFlow(tiny_file, refinements=0)
-    with pytest.raises(FileNotFoundError, match=r"one of small or a file .* got 'large' which does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"one of small or a file .* got 'large' which is no file"):
         LearnedFlow("large")
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(ValueError, match="which cannot be read as such"):

@@ -1,5 +1,6 @@
 """Optical flow estimators: ``flow(target, source)`` says where to sample ``source`` so that it matches ``target``."""
 
+from collections.abc import Callable
 from functools import partial
 
 from corrwise.costs.flow.all_pairs import AllPairsFlow
@@ -9,6 +10,7 @@ from corrwise.costs.flow.parametric import AffineFit, HomographyFit
 from corrwise.costs.flow.ptlflow import PtlFlow
 from corrwise.costs.flow.raft import RAFTFlow
 from corrwise.costs.flow.zero import ZeroFlow
+from corrwise.types import Flow
 
 __all__ = [
     "FLOWS",
@@ -26,7 +28,7 @@ __all__ = [
 RIGID = partial(AllPairsFlow, patch=5, penalty=0.001, rigidity=0.015)
 
 # Each can be made without an argument; PtlFlow needs the name of a model.
-FLOWS = {
+FLOWS: dict[str, Callable[..., Flow]] = {
     "all-pairs": AllPairsFlow,
     "rigid": RIGID,
     "dis": DISFlow,

@@ -57,4 +57,5 @@ def _patches(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h 
 
 def _side(patches: Tensor, places: Places, chunk: Chunk) -> Side:
     at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
-    return Side(patches[at].flatten(2), torch.stack((at[2], at[1]), dim=-1).float(), chunk.valid)
+    seen = patches[at].flatten(2).masked_fill(~chunk.valid[..., None], 0)  # padding looks at the first pair's corner
+    return Side(seen, torch.stack((at[2], at[1]), dim=-1).float(), chunk.valid)

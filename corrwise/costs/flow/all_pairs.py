@@ -132,7 +132,8 @@ class AllPairsFlow:
     def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
         at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
         positions = torch.stack((at[2], at[1]), dim=-1).to(first.dtype)
-        a, b = first[at].flatten(2), second[at].flatten(2)
+        # Padding looks at the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
+        a, b = (patches[at].flatten(2).masked_fill(~chunk.valid[..., None], 0) for patches in (first, second))
         weight = max(self.penalty, TIE_BREAK) * _unit(a.shape[2])
         return Group(a, b, positions, chunk.valid, weight, rows=max(1, self.max_entries // chunk.index.numel()))
 

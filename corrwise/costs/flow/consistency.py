@@ -34,9 +34,7 @@ def occluded(
     infinite.
 
     Deviation: both papers interpolate ``b`` between the four. A limb of two or three pixels is all edge, and where a
-    point lands between limb and background a mean of two motions leads nowhere: with the true flow of Ant and Humanoid
-    at 64 px that marked 17 % of the body pixels that are visible (and 67 to 77 % of the hidden), the vote 7 to 9 % (and
-    56 to 71 %).
+    point lands between limb and background a mean of two motions leads nowhere: the vote keeps such pixels.
 
     It judges the flows by each other alone: two flows that agree on a wrong match, such as two that find no motion at
     all, pass.

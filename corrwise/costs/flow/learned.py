@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -76,10 +76,10 @@ class LearnedFlow:
         check_batch_pair(x, y)
         if x.shape[1] != 3 or min(x.shape[2:]) < SMALLEST:
             raise ValueError(f"expected RGB images of at least {SMALLEST} px to a side, got {tuple(x.shape)}")
+        if not len(x):
+            return x.new_zeros(0, 2, *x.shape[2:]), x.new_zeros(0, 2, *x.shape[2:])
         net = self.net.to(x.device)
         parts = [self._pair(net, *part) for part in zip(x.split(self.chunk), y.split(self.chunk), strict=True)]
-        if not parts:
-            return x.new_zeros(0, 2, *x.shape[2:]), x.new_zeros(0, 2, *x.shape[2:])
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
     def _pair(self, net: FlowNet, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,11 +93,16 @@ class LearnedFlow:
 
 
 def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
-    """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file."""
-    from safetensors.torch import save_file
+    """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save
 
     header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
-    save_file({name: value.contiguous().cpu() for name, value in net.state_dict().items()}, fspath(path), header)
+    state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
+    Path(path).write_bytes(save(state, header))
 
 
 def load_net(weights: str | PathLike[str]) -> FlowNet:
@@ -114,7 +119,7 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
         if not path.is_file():
             raise FileNotFoundError(
                 f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "
-                f"got {fspath(weights)!r} which does not exist"
+                f"got {fspath(weights)!r} which is no file"
             )
     try:
         with safe_open(path, framework="pt") as file:
@@ -124,12 +129,12 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
         raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
     if header.get("format") != FORMAT:
         raise ValueError(f"expected weights of a {FORMAT!r}, got {str(path)!r} which holds another network's")
-    known = {each.name for each in fields(FlowNetConfig)}
-    net = FlowNet(FlowNetConfig(**{k: v for k, v in json.loads(header["config"]).items() if k in known}))
+    config = json.loads(header.get("config", "{}"))
     try:
+        net = FlowNet(FlowNetConfig(**config))
         net.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"expected weights that fit their configuration {net.config}, got {str(path)!r}") from error
+    except (RuntimeError, TypeError) as error:  # another shape, or a setting that this version does not know
+        raise ValueError(f"expected weights that fit their configuration {config}, got {str(path)!r}") from error
     return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 

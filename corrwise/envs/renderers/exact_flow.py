@@ -72,7 +72,7 @@ class ExactFlow:
             end, place = self._moved(points)
             flow[part][points.row, points.pixel] = place - points.start
             visible[part] = ~self._in_front(part.stop - part.start)
-            visible[part][points.row, points.pixel] = self._seen(points.row, end, place)
+            visible[part][points.row, points.pixel] = self._seen(part.stop - part.start, points.row, end, place)
         flow[~good], visible[~good] = np.nan, False
         size = (self.height, self.width)
         grid = flow.transpose(0, 2, 1).reshape(*lead, 2, *size)
@@ -144,10 +144,10 @@ class ExactFlow:
         place[depth <= 0] = np.nan
         return world, place
 
-    def _seen(self, row: np.ndarray, world: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Return which points of the world lie in the loaded states' pictures, with nothing before them."""
+    def _seen(self, n: int, row: np.ndarray, world: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Return which points of the world lie in the n loaded states' pictures, with nothing before them."""
         slot = np.arange(len(row)) - np.searchsorted(row, row)
-        n, most = self._scene.chunk, int(slot.max(initial=-1)) + 1
+        most = int(slot.max(initial=-1)) + 1
         towards = world - self._scene.view.position
         far = np.linalg.norm(towards, axis=1)
         directions = np.broadcast_to(self._directions[0], (n, most, 3)).copy()

@@ -1,0 +1,33 @@
+"""How wide and how patient a flow net is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CELL", "HALF", "FlowNetConfig"]
+
+CELL = 4  # pixels to a side of a token's cell
+HALF = 2  # pixels to a side of a fine feature's cell
+
+
+@dataclass(frozen=True)
+class FlowNetConfig:
+    """How wide and how patient the net is.
+
+    Attributes:
+        fine: channels of the features at half resolution, on which pixels are refined.
+        coarse: channels of the features at quarter resolution.
+        width: channels of the tokens, one for each quarter-resolution cell; a multiple of ``heads``.
+        heads: attention heads.
+        hidden: channels of the refinement's recurrent state.
+        updates: how often the tokens' flow is updated, with the same weights.
+        refinements: how often the pixels' flow is refined, with the same weights.
+    """
+
+    fine: int = 24
+    coarse: int = 64
+    width: int = 96
+    heads: int = 4
+    hidden: int = 32
+    updates: int = 5
+    refinements: int = 2
