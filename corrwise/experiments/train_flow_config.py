@@ -17,7 +17,7 @@ class TrainFlowConfig:
 
     out: Path = Path("runs/flow")
     """Folder for checkpoints, rows, error curves and, at the end, flow_net.safetensors with its model card."""
-    steps: int = 6000
+    steps: int = 4500
     """Optimiser steps."""
     batch: int = 32
     """Pairs in a step; both directions of each are learned."""

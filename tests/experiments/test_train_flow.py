@@ -8,11 +8,12 @@ import torch
 
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
-from corrwise.experiments import cli, flow_pairs, train_flow
+from corrwise.experiments import cli, flow_pairs
 from corrwise.experiments.flow_card import command
 from corrwise.experiments.flow_loss import endpoint_errors, flow_loss
 from corrwise.experiments.flow_pairs import Pairs
-from corrwise.experiments.train_flow import Trainer, run_train_flow
+from corrwise.experiments.flow_trainer import Trainer
+from corrwise.experiments.train_flow import run_train_flow
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
@@ -55,7 +56,7 @@ def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path
     assert flow.isfinite().all()
     card = (tmp_path / "run" / "card.md").read_text()
     assert "corrwise train-flow --steps 4 --batch 3" in card
-    for body in ("cartpole", "ant", "humanoid", "walker", "cheetah", "checked textures"):
+    for body in ("cartpole", "ant", "humanoid", "walker", "cheetah", "textures"):
         assert f"| {body} |" in card
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [row["step"] for row in history["errors"]] == [2, 4]
@@ -137,4 +138,4 @@ def test_the_command_names_what_differs_from_the_defaults():
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match="finds no GPU here"):
-        train_flow.Trainer(replace(TINY, device="cuda"))
+        Trainer(replace(TINY, device="cuda"))

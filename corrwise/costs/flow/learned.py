@@ -31,7 +31,7 @@ class LearnedFlow:
     which no distance lets win, and leaves the others alone.
 
     Args:
-        weights: the name of shipped weights, or a file that ``corrwise train-flow`` wrote.
+        weights: the name of shipped weights, a file that ``corrwise train-flow`` wrote, or a net that is at hand.
         threshold: pixels whose channels differ by no more than this count as equal.
         refinements: how often pixels are refined; None is what the weights were trained with. Fewer are faster.
         chunk: the most pairs computed at a time, which bounds memory.
@@ -46,7 +46,7 @@ class LearnedFlow:
 
     def __init__(
         self,
-        weights: str | PathLike[str] = "small",
+        weights: str | PathLike[str] | FlowNet = "small",
         *,
         threshold: float | int = 0.01,
         refinements: int | None = None,
@@ -57,7 +57,7 @@ class LearnedFlow:
         for name, value in (("refinements", refinements), ("chunk", chunk)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, got {value}")
-        self.net = load_net(weights)
+        self.net = weights if isinstance(weights, FlowNet) else load_net(weights)
         self.threshold, self.chunk = threshold, chunk
         self.refinements = refinements or self.net.config.refinements
 
