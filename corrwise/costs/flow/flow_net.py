@@ -57,7 +57,7 @@ class FlowNet(nn.Module):
         fine_x, coarse_x = self._encoded(x)
         fine_y, coarse_y = self._encoded(y)
         cells = F.max_pool2d(differs[:, None].float(), CELL)[:, 0] > 0
-        features = torch.cat((coarse_x, coarse_y))
+        features = torch.cat((coarse_x, coarse_y)).float()
         tokens, coarse = self._match(features, cells)
         flows = self.refiner(
             tokens,
@@ -100,8 +100,8 @@ class FlowNet(nn.Module):
             found = self.embed(torch.cat((flat[rows, index], bands(places)), dim=-1))
             steps, found = self.update(found, places, valid, self.config.updates)
             where = (rows.expand_as(index)[valid], index[valid])
-            tokens = tokens.index_put(where, found[valid])
-            flows = flows.index_put(where, CELL * torch.cat(steps, dim=2)[valid])
+            tokens = tokens.index_put(where, found[valid].float())
+            flows = flows.index_put(where, CELL * torch.cat(steps, dim=2)[valid].float())
         return _on_grid(tokens, grid), _on_grid(flows, grid).unflatten(1, (-1, 2)).transpose(0, 1)
 
 

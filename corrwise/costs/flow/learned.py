@@ -33,7 +33,8 @@ class LearnedFlow:
     Args:
         weights: the name of shipped weights, a file that ``corrwise train-flow`` wrote, or a net that is at hand.
         threshold: pixels whose channels differ by no more than this count as equal.
-        refinements: how often pixels are refined; None is what the weights were trained with. Fewer are faster.
+        refinements: how often pixels are refined. The shipped weights gain next to nothing from a second time
+            (docs/train_a_flow.md).
         chunk: the most pairs computed at a time, which bounds memory.
 
     Raises:
@@ -49,17 +50,16 @@ class LearnedFlow:
         weights: str | PathLike[str] | FlowNet = "small",
         *,
         threshold: float | int = 0.01,
-        refinements: int | None = None,
+        refinements: int = 1,
         chunk: int = 32,
     ) -> None:
         if not threshold >= 0:
             raise ValueError(f"expected threshold of at least 0, got {threshold}")
         for name, value in (("refinements", refinements), ("chunk", chunk)):
-            if value is not None and value < 1:
+            if value < 1:
                 raise ValueError(f"expected {name} of at least 1, got {value}")
         self.net = weights if isinstance(weights, FlowNet) else load_net(weights)
-        self.threshold, self.chunk = threshold, chunk
-        self.refinements = refinements or self.net.config.refinements
+        self.threshold, self.refinements, self.chunk = threshold, refinements, chunk
 
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         """Return where to sample ``source`` so that it matches ``target``, in pixels.
