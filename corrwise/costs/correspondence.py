@@ -36,11 +36,13 @@ class CorrespondenceWise:
         scaling: epsilon of flow scaling (Sec. 3.1) in [0, 1]; 0 warps all the way, the paper uses 0.1.
         regularizer: a penalty (Eq. 3) on the unscaled flow, averaged over the directions.
         symmetric: False keeps only the first direction, in which ``y`` is carried onto ``x``.
+        penalized: whose flow the regulariser sees: "both", or "y" for where y's pixels went alone, which is not
+            symmetric. A planner whose goal is y then counts each goal pixel once, whatever the candidate hides.
         padding: what lies outside the image, see ``warp``.
         detach_flow: estimate the flow without gradients.
 
     Raises:
-        ValueError: scaling outside [0, 1], an unknown padding, or gradients asked of a flow that has none.
+        ValueError: scaling outside [0, 1], an unknown padding or side, or gradients asked of a flow that has none.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class CorrespondenceWise:
         scaling: float | int = 0.1,
         regularizer: Regularizer | None = None,
         symmetric: bool = True,
+        penalized: str = "both",
         padding: str = "reflection",
         detach_flow: bool = True,
     ) -> None:
@@ -58,10 +61,12 @@ class CorrespondenceWise:
             raise ValueError(f"expected scaling (epsilon) in [0, 1], got {scaling}")
         if padding not in PADDINGS:
             raise ValueError(f"expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}")
+        if penalized not in ("both", "y") or (penalized == "y" and not symmetric):
+            raise ValueError(f"expected penalized to be 'both', or 'y' of a symmetric distance, got {penalized!r}")
         if not detach_flow and not getattr(flow, "differentiable", True):
             raise ValueError(f"detach_flow=False needs a flow with gradients, got {type(flow).__name__} which has none")
         self.distance, self.flow, self.scaling, self.regularizer = distance, flow, scaling, regularizer
-        self.symmetric, self.padding, self.detach_flow = symmetric, padding, detach_flow
+        self.symmetric, self.penalized, self.padding, self.detach_flow = symmetric, penalized, padding, detach_flow
 
     def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
         """Return one value per pair of images; lower is nearer.
@@ -124,7 +129,8 @@ class CorrespondenceWise:
     def _penalty(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
         if self.regularizer is None:
             return x.new_zeros(x.shape[0])
-        penalties = [self.regularizer(flow, image) for flow, image in zip(flows, (x, y), strict=False)]
+        sides = list(zip(flows, (x, y), strict=False))
+        penalties = [self.regularizer(*side) for side in (sides[1:] if self.penalized == "y" else sides)]
         for penalty in penalties:
             check_per_sample(f"the regularizer {_name(self.regularizer)}", penalty, x.shape[0])
         return sum(penalties[1:], start=penalties[0]) / len(penalties)

@@ -53,7 +53,7 @@ class CostConfig:
     gradient: float | None = None
     """Weight of the flow's mean gradient in the same costs: 2.25, the paper's 4.5 for images in [-1, 1]."""
     price: float | None = None
-    """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07."""
+    """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07, 1.0 for learned."""
     displacement: float | None = None
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match. None is 0.01 for flow
     scaling alone and 0.001 for costs with a suffix, which price the displacement already."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from corrwise.costs import CorrespondenceWise, FlowMagnitude, Perceptual, l1, mse, ssim, warp
+from corrwise.costs import CorrespondenceWise, Displacement, FlowMagnitude, Perceptual, l1, mse, ssim, warp
 from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
 from tests.costs.pictures import ConstantFlow, bodies, body, texture
 
@@ -223,3 +223,18 @@ def test_mismatched_images_are_named(unhooked):
         CorrespondenceWise(l1, ZeroFlow())(texture(1), texture(2))
     with pytest.raises(ValueError, match="got 'wrap'"):
         CorrespondenceWise(l1, ZeroFlow(), padding="wrap")
+
+
+def test_the_penalty_can_look_at_the_second_image_alone():
+    x, y = texture(2), texture(2, seed=1)
+    flow = ConstantFlow((3.0, 0.0), (0.0, 5.0))
+    both, goal = (
+        CorrespondenceWise(l1, flow, scaling=0, regularizer=Displacement(1), penalized=side).terms(x, y)
+        for side in ("both", "y")
+    )
+    assert torch.equal(both.residual, goal.residual)
+    assert both.penalty.tolist() == pytest.approx([4, 4])
+    assert goal.penalty.tolist() == pytest.approx([5, 5])
+    for options in ({"penalized": "x"}, {"penalized": "y", "symmetric": False}):
+        with pytest.raises(ValueError, match="expected penalized to be 'both', or 'y' of a symmetric distance"):
+            CorrespondenceWise(l1, flow, **options)

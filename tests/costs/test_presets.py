@@ -43,7 +43,7 @@ def test_the_forms_are_those_of_the_paper_and_a_price():
         "scaled": CorrespondenceWise(l1, near, scaling=0.1),
         "reg": CorrespondenceWise(l1, far, scaling=0, regularizer=paper),
         "both": CorrespondenceWise(l1, far, scaling=0.1, regularizer=paper),
-        "disp": CorrespondenceWise(l1, far, scaling=0, regularizer=Displacement(0.07)),
+        "disp": CorrespondenceWise(l1, far, scaling=0, regularizer=Displacement(0.07), penalized="y"),
     }
     for form in FORMS:
         assert torch.equal(recommended(l1, form=form)(x, y), expected[form](x, y)), form
