@@ -31,7 +31,7 @@ class Judge:
     """
 
     def __init__(self, config: TrainFlowConfig, *, held_out: bool) -> None:
-        table = FlowTableConfig(pairs=config.judged, size=config.size)
+        table = FlowTableConfig(pairs=config.judged, size=config.size, reach=1)
         self._scenes = [FlowScene(body, table) for body in (BODIES if held_out else TASK_NAMES)]
 
     def __call__(self, net: FlowNet, device: torch.device) -> dict[str, Row]:

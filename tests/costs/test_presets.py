@@ -75,7 +75,7 @@ def test_the_recommended_cost_grows_with_displacement_within_the_flows_reach(nam
 
 
 def test_what_makes_no_sense_is_refused_with_its_value():
-    with pytest.raises(ValueError, match=r"one of all-pairs, dis, .*, got 'pwc'"):
+    with pytest.raises(ValueError, match=r"one of all-pairs, rigid, .*, got 'pwc'"):
         recommended(l1, "pwc")
     with pytest.raises(ValueError, match="scaled, reg, both, disp, got 'best'"):
         recommended(l1, form="best")

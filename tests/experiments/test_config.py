@@ -50,7 +50,7 @@ def test_a_size_below_one_is_refused_with_its_value(option, value):
         ({"scaling": 1.5}, r"scaling must be in \[0, 1\], got 1.5"),
         ({"magnitude": -1.0}, "magnitude must be zero or above, got -1.0"),
         ({"patch": 4}, "patch must be 1, 3, 5 or 7, got 4"),
-        ({"flow": "pwc"}, "unknown flow 'pwc'; there are all-pairs, dis, raft, zero"),
+        ({"flow": "pwc"}, "unknown flow 'pwc'; there are all-pairs, rigid, dis, raft, zero"),
         ({"dis_preset": "slow"}, "unknown dis_preset 'slow'; there are ultrafast, fast, medium"),
     ],
 )

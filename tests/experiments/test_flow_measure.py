@@ -55,12 +55,13 @@ def test_a_body_moves_whole_over_its_own_background():
 def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
     rows = [
         {"kind": "error", "flow": "zero", "body": body, "variant": "clean", "epe_0_2": epe, "epe_2_8": None}
-        for body, epe in (("cartpole", 1.0), ("ant", 2.0), ("walker", 50.0))
+        for body, epe in (("cartpole", 1.0), ("ant", 2.0), ("humanoid", 3.0), ("walker", 50.0))
     ]
+    assert flows_table(rows[:2], {}).splitlines()[2].startswith("| `zero` |  |"), "a mean of fewer bodies flatters"
     table = flows_table(rows, {("zero", "ant"): "40%"}).splitlines()
     assert table[0].endswith("| gap closed, cartpole | gap closed, ant | gap closed, humanoid |")
-    assert table[2] == "| `zero` | 1.50 |  |  |  |  |  | no |  |  | 40% |  |"
-    assert bodies_table(rows, "clean").splitlines()[2] == "| `zero` | 1.00 /  /  | 2.00 /  /  | 50 /  /  |"
+    assert table[2] == "| `zero` | 2.00 |  |  |  |  |  | no |  |  | 40% |  |"
+    assert bodies_table(rows, "clean").splitlines()[2] == "| `zero` | 1.00 /  /  | 2.00 /  /  | 3.00 /  /  | 50 /  /  |"
 
 
 def test_the_gap_closed_is_paired_by_seed(tmp_path):
@@ -89,12 +90,12 @@ def test_the_gap_closed_is_paired_by_seed(tmp_path):
     [
         ([], "Missing from corrwise table"),
         (["nope"], "invalid choice 'nope'"),
-        (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, dis"),
+        (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
         (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
         (["flows", "--flows", "zero", "zero"], "flow must be different from each other, got zero zero"),
         (["flows", "--pairs", "0"], "pairs must be at least 1, got 0"),
         (["flows", "--reach", "64"], "reach must be below the size of 64 pixels, got 64"),
-        (["flows", "--flows", "learned", "--learned-weights", "no/such"], "'no/such' which does not exist"),
+        (["flows", "--flows", "learned", "--learned-weights", "no/such"], "'no/such' which is no file"),
         (["flows", "--flows", "zero", "--out", __file__], "it is a file, not a folder"),
     ],
 )
