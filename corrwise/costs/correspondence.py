@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from corrwise.costs._checks import check_pair, check_per_sample
 from corrwise.costs.displacement import displacement_of
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.regularizers import Regularizer
 from corrwise.costs.terms import Terms, occluded_share
 from corrwise.costs.warp import PADDINGS, warp
@@ -98,19 +98,13 @@ class CorrespondenceWise:
         check_pair(x, y)
         x, y = x.reshape(-1, *x.shape[-3:]), y.reshape(-1, *y.shape[-3:])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_flow):
-            if not self.symmetric:
-                flows = [self.flow(x, y)]
-            elif hasattr(self.flow, "both"):
-                flows = self.flow.both(x, y)
-                _check_two(f"{type(self.flow).__name__}.both", flows)
-            else:
-                flows = [self.flow(x, y), self.flow(y, x)]
+            flows = list(both_ways(self.flow, x, y)) if self.symmetric else [self.flow(x, y)]
         expected = (x.shape[0], 2, *x.shape[2:])
         for flow in flows:
             got = tuple(flow.shape) if isinstance(flow, Tensor) else type(flow).__name__
             if got != expected:
                 raise ValueError(f"expected {type(self.flow).__name__} to return {expected}, got {got}")
-        return x, y, list(flows)
+        return x, y, flows
 
     def _residual(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
         total = self._compare(x, self._carry(y, flows[0]))
@@ -134,12 +128,6 @@ class CorrespondenceWise:
         for penalty in penalties:
             check_per_sample(f"the regularizer {_name(self.regularizer)}", penalty, x.shape[0])
         return sum(penalties[1:], start=penalties[0]) / len(penalties)
-
-
-def _check_two(name: str, flows: Any) -> None:
-    got = len(flows) if isinstance(flows, (tuple, list)) else type(flows).__name__
-    if got != 2:
-        raise ValueError(f"expected {name} to return two flow fields, got {got}")
 
 
 def _name(function: Callable) -> str:

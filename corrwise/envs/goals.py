@@ -28,7 +28,7 @@ def sample_episode(
         RuntimeError: if no goal is found, which says that the task's goal sampling asks too much.
     """
     for _ in range(_TRIES):
-        start = _start_state(task, physics.model, rng)
+        start = start_state(task, physics.model, rng)
         actions = _hidden_actions(task, physics.action_dim, rng)
         steps = rng.integers(task.goal.min_steps, task.goal.max_steps + 1, size=_CANDIDATES)
         kept, slots = np.unique(steps - 1, return_inverse=True)
@@ -42,7 +42,8 @@ def sample_episode(
     )
 
 
-def _start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) -> np.ndarray:
+def start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) -> Float64[np.ndarray, "S"]:
+    """Return the integration state of one of the task's random starts."""
     data = mujoco.MjData(model)
     data.qpos[:], data.qvel[:] = task.start(model, rng)
     mujoco.mj_normalizeQuat(model, data.qpos)
@@ -54,13 +55,18 @@ def _start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) ->
 
 def _hidden_actions(task: Task, action_dim: int, rng: np.random.Generator) -> np.ndarray:
     """Return AR(1) noise of unit stationary variance times the task's std, clipped, (candidates, steps, A)."""
-    rho = task.goal.correlation
-    white = rng.standard_normal((_CANDIDATES, task.goal.max_steps, action_dim))
-    noise = np.empty_like(white)
-    noise[:, 0] = white[:, 0]
-    for step in range(1, task.goal.max_steps):
-        noise[:, step] = rho * noise[:, step - 1] + np.sqrt(1 - rho**2) * white[:, step]
+    noise = correlated(rng.standard_normal((_CANDIDATES, task.goal.max_steps, action_dim)), task.goal.correlation)
     return np.clip(task.goal.std * noise, -1.0, 1.0).astype(np.float32)
+
+
+def correlated(
+    white: Float64[np.ndarray, "n steps A"], rho: float | Float64[np.ndarray, "n 1"]
+) -> Float64[np.ndarray, "n steps A"]:
+    """Return AR(1) noise of the same variance, each step ``rho`` times the one before and the rest from ``white``."""
+    noise = white.copy()
+    for step in range(1, white.shape[1]):
+        noise[:, step] = rho * noise[:, step - 1] + np.sqrt(1 - rho**2) * white[:, step]
+    return noise
 
 
 def _is_goal(task: Task, model: mujoco.MjModel, start: np.ndarray, goal: np.ndarray) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.experiments.config import TASK_NAMES
 from corrwise.experiments.flow_candidates import (
     EXACT,
     WEIGHTS,
     WeightsMissing,
-    both_ways,
     candidate,
     differentiable,
     fingerprint,

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 
 from corrwise.envs import Camera, GoalSampling, MujocoSimulator, Task
+from corrwise.envs.goals import correlated, start_state
 from corrwise.envs.metric import integration_size
 from corrwise.envs.package_models import dm_control_model
 from corrwise.envs.physics import Physics
+from corrwise.envs.renderers.culling import moving_geoms
+from corrwise.envs.renderers.scene import SHOWN_GROUPS
 
 __all__ = ["HELD_OUT", "OTHER_BODIES", "Pool", "make_pool", "suite_task"]
 
@@ -80,7 +83,7 @@ def _framing(task: Task, rng: np.random.Generator) -> Camera:
     model = task.compile()
     states = _wander(task, Physics(model, task.frame_skip), 8, rng).reshape(-1, integration_size(model))
     data = mujoco.MjData(model)
-    moving, places = np.asarray(model.body_weldid != 0)[model.geom_bodyid] & (model.geom_group < 3), []
+    moving, places = moving_geoms(model) & (model.geom_group < SHOWN_GROUPS), []
     for state in states[np.isfinite(states).all(axis=1)][::4]:
         mujoco.mj_setState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_kinematics(model, data)
@@ -106,18 +109,9 @@ def _flat(points: np.ndarray) -> bool:
 def _wander(task: Task, physics: Physics, episodes: int, rng: np.random.Generator) -> np.ndarray:
     """Return the states (episodes, steps, S) that correlated random actions of random strength lead through."""
     model = physics.model
-    data = mujoco.MjData(model)
-    starts = np.empty((episodes, integration_size(model)))
-    for row in range(episodes):
-        mujoco.mj_resetData(model, data)
-        data.qpos[:], data.qvel[:] = task.start(model, rng)
-        mujoco.mj_normalizeQuat(model, data.qpos)
-        mujoco.mj_forward(model, data)
-        mujoco.mj_getState(model, data, starts[row], int(mujoco.mjtState.mjSTATE_INTEGRATION))
+    starts = np.stack([start_state(task, model, rng) for _ in range(episodes)])
     steps, keep = task.episode_steps, rng.uniform(0.5, 0.98, (episodes, 1))
-    noise = rng.standard_normal((episodes, steps, physics.action_dim))
-    for step in range(1, steps):
-        noise[:, step] = keep * noise[:, step - 1] + np.sqrt(1 - keep**2) * noise[:, step]
+    noise = correlated(rng.standard_normal((episodes, steps, physics.action_dim)), keep)
     actions = np.clip(noise * rng.uniform(0.2, 1.0, (episodes, 1, 1)), -1, 1).astype(np.float32)
     after = physics.states(starts, torch.from_numpy(actions)[:, None], range(0, steps, 1))[:, 0]
     return np.concatenate([starts[:, None], after], axis=1)

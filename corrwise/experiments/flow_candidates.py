@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,7 +17,6 @@ __all__ = [
     "WEIGHTS",
     "Given",
     "WeightsMissing",
-    "both_ways",
     "candidate",
     "differentiable",
     "fingerprint",
@@ -91,12 +89,3 @@ def fingerprint(flow: Flow) -> str | None:
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-@torch.no_grad()
-def both_ways(flow: Flow, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]) -> tuple[Tensor, Tensor]:
-    """Return ``flow(x, y)`` and ``flow(y, x)``, in one call where the flow offers that."""
-    if hasattr(flow, "both"):
-        forward, backward = flow.both(x, y)
-        return forward, backward
-    return flow(x, y), flow(y, x)

@@ -52,7 +52,6 @@ class _There:
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         return self.both(target, source)[0]
 
-    @torch.no_grad()
     def both(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         forward, backward = self._flow.both(x.to(self._device), y.to(self._device))
         return forward.to(x.device), backward.to(x.device)

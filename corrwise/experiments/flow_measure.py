@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs import CorrespondenceWise, l1
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.flow.consistency import occluded
-from corrwise.experiments.flow_candidates import Given, both_ways, preset_of
+from corrwise.experiments.flow_candidates import Given, preset_of
 from corrwise.experiments.flow_loss import BANDS, MOVES, endpoint_errors
 from corrwise.experiments.flow_pairs import Pairs
 from corrwise.types import Flow
@@ -30,6 +31,7 @@ def band_name(low: float, high: float) -> str:
     return f"{low:g}_{high:g}"
 
 
+@torch.no_grad()
 def error_numbers(flow: Flow, pairs: Pairs) -> Row:
     """Return errors in pixels over the visible pixels of moving bodies, both directions, by displacement.
 
@@ -69,6 +71,7 @@ def l1_curve(pictures: Float[Tensor, "n d 3 h w"]) -> Row:
     return _statistics(l1(pictures[:, :1].expand_as(pictures), pictures))
 
 
+@torch.no_grad()
 def curve_numbers(fields: Fields, pictures: Float[Tensor, "n d 3 h w"], *, name: str, form: str) -> Row:
     """Return the loss between offset 0 and each offset: mean and standard error over the n pictures.
 
@@ -86,8 +89,7 @@ def curve_numbers(fields: Fields, pictures: Float[Tensor, "n d 3 h w"], *, name:
         flow = Given(*fields(part))
         unscaled = CorrespondenceWise(l1, flow, scaling=0)
         distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
-        with torch.no_grad():
-            losses.append(distance(x[part], y[part]))
+        losses.append(distance(x[part], y[part]))
     return _statistics(torch.cat(losses).reshape(n, d))
 
 
@@ -99,6 +101,7 @@ def _statistics(losses: Float[Tensor, "n d"]) -> Row:
     return {"pictures": n, "offsets": list(range(losses.shape[1])), "loss": loss, "error": spread}
 
 
+@torch.no_grad()
 def speed_numbers(flow: Flow, x: Float[Tensor, "B 3 h w"], y: Float[Tensor, "B 3 h w"], *, repeats: int) -> Row:
     """Return the median milliseconds for both directions of a batch, on the device of the pictures."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.mpc import FREE
 from corrwise.experiments.rows import read_rows
 from corrwise.experiments.stats import Estimate, paired_ratio
 
@@ -18,7 +19,7 @@ FORM_SUFFIX = {"scaled": "", "reg": "-reg", "both": "-both", "disp": "-disp"}
 
 Row = dict[str, Any]
 
-_FREE = ("cost", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
+_FREE = ("cost", *FREE)
 
 
 def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Estimate, int]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.experiments.atomic import write_aside
 from corrwise.experiments.config import TASK_NAMES
-from corrwise.experiments.flow_candidates import both_ways
 from corrwise.experiments.flow_color import flow_to_rgb, flow_wheel
 from corrwise.experiments.flow_loss import MOVES, endpoint_errors
 from corrwise.experiments.flow_pairs import Pairs
@@ -105,7 +105,8 @@ def _cells(scene: FlowScene, flows: Mapping[str, Flow]) -> tuple[list[tuple[str,
     cells = [("goal", pictures[0]), ("candidate", pictures[1])]
     cells.append(("exact flow", flow_to_rgb(truth.numpy(), max_px=longest)))
     for name, flow in flows.items():
-        field = both_ways(flow, pair.x, pair.y)[0].cpu()
+        with torch.no_grad():
+            field = both_ways(flow, pair.x, pair.y)[0].cpu()
         error = endpoint_errors(field, pair.flow_xy, pair.seen_xy)[0].mean()
         cells.append((f"{name}: {float(error):.1f}", flow_to_rgb(field[0].numpy(), max_px=longest)))
     return cells, longest

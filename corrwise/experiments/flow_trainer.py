@@ -12,6 +12,7 @@ import torch
 
 from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned import REACH, THRESHOLD
 from corrwise.experiments.atomic import write_bytes_atomic
 from corrwise.experiments.flow_loss import flow_loss
 from corrwise.experiments.flow_pairs import Pairs
@@ -22,7 +23,6 @@ __all__ = ["Trainer"]
 _CLIP = 1.0  # largest norm of the gradient
 _DECAY = 1e-4
 _WARM = 0.05  # share of the steps in which the rate rises
-_THRESHOLD, _REACH = 0.01, 1  # where two pictures differ, as LearnedFlow looks at them
 
 Row = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Trainer:
             FloatingPointError: the loss or its gradient is not finite; nothing was changed.
         """
         pairs = Pairs(*(getattr(pairs, each.name).to(self.device) for each in fields(Pairs)))
-        differs = differing(pairs.x, pairs.y, threshold=_THRESHOLD, reach=_REACH)
+        differs = differing(pairs.x, pairs.y, threshold=THRESHOLD, reach=REACH)
         loss = flow_loss(self.net(pairs.x, pairs.y, differs), pairs, differs)
         value = float(loss.detach())
         if not isfinite(value):

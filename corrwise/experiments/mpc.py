@@ -26,7 +26,7 @@ from corrwise.experiments.summary import TERMS
 from corrwise.experiments.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
 
-_FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row
+FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row
 _PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
 _VIDEO_FPS = 10
 
@@ -43,7 +43,7 @@ def run_mpc(config: MPCConfig) -> Path:
         if cost not in CONTROL_NAMES:
             make_cost(cost, config.cost)  # missing weights and the like must fail before anything is written
     with only_run(config.out):
-        claim_folder(config.out, jsonable_config(config), ignore=_FREE)
+        claim_folder(config.out, jsonable_config(config), ignore=FREE)
         rows = open_rows(config.out / "rows.jsonl")
         check_versions(config.out, rows)
         _run_missing(config, {row_key(row) for row in rows})

@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs.flow._alike import alike, noise
 from corrwise.costs.flow._foreground import flattened, foreground
-from corrwise.costs.flow._places import Chunk, Places, differing, paired_chunks
+from corrwise.costs.flow._places import Chunk, Places, differing, paired_chunks, patches_of
 from corrwise.costs.flow._rigid import BodyGroup, Side, rigid_matches
 
 __all__ = ["body_flows"]
@@ -35,7 +34,7 @@ def body_flows(
     first, second = alike(x.detach(), y.detach())
     differs = differing(first, second, threshold=noise(first, second).clamp_min(threshold), reach=0)
     bodies = [foreground(image, differs) for image in (first, second)]
-    patches = [_patches(flattened(i, body), patch) for i, body in zip((first, second), bodies, strict=True)]
+    patches = [patches_of(flattened(i, body), patch) for i, body in zip((first, second), bodies, strict=True)]
     places = Places(bodies[0]), Places(bodies[1])
     moves = [torch.zeros(each.total + 1, 2, device=x.device) for each in places]
     unit = LEVELS * sqrt(patch**2 * (x.shape[1] + 1))
@@ -49,13 +48,5 @@ def body_flows(
     return places[0].scatter(moves[0]).to(x.dtype), places[1].scatter(moves[1]).to(x.dtype)
 
 
-def _patches(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h w C side side"]:
-    margin = side // 2
-    padded = F.pad(images, (margin, margin, margin, margin), mode="reflect")
-    return padded.unfold(2, side, 1).unfold(3, side, 1).permute(0, 2, 3, 1, 4, 5)
-
-
 def _side(patches: Tensor, places: Places, chunk: Chunk) -> Side:
-    at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
-    seen = patches[at].flatten(2).masked_fill(~chunk.valid[..., None], 0)  # padding looks at the first pair's corner
-    return Side(seen, torch.stack((at[2], at[1]), dim=-1).float(), chunk.valid)
+    return Side(places.look(patches, chunk), places.positions(chunk), chunk.valid)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Chunk", "Places", "differing", "paired_chunks"]
+__all__ = ["Chunk", "Places", "differing", "paired_chunks", "patches_of"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,31 @@ class Places:
         index = self.counts.cumsum(0)[chosen, None] - counts + along
         return Chunk(torch.where(valid, index, self.total), valid)
 
+    def positions(self, chunk: Chunk) -> Float[Tensor, "P n 2"]:
+        """Return the positions (x, y) in pixels."""
+        return torch.stack((self.x[chunk.index], self.y[chunk.index]), dim=-1).float()
+
+    def look(self, patches: Float[Tensor, "B h w C k k"], chunk: Chunk) -> Float[Tensor, "P n K"]:
+        """Return the patches at the positions, flat, and zeros for padding.
+
+        Padding looks at the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
+        """
+        seen = patches[self.sample[chunk.index], self.y[chunk.index], self.x[chunk.index]].flatten(2)
+        return seen.masked_fill(~chunk.valid[..., None], 0)
+
     def scatter(self, values: Float[Tensor, "M 2"]) -> Float[Tensor, "B 2 h w"]:
         """Put one vector per position into fields that are zero elsewhere; the last one is the dummy's."""
         last = self.total
         field = values.new_zeros(*self.mask.shape, 2)
         field = field.index_put((self.sample[:last], self.y[:last], self.x[:last]), values[:last])
         return field.permute(0, 3, 1, 2)
+
+
+def patches_of(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h w C side side"]:
+    """Return a view of all patches of ``side`` pixels, beyond the border mirrored."""
+    margin = side // 2
+    padded = F.pad(images, (margin, margin, margin, margin), mode="reflect")
+    return padded.unfold(2, side, 1).unfold(3, side, 1).permute(0, 2, 3, 1, 4, 5)
 
 
 def paired_chunks(first: Places, second: Places, max_entries: int) -> Iterator[tuple[Chunk, Chunk]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from math import isfinite, sqrt
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs.flow._bodies import body_flows
 from corrwise.costs.flow._matching import Group, expected_matches, matches
-from corrwise.costs.flow._places import Chunk, Places, differing
+from corrwise.costs.flow._places import Chunk, Places, differing, patches_of
 
 __all__ = ["AllPairsFlow"]
 
@@ -125,15 +124,11 @@ class AllPairsFlow:
         levels = LEVELS * images
         if self.temperature is None:
             levels = levels.float().round_()
-        margin = self.patch // 2
-        padded = F.pad(levels - (LEVELS + 1) // 2, (margin, margin, margin, margin), mode="reflect")
-        return padded.unfold(2, self.patch, 1).unfold(3, self.patch, 1).permute(0, 2, 3, 1, 4, 5)
+        return patches_of(levels - (LEVELS + 1) // 2, self.patch)
 
     def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
-        at = (places.sample[chunk.index], places.y[chunk.index], places.x[chunk.index])
-        positions = torch.stack((at[2], at[1]), dim=-1).to(first.dtype)
-        # Padding looks at the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
-        a, b = (patches[at].flatten(2).masked_fill(~chunk.valid[..., None], 0) for patches in (first, second))
+        a, b = (places.look(patches, chunk) for patches in (first, second))
+        positions = places.positions(chunk).to(first.dtype)
         weight = max(self.penalty, TIE_BREAK) * _unit(a.shape[2])
         return Group(a, b, positions, chunk.valid, weight, rows=max(1, self.max_entries // chunk.index.numel()))
 

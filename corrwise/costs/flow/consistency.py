@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.types import Flow
 
 __all__ = ["TrustedFlow", "occluded"]
@@ -99,8 +100,7 @@ class TrustedFlow:
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
         """Return ``flow(x, y)`` and ``flow(y, x)``, each zero where the other does not lead back."""
-        flow = self.flow
-        forward, backward = flow.both(x, y) if hasattr(flow, "both") else (flow(x, y), flow(y, x))
+        forward, backward = both_ways(self.flow, x, y)
         return (
             forward.masked_fill(occluded(forward, backward)[:, None], 0),
             backward.masked_fill(occluded(backward, forward)[:, None], 0),

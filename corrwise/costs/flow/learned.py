@@ -18,6 +18,7 @@ from corrwise.costs.flow.flow_net import CELL, FlowNet, FlowNetConfig
 
 __all__ = ["FORMAT", "SHIPPED_IN", "LearnedFlow", "load_net", "save_net"]
 
+THRESHOLD, REACH = 0.01, 1  # of a channel, and px: where pictures differ, in training and in use
 SMALLEST = 16  # pixels; four cells to a side
 SHIPPED = ("small",)
 SHIPPED_IN = Path(__file__).parent / "weights"
@@ -49,7 +50,7 @@ class LearnedFlow:
         self,
         weights: str | PathLike[str] | FlowNet = "small",
         *,
-        threshold: float | int = 0.01,
+        threshold: float | int = THRESHOLD,
         refinements: int = 1,
         chunk: int = 32,
     ) -> None:
@@ -86,7 +87,7 @@ class LearnedFlow:
         finite = torch.isfinite(x).flatten(1).all(dim=1) & torch.isfinite(y).flatten(1).all(dim=1)
         height, width = x.shape[2:]
         x, y = (_padded(torch.where(finite[:, None, None, None], image, 0.0)) for image in (x, y))
-        moved = differing(x, y, threshold=self.threshold, reach=1)
+        moved = differing(x, y, threshold=self.threshold, reach=REACH)
         flows = net(x.float(), y.float(), moved, refinements=self.refinements).flows[-1][..., :height, :width]
         flows = flows.where(torch.cat((finite, finite))[:, None, None, None], torch.nan).to(x.dtype)
         return flows[: len(x)], flows[len(x) :]

@@ -11,6 +11,7 @@ from corrwise.costs.flow._global_fit import global_flow
 from corrwise.costs.flow._maps import AFFINE, HOMOGRAPHY
 from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.all_pairs import AllPairsFlow
+from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.warp import warp
 from corrwise.types import Flow
 
@@ -50,7 +51,7 @@ class _GlobalFit:
         check_batch_pair(target, source)
         if self.support == "all":
             return self._everywhere(self.flow(target, source))
-        forward, backward = self._wrapped(target, source)
+        forward, backward = both_ways(self.flow, target, source)
         return self._moving(forward, backward, _moved(target, source))
 
     def both(
@@ -58,14 +59,11 @@ class _GlobalFit:
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
         """Return ``flow(x, y)`` and ``flow(y, x)``; the wrapped flow is asked only once."""
         check_batch_pair(x, y)
-        forward, backward = self._wrapped(x, y)
+        forward, backward = both_ways(self.flow, x, y)
         if self.support == "all":
             return self._everywhere(forward), self._everywhere(backward)
         moved = _moved(x, y)
         return self._moving(forward, backward, moved), self._moving(backward, forward, moved)
-
-    def _wrapped(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self.flow.both(x, y) if hasattr(self.flow, "both") else (self.flow(x, y), self.flow(y, x))
 
     def _everywhere(self, flow: Tensor) -> Tensor:
         every = torch.ones_like(flow[:, 0])

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 
-from corrwise.envs.renderers.culling import padded
 from corrwise.envs.renderers.drawable import drawable
-from corrwise.envs.renderers.scene import MOVING, STATIC, RayScene
+from corrwise.envs.renderers.scene import MOVING, STATIC, PixelRays
 
 __all__ = ["ExactFlow"]
 
@@ -45,14 +44,11 @@ class ExactFlow:
     that picture and no ray of that state stops before it.
 
     Args:
-        scene: the model's geometry and camera.
-        height, width: the picture's size, pixels; a pixel stands for the ray through its centre.
+        rays: one per pixel of the picture, into the model's geometry; a pixel stands for the ray through its centre.
     """
 
-    def __init__(self, scene: RayScene, *, height: int, width: int) -> None:
-        self._scene, self.height, self.width = scene, height, width
-        self._directions = scene.view.directions(height, width)
-        self._depth = scene.cast(self._directions[None], STATIC)[0][0]
+    def __init__(self, rays: PixelRays) -> None:
+        self._rays, self._scene, self.height, self.width = rays, rays.scene, rays.height, rays.width
 
     def correspondence(
         self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
@@ -112,7 +108,7 @@ class ExactFlow:
 
     def _chunks(self, a: np.ndarray, b: np.ndarray, good: np.ndarray) -> Iterator[tuple[slice, _Points]]:
         """Yield the rows of some pairs and the points of their a, with their b loaded into the scene."""
-        once = self._points(a, good[:1] | good.any()) if len(a) == 1 and len(b) else None
+        once = self._points(a, np.array([good.any()])) if len(a) == 1 and len(b) else None
         for i in range(0, len(b), self._scene.chunk):
             part = slice(i, min(i + self._scene.chunk, len(b)))
             n = part.stop - part.start
@@ -123,11 +119,9 @@ class ExactFlow:
     def _points(self, states: np.ndarray, good: np.ndarray) -> _Points:
         n = len(states)
         self._scene.load(states, good)
-        pixels, valid = padded(self._scene.may_move(n, height=self.height, width=self.width))
-        distance, geom, _ = self._scene.cast(self._directions[pixels], MOVING)
-        hit = valid & (geom >= 0) & (distance < self._depth[pixels])
-        row, pixel, geom = np.nonzero(hit)[0], pixels[hit], geom[hit].astype(np.int64)
-        world = self._scene.view.position + distance[hit][:, None] * self._directions[pixel]
+        row, pixel, distance, geom, _ = self._rays.moving_hits(n)
+        geom = geom.astype(np.int64)
+        world = self._scene.view.position + distance[:, None] * self._rays.directions[pixel]
         position, rotation = self._scene.poses(n)
         local = np.einsum("pij,pi->pj", rotation[row, geom], world - position[row, geom])
         points = _Points(row, pixel, geom, local, np.empty((len(row), 2)))
@@ -150,7 +144,7 @@ class ExactFlow:
         most = int(slot.max(initial=-1)) + 1
         towards = world - self._scene.view.position
         far = np.linalg.norm(towards, axis=1)
-        directions = np.broadcast_to(self._directions[0], (n, most, 3)).copy()
+        directions = np.broadcast_to(self._rays.directions[0], (n, most, 3)).copy()
         directions[row, slot] = towards / far[:, None]
         nearest = self._scene.cast(directions, STATIC, MOVING)[0][row, slot] if most else far
         inside = ((place >= 0) & (place <= (self.width, self.height))).all(axis=1)
@@ -159,8 +153,6 @@ class ExactFlow:
     def _in_front(self, n: int) -> np.ndarray:
         """Return the pixels (n, h * w) in which the loaded states' moving bodies hide what never moves."""
         hidden = np.zeros((n, self.height * self.width), dtype=bool)
-        pixels, valid = padded(self._scene.may_move(n, height=self.height, width=self.width))
-        distance, geom, _ = self._scene.cast(self._directions[pixels], MOVING)
-        hit = valid & (geom >= 0) & (distance < self._depth[pixels])
-        hidden[np.nonzero(hit)[0], pixels[hit]] = True
+        row, pixel, *_ = self._rays.moving_hits(n)
+        hidden[row, pixel] = True
         return hidden

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.renderers import shading
-from corrwise.envs.renderers.culling import padded
 from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.exact_flow import ExactFlow
-from corrwise.envs.renderers.scene import MOVING, STATIC, RayScene
+from corrwise.envs.renderers.scene import STATIC, PixelRays, RayScene
 
 _SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
 
@@ -45,10 +44,10 @@ class RaycastRenderer:
         self._scene = RayScene(model, threads=threads, chunk=chunk)
         self.model = self._scene.model
         self._albedo = shading.albedo(model)
-        self._directions = self._scene.view.directions(height * supersample, width * supersample)
-        self._depth = self._scene.cast(self._directions[None], STATIC)[0][0]
+        self._rays = PixelRays(self._scene, height=height * supersample, width=width * supersample)
         self._background = self._draw_background()
-        self._exact = ExactFlow(self._scene, height=height, width=width)
+        whole = self._rays if supersample == 1 else PixelRays(self._scene, height=height, width=width)
+        self._exact = ExactFlow(whole)
 
     @property
     def background(self) -> Float[torch.Tensor, "3 h w"]:
@@ -95,13 +94,9 @@ class RaycastRenderer:
     def _draw(self, states: np.ndarray, good: np.ndarray) -> np.ndarray:
         n = len(states)
         self._scene.load(states, good)
-        size = {"height": self.height * self.supersample, "width": self.width * self.supersample}
-        pixels, valid = padded(self._scene.may_move(n, **size))
-        distance, geom, normal = self._scene.cast(self._directions[pixels], MOVING)
-        hit = valid & (geom >= 0) & (distance < self._depth[pixels])
-        frame, pixel = np.nonzero(hit)[0], pixels[hit]
+        frame, pixel, distance, geom, normal = self._rays.moving_hits(n)
         image = np.repeat(self._background[None], n, axis=0)
-        image[frame, pixel] = self._shade(self._directions[pixel], distance[hit], geom[hit], normal[hit])
+        image[frame, pixel] = self._shade(self._rays.directions[pixel], distance, geom, normal)
         image = _shrink(image, self.height, self.width, self.supersample)
         image = _quantised(image)
         image[~good] = np.nan

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from mujoco.batch import Batch
 
-from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms
+from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms, padded
 from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.task import CAMERA_NAME
 
 STATIC, MOVING = 0, 1  # geom groups of the scene's own copy of the model
 _HIDDEN = 2
-_SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
+SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
 
 
 class RayScene:
@@ -34,7 +34,7 @@ class RayScene:
         self.chunk = chunk
         self.model = copy.copy(model)
         self.model.geom_group[:] = np.where(moving_geoms(model), MOVING, STATIC)
-        self.model.geom_group[model.geom_group >= _SHOWN_GROUPS] = _HIDDEN
+        self.model.geom_group[model.geom_group >= SHOWN_GROUPS] = _HIDDEN
         self.view = PinholeView.of_camera(model, CAMERA_NAME)
         self._moving = np.flatnonzero(self.model.geom_group == MOVING)
         self._corners = box_corners(model, self._moving)
@@ -75,6 +75,32 @@ class RayScene:
         data = self._batch.get_data(0)
         mujoco.mj_kinematics(self.model, data)
         return data
+
+
+class PixelRays:
+    """One ray through the centre of every pixel of a picture, row by row.
+
+    Attributes:
+        scene: the geometry that the rays meet.
+        height, width: the picture's size, pixels.
+        directions: unit vectors, (pixels, 3).
+        depth: how far along each ray what never moves is, metres, (pixels,); inf for the sky.
+    """
+
+    def __init__(self, scene: RayScene, *, height: int, width: int) -> None:
+        self.scene, self.height, self.width = scene, height, width
+        self.directions = scene.view.directions(height, width)
+        self.depth = scene.cast(self.directions[None], STATIC)[0][0]
+
+    def moving_hits(self, n: int) -> tuple[np.ndarray, ...]:
+        """Return the pixels in which the first n loaded states show a moving geom, by state and then in reading order.
+
+        As state, pixel, distance (metres), geom and normal, one entry per such pixel.
+        """
+        pixels, valid = padded(self.scene.may_move(n, height=self.height, width=self.width))
+        distance, geom, normal = self.scene.cast(self.directions[pixels], MOVING)
+        hit = valid & (geom >= 0) & (distance < self.depth[pixels])
+        return np.nonzero(hit)[0], pixels[hit], distance[hit], geom[hit], normal[hit]
 
 
 def _ids(n: int) -> np.ndarray:
