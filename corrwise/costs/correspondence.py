@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import torch
 from jaxtyping import Float
@@ -38,11 +39,15 @@ class CorrespondenceWise:
         symmetric: False keeps only the first direction, in which ``y`` is carried onto ``x``.
         penalized: whose flow the regulariser sees: "both", or "y" for where y's pixels went alone, which is not
             symmetric. A planner whose goal is y then counts each goal pixel once, whatever the candidate hides.
+        occlusion: what it costs that no pixel has a match, in the base distance's unit; a part of the pixels that part
+            of it (UnFlow's occlusion penalty, Meister et al., AAAI 2018, Eq. 2, added rather than put in the residual's
+            place). It has no gradient, and a planner can no more gain by hiding what it cannot match.
         padding: what lies outside the image, see ``warp``.
         detach_flow: estimate the flow without gradients.
 
     Raises:
-        ValueError: scaling outside [0, 1], an unknown padding or side, or gradients asked of a flow that has none.
+        ValueError: scaling outside [0, 1], an unknown padding or side, an occlusion penalty that is negative, not
+            finite or of a distance with one direction, or gradients asked of a flow that has none.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class CorrespondenceWise:
         regularizer: Regularizer | None = None,
         symmetric: bool = True,
         penalized: str = "both",
+        occlusion: float | int = 0.0,
         padding: str = "reflection",
         detach_flow: bool = True,
     ) -> None:
@@ -63,10 +69,13 @@ class CorrespondenceWise:
             raise ValueError(f"expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}")
         if penalized not in ("both", "y") or (penalized == "y" and not symmetric):
             raise ValueError(f"expected penalized to be 'both', or 'y' of a symmetric distance, got {penalized!r}")
+        if not 0 <= occlusion < inf or (occlusion and not symmetric):
+            raise ValueError(f"expected occlusion of 0 or above, and 0 unless symmetric, got {occlusion}")
         if not detach_flow and not getattr(flow, "differentiable", True):
             raise ValueError(f"detach_flow=False needs a flow with gradients, got {type(flow).__name__} which has none")
         self.distance, self.flow, self.scaling, self.regularizer = distance, flow, scaling, regularizer
         self.symmetric, self.penalized, self.padding, self.detach_flow = symmetric, penalized, padding, detach_flow
+        self.occlusion = occlusion
 
     def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
         """Return one value per pair of images; lower is nearer.
@@ -78,18 +87,21 @@ class CorrespondenceWise:
         x_flat, y_flat, flows = self._match(x, y)
         total = self._residual(x_flat, y_flat, flows)
         if self.regularizer is not None:
-            total = total + self._penalty(x_flat, y_flat, flows)
+            total = total + self._regularity(x_flat, y_flat, flows)
+        if self.occlusion:
+            total = total + self.occlusion * occluded_share(flows)
         return total.reshape(x.shape[:-3])
 
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
         """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
         x_flat, y_flat, flows = self._match(x, y)
-        batch = x.shape[:-3]
+        batch, occluded = x.shape[:-3], occluded_share(flows)
+        penalty = self._regularity(x_flat, y_flat, flows)
         return Terms(
             residual=self._residual(x_flat, y_flat, flows).reshape(batch),
-            penalty=self._penalty(x_flat, y_flat, flows).reshape(batch),
+            penalty=(penalty + self.occlusion * occluded if self.occlusion else penalty).reshape(batch),
             displacement=displacement_of(flows).reshape(batch),
-            occluded=occluded_share(flows).reshape(batch),
+            occluded=occluded.reshape(batch),
             flow=flows[0].reshape(*batch, *flows[0].shape[1:]),
         )
 
@@ -120,7 +132,7 @@ class CorrespondenceWise:
             return image
         return warp(image, (1 - self.scaling) * flow, self.padding)
 
-    def _penalty(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
+    def _regularity(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
         if self.regularizer is None:
             return x.new_zeros(x.shape[0])
         sides = list(zip(flows, (x, y), strict=False))

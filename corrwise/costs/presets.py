@@ -25,7 +25,7 @@ class Preset:
 
     The forms are "scaled": flow scaling alone (Sec. 3.1); "reg": full warp, with the flow's magnitude and gradient as a
     penalty (Eq. 3); "both" of them; "disp": full warp, plus a price per pixel of the mean displacement of the
-    second image's pixels, which for a planner is the goal.
+    second image's pixels, which for a planner is the goal, and for some flows an occlusion penalty.
 
     Attributes:
         form: the recommended one.
@@ -33,6 +33,7 @@ class Preset:
         magnitude: weight of ``FlowMagnitude`` in "reg" and "both": base distance per image width.
         gradient: weight of ``FlowGradient`` in "reg" and "both": base distance per unit of Sobel(u).
         price: weight of ``Displacement`` in "disp": base distance per pixel.
+        occlusion: occlusion penalty of ``CorrespondenceWise`` in "disp": base distance.
         scaled: options of the flow where scaling alone counts the displacement.
         regularized: options of the flow where a regulariser does.
     """
@@ -42,6 +43,7 @@ class Preset:
     magnitude: float = PAPER_L1[0]
     gradient: float = PAPER_L1[1]
     price: float = 0.07  # the paper's magnitude, 4.5 per image width, in pixels of a 64 px image
+    occlusion: float = 0.0
     scaled: Mapping[str, Any] = field(default_factory=dict)
     regularized: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,10 +66,8 @@ class Preset:
         if form not in FORMS:
             raise ValueError(f"expected form to be one of {', '.join(FORMS)}, got {form!r}")
         scaling = self.scaling if form in ("scaled", "both") else 0.0
-        penalized = "y" if form == "disp" else "both"
-        return CorrespondenceWise(
-            distance, flow, scaling=scaling, regularizer=self.regularizer(form), penalized=penalized
-        )
+        counted: dict[str, Any] = {"penalized": "y", "occlusion": self.occlusion} if form == "disp" else {}
+        return CorrespondenceWise(distance, flow, scaling=scaling, regularizer=self.regularizer(form), **counted)
 
 
 # One map fitted to all-pairs flow is as far-sighted as that flow, and needs its prices.
@@ -88,8 +88,9 @@ PRESETS = {
     "affine": _FITTED,
     "homography": _FITTED,
     # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
-    # At a price of 1 the displacement decides, and the residual settles ties.
-    "learned": Preset(form="disp", price=1.0),
+    # At a price of 1 the displacement decides, and the residual settles ties; a pixel that it cannot match both ways
+    # counts like 4 px more.
+    "learned": Preset(form="disp", price=1.0, occlusion=4.0),
 }
 
 

@@ -19,7 +19,7 @@ class Terms:
 
     Attributes:
         residual: the base distance of the matched images, summed over the directions; the base distance's unit.
-        penalty: the regulariser, averaged over the directions; zero without one.
+        penalty: the regulariser, averaged over the directions, and the occlusion penalty; zero without any.
         displacement: the mean length of the unscaled flow in pixels, over all pixels and directions.
         occluded: the share of pixels in [0, 1], over both directions, that fail the forward-backward check (see
             ``flow.consistency.occluded``); NaN for a distance with one direction, which has nothing to check against.

@@ -46,7 +46,7 @@ class CostConfig:
     affine or homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
-    here and for the next three, is the flow's own number (docs/choose_a_flow.md): 0.1."""
+    here and for the next four, is the flow's own number (docs/choose_a_flow.md): 0.1."""
     magnitude: float | None = None
     """Weight of the flow's mean length (image widths) in costs named -reg and -both: the paper's 9.0 for images in
     [-1, 1] is 4.5 for ours in [0, 1]."""
@@ -54,6 +54,8 @@ class CostConfig:
     """Weight of the flow's mean gradient in the same costs: 2.25, the paper's 4.5 for images in [-1, 1]."""
     price: float | None = None
     """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07, 1.0 for learned."""
+    occlusion: float | None = None
+    """What pixels without a match cost in costs named -disp, times their share: 4.0 for learned, 0 for others."""
     displacement: float | None = None
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match. None is 0.01 for flow
     scaling alone and 0.001 for costs with a suffix, which price the displacement already."""
@@ -73,7 +75,7 @@ class CostConfig:
         """Refuse what no flow or distance can use."""
         check_name("flow", self.flow, FLOW_NAMES)
         check(self.scaling is None or 0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
-        for name in ("magnitude", "gradient", "price", "displacement"):
+        for name in ("magnitude", "gradient", "price", "occlusion", "displacement"):
             value = getattr(self, name)
             check(value is None or 0 <= value < inf, name, "zero or above", value)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)

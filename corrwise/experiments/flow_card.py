@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from corrwise.experiments.atomic import write_bytes_atomic
-from corrwise.experiments.flow_pairs import DEGRADED, SHARES
+from corrwise.experiments.flow_pairs import DEGRADED
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 __all__ = ["write_card", "write_curves"]
@@ -25,7 +25,7 @@ def write_card(path: Path, config: TrainFlowConfig, net: nn.Module, errors: dict
     from corrwise.experiments.mpc import versions
 
     parameters = sum(each.numel() for each in net.parameters())
-    tasks, others, layers = SHARES
+    rest = (1 - config.tasks) / 2
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Flow net", "",
@@ -37,9 +37,9 @@ def write_card(path: Path, config: TrainFlowConfig, net: nn.Module, errors: dict
         f"| training time | {seconds / 60:.0f} minutes, data included |",
         f"| versions | {used} |", "",
         "Trained on exact correspondence from the simulator: random state pairs of Cartpole, Ant and Humanoid "
-        f"({100 * tasks:.0f} %), of other dm_control bodies under random cameras ({100 * others:.0f} %), and painted "
-        f"sticks under random affine motion ({100 * layers:.0f} %); in {100 * DEGRADED:.0f} % of the pairs one picture "
-        "is blurred, ghosted, noisy or tinted.", "",
+        f"({100 * config.tasks:.0f} %), of other dm_control bodies under random cameras ({100 * rest:.0f} %), and "
+        f"painted sticks under random affine motion ({100 * rest:.0f} %); in {100 * DEGRADED:.0f} % of the pairs one "
+        "picture is blurred, ghosted, noisy or tinted.", "",
         "Errors on pairs it never saw, visible pixels of moving bodies. Walker, cheetah and the textures are of kinds "
         "that training never shows. Unmarked pixels pass the flow's own forward-backward check.", "",
         "| body | EPE 0-2 px | 2-8 px | 8-32 px | share of displacement, 8-32 px | the same, unmarked | degraded: "

@@ -15,7 +15,7 @@ __all__ = ["BANDS", "endpoint_errors", "flow_loss"]
 BANDS = ((0.0, 2.0), (2.0, 8.0), (8.0, 32.0))  # displacement, pixels
 DECAY = 0.8  # an earlier estimate counts this much less than the next (RAFT, Eq. 7)
 TOKENS = 0.5  # what the tokens' estimates count beside the pixels'
-HIDDEN = 0.5  # what a pixel counts that the other picture does not show
+LENGTH = 0.5  # what the error of the mean length over the body counts beside the mean error of its pixels
 STILL = 0.5  # what background counts beside bodies
 RELATIVE = 8.0  # pixels; an error counts half at this displacement and less beyond it
 SOFT = 0.05  # pixels; below it the error counts by its square
@@ -27,15 +27,14 @@ def flow_loss(estimate: Estimate, pairs: Pairs, differs: Bool[Tensor, "B h w"]) 
     truth = torch.cat((pairs.flow_xy, pairs.flow_yx))
     known = torch.isfinite(truth).all(dim=1)
     truth = torch.where(known[:, None], truth, 0.0)
-    seen = torch.cat((pairs.seen_xy, pairs.seen_yx))
     length = truth.norm(dim=1)
     moves = length > MOVES
-    weight = torch.where(seen, 1.0, HIDDEN) / (1 + length / RELATIVE) * known
+    weight = known / (1 + length / RELATIVE)
     body, still = weight * moves, weight * (~moves & torch.cat((differs, differs)))
     total = truth.new_zeros(())
     for i, flow in enumerate(estimate.flows):
         error = _error(flow, truth)
-        each = _mean(error, body) + STILL * _mean(error, still)
+        each = _mean(error, body) + STILL * _mean(error, still) + LENGTH * _length_error(flow, length, moves & known)
         total = total + DECAY ** (len(estimate.flows) - 1 - i) * each.mean()
     share = F.avg_pool2d(body[:, None], CELL)
     cells = F.avg_pool2d(truth * body[:, None], CELL) / share.clamp(min=1e-9)
@@ -52,6 +51,12 @@ def endpoint_errors(
     length = truth.norm(dim=1)
     chosen = seen & (length > MOVES) & torch.isfinite(length)
     return (flow - truth).norm(dim=1)[chosen], length[chosen]
+
+
+def _length_error(flow: Tensor, length: Tensor, body: Tensor) -> Tensor:
+    """Return how far the body's mean length is off; estimates that hedge between two matches come out short."""
+    off = _mean((flow.square().sum(dim=1) + SOFT**2).sqrt() - (length**2 + SOFT**2).sqrt(), body).abs()
+    return off / (1 + _mean(length, body) / RELATIVE)
 
 
 def _error(flow: Tensor, truth: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from corrwise.experiments.flow_layers import painted
 __all__ = ["BodyPairs", "FlowPairs", "Pairs"]
 
 NEAR = 4  # control steps: half of the pairs of one episode lie no further apart
-SHARES = (0.7, 0.15, 0.15)  # of the tasks' bodies, other bodies and painted layers in a batch
 DEGRADED = 0.2  # share of the pairs of which one picture is degraded as a prediction is
 CAMERAS = 3  # views of each other body
 
@@ -89,12 +88,14 @@ class FlowPairs:
     Args:
         size: pixels to a side.
         episodes: random episodes of each of the three tasks; other bodies have a sixth as many for each camera.
+        tasks: share of the pairs that show the three tasks' bodies; half of the rest are other bodies, half layers.
         seed: of the bodies' motions, cameras and all batches.
     """
 
-    def __init__(self, *, size: int, episodes: int, seed: int) -> None:
+    def __init__(self, *, size: int, episodes: int, tasks: float, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
         self.size, self.seed = size, seed
+        self._shares = (tasks, (1 - tasks) / 2, (1 - tasks) / 2)
         self._tasks = [BodyPairs(make_pool(t, episodes=episodes, size=size, rng=rng)) for t in TASKS.values()]
         views = [suite_task(name, rng) for name in OTHER_BODIES for _ in range(CAMERAS)]
         few = max(2, episodes // 6)
@@ -103,7 +104,7 @@ class FlowPairs:
     def batch(self, index: int, n: int) -> Pairs:
         """Return the index-th batch of n pairs."""
         rng = np.random.default_rng([self.seed, 2, index])
-        kinds = rng.choice(3, size=n, p=SHARES)
+        kinds = rng.choice(3, size=n, p=self._shares)
         parts = []
         for body, count in self._drawn(self._tasks, int((kinds == 0).sum()), rng):
             parts.append(self._degraded(body.sample(count, rng), body.ghost(count, rng), rng))

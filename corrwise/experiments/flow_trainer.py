@@ -12,7 +12,7 @@ import torch
 
 from corrwise.costs.flow._places import differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned import REACH, THRESHOLD
+from corrwise.costs.flow.learned import REACH, THRESHOLD, load_net
 from corrwise.experiments.atomic import write_bytes_atomic
 from corrwise.experiments.flow_loss import flow_loss
 from corrwise.experiments.flow_pairs import Pairs
@@ -36,6 +36,8 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             net = FlowNet(FlowNetConfig(**{name: getattr(config, name) for name in names}))
+        if config.weights:
+            _begin_with(net, config.weights)
         self.net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=_DECAY)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -86,6 +88,19 @@ class Trainer:
 
     def _record(self) -> Row:
         return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors")}
+
+
+def _begin_with(net: FlowNet, weights: str) -> None:
+    """Give the net the parameters of weights that are as wide; how often it updates and refines is its own.
+
+    Raises:
+        FileNotFoundError, ValueError: no such weights, or those of a wider or narrower net.
+    """
+    there = load_net(weights)
+    try:
+        net.load_state_dict(there.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"expected weights as wide as {net.config}, got {weights!r} of {there.config}") from error
 
 
 def _device(name: str) -> str:

@@ -11,7 +11,7 @@ from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import CostConfig
 from corrwise.types import Distance, Flow
 
-_NUMBERS = ("scaling", "magnitude", "gradient", "price")  # a preset's, where the command line says nothing
+_NUMBERS = ("scaling", "magnitude", "gradient", "price", "occlusion")  # a preset's, where the command line says nothing
 
 
 def resolved(config: CostConfig) -> CostConfig:
@@ -42,7 +42,7 @@ def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = 
 
     ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
     alternative, Eq. 3); ``corr-l1-both`` does both; ``corr-l1-disp`` matches fully and adds a price per pixel of mean
-    displacement. With a clock, the flow's time counts under "flow".
+    displacement and an occlusion penalty. With a clock, the flow's time counts under "flow".
     """
     if not name.startswith("corr-"):
         return None

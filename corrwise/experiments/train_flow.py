@@ -32,13 +32,13 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     A checkpoint is written every few steps as a whole; a run that is killed loses the steps since, takes them again
     with the same batches, and ends with the same weights.
     """
+    trainer = Trainer(config)  # weights or a GPU that are not there must be missed before anything is written
     with only_run(config.out):
         checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
         if checkpoint.exists():
             there = json.loads(settings.read_bytes()) if settings.exists() else {}
             compare_configs(config.out, there, jsonable_config(config), ignore=_FREE)
         claim_folder(config.out, jsonable_config(config), ignore=_FREE)
-        trainer = Trainer(config)
         if checkpoint.exists():
             trainer.load(checkpoint)
         if trainer.step < config.steps:
@@ -47,7 +47,7 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
 
 
 def _train(trainer: Trainer, config: TrainFlowConfig, checkpoint: Path) -> None:
-    pairs = FlowPairs(size=config.size, episodes=config.episodes, seed=config.seed)
+    pairs = FlowPairs(size=config.size, episodes=config.episodes, tasks=config.tasks, seed=config.seed)
     judge = Judge(config, held_out=False)
     with tqdm(total=config.steps, initial=trainer.step, unit="step", desc="train-flow") as bar:
         while trainer.step < config.steps:

@@ -17,6 +17,8 @@ class TrainFlowConfig:
 
     out: Path = Path("runs/flow")
     """Folder for checkpoints, rows, error curves and, at the end, flow_net.safetensors with its model card."""
+    weights: str = ""
+    """Weights to go on from: small, or a file of another run of the same channels; none begins at random."""
     steps: int = 4500
     """Optimiser steps."""
     batch: int = 32
@@ -27,6 +29,8 @@ class TrainFlowConfig:
     """Pixels to a side of the pictures; a multiple of 4, at least 16."""
     episodes: int = 400
     """Random episodes of each of the three tasks to draw states from."""
+    tasks: float = 0.7
+    """Share of the pairs that show the three tasks' bodies; other bodies and painted layers share the rest."""
     seed: int = 0
     """Seed of states, cameras, painted layers and initial weights; held-out pairs never share it."""
     fine: int = 24
@@ -60,6 +64,7 @@ class TrainFlowConfig:
         )
         check(self.size >= 16 and self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
         check(self.episodes >= 2, "episodes", "at least 2", self.episodes)
+        check(0 <= self.tasks <= 1, "tasks", "from 0 to 1", self.tasks)
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
         check_name("device", self.device, DEVICE_NAMES)

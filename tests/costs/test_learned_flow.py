@@ -177,3 +177,17 @@ def test_a_look_up_reads_where_the_flow_points():
     assert torch.allclose(look_up(features, flow)[..., :-1], features[..., 1:])
     flow[:, 0], flow[:, 1] = 0.5, 1
     assert torch.allclose(look_up(features, flow)[0, 0, 0, :3], torch.tensor([4.5, 5.5, 6.5]))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_window_computes_what_the_whole_picture_would(times):
+    refiner, draw = _tiny().refiner, torch.Generator().manual_seed(1)
+    tokens, coarse = torch.rand(2, 16, 16, 16, generator=draw), torch.randn(2, 2, 16, 16, generator=draw)
+    target, source = torch.rand(2, 2, 4, 32, 32, generator=draw)
+    differs = torch.zeros(2, 64, 64, dtype=torch.bool)
+    differs[0, 20:31, 24:29] = differs[1, 50:, :9] = True
+    corners = differs.clone()
+    corners[:, ::63, ::63] = True  # so that every window is a whole picture
+    few, many = (refiner(tokens, coarse, target, source, asked, times=times)[-1] for asked in (differs, corners))
+    assert torch.allclose(few, many * differs[:, None], atol=1e-5)
+    assert few.abs().max() > 0.01

@@ -54,13 +54,21 @@ def test_every_other_body_is_in_the_picture_and_moves(name):
 def test_a_batch_depends_on_seed_and_index_alone(monkeypatch):
     monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("reacher",))
     monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
-    one, two, other = (FlowPairs(size=32, episodes=2, seed=seed) for seed in (3, 3, 4))
+    one, two, other = (FlowPairs(size=32, episodes=2, tasks=0.5, seed=seed) for seed in (3, 3, 4))
     one.batch(0, 4)
     assert torch.equal(one.batch(7, 6).y, two.batch(7, 6).y)
     assert torch.equal(one.batch(7, 6).flow_yx, two.batch(7, 6).flow_yx)
     assert not torch.equal(one.batch(7, 6).x, one.batch(8, 6).x)
     assert not torch.equal(one.batch(7, 6).x, other.batch(7, 6).x)
     assert one.batch(0, 1).x.shape == (1, 3, 32, 32)
+
+
+def test_the_share_of_the_tasks_is_the_one_asked_for(monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("reacher",))
+    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+    tasks_alone, none = (FlowPairs(size=32, episodes=2, tasks=tasks, seed=5) for tasks in (1.0, 0.0))
+    tasks_alone._others, none._tasks = [], []  # drawing from an empty list would fail
+    assert tasks_alone.batch(0, 9).x.shape[0] == none.batch(0, 9).x.shape[0] == 9
 
 
 def test_every_fault_changes_a_picture_and_keeps_its_range():

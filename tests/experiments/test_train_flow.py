@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned import LearnedFlow
+from corrwise.costs.flow.learned import LearnedFlow, save_net
 from corrwise.experiments import cli, flow_pairs
 from corrwise.experiments.flow_card import command
 from corrwise.experiments.flow_loss import endpoint_errors, flow_loss
@@ -115,6 +115,7 @@ def test_the_loss_is_nothing_for_the_truth_and_ignores_what_is_unknown():
         (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
         (["--rate", "nan"], "rate must be above zero and finite, got nan"),
+        (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
         (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
     ],
 )
@@ -128,6 +129,24 @@ def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, cap
     run_train_flow(replace(TINY, out=tmp_path / "run", steps=2))
     with pytest.raises(ValueError, match="batch"):
         run_train_flow(replace(TINY, out=tmp_path / "run", steps=2, batch=5))
+
+
+def test_training_goes_on_from_weights_that_are_there(tmp_path):
+    net = FlowNet(FlowNetConfig(**SMALL_NET))
+    save_net(net, tmp_path / "net.safetensors")
+    trainer = Trainer(replace(TINY, weights=str(tmp_path / "net.safetensors"), updates=1))
+    assert trainer.net.config.updates == 1
+    there = net.state_dict()
+    assert all(torch.equal(value, there[name]) for name, value in trainer.net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"), [("nowhere", "'nowhere' which is no file"), ("small", r"as wide as .*width=16.*'small'")]
+)
+def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tmp_path, weights, said):
+    with pytest.raises((FileNotFoundError, ValueError), match=said):
+        run_train_flow(replace(TINY, out=tmp_path / "run", weights=weights))
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_names_what_differs_from_the_defaults():

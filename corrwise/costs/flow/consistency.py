@@ -56,18 +56,25 @@ def occluded(
     if not (isfinite(relative) and isfinite(absolute) and relative >= 0 and absolute >= 0):
         raise ValueError(f"expected finite thresholds of at least 0, got {relative} and {absolute}")
     forward, backward = forward.detach(), backward.detach()
-    x, y = _landing(forward)
+    moves = ((forward != 0) | (backward != 0)).any(dim=1)  # elsewhere a pixel leads back to itself
+    height, width = moves.shape[1:]
+    where = moves.flatten().nonzero()[:, 0]
+    forth, back = (field.permute(0, 2, 3, 1).reshape(-1, 2) for field in (forward, backward))
+    flow, inside = forth.index_select(0, where), where % (height * width)
+    x, y = inside % width + flow[:, 0], inside // width + flow[:, 1]
     left, top = x.floor(), y.floor()
     right_share, bottom_share = x - left, y - top
     votes = torch.zeros_like(x)
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
         share = (right_share if dx else 1 - right_share) * (bottom_share if dy else 1 - bottom_share)
-        back = _at(backward, left + dx, top + dy)
-        error = (forward + back).square().sum(dim=1)
-        allowed = relative * (forward.square().sum(dim=1) + back.square().sum(dim=1)) + absolute
+        at = _border(top + dy, height) * width + _border(left + dx, width)
+        returned = back.index_select(0, where - inside + at)
+        error = (flow + returned).square().sum(dim=1)
+        allowed = relative * (flow.square().sum(dim=1) + returned.square().sum(dim=1)) + absolute
         votes = votes + share * ((error <= allowed) & error.isfinite())
     # Asked this way round NaN is marked: it is not above anything.
-    return ~((votes >= MAJORITY) & _inside(x, y))
+    leads_back = (votes >= MAJORITY) & _inside(x, width) & _inside(y, height)
+    return moves.flatten().index_put((where,), ~leads_back).view_as(moves)
 
 
 class TrustedFlow:
@@ -107,22 +114,11 @@ class TrustedFlow:
         )
 
 
-def _landing(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the column and the row (B, h, w) at which each pixel lands."""
-    height, width = flow.shape[-2:]
-    columns = torch.arange(width, device=flow.device)
-    return flow[:, 0] + columns, flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+def _inside(at: Tensor, side: int) -> Tensor:
+    """Return which points land on the other image, whose border pixels are half a pixel wide on either side."""
+    return (at >= -0.5) & (at <= side - 0.5)
 
 
-def _inside(x: Tensor, y: Tensor) -> Tensor:
-    """Return which pixels land on the other image, whose border pixels are half a pixel wide on either side."""
-    height, width = x.shape[-2:]
-    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-
-
-def _at(field: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Return the field (B, 2, h, w) at whole pixels (B, h, w), the border's own beyond it."""
-    height, width = field.shape[-2:]
-    column, row = (part.nan_to_num(0.0).clamp(0, last - 1).long() for part, last in ((column, width), (row, height)))
-    index = (row * width + column).flatten(1)[:, None].expand(-1, 2, -1)
-    return field.flatten(2).gather(2, index).unflatten(2, (height, width))
+def _border(at: Tensor, side: int) -> Tensor:
+    """Return whole pixels as indices, the border's own beyond it."""
+    return at.nan_to_num(0.0).clamp(0, side - 1).long()

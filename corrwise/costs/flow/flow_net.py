@@ -64,10 +64,10 @@ class FlowNet(nn.Module):
             coarse[-1],
             torch.cat((fine_x, fine_y)),
             torch.cat((fine_y, fine_x)),
-            refinements or self.config.refinements,
+            torch.cat((differs, differs)),
+            times=refinements or self.config.refinements,
         )
-        mask = torch.cat((differs, differs))[:, None]
-        return Estimate(coarse, torch.stack([flow * mask for flow in flows]))
+        return Estimate(coarse, torch.stack(flows))
 
     def _encoded(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of every image; of several equal ones in a row, such as a plan's goal, made once.
