@@ -95,7 +95,7 @@ PRESETS = {
 
 
 def recommended(
-    distance: Distance, flow: str = "all-pairs", *, form: str | None = None, **options: Any
+    distance: Distance, flow: str = "learned", *, form: str | None = None, **options: Any
 ) -> CorrespondenceWise:
     """Return ``distance`` between pixels matched by a named flow, with the displacement counted as it should be.
 

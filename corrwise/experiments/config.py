@@ -41,8 +41,8 @@ class ConfigError(Exception):
 class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
-    flow: str = "all-pairs"
-    """Who finds the correspondence: all-pairs, rigid, dis, raft, zero, learned, or one map fitted to all-pairs:
+    flow: str = "learned"
+    """Who finds the correspondence: learned, all-pairs, rigid, dis, raft, zero, or one map fitted to all-pairs:
     affine or homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
@@ -89,7 +89,7 @@ class MPCConfig:
 
     task: str = "cartpole"
     """cartpole, ant or humanoid."""
-    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-reg")
+    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, corr-l1-both, corr-l1-disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
     goal's body pixels lie from their true places: the bound of any optical flow)."""

@@ -130,14 +130,20 @@ class _Showing:
             return self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
 
     def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
-        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal."""
+        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
+
+        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
+        """
         if self._distance is None:
             return None
-        with torch.no_grad():
-            terms = self._distance.terms(frame.nan_to_num(0.0), self._goal.frames[:, 0].to(frame))
-        whole = frame.isfinite().all(dim=(1, 2, 3))
-        named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
-        for name, values in named.items():
-            for episode, value in zip(episodes, values.where(whole, float("nan")).tolist(), strict=True):
-                episode.terms.setdefault(name, []).append(value)
-        return terms.flow.cpu()
+        flows = []
+        for episode, seen, goal in zip(
+            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
+        ):
+            with torch.no_grad():
+                terms = self._distance.terms(seen.nan_to_num(0.0), goal)
+            named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+            for name, value in named.items():
+                episode.terms.setdefault(name, []).append(float(value) if seen.isfinite().all() else float("nan"))
+            flows.append(terms.flow.cpu())
+        return torch.cat(flows)

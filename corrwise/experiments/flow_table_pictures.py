@@ -27,6 +27,7 @@ _FORMS = {
     "unscaled": "corr-l1 without flow scaling",
     "recommended": "each flow's recommended form",
 }
+_COLORS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C9", "C8")  # matplotlib's own but for the grey
 _MOTION = (6.0, 16.0)  # mean displacement of a pair worth showing, pixels
 _INCH = 1.5  # of a picture
 
@@ -44,14 +45,15 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     for line, body in enumerate(bodies):
         for panel, (form, title) in zip(panels[line], _FORMS.items(), strict=True):
             baseline = index["curve", BASELINE, body, "l1"]
-            _line(panel, baseline, times=2, label="pixel L1, both directions", color="black", linestyle="--", zorder=3)
+            _line(panel, baseline, form, label="pixel L1, both directions", color="black", linestyle="--", zorder=3)
             for i, flow in enumerate(COMPARED):
                 if ("curve", flow, body, form) in index:
-                    color = "0.6" if flow == "exact" else f"C{i}"
-                    _line(panel, index["curve", flow, body, form], label=flow, color=color)
+                    style = {"color": "black", "linestyle": ":"} if flow == "exact" else {"color": _COLORS[i]}
+                    _line(panel, index["curve", flow, body, form], form, label=flow, **style)
             panel.set_title(f"{body}: {title}", fontsize=10)
             panel.set_ylim(bottom=0)
         panels[line][0].set_ylabel("loss")
+        panels[line][2].set_ylabel("share of the loss's largest")
     for panel in panels[-1]:
         panel.set_xlabel("offset, pixels")
     handles, labels = panels[0][0].get_legend_handles_labels()
@@ -60,7 +62,11 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
         figure.savefig(aside, dpi=80)
 
 
-def _line(panel: Any, row: Row, *, times: float | int = 1, **style: Any) -> None:
+def _line(panel: Any, row: Row, form: str, **style: Any) -> None:
+    """Draw one loss; the recommended forms, each with prices of its own, as shares of their largest values."""
+    times = 2.0 if row["flow"] == BASELINE else 1.0  # every correspondence-wise loss is a sum of two directions
+    if form == "recommended":
+        times = 1 / (max(row["loss"]) or 1.0)
     mean = [times * value for value in row["loss"]]
     panel.plot(row["offsets"], mean, linewidth=1.6, **style)
     if all(error is not None for error in row["error"]):

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from corrwise.envs import TASKS
 from corrwise.experiments.config import CONTROL_NAMES, MPCConfig
 from corrwise.experiments.episodes import Episode, run_episodes
+from corrwise.experiments.flow_candidates import fingerprint
 from corrwise.experiments.lock import only_run
-from corrwise.experiments.named_costs import make_cost, resolved
+from corrwise.experiments.named_costs import make_cost, make_flow, resolved
 from corrwise.experiments.report import write_report
 from corrwise.experiments.rows import ConfigMismatch, append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
@@ -74,11 +75,15 @@ def check_versions(out: Path, rows: list[Row]) -> None:
 def jsonable_config(config: MPCConfig) -> Row:
     """Return the configuration as it stands in config.json: the options of the planner in use, and no other's.
 
-    The numbers that the flow chose stand in it too, so that rows never mix two choices.
+    The numbers that the flow chose stand in it too, and what tells a learned flow's weights from others, so that rows
+    never mix two choices.
     """
     config = replace(config, cost=resolved(config.cost))
     unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
-    return {name: value for name, value in asdict(config).items() if name not in unused}
+    row = {name: value for name, value in asdict(config).items() if name not in unused}
+    trained = config.cost.flow == "learned"  # by a file whose contents may change, or a name whose weights may
+    row["cost"]["network"] = fingerprint(make_flow(config.cost, regularized=True)) if trained else None
+    return row
 
 
 def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:

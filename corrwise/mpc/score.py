@@ -74,27 +74,48 @@ def score(
 ) -> Float[Tensor, "B N"]:
     """Return what each candidate costs, with about ``max_frames`` predicted frames in memory at a time.
 
-    Candidates go in chunks, at least one at a time and all environments together; only the steps that the aggregate
-    needs are predicted. The result does not depend on the chunks, as long as predictor and cost treat every
-    candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk).
+    Environments go in groups, and candidates in chunks where a single environment's are too many; only the steps that
+    the aggregate needs are predicted. The cost sees one environment at a time, so what a network makes of a batch, to
+    the last bit, never depends on which other environments are planned for. The result does not depend on the chunks
+    as long as predictor and cost treat every candidate for itself (a predictor that draws from ``generators`` draws
+    chunk by chunk).
 
     Raises:
         ValueError: when ``max_frames`` is below 1, or the predictor or the cost returns another shape than asked for.
     """
     require(max_frames >= 1, "max_frames", "at least 1", max_frames)
-    batch, _, horizon, _ = actions.shape
+    batch, candidates, horizon, _ = actions.shape
     steps = aggregate.steps(horizon)
-    size = max(1, max_frames // (batch * len(steps)))
-    costs = []
-    for chunk in actions.to(context.frames).split(size, dim=1):
-        asked = (batch, chunk.shape[1], len(steps))
-        frames = predictor(context, chunk, steps=steps, generators=generators)
-        _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
-        _check_pictures(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
-        costs.append(cost(frames, goal))
-        _check_shape("the cost", "values", asked, tuple(costs[-1].shape))
-        del frames  # before the next chunk is predicted, or two chunks would be in memory
-    return aggregate(torch.cat(costs, dim=1))
+    goals = [goal] if batch == 1 else [Goal(frames[None]) for frames in goal.frames]  # costs know a goal by identity
+    size = min(max(1, max_frames // len(steps)), candidates)
+    together = max(1, max_frames // (size * len(steps)))
+    rows = []
+    for first in range(0, batch, together):
+        group = range(first, min(first + together, batch))
+        part, drawn = _only(context, group), None if generators is None else [generators[i] for i in group]
+        costs = []
+        for chunk in actions[group.start : group.stop].to(context.frames).split(size, dim=1):
+            asked = (len(group), chunk.shape[1], len(steps))
+            frames = predictor(part, chunk, steps=steps, generators=drawn)
+            _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
+            _check_pictures(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
+            costs.append(torch.cat([_of_one(cost, each, goals[i]) for each, i in zip(frames, group, strict=True)]))
+            del frames  # before the next chunk is predicted, or two chunks would be in memory
+        rows.append(torch.cat(costs, dim=1))
+    return aggregate(torch.cat(rows))
+
+
+def _only(context: Context, group: range) -> Context:
+    """Return some of the environments."""
+    part = slice(group.start, group.stop)
+    state = None if context.state is None else context.state[part]
+    return Context(context.frames[part], context.actions[part], state)
+
+
+def _of_one(cost: Cost, frames: Float[Tensor, "N T C h w"], goal: Goal) -> Float[Tensor, "1 N T"]:
+    values = cost(frames[None], goal)
+    _check_shape("the cost", "values", (1, *frames.shape[:2]), tuple(values.shape))
+    return values
 
 
 def _check_pictures(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None:

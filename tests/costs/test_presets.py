@@ -13,12 +13,13 @@ from corrwise.costs import (
     mse,
     recommended,
 )
-from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow
+from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
+from corrwise.experiments.config import CostConfig
 from tests.costs.pictures import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing.
-REACH = {"all-pairs": (8, 32), "affine": (8, 32), "homography": (8, 32), "dis": (24, 8)}
+REACH = {"learned": (8, 32), "all-pairs": (8, 32), "affine": (8, 32), "homography": (8, 32), "dis": (24, 8)}
 
 
 def test_every_registered_flow_has_a_preset():
@@ -46,8 +47,19 @@ def test_the_forms_are_those_of_the_paper_and_a_price():
         "disp": CorrespondenceWise(l1, far, scaling=0, regularizer=Displacement(0.07), penalized="y"),
     }
     for form in FORMS:
-        assert torch.equal(recommended(l1, form=form)(x, y), expected[form](x, y)), form
-    assert torch.equal(recommended(l1)(x, y), expected[PRESETS["all-pairs"].form](x, y))
+        assert torch.equal(recommended(l1, "all-pairs", form=form)(x, y), expected[form](x, y)), form
+    assert torch.equal(recommended(l1, "all-pairs")(x, y), expected[PRESETS["all-pairs"].form](x, y))
+
+
+def test_the_default_is_the_one_that_the_command_line_has():
+    x, y = bodies(4)
+    assert torch.equal(recommended(l1)(x, y), recommended(l1, CostConfig().flow)(x, y))
+
+
+def test_what_the_learned_flow_cannot_match_is_priced():
+    x, y = bodies(4)
+    free, priced = (Preset(price=1.0, occlusion=weight).apply(l1, LearnedFlow(), "disp") for weight in (0.0, 4.0))
+    assert torch.allclose(priced(x, y), free(x, y) + 4 * free.terms(x, y).occluded)
 
 
 def test_options_reach_the_flow_and_the_base_distance_is_the_one_given():

@@ -15,8 +15,11 @@ import pytest
 import torch
 
 from corrwise.costs import PRESETS
+from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned import save_net
 from corrwise.envs.pictures import from_uint8
-from corrwise.experiments.config import MPCConfig
+from corrwise.experiments.config import CostConfig, MPCConfig
+from corrwise.experiments.config_match import ConfigMismatch
 from corrwise.experiments.episodes import run_episodes
 from corrwise.experiments.mpc import run_mpc
 from corrwise.experiments.named_costs import make_correspondence
@@ -98,16 +101,38 @@ def test_a_broken_frame_has_no_terms(monkeypatch):
 
 def test_the_numbers_that_the_flow_chose_are_written_down(whole):
     written = json.loads((whole / "config.json").read_text())["cost"]
-    preset = PRESETS["all-pairs"]
+    preset = PRESETS["learned"]
     assert {name: written[name] for name in ("scaling", "magnitude", "gradient", "price", "occlusion")} == {
         **{"scaling": preset.scaling, "magnitude": preset.magnitude},
         **{"gradient": preset.gradient, "price": preset.price, "occlusion": preset.occlusion},
     }
 
 
+def test_other_weights_are_another_run(tmp_path):
+    net = FlowNet(FlowNetConfig(fine=4, coarse=8, width=16, heads=2, hidden=4))
+    weights = tmp_path / "net.safetensors"
+    save_net(net, weights)
+    config = replace(TINY, costs=("corr-l1",), episodes=1, steps=1, out=tmp_path / "run", videos=False)
+    config = replace(config, cost=CostConfig(learned_weights=str(weights)))
+    run_mpc(config)
+    run_mpc(config)
+    with torch.no_grad():
+        net.embed.bias += 1
+    save_net(net, weights)
+    with pytest.raises(ConfigMismatch, match=r"cost\.network is"):
+        run_mpc(config)
+
+
 def test_lockstep_and_order_never_change_a_row(whole, tmp_path):
-    run_mpc(replace(TINY, out=tmp_path, lockstep=1, costs=("corr-l1", "l1"), max_frames=2))
+    run_mpc(replace(TINY, out=tmp_path, lockstep=1, costs=("corr-l1", "l1")))
     assert rows_without_times(tmp_path) == rows_without_times(whole)
+
+
+def test_memory_never_changes_a_row_but_of_a_network(tmp_path):
+    matched = replace(TINY, costs=("corr-l1",), episodes=2, cost=CostConfig(flow="all-pairs"))
+    run_mpc(replace(matched, out=tmp_path / "much"))
+    run_mpc(replace(matched, out=tmp_path / "little", max_frames=2))
+    assert rows_without_times(tmp_path / "much") == rows_without_times(tmp_path / "little")
 
 
 def test_a_second_run_adds_nothing_and_more_episodes_only_what_is_missing(whole, tmp_path):

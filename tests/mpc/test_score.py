@@ -77,8 +77,21 @@ def test_chunks_change_nothing_and_bound_the_frames(name, max_frames):
     assert torch.equal(costs, whole)
     for shape, steps in chunked.asked:
         assert steps == tuple(aggregate.steps(5))
-        assert shape[1] == 1 or shape[0] * shape[1] * len(steps) <= max_frames
-    assert sum(shape[1] for shape, _ in chunked.asked) == 13
+        assert shape[:2] == (1, 1) or shape[0] * shape[1] * len(steps) <= max_frames
+    assert sum(shape[0] * shape[1] for shape, _ in chunked.asked) == 2 * 13
+
+
+def test_a_cost_sees_one_environment_at_a_time_and_the_same_batch_whatever_is_beside_it():
+    context, goal, actions = world()
+    seen: list[torch.Size] = []
+
+    def cost(frames, goal):
+        seen.append(frames.shape)
+        return FakeCost()(frames, goal)
+
+    for max_frames in (13, 26, 1000):
+        score(FakePredictor(), cost, context, goal, actions, aggregate=Aggregate("last"), max_frames=max_frames)
+    assert set(seen) == {(1, 13, 1, 3, 8, 8)}
 
 
 @pytest.mark.parametrize("name", AGGREGATE_NAMES)
@@ -100,7 +113,7 @@ def test_wrong_shapes_and_budgets_are_refused():
         run(lambda context, actions, **_: torch.zeros(2, 13, 1, 3, 8, 8), FakeCost())
     with pytest.raises(ValueError, match=r"pictures of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 5, 3, 6, 6), FakeCost())
-    with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(2, 13, 5\), got \(2, 13\)"):
+    with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(1, 13, 5\), got \(2, 13\)"):
         run(FakePredictor(), lambda frames, goal: torch.zeros(2, 13))
     with pytest.raises(ValueError, match="max_frames must be at least 1, got 0"):
         run(FakePredictor(), FakeCost(), max_frames=0)
