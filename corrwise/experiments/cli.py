@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.parse import parse
-from corrwise.experiments.table_config import TableConfig
+from corrwise.experiments.table_config import FlowTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 Command = (
@@ -51,9 +52,7 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
         print(run_train_flow(config))
         return 0
     if isinstance(config, TableConfig):
-        from corrwise.experiments.flow_table import run_flow_table
-
-        print(run_flow_table(config.flows))
+        print(_make_table(config.table))
         return 0
     if config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
@@ -61,6 +60,16 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
 
     print(run_mpc(config))
     return 0
+
+
+def _make_table(config: FlowTableConfig | RankingTableConfig) -> Path:
+    if isinstance(config, RankingTableConfig):
+        from corrwise.experiments.ranking import run_ranking
+
+        return run_ranking(config)
+    from corrwise.experiments.flow_table import run_flow_table
+
+    return run_flow_table(config)
 
 
 if __name__ == "__main__":

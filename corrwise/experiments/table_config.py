@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.config import FLOW_NAMES, TASK_NAMES, CostConfig, check, check_name
+from corrwise.experiments.config import (
+    CONTROL_NAMES,
+    COST_NAMES,
+    FLOW_NAMES,
+    TASK_NAMES,
+    CostConfig,
+    MPCConfig,
+    check,
+    check_name,
+)
 
 COMPARED = (*FLOW_NAMES, "exact")
 BODIES = (*TASK_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
@@ -68,13 +77,59 @@ class FlowTableConfig:
 
 
 @dataclass(frozen=True)
+class RankingTableConfig:
+    """Ask of each cost how well it ranks the candidates of real plans: before any planning is done with it."""
+
+    out: Path = Path("runs/ranking")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: tuple[str, ...] = TASK_NAMES
+    """cartpole, ant, humanoid."""
+    costs: tuple[str, ...] = ("l1", "ssim", "corr-l1", "corr-l1-disp")
+    """Image costs, as in corrwise mpc."""
+    flows: tuple[str, ...] = (CostConfig.flow,)
+    """The flows behind the costs named corr-*."""
+    episodes: int = 12
+    """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
+    seed: int = 1000
+    """Seed of the first episode."""
+    moments: tuple[int, ...] = (0, 5, 10, 16)
+    """Control steps whose plans are looked at, from 0."""
+    horizon: int = MPCConfig.horizon
+    """Control steps that each plan looks ahead; the frame at its end is what costs compare with the goal."""
+    candidates: int = MPCConfig.candidates
+    """Candidates of each iteration."""
+    iterations: int = MPCConfig.iterations
+    """Iterations of a plan: the first one's candidates are spread wide, the last one's lie close together."""
+    lockstep: int = 4
+    """Episodes stepped together; changes the speed, never the rows."""
+    size: int = 64
+    """Pixels to a side of the picture."""
+    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
+    """What stands behind the costs named corr-*; its flow is each of --flows in turn."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no table."""
+        _check_names("task", self.tasks, TASK_NAMES)
+        _check_names("cost", self.costs, [name for name in COST_NAMES if name not in CONTROL_NAMES])
+        _check_names("flow", self.flows, FLOW_NAMES)
+        for option in ("episodes", "horizon", "iterations", "lockstep"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(self.candidates >= 5, "candidates", "at least 5", self.candidates)
+        steps = len(self.moments) > 0 and min(self.moments) >= 0 and len(set(self.moments)) == len(self.moments)
+        check(steps, "moments", "different steps from 0 up", " ".join(map(str, self.moments)) or "none")
+        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
+
+
+@dataclass(frozen=True)
 class TableConfig:
     """Measure, and make a table and pictures of what was measured."""
 
-    table: tyro.conf.Positional[Literal["flows"]]
-    """Which table: flows."""
-    flows: tyro.conf.OmitArgPrefixes[FlowTableConfig] = field(default_factory=FlowTableConfig)
-    """Options of the table of flows."""
+    table: (
+        Annotated[FlowTableConfig, tyro.conf.subcommand("flows")]
+        | Annotated[RankingTableConfig, tyro.conf.subcommand("ranking")]
+    )
+    """Which table."""
 
 
 def _check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:
