@@ -25,7 +25,7 @@ from corrwise.experiments.named_costs import make_cost
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
 
-BEYOND_PHYSICS = {"dis": 0.12, "all-pairs": 0.35}  # s, at most, for one plan of Humanoid
+BEYOND_PHYSICS = {"dis": 0.12, "all-pairs": 0.35, "learned": 0.35}  # s, at most, for one plan of Humanoid
 BATCHING = 8.0  # times one environment, at most, for eight
 PHASES = ("simulate", "render", "flow", "plan")
 
@@ -36,9 +36,8 @@ def plan_seconds(task: str, flow: str, *, seeds: Sequence[int], candidates: int,
     simulator = MujocoSimulator(TASKS[task])
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
-    cost = make_cost(
-        "l1" if flow == "none" else "corr-l1", CostConfig(flow="dis" if flow == "none" else flow), clock=clock
-    )
+    name = {"none": "l1", "learned": "corr-l1-disp"}.get(flow, "corr-l1")
+    cost = make_cost(name, CostConfig() if flow == "none" else CostConfig(flow=flow), clock=clock)
     planner = CEM(simulator.physics.action_dim, horizon=8, candidates=candidates, iterations=3)
     agent = VisualMPC(OraclePredictor(simulator), cost, planner, config=AgentConfig())
     context, goal = Fleet(simulator).reset(seeds)
@@ -62,7 +61,7 @@ def split(options: argparse.Namespace) -> tuple[dict, bool]:
     """Print one plan's time by flow and phase; return it, and whether Humanoid's targets are reached."""
     print(f"{options.task}, 48 x 3 x 8" + "".join(f"{phase:>10}" for phase in (*PHASES, "beyond physics")))
     results = {}
-    for flow in ("none", "dis", "all-pairs"):
+    for flow in ("none", *BEYOND_PHYSICS):
         seconds = plan_seconds(options.task, flow, seeds=[0], candidates=48, repeats=options.repeats)
         beyond = sum(seconds.values()) - seconds["simulate"]
         print(f"{flow:<18}" + "".join(f"{seconds[phase]:>10.3f}" for phase in PHASES) + f"{beyond:>10.3f} s")

@@ -10,6 +10,8 @@ from typing import Any
 from corrwise.costs import PRESETS
 from corrwise.experiments.flow_planning import planning_cells
 from corrwise.experiments.flow_table_text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.ranking_text import KEY as RANKING_KEY
+from corrwise.experiments.ranking_text import ranking_table
 from corrwise.experiments.rows import read_rows
 from corrwise.experiments.summary import Summary, summarize
 
@@ -54,6 +56,8 @@ def speed_table() -> str:
          f"physics {split['dis']['simulate']:.3f} s in the same run"),
         ("the same with all-pairs flow", f"{split['all-pairs']['beyond_physics']:.3f} s",
          f"physics {split['all-pairs']['simulate']:.3f} s in the same run"),
+        ("the same with the learned flow, the default", f"{split['learned']['beyond_physics']:.3f} s",
+         f"physics {split['learned']['simulate']:.3f} s in the same run"),
         ("eight environments in lockstep", f"{batch['batching']['eight']:.2f} s a plan",
          f"{batch['batching']['ratio']:.1f}x one environment"),
         ("peak memory, 4096 candidates", f"{peaks['4096']:.0f} MiB", f"{peaks['256']:.0f} MiB with 256"),
@@ -73,12 +77,15 @@ def flow_tables() -> dict[str, str]:
     """
     files = sorted((RESULTS / "flows").rglob("rows.jsonl"), key=lambda path: -len(path.parts))
     rows = [row for file in files for row in read_rows(file, KEY)]
-    planning = planning_cells(RESULTS / "flow-planning", {name: preset.form for name, preset in PRESETS.items()})
+    forms = {name: preset.form for name, preset in PRESETS.items()}
+    networks = {row["flow"]: row.get("network") for row in rows}
+    planning = planning_cells(RESULTS / "flow-planning", forms, networks)
     return {
         "flows": flows_table(rows, planning),
         "bodies": bodies_table(rows, "clean"),
         "degraded": bodies_table(rows, "degraded"),
         "check": check_table(rows),
+        "ranking": ranking_table(read_rows(RESULTS / "ranking" / "rows.jsonl", RANKING_KEY)),
     }
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from corrwise.costs._checks import check_pair, check_per_sample
 from corrwise.costs.displacement import displacement_of
 from corrwise.costs.flow.both_ways import both_ways
+from corrwise.costs.flow.consistency import occluded_share
 from corrwise.costs.regularizers import Regularizer
-from corrwise.costs.terms import Terms, occluded_share
+from corrwise.costs.terms import Terms
 from corrwise.costs.warp import PADDINGS, warp
 
 __all__ = ["CorrespondenceWise"]
@@ -24,7 +25,8 @@ Flows = list[Tensor]
 class CorrespondenceWise:
     """Any image distance, between pixels that optical flow has matched (Eq. 2-4 and Alg. 1).
 
-    ``L(x, y) = l(x, warp(y, (1 - e) F(x, y))) + l(y, warp(x, (1 - e) F(y, x))) + regulariser``, one value per sample.
+    ``L(x, y) = l(x, warp(y, (1 - e) F(x, y))) + l(y, warp(x, (1 - e) F(y, x))) + regulariser``, one value per sample,
+    and where it is asked for a penalty on occlusion.
     The directions are summed as in Alg. 1, so ``scaling = 1`` is exactly twice the base distance.
 
     By default gradients reach the images through the sampled values and through the unwarped side, never through the
@@ -39,9 +41,9 @@ class CorrespondenceWise:
         symmetric: False keeps only the first direction, in which ``y`` is carried onto ``x``.
         penalized: whose flow the regulariser sees: "both", or "y" for where y's pixels went alone, which is not
             symmetric. A planner whose goal is y then counts each goal pixel once, whatever the candidate hides.
-        occlusion: what it costs that no pixel has a match, in the base distance's unit; a part of the pixels that part
-            of it (UnFlow's occlusion penalty, Meister et al., AAAI 2018, Eq. 2, added rather than put in the residual's
-            place). It has no gradient, and a planner can no more gain by hiding what it cannot match.
+        occlusion: what it costs that no pixel of both images has a mutual match, in the base distance's unit; a part of
+            the pixels costs that part of it. (UnFlow's occlusion penalty, Meister et al., AAAI 2018, Eq. 2, added
+            rather than put in the residual's place). It has no gradient.
         padding: what lies outside the image, see ``warp``.
         detach_flow: estimate the flow without gradients.
 
@@ -87,7 +89,7 @@ class CorrespondenceWise:
         x_flat, y_flat, flows = self._match(x, y)
         total = self._residual(x_flat, y_flat, flows)
         if self.regularizer is not None:
-            total = total + self._regularity(x_flat, y_flat, flows)
+            total = total + self._regularization(x_flat, y_flat, flows)
         if self.occlusion:
             total = total + self.occlusion * occluded_share(flows)
         return total.reshape(x.shape[:-3])
@@ -96,7 +98,7 @@ class CorrespondenceWise:
         """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
         x_flat, y_flat, flows = self._match(x, y)
         batch, occluded = x.shape[:-3], occluded_share(flows)
-        penalty = self._regularity(x_flat, y_flat, flows)
+        penalty = self._regularization(x_flat, y_flat, flows)
         return Terms(
             residual=self._residual(x_flat, y_flat, flows).reshape(batch),
             penalty=(penalty + self.occlusion * occluded if self.occlusion else penalty).reshape(batch),
@@ -132,7 +134,7 @@ class CorrespondenceWise:
             return image
         return warp(image, (1 - self.scaling) * flow, self.padding)
 
-    def _regularity(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
+    def _regularization(self, x: Tensor, y: Tensor, flows: Flows) -> Tensor:
         if self.regularizer is None:
             return x.new_zeros(x.shape[0])
         sides = list(zip(flows, (x, y), strict=False))

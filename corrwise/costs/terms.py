@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs.flow.consistency import occluded
-
-__all__ = ["Terms", "occluded_share"]
+__all__ = ["Terms"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class Terms:
 
     Attributes:
         residual: the base distance of the matched images, summed over the directions; the base distance's unit.
-        penalty: the regulariser, averaged over the directions, and the occlusion penalty; zero without any.
+        penalty: the regulariser, averaged over the flows that it sees, and the occlusion penalty; zero without any.
         displacement: the mean length of the unscaled flow in pixels, over all pixels and directions.
         occluded: the share of pixels in [0, 1], over both directions, that fail the forward-backward check (see
             ``flow.consistency.occluded``); NaN for a distance with one direction, which has nothing to check against.
@@ -36,12 +33,3 @@ class Terms:
     def total(self) -> Tensor:
         """What calling the distance returns."""
         return self.residual + self.penalty
-
-
-def occluded_share(flows: Sequence[Float[Tensor, "B 2 h w"]]) -> Float[Tensor, "B"]:
-    """Return the share of pixels that fail the forward-backward check, over both directions; NaN for one."""
-    if len(flows) == 1:
-        return flows[0].new_full((flows[0].shape[0],), float("nan"))
-    first, second = flows
-    marked = occluded(first, second).to(first.dtype) + occluded(second, first).to(first.dtype)
-    return marked.mean(dim=(-2, -1)) / 2

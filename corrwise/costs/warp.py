@@ -19,7 +19,7 @@ def warp(
 ) -> Float[Tensor, "B C h w"]:
     """Sample ``image`` bilinearly at ``p + flow(p)``: the image that ``flow`` carries onto its own grid (Eq. 4).
 
-    Differentiable in the image and in the flow.
+    Differentiable in the image and in the flow. A pixel whose flow is not finite is NaN: no distance lets it win.
 
     Args:
         image: what is sampled.
@@ -37,7 +37,8 @@ def warp(
         raise ValueError(f"expected an image (B, C, h, w) and a flow (B, 2, h, w), got {got}")
     if padding not in PADDINGS:
         raise ValueError(f"expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}")
-    return F.grid_sample(image, _grid(flow), mode="bilinear", padding_mode=padding, align_corners=True)
+    sampled = F.grid_sample(image, _grid(flow), mode="bilinear", padding_mode=padding, align_corners=True)
+    return sampled.masked_fill(~torch.isfinite(flow.sum(dim=1, keepdim=True)), torch.nan)
 
 
 def _grid(flow: Tensor) -> Tensor:

@@ -83,6 +83,16 @@ class CostConfig:
         check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)
 
 
+_OPTIONS = {  # of single flows: whose they are, and what they are when nobody asks
+    "displacement": (("all-pairs",), CostConfig.displacement),
+    "patch": (("all-pairs",), CostConfig.patch),
+    "dis_preset": (("dis",), CostConfig.dis_preset),
+    "dis_finest_scale": (("dis",), CostConfig.dis_finest_scale),
+    "raft_weights": (("raft",), CostConfig.raft_weights),
+    "learned_weights": (("learned",), CostConfig.learned_weights),
+}
+
+
 @dataclass(frozen=True)
 class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
@@ -167,6 +177,9 @@ class MPCConfig:
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
+        for option, (flows, plain) in _OPTIONS.items():
+            given, fits = getattr(self.cost, option), self.cost.flow in flows
+            check(fits or given == plain, option, f"left out, for it belongs to flow {' or '.join(flows)}", given)
         raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
         check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
 

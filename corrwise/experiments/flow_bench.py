@@ -19,6 +19,7 @@ from corrwise.experiments.flow_candidates import (
     differentiable,
     fingerprint,
     preset_of,
+    settings_of,
 )
 from corrwise.experiments.flow_measure import curve_numbers, error_numbers, l1_curve, speed_numbers, true_fields
 from corrwise.experiments.flow_scenes import FlowScene
@@ -41,11 +42,13 @@ class Job:
     Attributes:
         key: what identifies it.
         network: the fingerprint of the weights that it depends on; None for a flow without any.
+        settings: the numbers behind the flow's name that it depends on; None for a row without a flow.
         measure: makes its numbers.
     """
 
     key: RowKey
     network: str | None
+    settings: Row | None
     measure: Callable[[], Row]
 
 
@@ -98,7 +101,8 @@ class FlowBench:
 
     def _job(self, key: RowKey, measure: Callable[[str, str, str], Row]) -> Job:
         _, name, body, variant = key
-        return Job(key, self._networks.get(name), partial(measure, name, body, variant))
+        settings = None if name == BASELINE else settings_of(name)
+        return Job(key, self._networks.get(name), settings, partial(measure, name, body, variant))
 
     def _missing(self, name: str, body: str, variant: str) -> Row:
         return {"reason": "weights not at hand", **_facts(name)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from hashlib import sha256
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,6 +24,7 @@ __all__ = [
     "differentiable",
     "fingerprint",
     "preset_of",
+    "settings_of",
 ]
 
 EXACT = "exact"  # the simulator's truth
@@ -73,6 +77,22 @@ def candidate(name: str, config: FlowTableConfig, *, form: str) -> Flow:
         raise WeightsMissing(f"{name}: weights not at hand, so it is left out") from error
 
 
+def settings_of(name: str) -> dict[str, Any]:
+    """Return all numbers behind a flow's name, fit for JSON: rows made with others are not its own."""
+    preset, factory = preset_of(name), FLOWS.get(name)
+    numbers = {each.name: getattr(preset, each.name) for each in fields(preset)}
+    return {key: _plain(value) for key, value in {**numbers, **getattr(factory, "keywords", {})}.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    numbers = {key: each for key, each in vars(value).items() if isinstance(each, str | int | float)}
+    return {type(value).__name__: numbers}
+
+
 def differentiable(name: str) -> bool:
     """Return whether the flow, as its presets set it up, has a gradient."""
     factory = FLOWS[name]
@@ -81,11 +101,11 @@ def differentiable(name: str) -> bool:
 
 
 def fingerprint(flow: Flow) -> str | None:
-    """Return what tells a network's weights from others, or None for a flow that has none."""
+    """Return what tells a network, its weights and how they are used from others; None for a flow that has none."""
     network = flow if isinstance(flow, nn.Module) else getattr(flow, "net", None)
     if network is None:
         return None
-    digest = sha256()
+    digest = sha256(repr(getattr(network, "config", None)).encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

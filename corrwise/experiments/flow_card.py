@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from corrwise.experiments.atomic import write_bytes_atomic
 from corrwise.experiments.flow_pairs import DEGRADED
-from corrwise.experiments.train_flow_config import TrainFlowConfig
+from corrwise.experiments.flow_trainer import Trainer
+from corrwise.experiments.train_flow_config import FREE, TrainFlowConfig
 
 __all__ = ["write_card", "write_curves"]
 
@@ -20,11 +21,11 @@ _SMOOTH = 50  # steps that one point of the loss curve averages
 Row = dict[str, Any]
 
 
-def write_card(path: Path, config: TrainFlowConfig, net: nn.Module, errors: dict[str, Row], *, seconds: float) -> None:
+def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer, errors: dict[str, Row]) -> None:
     """Write the model card: data, command, versions, errors."""
     from corrwise.experiments.mpc import versions
 
-    parameters = sum(each.numel() for each in net.parameters())
+    parameters = sum(each.numel() for each in trainer.net.parameters())
     rest = (1 - config.tasks) / 2
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
@@ -34,7 +35,8 @@ def write_card(path: Path, config: TrainFlowConfig, net: nn.Module, errors: dict
         "| | |", "|---|---|",
         f"| command | `{command(config)}` |",
         f"| steps, pairs | {config.steps:,}, {config.steps * config.batch:,} |",
-        f"| training time | {seconds / 60:.0f} minutes, data included |",
+        f"| training time | {trainer.seconds / 60:.0f} minutes, data included |",
+        *_before(trainer.begun_with),
         f"| versions | {used} |", "",
         "Trained on exact correspondence from the simulator: random state pairs of Cartpole, Ant and Humanoid "
         f"({100 * config.tasks:.0f} %), of other dm_control bodies under random cameras ({100 * rest:.0f} %), and "
@@ -63,9 +65,24 @@ def command(config: TrainFlowConfig) -> str:
     changed = [
         f"--{name.replace('_', '-')} {getattr(config, name)}"
         for name in vars(plain)
-        if name not in ("out", "device", "every", "judged") and getattr(config, name) != getattr(plain, name)
+        if name not in FREE and getattr(config, name) != getattr(plain, name)
     ]
     return " ".join(["corrwise train-flow", *changed])
+
+
+def history_facts(begun_with: Mapping[str, str], steps: int) -> dict[str, str]:
+    """Return what weights keep beside them: their own steps, and the facts of those that they went on from."""
+    return {"steps": str(steps), **{f"before_{name}": fact for name, fact in begun_with.items()}}
+
+
+def _before(facts: Mapping[str, str]) -> list[str]:
+    """Return a line of the card for each earlier stage, the latest first."""
+    lines = []
+    while facts:
+        made = f"`{facts['command']}`" if "command" in facts else "an earlier version"
+        lines.append(f"| went on from | network {facts.get('network', '')}: {facts.get('steps', '?')} steps, {made} |")
+        facts = {name.removeprefix("before_"): fact for name, fact in facts.items() if name.startswith("before_")}
+    return lines
 
 
 def write_curves(path: Path, losses: list[float], errors: list[Row]) -> None:

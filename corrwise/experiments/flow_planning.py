@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.config import CostConfig
 from corrwise.experiments.mpc import FREE
+from corrwise.experiments.named_costs import resolved
 from corrwise.experiments.rows import read_rows
 from corrwise.experiments.stats import Estimate, paired_ratio
 
@@ -35,23 +39,35 @@ def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Est
     return paired_ratio(floor_ - ours_, floor_ - bound_), n
 
 
-def planning_cells(folder: Path, forms: dict[str, str]) -> dict[tuple[str, str], str]:
+def planning_cells(
+    folder: Path, forms: dict[str, str], networks: Mapping[str, str | None]
+) -> dict[tuple[str, str], str]:
     """Return what the runs in a folder's sub-folders say, by (flow, body).
 
     ``<body>-controls`` holds the rows of ``l1`` and ``exact-flow``; every other sub-folder is a run of ``corrwise mpc``
     with one flow, of which its recommended cost counts (``forms``: form by flow). A run with another planner, budget or
-    picture than the controls' is left out: it could not be compared.
+    picture than the controls' is left out: it could not be compared. So is one with other prices than recommended, and
+    rows of another network than ``networks`` (by flow) names.
+
+    Raises:
+        ValueError: two runs of one flow on one body.
     """
-    cells = {}
+    cells: dict[tuple[str, str], str] = {}
     for config in sorted(folder.glob("*/config.json")):
         if config.parent.name.endswith("-controls"):
             continue
         settings, rows = json.loads(config.read_text()), read_rows(config.with_name("rows.jsonl"))
         body, flow = settings["task"], settings["cost"]["flow"]
+        plain = asdict(resolved(CostConfig(flow=flow)))
+        if any(settings["cost"].get(name) != value for name, value in plain.items()):
+            continue
+        rows = [row for row in rows if row.get("network") == networks.get(flow)]
         controls = _controls(folder / f"{body}-controls", settings)
         wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
         floor, bound = ([row for row in controls if row["cost"] == cost] for cost in (FLOOR, BOUND))
         gap, n = gap_closed([row for row in rows if row["cost"] == wanted], floor, bound)
+        if (flow, body) in cells:
+            raise ValueError(f"{folder} holds two runs of {flow} on {body}")
         if n and gap.value == gap.value:
             interval = f" ({gap.low:.0%} to {gap.high:.0%})" if gap.low == gap.low else ""
             cells[flow, body] = f"{gap.value:.0%}{interval}, n = {n}"

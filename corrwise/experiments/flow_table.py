@@ -29,7 +29,7 @@ def run_flow_table(config: FlowTableConfig) -> Path:
     """Measure what the folder does not hold yet, and return the table's path.
 
     Each row is written as soon as it is measured, so a run that is killed continues with the same command. Rows of a
-    network whose weights have changed since are measured anew; of rows with the same key the last counts.
+    flow whose weights or numbers have changed since are measured anew; of rows with the same key the last counts.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
@@ -53,12 +53,14 @@ def run_flow_table(config: FlowTableConfig) -> Path:
 
 def _wanted(job: Job, done: dict[RowKey, Row], config: FlowTableConfig) -> bool:
     row = done.get(job.key)
-    return row is None or row.get("network") != job.network or (config.retime and row["kind"] == "speed")
+    if row is None or (config.retime and row["kind"] == "speed"):
+        return True
+    return row.get("network") != job.network or row.get("settings") != job.settings
 
 
 def _row(job: Job) -> Row:
     named = dict(zip(KEY, job.key, strict=True))
-    return {**named, **job.measure(), "network": job.network, "versions": versions()}
+    return {**named, **job.measure(), "network": job.network, "settings": job.settings, "versions": versions()}
 
 
 def _write_results(config: FlowTableConfig, bench: FlowBench) -> Path:

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
-from corrwise.costs.flow._places import differing
+from corrwise.costs.flow._places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned import REACH, THRESHOLD, load_net
+from corrwise.costs.flow.learned import LearnedFlow
+from corrwise.costs.flow.net_file import facts_of, load_net
 from corrwise.experiments.atomic import write_bytes_atomic
+from corrwise.experiments.flow_candidates import fingerprint
 from corrwise.experiments.flow_loss import flow_loss
 from corrwise.experiments.flow_pairs import Pairs
 from corrwise.experiments.train_flow_config import TrainFlowConfig
@@ -36,8 +38,6 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             net = FlowNet(FlowNetConfig(**{name: getattr(config, name) for name in names}))
-        if config.weights:
-            _begin_with(net, config.weights)
         self.net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=_DECAY)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -46,6 +46,22 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
         self.errors: list[Row] = []
+        self.begun_with: dict[str, str] = {}  # facts of the weights that it went on from
+
+    def begin_with(self, weights: str) -> None:
+        """Give the net the parameters of weights that are as wide; how often it updates and refines is its own.
+
+        Raises:
+            FileNotFoundError, ValueError: no such weights, or those of a wider or narrower net.
+        """
+        there = load_net(weights)
+        try:
+            self.net.load_state_dict(there.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"expected weights as wide as {self.net.config}, got {weights!r} of {there.config}"
+            ) from error
+        self.begun_with = {**facts_of(weights), "network": str(fingerprint(LearnedFlow(there)))}
 
     def learn(self, pairs: Pairs) -> float:
         """Take one step and return the loss before it.
@@ -87,20 +103,7 @@ class Trainer:
             setattr(self, name, state[name])
 
     def _record(self) -> Row:
-        return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors")}
-
-
-def _begin_with(net: FlowNet, weights: str) -> None:
-    """Give the net the parameters of weights that are as wide; how often it updates and refines is its own.
-
-    Raises:
-        FileNotFoundError, ValueError: no such weights, or those of a wider or narrower net.
-    """
-    there = load_net(weights)
-    try:
-        net.load_state_dict(there.state_dict())
-    except RuntimeError as error:
-        raise ValueError(f"expected weights as wide as {net.config}, got {weights!r} of {there.config}") from error
+        return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors", "begun_with")}
 
 
 def _device(name: str) -> str:

@@ -15,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.envs import TASKS
-from corrwise.experiments.config import CONTROL_NAMES, MPCConfig
+from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.episodes import Episode, run_episodes
-from corrwise.experiments.flow_candidates import fingerprint
 from corrwise.experiments.lock import only_run
-from corrwise.experiments.named_costs import make_cost, make_flow, resolved
+from corrwise.experiments.named_costs import resolved
+from corrwise.experiments.networks import check_networks, networks_of
 from corrwise.experiments.report import write_report
 from corrwise.experiments.rows import ConfigMismatch, append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.strip import ROWS, make_strip, save_strip
@@ -27,7 +27,7 @@ from corrwise.experiments.summary import TERMS
 from corrwise.experiments.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
 
-FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row
+FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row but a network's
 _PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
 _VIDEO_FPS = 10
 
@@ -40,25 +40,26 @@ def run_mpc(config: MPCConfig) -> Path:
     An episode's row is written after its pictures, so a run that is killed loses at most the episodes in flight, and
     the same command continues it.
     """
-    for cost in config.costs:
-        if cost not in CONTROL_NAMES:
-            make_cost(cost, config.cost)  # missing weights and the like must fail before anything is written
+    networks = networks_of(config)  # missing weights must fail before all else
+    # A network's last bits depend on the batch, which max_frames may cut.
+    free = [name for name in FREE if name != "max_frames" or not any(networks.values())]
     with only_run(config.out):
-        claim_folder(config.out, jsonable_config(config), ignore=FREE)
+        claim_folder(config.out, jsonable_config(config), ignore=free)
         rows = open_rows(config.out / "rows.jsonl")
         check_versions(config.out, rows)
-        _run_missing(config, {row_key(row) for row in rows})
+        check_networks(config.out, rows, networks)
+        _run_missing(config, {row_key(row) for row in rows}, networks)
         return write_report(config.out)
 
 
-def _run_missing(config: MPCConfig, done: set[Any]) -> None:
+def _run_missing(config: MPCConfig, done: set[Any], networks: dict[str, str | None]) -> None:
     work = list(_groups(config, done))
     steps = config.steps or TASKS[config.task].episode_steps
     with tqdm(total=steps * len(work), unit="step", desc=config.task) as bar:
         for cost, seeds in work:
             bar.set_description(f"{config.task} {cost} seeds {seeds[0]}-{seeds[-1]}")
             for episode in run_episodes(config, cost, seeds, progress=bar.update):
-                append_row(config.out / "rows.jsonl", _save(config, cost, episode))
+                append_row(config.out / "rows.jsonl", {**_save(config, cost, episode), "network": networks[cost]})
 
 
 def check_versions(out: Path, rows: list[Row]) -> None:
@@ -75,15 +76,11 @@ def check_versions(out: Path, rows: list[Row]) -> None:
 def jsonable_config(config: MPCConfig) -> Row:
     """Return the configuration as it stands in config.json: the options of the planner in use, and no other's.
 
-    The numbers that the flow chose stand in it too, and what tells a learned flow's weights from others, so that rows
-    never mix two choices.
+    The numbers that the flow chose stand in it too, so that rows never mix two choices.
     """
     config = replace(config, cost=resolved(config.cost))
     unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
-    row = {name: value for name, value in asdict(config).items() if name not in unused}
-    trained = config.cost.flow == "learned"  # by a file whose contents may change, or a name whose weights may
-    row["cost"]["network"] = fingerprint(make_flow(config.cost, regularized=True)) if trained else None
-    return row
+    return {name: value for name, value in asdict(config).items() if name not in unused}
 
 
 def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:

@@ -12,13 +12,13 @@ import torch
 from tqdm import tqdm
 
 from corrwise.experiments.atomic import write_bytes_atomic
-from corrwise.experiments.config import FLOW_NAMES
-from corrwise.experiments.flow_candidates import fingerprint
+from corrwise.experiments.config import FLOW_NAMES, CostConfig
 from corrwise.experiments.lock import only_run
 from corrwise.experiments.mpc import check_versions, versions
-from corrwise.experiments.named_costs import make_distance, make_flow, resolved
+from corrwise.experiments.named_costs import make_distance, resolved
+from corrwise.experiments.networks import network_of
 from corrwise.experiments.ranking_sets import CandidateSet, candidate_sets
-from corrwise.experiments.ranking_text import KEY, ranking_table
+from corrwise.experiments.ranking_text import KEY, ranking_key, ranking_table
 from corrwise.experiments.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.table_config import RankingTableConfig
 from corrwise.types import Distance
@@ -35,24 +35,28 @@ Asked = tuple[str, str]  # cost, flow ("" for one that matches nothing)
 def run_ranking(config: RankingTableConfig) -> Path:
     """Measure what the folder does not hold yet, and return the table's path.
 
+    Rows of a network that is another by now are measured anew; of rows with the same key the last counts.
+
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, RuntimeError, ValueError: weights that cannot be had.
     """
     distances = {asked: _distance(asked, config) for asked in _asked(config)}  # must fail before anything is written
+    networks = {asked: network_of(asked[0], _options(asked, config)) for asked in distances}
     with only_run(config.out):
         file = config.out / "rows.jsonl"
         claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
-        done = {tuple(row[name] for name in KEY) for row in rows}
+        done = {ranking_key(row) for row in rows if row["network"] == networks.get((row["cost"], row["flow"]))}
         for task in config.tasks:
             seeds = [config.seed + i for i in range(config.episodes)]
             left = [seed for seed in seeds if any((task, *asked, seed) not in done for asked in distances)]
             for i in tqdm(range(0, len(left), config.lockstep), unit="group", desc=task):
                 for row in _measured(task, config, left[i : i + config.lockstep], distances):
-                    if tuple(row[name] for name in KEY) not in done:
-                        append_row(file, {**row, "versions": versions()})
+                    if ranking_key(row) not in done:
+                        network = networks[row["cost"], row["flow"]]
+                        append_row(file, {**row, "network": network, "versions": versions()})
         write_bytes_atomic(config.out / "table.md", ranking_table(read_rows(file, KEY)).encode())
     return config.out / "table.md"
 
@@ -79,8 +83,11 @@ def _asked(config: RankingTableConfig) -> list[Asked]:
 
 
 def _distance(asked: Asked, config: RankingTableConfig) -> Distance:
-    cost, flow = asked
-    return make_distance(cost, replace(config.cost, flow=flow) if flow else config.cost)
+    return make_distance(asked[0], _options(asked, config))
+
+
+def _options(asked: Asked, config: RankingTableConfig) -> CostConfig:
+    return replace(config.cost, flow=asked[1]) if asked[1] else config.cost
 
 
 def _measured(
@@ -89,6 +96,8 @@ def _measured(
     """Yield a row for each cost and episode: means over the plans that were looked at and their iterations."""
     found: dict[tuple[Asked, int], list[Row]] = {}
     for candidates in candidate_sets(task, config, seeds):
+        if np.isfinite(candidates.distances).sum() < 2:
+            continue  # there is nothing to rank
         for asked, distance in distances.items():
             found.setdefault((asked, candidates.seed), []).append(_numbers(candidates, distance))
     for ((cost, flow), seed), sets in found.items():
@@ -113,9 +122,8 @@ def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
 
 
 def _jsonable(config: RankingTableConfig) -> Row:
-    """Return what the rows depend on: each flow's own numbers stand behind its name, its weights behind a digest."""
+    """Return what the rows depend on, each flow's own numbers among it."""
     row = {name: value for name, value in asdict(config).items() if name != "out"}
     row["cost"].pop("flow")
     row["numbers"] = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in FLOW_NAMES}
-    row["network"] = fingerprint(make_flow(replace(config.cost, flow="learned"), regularized=True))
     return row

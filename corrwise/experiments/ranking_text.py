@@ -8,11 +8,17 @@ from typing import Any
 from corrwise.experiments.rows import Key
 from corrwise.experiments.stats import Estimate, paired_difference, paired_ratio
 
-__all__ = ["KEY", "ranking_table"]
+__all__ = ["KEY", "ranking_key", "ranking_table"]
 
 KEY: Key = {"task": str, "cost": str, "flow": str, "seed": int}  # what identifies a row of this table
 
 Row = dict[str, Any]
+
+
+def ranking_key(row: Row) -> tuple[str, str, str, int]:
+    """Return what identifies a row: (task, cost, flow, seed)."""
+    task, cost, flow, seed = (row[name] for name in KEY)
+    return task, cost, flow, seed
 
 
 def ranking_table(rows: Iterable[Row]) -> str:
@@ -22,7 +28,7 @@ def ranking_table(rows: Iterable[Row]) -> str:
     what exact flow's cheapest fifth are: 100 % is exact flow, 0 % a draw by lot.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
+    for row in {ranking_key(row): row for row in rows}.values():
         groups.setdefault((row["task"], row["cost"], row["flow"]), []).append(row)
     lines = ["| task | cost | flow | episodes | rank correlation | elites |", "|---|---|---|---|---|---|"]
     for task in dict.fromkeys(task for task, _, _ in groups):

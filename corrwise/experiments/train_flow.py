@@ -10,18 +10,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from corrwise.costs.flow.learned import save_net
+from corrwise.costs.flow.net_file import save_net
 from corrwise.experiments.atomic import write_aside, write_json_atomic
 from corrwise.experiments.config_match import compare_configs
-from corrwise.experiments.flow_card import write_card, write_curves
+from corrwise.experiments.flow_card import command, history_facts, write_card, write_curves
 from corrwise.experiments.flow_judge import Judge
 from corrwise.experiments.flow_pairs import FlowPairs
 from corrwise.experiments.flow_trainer import Trainer
 from corrwise.experiments.lock import only_run
 from corrwise.experiments.rows import claim_folder
-from corrwise.experiments.train_flow_config import TrainFlowConfig
-
-_FREE = ("out", "device", "every", "judged")  # these never change what is learned
+from corrwise.experiments.train_flow_config import FREE, TrainFlowConfig
 
 Row = dict[str, Any]
 
@@ -32,13 +30,15 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     A checkpoint is written every few steps as a whole; a run that is killed loses the steps since, takes them again
     with the same batches, and ends with the same weights.
     """
+    checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
     trainer = Trainer(config)  # weights or a GPU that are not there must be missed before anything is written
+    if config.weights and not checkpoint.exists():
+        trainer.begin_with(config.weights)
     with only_run(config.out):
-        checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
         if checkpoint.exists():
             there = json.loads(settings.read_bytes()) if settings.exists() else {}
-            compare_configs(config.out, there, jsonable_config(config), ignore=_FREE)
-        claim_folder(config.out, jsonable_config(config), ignore=_FREE)
+            compare_configs(config.out, there, jsonable_config(config), ignore=FREE)
+        claim_folder(config.out, jsonable_config(config), ignore=FREE)
         if checkpoint.exists():
             trainer.load(checkpoint)
         if trainer.step < config.steps:
@@ -69,10 +69,10 @@ def _finish(trainer: Trainer, config: TrainFlowConfig) -> Path:
     _write_history(trainer, config.out)  # once more: a run killed beside its last checkpoint has an older one
     weights = config.out / "flow_net.safetensors"
     with write_aside(weights) as aside:
-        save_net(trainer.net, aside, steps=str(trainer.step), seed=str(config.seed))
+        save_net(trainer.net, aside, command=command(config), **history_facts(trainer.begun_with, trainer.step))
     errors = Judge(config, held_out=True)(trainer.net, trainer.device)
     write_json_atomic(config.out / "errors.json", errors)
-    write_card(config.out / "card.md", config, trainer.net, errors, seconds=trainer.seconds)
+    write_card(config.out / "card.md", config, trainer, errors)
     return weights
 
 

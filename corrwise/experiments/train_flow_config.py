@@ -9,6 +9,7 @@ from pathlib import Path
 from corrwise.experiments.config import check, check_name
 
 DEVICE_NAMES = ("auto", "cpu", "cuda")
+FREE = ("out", "device", "every", "judged")  # these never change what is learned
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrainFlowConfig:
     """Attention heads."""
     hidden: int = 32
     """Channels of the refinement's recurrent state."""
-    updates: int = 5
+    updates: int = 3
     """Recurrent updates of the tokens' flow."""
     refinements: int = 2
     """Recurrent refinements of the pixels' flow."""

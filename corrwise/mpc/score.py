@@ -81,10 +81,13 @@ def score(
     chunk by chunk).
 
     Raises:
-        ValueError: when ``max_frames`` is below 1, or the predictor or the cost returns another shape than asked for.
+        ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
+            the cost returns another shape than asked for.
     """
     require(max_frames >= 1, "max_frames", "at least 1", max_frames)
     batch, candidates, horizon, _ = actions.shape
+    if len(goal.frames) != batch:
+        raise ValueError(f"expected goals for {batch} environments, got {len(goal.frames)}")
     steps = aggregate.steps(horizon)
     goals = [goal] if batch == 1 else [Goal(frames[None]) for frames in goal.frames]  # costs know a goal by identity
     size = min(max(1, max_frames // len(steps)), candidates)

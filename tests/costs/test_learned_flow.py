@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from corrwise.costs.flow import LearnedFlow, learned
+from corrwise.costs.flow import LearnedFlow
 from corrwise.costs.flow._refiner import look_up
 from corrwise.costs.flow._token_grid import groups, token_index
 from corrwise.costs.flow._tokens import attend
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned import load_net, save_net
+from corrwise.costs.flow.net_file import FORMAT, SHIPPED_IN, load_net, save_net
 from corrwise.costs.warp import warp
 from tests.contracts import check_flow
 
@@ -50,7 +50,7 @@ def test_keeps_the_contract_with_any_weights(tiny_file):
 def test_the_shipped_weights_are_small_and_have_a_card():
     net = load_net("small")
     assert sum(each.numel() for each in net.parameters()) < 1e6
-    folder = learned.SHIPPED_IN
+    folder = SHIPPED_IN
     assert (folder / "small.safetensors").stat().st_size <= 4e6
     assert "corrwise train-flow" in (folder / "small.md").read_text()
 
@@ -121,7 +121,7 @@ def test_bad_input_is_one_sentence(tiny_file, tmp_path, unhooked):
         ValueError, match=r"expected source of shape \(1, 3, 32, 32\) like target, got \(1, 3, 32, 36\)"
     ):
         flow(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 36))
-    with pytest.raises(ValueError, match="threshold of at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"threshold in \[0, 1\), got -1"):
         LearnedFlow(tiny_file, threshold=-1)
     with pytest.raises(ValueError, match="refinements of at least 1, got 0"):
         LearnedFlow(tiny_file, refinements=0)
@@ -133,10 +133,11 @@ def test_bad_input_is_one_sentence(tiny_file, tmp_path, unhooked):
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="holds another network's"):
         LearnedFlow(tmp_path / "other.safetensors")
-    header = {"format": learned.FORMAT, "config": json.dumps({"width": 32, "heads": 2})}
-    save_file(_tiny().state_dict(), tmp_path / "wider.safetensors", header)
-    with pytest.raises(ValueError, match="fit their configuration"):
-        LearnedFlow(tmp_path / "wider.safetensors")
+    wide, no_update, no_number = ({"width": 32, "heads": 2}, {"updates": 0}, {"updates": "x"})
+    for config in (json.dumps(wide), json.dumps(no_update), json.dumps(no_number), "{", "[]"):
+        save_file(_tiny().state_dict(), tmp_path / "spoilt.safetensors", {"format": FORMAT, "config": config})
+        with pytest.raises(ValueError, match=r"fit their configuration .* got '.*spoilt\.safetensors'"):
+            LearnedFlow(tmp_path / "spoilt.safetensors")
 
 
 def test_attention_without_a_matrix_is_attention_with_one():

@@ -16,10 +16,18 @@ from corrwise.costs import (
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
 from corrwise.experiments.config import CostConfig
+from corrwise.experiments.named_costs import make_correspondence
 from tests.costs.pictures import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing.
-REACH = {"learned": (8, 32), "all-pairs": (8, 32), "affine": (8, 32), "homography": (8, 32), "dis": (24, 8)}
+REACH = {
+    "learned": (8, 32),
+    "all-pairs": (8, 32),
+    "rigid": (8, 32),
+    "affine": (8, 32),
+    "homography": (8, 32),
+    "dis": (24, 8),
+}
 
 
 def test_every_registered_flow_has_a_preset():
@@ -54,6 +62,21 @@ def test_the_forms_are_those_of_the_paper_and_a_price():
 def test_the_default_is_the_one_that_the_command_line_has():
     x, y = bodies(4)
     assert torch.equal(recommended(l1)(x, y), recommended(l1, CostConfig().flow)(x, y))
+
+
+def test_the_defaults_prices_are_those_of_the_guide():
+    assert (PRESETS["learned"].form, PRESETS["learned"].price, PRESETS["learned"].occlusion) == ("disp", 1.0, 4.0)
+    distance = recommended(l1)
+    assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 4.0, Displacement(1.0))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", [name for name in FLOWS if name != "raft"])
+def test_the_command_line_means_the_same(name, form):
+    x, y = bodies(2)
+    cost = "corr-l1" + {"scaled": ""}.get(form, f"-{form}")
+    distance = make_correspondence(cost, CostConfig(flow=name))
+    assert torch.equal(distance(x, y), recommended(l1, name, form=form)(x, y))
 
 
 def test_what_the_learned_flow_cannot_match_is_priced():

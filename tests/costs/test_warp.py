@@ -14,6 +14,18 @@ def test_samples_where_the_flow_points():
     assert torch.allclose(warp(image, flow), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+def test_a_flow_that_is_not_finite_shows_nothing_and_leaves_the_rest_alone(padding, broken):
+    image, flow = torch.rand(2, 3, 8, 8), torch.zeros(2, 2, 8, 8)
+    whole = warp(image, flow, padding)
+    flow[1, 0, 2, 3] = broken
+    shown = warp(image, flow, padding)
+    assert shown[1, :, 2, 3].isnan().all()
+    shown[1, :, 2, 3] = whole[1, :, 2, 3]
+    assert torch.equal(shown, whole)
+
+
 def test_half_a_pixel_is_the_mean_of_two():
     image = torch.tensor([[[[0.0, 1.0, 0.0, 0.5]]]])
     flow = torch.zeros(1, 2, 1, 4)

@@ -44,6 +44,23 @@ def test_a_size_below_one_is_refused_with_its_value(option, value):
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "owner"),
+    [
+        ("displacement", 0.5, "all-pairs"),
+        ("patch", 7, "all-pairs"),
+        ("dis_preset", "fast", "dis"),
+        ("raft_weights", "x.pth", "raft"),
+        ("learned_weights", "x.safetensors", "learned"),
+    ],
+)
+def test_an_option_of_another_flow_is_refused_not_ignored(option, value, owner):
+    other = "zero"
+    with pytest.raises(ConfigError, match=f"{option} must be left out, for it belongs to flow {owner}, got {value}"):
+        MPCConfig(cost=CostConfig(flow=other, **{option: value}))
+    MPCConfig(cost=CostConfig(flow=owner, **{option: value}))
+
+
+@pytest.mark.parametrize(
     ("options_", "sentence"),
     [
         ({"scaling": -0.1}, r"scaling must be in \[0, 1\], got -0.1"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
 
 from corrwise.experiments.cli import main
+from corrwise.experiments.config import CostConfig
 from corrwise.experiments.flow_measure import band_name, error_numbers, true_fields
 from corrwise.experiments.flow_planning import gap_closed, planning_cells
 from corrwise.experiments.flow_scenes import FlowScene, displaced
 from corrwise.experiments.flow_table_text import bodies_table, flows_table
+from corrwise.experiments.named_costs import resolved
 from corrwise.experiments.rows import append_row
 from corrwise.experiments.table_config import FlowTableConfig
 
@@ -76,13 +81,18 @@ def test_the_gap_closed_is_paired_by_seed(tmp_path):
     assert gap.value == pytest.approx(4.5 / 6)
     for name, many in (("ant-controls", [*floor, *bound]), ("ant-all-pairs", [*rows("corr-l1", s1=9.0), *ours])):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text('{"task": "ant", "cost": {"flow": "all-pairs"}}')
+        settings = {"task": "ant", "cost": asdict(resolved(CostConfig(flow="all-pairs")))}
+        (tmp_path / name / "config.json").write_text(json.dumps(settings))
         for row in many:
             append_row(tmp_path / name / "rows.jsonl", row)
-    cells = planning_cells(tmp_path, {"all-pairs": "reg"})
+    cells = planning_cells(tmp_path, {"all-pairs": "reg"}, {})
     assert list(cells) == [("all-pairs", "ant")]
     assert cells["all-pairs", "ant"].startswith("75%")
-    assert planning_cells(tmp_path / "nowhere", {}) == {}
+    assert planning_cells(tmp_path / "nowhere", {}, {}) == {}
+    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {"all-pairs": "another net's"}) == {}
+    settings["cost"]["magnitude"] = 9.0
+    (tmp_path / "ant-all-pairs" / "config.json").write_text(json.dumps(settings))
+    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {}) == {}, "other prices than recommended"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise.costs import PRESETS
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.experiments.atomic import RunFolderError
 from corrwise.experiments.flow_bench import FlowBench
@@ -141,3 +142,14 @@ def test_rows_of_weights_that_changed_are_measured_anew(tmp_path, monkeypatch):
     prints = [row["network"] for row in read_rows(tmp_path / "rows.jsonl", KEY)]
     assert len(prints) == 4
     assert prints[0] == prints[1] != prints[2] == prints[3]
+
+
+def test_rows_of_other_prices_are_measured_anew(tmp_path, monkeypatch):
+    config = replace(TINY, out=tmp_path, flows=("zero",), measures=("curves",), bodies=("cartpole",))
+    run_flow_table(config)
+    before = read_rows(tmp_path / "rows.jsonl", KEY)
+    monkeypatch.setitem(PRESETS, "zero", replace(PRESETS["zero"], form="reg", magnitude=9.0))
+    run_flow_table(config)
+    rows = read_rows(tmp_path / "rows.jsonl", KEY)
+    assert [row["flow"] for row in rows[len(before) :]] == ["zero"] * 3
+    assert [row["settings"]["magnitude"] for row in rows[-3:]] == [9.0] * 3

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned import LearnedFlow, save_net
+from corrwise.costs.flow.learned import LearnedFlow
+from corrwise.costs.flow.net_file import facts_of, save_net
 from corrwise.experiments import cli, flow_pairs
 from corrwise.experiments.flow_card import command
 from corrwise.experiments.flow_loss import endpoint_errors, flow_loss
@@ -89,7 +90,7 @@ def test_a_loss_that_is_not_finite_stops_and_changes_nothing():
     assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
 
 
-def test_the_loss_is_nothing_for_the_truth_and_ignores_what_is_unknown():
+def test_the_loss_is_nothing_for_the_truth():
     net = FlowNet(FlowNetConfig(**SMALL_NET))
     x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
     everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
@@ -99,6 +100,31 @@ def test_the_loss_is_nothing_for_the_truth_and_ignores_what_is_unknown():
     pairs = Pairs(x, y, truth, truth, everywhere, everywhere)
     assert flow_loss(exact, pairs, everywhere) == pytest.approx(0, abs=1e-5)
     assert flow_loss(estimate, pairs, everywhere) > 1
+
+
+def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(monkeypatch):
+    x, everywhere = torch.rand(2, 3, 32, 32), torch.ones(2, 32, 32, dtype=torch.bool)
+    estimate = FlowNet(FlowNetConfig(**SMALL_NET))(x, x.flip(0), everywhere)
+    truth = torch.full((2, 2, 32, 32), 3.0)
+    pairs = Pairs(x, x.flip(0), truth, truth, everywhere, everywhere)
+    said = {name: replace(estimate, flows=torch.full_like(estimate.flows, 3.0)) for name in ("short", "aside")}
+    said["short"].flows[:, :, 0] = 1.0
+    said["aside"].flows[:, :, 0] = 5.0
+    with_length = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
+    monkeypatch.setattr("corrwise.experiments.flow_loss.LENGTH", 0.0)
+    without = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
+    assert without["short"] == pytest.approx(without["aside"], rel=1e-4), "both are 2 px off"
+    assert with_length["short"] > without["short"] + 0.1
+
+
+def test_what_is_unknown_takes_no_part():
+    net = FlowNet(FlowNetConfig(**SMALL_NET))
+    x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
+    estimate = net(x, y, everywhere)
+    exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
+    truth = torch.full((2, 2, 32, 32), 3.0)
+    pairs = Pairs(x, y, truth, truth, everywhere, everywhere)
     hole = truth.clone()
     hole[0, :, 4:9, 4:9] = float("nan")
     assert flow_loss(exact, replace(pairs, flow_xy=hole), everywhere) == pytest.approx(0, abs=1e-5)
@@ -134,10 +160,24 @@ def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, cap
 def test_training_goes_on_from_weights_that_are_there(tmp_path):
     net = FlowNet(FlowNetConfig(**SMALL_NET))
     save_net(net, tmp_path / "net.safetensors")
-    trainer = Trainer(replace(TINY, weights=str(tmp_path / "net.safetensors"), updates=1))
+    trainer = Trainer(replace(TINY, updates=1))
+    trainer.begin_with(str(tmp_path / "net.safetensors"))
     assert trainer.net.config.updates == 1
     there = net.state_dict()
     assert all(torch.equal(value, there[name]) for name, value in trainer.net.state_dict().items())
+
+
+def test_a_second_stage_says_what_it_went_on_from_and_resumes_without_it(tmp_path, few_bodies):
+    first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
+    second = replace(TINY, out=tmp_path / "second", steps=2, weights=str(first), updates=1)
+    weights = run_train_flow(second)
+    first.unlink()
+    assert run_train_flow(second) == weights
+    facts = facts_of(weights)
+    assert (facts["steps"], facts["before_steps"]) == ("2", "2")
+    assert "--updates 2" in facts["before_command"]
+    card = (tmp_path / "second" / "card.md").read_text()
+    assert f"| went on from | network {facts['before_network']}: 2 steps, `corrwise train-flow --steps 2" in card
 
 
 @pytest.mark.parametrize(
@@ -152,6 +192,11 @@ def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tm
 def test_the_command_names_what_differs_from_the_defaults():
     assert command(TrainFlowConfig()) == "corrwise train-flow"
     assert command(TrainFlowConfig(steps=9, width=64)) == "corrwise train-flow --steps 9 --width 64"
+
+
+def test_the_net_that_is_trained_by_default_is_the_default_net():
+    plain = TrainFlowConfig()
+    assert FlowNetConfig(**{name: getattr(plain, name) for name in vars(FlowNetConfig())}) == FlowNetConfig()
 
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch):

@@ -115,5 +115,9 @@ def test_wrong_shapes_and_budgets_are_refused():
         run(lambda context, actions, **_: torch.zeros(2, 13, 5, 3, 6, 6), FakeCost())
     with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(1, 13, 5\), got \(2, 13\)"):
         run(FakePredictor(), lambda frames, goal: torch.zeros(2, 13))
+    for goals in (1, 3):
+        with pytest.raises(ValueError, match=f"expected goals for 2 environments, got {goals}"):
+            score(FakePredictor(), FakeCost(), context, Goal(torch.zeros(goals, 1, 3, 8, 8)), actions,
+                  aggregate=Aggregate("last"))  # fmt: skip
     with pytest.raises(ValueError, match="max_frames must be at least 1, got 0"):
         run(FakePredictor(), FakeCost(), max_frames=0)

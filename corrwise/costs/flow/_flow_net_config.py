@@ -22,6 +22,9 @@ class FlowNetConfig:
         hidden: channels of the refinement's recurrent state.
         updates: how often the tokens' flow is updated, with the same weights.
         refinements: how often the pixels' flow is refined, with the same weights.
+
+    Raises:
+        ValueError: a number that is not whole and above zero, or a width that is no multiple of ``heads``.
     """
 
     fine: int = 24
@@ -29,5 +32,12 @@ class FlowNetConfig:
     width: int = 96
     heads: int = 4
     hidden: int = 32
-    updates: int = 5
+    updates: int = 3
     refinements: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"expected {name} to be a whole number above 0, got {value!r}")
+        if self.width % self.heads:
+            raise ValueError(f"expected width to be a multiple of {self.heads} heads, got {self.width}")

@@ -1,4 +1,4 @@
-"""Where two images differ, and how such positions of many pairs are matched a few pairs at a time."""
+"""Where two images differ, what they show there, and how such places of many pairs are matched a few at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Chunk", "Places", "differing", "paired_chunks", "patches_of"]
+__all__ = ["REACH", "THRESHOLD", "Chunk", "Places", "differing", "paired_chunks", "patches_of"]
+
+THRESHOLD = 0.01  # of a channel: pixels that differ by no more did not move
+REACH = 1  # px around a pixel that differs: the rim of a body seen through a patch
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Training-free flow by matching patches, every position against every other: the planning default."""
+"""Training-free flow by matching patches, every position against every other."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 import torch
@@ -12,7 +13,7 @@ from corrwise.costs._checks import check_batch_pair
 from corrwise.costs.flow.both_ways import both_ways
 from corrwise.types import Flow
 
-__all__ = ["TrustedFlow", "occluded"]
+__all__ = ["TrustedFlow", "occluded", "occluded_share"]
 
 RELATIVE = 0.01  # alpha: share of the squared lengths; motion that is large may err by more
 MAJORITY = 0.5 - 1e-6  # of the bilinear weight of the four pixels between which a match lands
@@ -75,6 +76,15 @@ def occluded(
     # Asked this way round NaN is marked: it is not above anything.
     leads_back = (votes >= MAJORITY) & _inside(x, width) & _inside(y, height)
     return moves.flatten().index_put((where,), ~leads_back).view_as(moves)
+
+
+def occluded_share(flows: Sequence[Float[Tensor, "B 2 h w"]]) -> Float[Tensor, "B"]:
+    """Return the share of pixels that fail the forward-backward check, over both directions; NaN for one."""
+    if len(flows) == 1:
+        return flows[0].new_full((flows[0].shape[0],), float("nan"))
+    first, second = flows
+    marked = occluded(first, second).to(first.dtype) + occluded(second, first).to(first.dtype)
+    return marked.mean(dim=(-2, -1)) / 2
 
 
 class TrustedFlow:

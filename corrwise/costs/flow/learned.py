@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs.flow._places import differing
-from corrwise.costs.flow.flow_net import CELL, FlowNet, FlowNetConfig
+from corrwise.costs.flow._places import REACH, THRESHOLD, differing
+from corrwise.costs.flow.flow_net import CELL, FlowNet
+from corrwise.costs.flow.net_file import load_net
 
-__all__ = ["FORMAT", "SHIPPED_IN", "LearnedFlow", "load_net", "save_net"]
+__all__ = ["LearnedFlow"]
 
-THRESHOLD, REACH = 0.01, 1  # of a channel, and px: where pictures differ, in training and in use
 SMALLEST = 16  # pixels; four cells to a side
-SHIPPED = ("small",)
-SHIPPED_IN = Path(__file__).parent / "weights"
-FORMAT = "corrwise flow net 1"
 
 
 class LearnedFlow:
@@ -40,8 +34,8 @@ class LearnedFlow:
 
     Raises:
         FileNotFoundError: the weights file does not exist.
-        ValueError: an unknown name, a file that holds no such net, a negative threshold, or refinements or chunk below
-            1.
+        ValueError: an unknown name, a file that holds no such net, a threshold outside [0, 1), or refinements or chunk
+            below 1.
     """
 
     differentiable = True
@@ -52,10 +46,10 @@ class LearnedFlow:
         *,
         threshold: float | int = THRESHOLD,
         refinements: int = 1,
-        chunk: int = 32,
+        chunk: int = 48,
     ) -> None:
-        if not threshold >= 0:
-            raise ValueError(f"expected threshold of at least 0, got {threshold}")
+        if not 0 <= threshold < 1:
+            raise ValueError(f"expected threshold in [0, 1), got {threshold}")
         for name, value in (("refinements", refinements), ("chunk", chunk)):
             if value < 1:
                 raise ValueError(f"expected {name} of at least 1, got {value}")
@@ -91,52 +85,6 @@ class LearnedFlow:
         flows = net(x.float(), y.float(), moved, refinements=self.refinements).flows[-1][..., :height, :width]
         flows = flows.where(torch.cat((finite, finite))[:, None, None, None], torch.nan).to(x.dtype)
         return flows[: len(x)], flows[len(x) :]
-
-
-def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
-    """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    from safetensors.torch import save
-
-    header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
-    state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    Path(path).write_bytes(save(state, header))
-
-
-def load_net(weights: str | PathLike[str]) -> FlowNet:
-    """Return the net behind shipped weights' name or a file of ``save_net``, frozen and in evaluation mode.
-
-    Raises:
-        FileNotFoundError, ValueError: see ``LearnedFlow``.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = SHIPPED_IN / f"{weights}.safetensors"
-    if weights not in SHIPPED:
-        path = Path(weights)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "
-                f"got {fspath(weights)!r} which is no file"
-            )
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
-    if header.get("format") != FORMAT:
-        raise ValueError(f"expected weights of a {FORMAT!r}, got {str(path)!r} which holds another network's")
-    config = json.loads(header.get("config", "{}"))
-    try:
-        net = FlowNet(FlowNetConfig(**config))
-        net.load_state_dict(state)
-    except (RuntimeError, TypeError) as error:  # another shape, or a setting that this version does not know
-        raise ValueError(f"expected weights that fit their configuration {config}, got {str(path)!r}") from error
-    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
 def _padded(images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs.flow._global_fit import global_flow
 from corrwise.costs.flow._maps import AFFINE, HOMOGRAPHY
-from corrwise.costs.flow._places import differing
+from corrwise.costs.flow._places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.all_pairs import AllPairsFlow
 from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.warp import warp
@@ -18,8 +18,6 @@ from corrwise.types import Flow
 __all__ = ["AffineFit", "HomographyFit"]
 
 SUPPORTS = ("moving", "all")
-THRESHOLD = 0.01  # of a channel: pixels that differ by no more did not move
-REACH = 1  # px around a pixel that differs: the rim of a body seen through the patches of all-pairs flow
 
 
 class _GlobalFit:

@@ -1,0 +1,80 @@
+"""A flow net as one safetensors file: its weights, its configuration, and facts about how it came about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from os import PathLike, fspath
+from pathlib import Path
+
+import torch
+
+from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+
+__all__ = ["FORMAT", "SHIPPED_IN", "facts_of", "load_net", "save_net"]
+
+SHIPPED = ("small",)
+SHIPPED_IN = Path(__file__).parent / "weights"
+FORMAT = "corrwise flow net 1"
+
+
+def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
+    """Write a net's weights with its configuration, and any facts worth keeping, as one safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
+    state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
+    Path(path).write_bytes(save(state, header))
+
+
+def load_net(weights: str | PathLike[str]) -> FlowNet:
+    """Return the net behind shipped weights' name or a file of ``save_net``, frozen and in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: a file that holds no such net.
+    """
+    path, header, state = _read(weights)
+    config = header.get("config", "{}")
+    try:
+        net = FlowNet(FlowNetConfig(**json.loads(config)))
+        net.load_state_dict(state)
+    except (RuntimeError, TypeError, ValueError) as error:  # another shape, or a setting that makes no net
+        raise ValueError(f"expected weights that fit their configuration {config}, got {str(path)!r}") from error
+    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+
+def facts_of(weights: str | PathLike[str]) -> dict[str, str]:
+    """Return what ``save_net`` was given to keep beside the weights.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``load_net``.
+    """
+    return {name: fact for name, fact in _read(weights)[1].items() if name not in ("format", "config")}
+
+
+def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:
+    """Return the file's path, its header and its tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    path = SHIPPED_IN / f"{weights}.safetensors"
+    if weights not in SHIPPED:
+        path = Path(weights)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "
+                f"got {fspath(weights)!r} which is no file"
+            )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
+    if header.get("format") != FORMAT:
+        raise ValueError(f"expected weights of a {FORMAT!r}, got {str(path)!r} which holds another network's")
+    return path, header, state
