@@ -90,7 +90,7 @@ PRESETS = {
     # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
     # At a price of 1 the displacement decides, and the residual settles ties; what cannot be matched both ways costs,
     # too, or a planner finds the candidates at which the net errs in its favour.
-    "learned": Preset(form="disp", price=1.0, occlusion=4.0),
+    "learned": Preset(form="disp", price=1.0, occlusion=6.0),
 }
 
 

@@ -55,7 +55,7 @@ class CostConfig:
     price: float | None = None
     """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07, 1.0 for learned."""
     occlusion: float | None = None
-    """What pixels without a match cost in costs named -disp, times their share: 4.0 for learned, 0 for others."""
+    """What pixels without a match cost in costs named -disp, times their share: 6.0 for learned, 0 for others."""
     displacement: float | None = None
     """All-pairs flow: intensity (in [0, 1]) that one pixel of displacement costs a match. None is 0.01 for flow
     scaling alone and 0.001 for costs with a suffix, which price the displacement already."""

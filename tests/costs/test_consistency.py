@@ -118,13 +118,15 @@ def test_equal_pictures_hide_nothing_and_a_new_body_is_marked(flow, least):
     assert least < distance.terms(x, y).occluded < 0.125
 
 
-def test_asking_for_the_cost_alone_checks_nothing(monkeypatch):
+def test_a_cost_without_an_occlusion_penalty_checks_nothing(monkeypatch):
     def never(*args, **kwargs):
-        raise AssertionError("the forward-backward check is for reports")
+        raise AssertionError("nobody asked for the forward-backward check")
 
-    monkeypatch.setattr("corrwise.costs.terms.occluded", never)
+    monkeypatch.setattr("corrwise.costs.flow.consistency.occluded", never)
     x, y = body(0, 0), body(5, 0)
     assert CorrespondenceWise(l1, AllPairsFlow())(x, y) > 0
+    with pytest.raises(AssertionError, match="nobody asked"):
+        CorrespondenceWise(l1, AllPairsFlow(), occlusion=1.0)(x, y)
 
 
 @pytest.mark.parametrize("flow", [AllPairsFlow(), DISFlow(), ZeroFlow()], ids=["all-pairs", "dis", "zero"])

@@ -19,15 +19,9 @@ from corrwise.experiments.config import CostConfig
 from corrwise.experiments.named_costs import make_correspondence
 from tests.costs.pictures import bodies, texture
 
-# The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing.
-REACH = {
-    "learned": (8, 32),
-    "all-pairs": (8, 32),
-    "rigid": (8, 32),
-    "affine": (8, 32),
-    "homography": (8, 32),
-    "dis": (24, 8),
-}
+# The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and
+# squares of noise are not what the learned flow is for (see test_learned_flow.py).
+REACH = {"all-pairs": (8, 32), "rigid": (8, 32), "affine": (8, 32), "homography": (8, 32), "dis": (24, 8)}
 
 
 def test_every_registered_flow_has_a_preset():
@@ -65,9 +59,9 @@ def test_the_default_is_the_one_that_the_command_line_has():
 
 
 def test_the_defaults_prices_are_those_of_the_guide():
-    assert (PRESETS["learned"].form, PRESETS["learned"].price, PRESETS["learned"].occlusion) == ("disp", 1.0, 4.0)
+    assert (PRESETS["learned"].form, PRESETS["learned"].price, PRESETS["learned"].occlusion) == ("disp", 1.0, 6.0)
     distance = recommended(l1)
-    assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 4.0, Displacement(1.0))
+    assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 6.0, Displacement(1.0))
 
 
 @pytest.mark.parametrize("form", FORMS)
