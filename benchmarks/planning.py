@@ -20,7 +20,7 @@ import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.clock import Clock
-from corrwise.experiments.config import CostConfig
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.named_costs import make_cost
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.config import ConfigError, DoctorConfig, MPCConfig, ReportConfig
+from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
+from corrwise.experiments.option_checks import ConfigError
 from corrwise.experiments.parse import parse
 from corrwise.experiments.table_config import FlowTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.train_flow_config import TrainFlowConfig

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from corrwise.experiments.config import CostConfig
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.mpc import FREE
 from corrwise.experiments.named_costs import resolved
 from corrwise.experiments.rows import read_rows

@@ -8,7 +8,7 @@ from typing import Any
 from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, Preset
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.clock import Clock
-from corrwise.experiments.config import CostConfig
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.types import Distance, Flow
 
 _NUMBERS = ("scaling", "magnitude", "gradient", "price", "occlusion")  # a preset's, where the command line says nothing

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from corrwise.experiments.config import CONTROL_NAMES, CostConfig, MPCConfig
+from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.config_match import ConfigMismatch
+from corrwise.experiments.cost_config import CONTROL_NAMES, CostConfig
 from corrwise.experiments.flow_candidates import fingerprint
 from corrwise.experiments.named_costs import make_correspondence
 from corrwise.types import Flow

@@ -11,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from corrwise.experiments.config import ConfigError
+from corrwise.experiments.option_checks import ConfigError
 
 _BORDER = re.compile(r"[╭╮╰╯│─]+")
 _WHERE = re.compile(r"^Error parsing (?:__tyro-dummy-inner__\.|--)?([\w.-]+):")

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from corrwise.experiments.atomic import write_bytes_atomic
-from corrwise.experiments.config import FLOW_NAMES, CostConfig
+from corrwise.experiments.cost_config import FLOW_NAMES, CostConfig
 from corrwise.experiments.lock import only_run
 from corrwise.experiments.mpc import check_versions, versions
 from corrwise.experiments.named_costs import make_distance, resolved

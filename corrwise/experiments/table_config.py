@@ -9,16 +9,9 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.config import (
-    CONTROL_NAMES,
-    COST_NAMES,
-    FLOW_NAMES,
-    TASK_NAMES,
-    CostConfig,
-    MPCConfig,
-    check,
-    check_name,
-)
+from corrwise.experiments.config import TASK_NAMES, MPCConfig
+from corrwise.experiments.cost_config import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
+from corrwise.experiments.option_checks import check, check_name
 
 COMPARED = (*FLOW_NAMES, "exact")
 BODIES = (*TASK_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three

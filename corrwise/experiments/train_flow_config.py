@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from corrwise.experiments.config import check, check_name
+from corrwise.experiments.option_checks import check, check_name
 
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 FREE = ("out", "device", "every", "judged")  # these never change what is learned

@@ -15,7 +15,7 @@ from corrwise.costs import (
 )
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
-from corrwise.experiments.config import CostConfig
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.named_costs import make_correspondence
 from tests.costs.pictures import bodies, texture
 

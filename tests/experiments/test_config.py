@@ -11,7 +11,10 @@ from corrwise.costs.flow import FLOWS
 from corrwise.envs import TASKS
 from corrwise.envs.renderers import RENDERERS
 from corrwise.experiments import config as options
-from corrwise.experiments.config import ConfigError, CostConfig, MPCConfig
+from corrwise.experiments import cost_config as cost_options
+from corrwise.experiments.config import MPCConfig
+from corrwise.experiments.cost_config import CostConfig
+from corrwise.experiments.option_checks import ConfigError
 from corrwise.experiments.policies import PREDICTORS
 from corrwise.experiments.summary import CONTROLS
 from corrwise.mpc import PLANNERS
@@ -20,12 +23,12 @@ from corrwise.mpc import PLANNERS
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():
     assert tuple(TASKS) == options.TASK_NAMES
     assert tuple(RENDERERS) == options.RENDERER_NAMES
-    assert tuple(FLOWS) == options.FLOW_NAMES
-    assert tuple(DISTANCES) == options.BASE_NAMES
+    assert tuple(FLOWS) == cost_options.FLOW_NAMES
+    assert tuple(DISTANCES) == cost_options.BASE_NAMES
     assert tuple(PLANNERS) == options.PLANNER_NAMES
     assert set(PLANNERS) <= {field.name for field in fields(MPCConfig)}
     assert tuple(PREDICTORS) == options.PREDICTOR_NAMES
-    assert set(CONTROLS) == set(options.CONTROL_NAMES)
+    assert set(CONTROLS) == set(cost_options.CONTROL_NAMES)
 
 
 @pytest.mark.parametrize("option", ["task", "planner", "predictor", "renderer", "aggregate"])

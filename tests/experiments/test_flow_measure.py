@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from corrwise.experiments.cli import main
-from corrwise.experiments.config import CostConfig
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.flow_measure import band_name, error_numbers, true_fields
 from corrwise.experiments.flow_planning import gap_closed, planning_cells
 from corrwise.experiments.flow_scenes import FlowScene, displaced

@@ -18,8 +18,9 @@ from corrwise.costs import PRESETS
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.net_file import save_net
 from corrwise.envs.pictures import from_uint8
-from corrwise.experiments.config import CostConfig, MPCConfig
+from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.config_match import ConfigMismatch
+from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.episodes import run_episodes
 from corrwise.experiments.mpc import run_mpc
 from corrwise.experiments.named_costs import make_correspondence

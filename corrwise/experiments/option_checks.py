@@ -1,0 +1,24 @@
+"""What is said of an option that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["ConfigError", "check", "check_name"]
+
+
+class ConfigError(Exception):
+    """An option that cannot be used, said in one sentence; no ValueError, which tyro would draw a box around."""
+
+
+def check(ok: bool, option: str, wanted: str, got: object) -> None:
+    """Raise a ConfigError that names the option, what it must be and what it was, unless ``ok``."""
+    if not ok:
+        raise ConfigError(f"{option} must be {wanted}, got {got}")
+
+
+def check_name(option: str, name: str, names: Iterable[str]) -> None:
+    """Raise a ConfigError that lists the names there are, unless ``name`` is one of them."""
+    known = list(names)
+    if name not in known:
+        raise ConfigError(f"unknown {option} {name!r}; there are {', '.join(known)}")
