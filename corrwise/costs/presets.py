@@ -11,12 +11,20 @@ from torch import Tensor
 from corrwise.costs.correspondence import CorrespondenceWise
 from corrwise.costs.displacement import Displacement
 from corrwise.costs.flow import FLOWS, AllPairsFlow
-from corrwise.costs.regularizers import PAPER_L1, FlowGradient, FlowMagnitude, Regularizer, Regularizers
+from corrwise.costs.regularizers import (
+    PAPER_L1,
+    PAPER_L1_PERCEPTUAL,
+    EdgeAwareSmoothness,
+    FlowGradient,
+    FlowMagnitude,
+    Regularizer,
+    Regularizers,
+)
 from corrwise.types import Distance
 
 __all__ = ["FORMS", "PRESETS", "Preset", "recommended"]
 
-FORMS = ("scaled", "reg", "both", "disp")
+FORMS = ("scaled", "reg", "edge", "both", "disp")
 
 
 @dataclass(frozen=True)
@@ -24,14 +32,18 @@ class Preset:
     """What one flow needs in each of the forms in which a distance can count displacement.
 
     The forms are "scaled": flow scaling alone (Sec. 3.1); "reg": full warp, with the flow's magnitude and gradient as a
-    penalty (Eq. 3); "both" of them; "disp": full warp, plus a price per pixel of the mean displacement of the
-    second image's pixels, which for a planner is the goal, and for some flows an occlusion penalty.
+    penalty (Eq. 3, as in the paper's L1 models); "edge": the same with edge-aware smoothness in the gradient's place
+    (as in its L1 + perceptual models); "both": scaling and the penalty of "reg"; "disp": full warp, plus a price per
+    pixel of the mean displacement of the second image's pixels, which for a planner is the goal, and for some flows an
+    occlusion penalty.
 
     Attributes:
         form: the recommended one.
         scaling: epsilon of the forms "scaled" and "both", without unit.
         magnitude: weight of ``FlowMagnitude`` in "reg" and "both": base distance per image width.
         gradient: weight of ``FlowGradient`` in "reg" and "both": base distance per unit of Sobel(u).
+        edge_magnitude: weight of ``FlowMagnitude`` in "edge": base distance per image width.
+        smoothness: weight of ``EdgeAwareSmoothness`` in "edge": base distance per unit of Sobel(u).
         price: weight of ``Displacement`` in "disp": base distance per pixel.
         occlusion: occlusion penalty of ``CorrespondenceWise`` in "disp": base distance.
         scaled: options of the flow where scaling alone counts the displacement.
@@ -42,6 +54,8 @@ class Preset:
     scaling: float = 0.1
     magnitude: float = PAPER_L1[0]
     gradient: float = PAPER_L1[1]
+    edge_magnitude: float = PAPER_L1_PERCEPTUAL[0]
+    smoothness: float = PAPER_L1_PERCEPTUAL[1]
     price: float = 0.07  # the paper's magnitude, 4.5 per image width, in pixels of a 64 px image
     occlusion: float = 0.0
     scaled: Mapping[str, Any] = field(default_factory=dict)
@@ -55,6 +69,8 @@ class Preset:
         """Return the penalty on the flow in that form."""
         if form == "disp":
             return Displacement(self.price)
+        if form == "edge":
+            return Regularizers(FlowMagnitude(self.edge_magnitude), EdgeAwareSmoothness(self.smoothness))
         return None if form == "scaled" else Regularizers(FlowMagnitude(self.magnitude), FlowGradient(self.gradient))
 
     def apply(self, distance: Distance, flow: Callable[[Tensor, Tensor], Tensor], form: str) -> CorrespondenceWise:

@@ -31,7 +31,7 @@ class MPCConfig:
     task: str = "cartpole"
     """cartpole, ant or humanoid."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
-    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, corr-l1-both, corr-l1-disp (the same with mse, ssim), and the
+    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
     goal's body pixels lie from their true places: the bound of any optical flow)."""
     planner: str = "cem"

@@ -10,7 +10,7 @@ from corrwise.experiments.option_checks import check, check_name
 FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography", "learned")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
-CORRESPONDENCE_SUFFIXES = ("", "-reg", "-both", "-disp")
+CORRESPONDENCE_SUFFIXES = ("", "-reg", "-edge", "-both", "-disp")
 CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow")
 COST_NAMES = (
     *BASE_NAMES,
@@ -27,13 +27,18 @@ class CostConfig:
     """Who finds the correspondence: learned, all-pairs, rigid, dis, raft, zero, or one map fitted to all-pairs:
     affine or homography."""
     scaling: float | None = None
-    """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg and -disp use 0. None,
-    here and for the next four, is the flow's own number (docs/choose_a_flow.md): 0.1."""
+    """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg, -edge and -disp use 0.
+    None, here and for the next six, is the flow's own number (docs/choose_a_flow.md): 0.1."""
     magnitude: float | None = None
     """Weight of the flow's mean length (image widths) in costs named -reg and -both: the paper's 9.0 for images in
     [-1, 1] is 4.5 for ours in [0, 1]."""
     gradient: float | None = None
     """Weight of the flow's mean gradient in the same costs: 2.25, the paper's 4.5 for images in [-1, 1]."""
+    edge_magnitude: float | None = None
+    """Weight of the flow's mean length (image widths) in costs named -edge: 3.25, the paper's 6.5 for images in
+    [-1, 1]."""
+    smoothness: float | None = None
+    """Weight of the flow's edge-aware smoothness in costs named -edge: 3.25, too."""
     price: float | None = None
     """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07, 1.0 for learned."""
     occlusion: float | None = None
@@ -57,7 +62,7 @@ class CostConfig:
         """Refuse what no flow or distance can use."""
         check_name("flow", self.flow, FLOW_NAMES)
         check(self.scaling is None or 0 <= self.scaling <= 1, "scaling", "in [0, 1]", self.scaling)
-        for name in ("magnitude", "gradient", "price", "occlusion", "displacement"):
+        for name in ("magnitude", "gradient", "edge_magnitude", "smoothness", "price", "occlusion", "displacement"):
             value = getattr(self, name)
             check(value is None or 0 <= value < inf, name, "zero or above", value)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)

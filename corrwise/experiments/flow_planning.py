@@ -19,7 +19,7 @@ from corrwise.experiments.stats import Estimate, paired_ratio
 __all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
 
 FLOOR, BOUND = "l1", "exact-flow"
-FORM_SUFFIX = {"scaled": "", "reg": "-reg", "both": "-both", "disp": "-disp"}
+FORM_SUFFIX = {"scaled": "", "reg": "-reg", "edge": "-edge", "both": "-both", "disp": "-disp"}
 
 Row = dict[str, Any]
 

@@ -11,7 +11,8 @@ from corrwise.experiments.clock import Clock
 from corrwise.experiments.cost_config import CostConfig
 from corrwise.types import Distance, Flow
 
-_NUMBERS = ("scaling", "magnitude", "gradient", "price", "occlusion")  # a preset's, where the command line says nothing
+# A preset's, where the command line says nothing.
+_NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "occlusion")
 
 
 def resolved(config: CostConfig) -> CostConfig:
@@ -41,8 +42,9 @@ def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = 
     """Return the distance behind a cost named ``corr-*``, or None for a cost that matches nothing.
 
     ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
-    alternative, Eq. 3); ``corr-l1-both`` does both; ``corr-l1-disp`` matches fully and adds a price per pixel of mean
-    displacement and an occlusion penalty. With a clock, the flow's time counts under "flow".
+    alternative, Eq. 3), ``corr-l1-edge`` with edge-aware smoothness; ``corr-l1-both`` scales and penalises;
+    ``corr-l1-disp`` matches fully and adds a price per pixel of mean displacement and an occlusion penalty. With a
+    clock, the flow's time counts under "flow".
     """
     if not name.startswith("corr-"):
         return None

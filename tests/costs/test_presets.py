@@ -6,6 +6,7 @@ from corrwise.costs import (
     PRESETS,
     CorrespondenceWise,
     Displacement,
+    EdgeAwareSmoothness,
     FlowGradient,
     FlowMagnitude,
     Regularizers,
@@ -45,6 +46,9 @@ def test_the_forms_are_those_of_the_paper_and_a_price():
     expected = {
         "scaled": CorrespondenceWise(l1, near, scaling=0.1),
         "reg": CorrespondenceWise(l1, far, scaling=0, regularizer=paper),
+        "edge": CorrespondenceWise(
+            l1, far, scaling=0, regularizer=Regularizers(FlowMagnitude(3.25), EdgeAwareSmoothness(3.25))
+        ),
         "both": CorrespondenceWise(l1, far, scaling=0.1, regularizer=paper),
         "disp": CorrespondenceWise(l1, far, scaling=0, regularizer=Displacement(0.07), penalized="y"),
     }
@@ -106,7 +110,7 @@ def test_the_recommended_cost_grows_with_displacement_within_the_flows_reach(nam
 def test_what_makes_no_sense_is_refused_with_its_value():
     with pytest.raises(ValueError, match=r"one of all-pairs, rigid, .*, got 'pwc'"):
         recommended(l1, "pwc")
-    with pytest.raises(ValueError, match="scaled, reg, both, disp, got 'best'"):
+    with pytest.raises(ValueError, match="scaled, reg, edge, both, disp, got 'best'"):
         recommended(l1, form="best")
     with pytest.raises(ValueError, match=r"\[0, 1\], got 2"):
         Preset(scaling=2.0).apply(l1, FLOWS["zero"](), "scaled")
