@@ -14,7 +14,7 @@ from corrwise.experiments.cost_config import CostConfig
 from corrwise.experiments.mpc import FREE
 from corrwise.experiments.named_costs import resolved
 from corrwise.experiments.rows import read_rows
-from corrwise.experiments.stats import Estimate, paired_ratio
+from corrwise.experiments.stats import Estimate, paired_difference, paired_ratio
 
 __all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
 
@@ -32,11 +32,31 @@ def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Est
     1 is what the true flow reaches with the same planner, 0 what pixel L1 does. With the number of seeds, and a paired
     bootstrap interval.
     """
-    by_seed = [{row["seed"]: row.get("min_distance") for row in rows} for rows in (ours, floor, bound)]
+    near, floor_, bound_ = _paired(ours, floor, bound)
+    return paired_ratio(floor_ - near, floor_ - bound_), int(np.isfinite(near + floor_ + bound_).sum())
+
+
+def _paired(*runs: list[Row]) -> list[np.ndarray]:
+    """Return each run's nearest distances on the seeds that all runs have; null is NaN."""
+    by_seed = [{row["seed"]: row.get("min_distance") for row in rows} for rows in runs]
     seeds = sorted(set.intersection(*(set(each) for each in by_seed)))
-    ours_, floor_, bound_ = (np.array([each[seed] for seed in seeds], dtype=float) for each in by_seed)  # null: NaN
-    n = int(np.isfinite(ours_ + floor_ + bound_).sum())
-    return paired_ratio(floor_ - ours_, floor_ - bound_), n
+    return [np.array([each[seed] for seed in seeds], dtype=float) for each in by_seed]
+
+
+def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
+    """Return the share of the gap, or where the gap itself may be none, what either gains; "" without common seeds."""
+    gap, n = gap_closed(ours, floor, bound)
+    if not n or gap.value != gap.value:
+        return ""
+    near, floor_, bound_ = _paired(ours, floor, bound)
+    whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
+    if n > 1 and not whole.excludes_zero:
+        return f"nearer by {_said(gained, '.2f')}, exact flow by {_said(whole, '.2f')}, n = {n}"
+    return f"{_said(gap, '.0%')}, n = {n}"
+
+
+def _said(value: Estimate, form: str) -> str:
+    return f"{value.value:{form}}" + (f" ({value.low:{form}} to {value.high:{form}})" if value.low == value.low else "")
 
 
 def planning_cells(
@@ -59,18 +79,17 @@ def planning_cells(
         settings, rows = json.loads(config.read_text()), read_rows(config.with_name("rows.jsonl"))
         body, flow = settings["task"], settings["cost"]["flow"]
         plain = asdict(resolved(CostConfig(flow=flow)))
-        if any(settings["cost"].get(name) != value for name, value in plain.items()):
+        if any(settings["cost"].get(name, value) != value for name, value in plain.items()):  # older runs lack options
             continue
         rows = [row for row in rows if row.get("network") == networks.get(flow)]
         controls = _controls(folder / f"{body}-controls", settings)
         wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
         floor, bound = ([row for row in controls if row["cost"] == cost] for cost in (FLOOR, BOUND))
-        gap, n = gap_closed([row for row in rows if row["cost"] == wanted], floor, bound)
         if (flow, body) in cells:
             raise ValueError(f"{folder} holds two runs of {flow} on {body}")
-        if n and gap.value == gap.value:
-            interval = f" ({gap.low:.0%} to {gap.high:.0%})" if gap.low == gap.low else ""
-            cells[flow, body] = f"{gap.value:.0%}{interval}, n = {n}"
+        cell = _cell([row for row in rows if row["cost"] == wanted], floor, bound)
+        if cell:
+            cells[flow, body] = cell
     return cells
 
 

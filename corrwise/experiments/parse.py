@@ -14,6 +14,7 @@ import tyro
 from corrwise.experiments.option_checks import ConfigError
 
 _BORDER = re.compile(r"[╭╮╰╯│─]+")
+_RULE = re.compile(r"^[-+|= ]+$")  # what stands for a border where the terminal has no such letters
 _WHERE = re.compile(r"^Error parsing (?:__tyro-dummy-inner__\.|--)?([\w.-]+):")
 
 
@@ -46,7 +47,7 @@ def _sentence(box: str) -> str:
     """Return the first paragraph of a box, and which options or commands there are where the box lists them."""
     paragraphs: list[list[str]] = [[]]
     for line in box.splitlines()[1:]:
-        text = _BORDER.sub("", line).strip()
+        text = _RULE.sub("", _BORDER.sub("", line).strip())
         if text:
             paragraphs[-1].append(text)
         elif paragraphs[-1]:

@@ -98,8 +98,8 @@ def test_the_gap_closed_is_paired_by_seed(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "Missing from corrwise table"),
-        (["nope"], "invalid choice 'nope'"),
+        ([], "corrwise: Expected one of {flows, ranking}."),
+        (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
         (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
         (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
         (["flows", "--flows", "zero", "zero"], "flow must be different from each other, got zero zero"),
