@@ -8,7 +8,7 @@ help:            ## say what there is to make
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 demo: .venv/installed  ## run visual MPC on Cartpole with three costs and leave runs/demo/report.html
-	$(BIN)/corrwise mpc --task cartpole --costs l1 corr-l1 corr-l1-disp --episodes 8 --lockstep 8 --out runs/demo
+	$(BIN)/corrwise mpc --task cartpole --flow all-pairs --costs l1 corr-l1 corr-l1-reg --episodes 8 --lockstep 8 --out runs/demo
 
 test: .venv/installed-dev lint unit wheel  ## everything that CI runs
 
