@@ -108,9 +108,10 @@ class MPCConfig:
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
-        for option, (flows, plain) in FLOW_OPTIONS.items():
-            given, fits = getattr(self.cost, option), self.cost.flow in flows
-            check(fits or given == plain, option, f"left out, for it belongs to flow {' or '.join(flows)}", given)
+        for option, owner in FLOW_OPTIONS.items():
+            given = getattr(self.cost, option)
+            fits = self.cost.flow == owner or given == getattr(CostConfig, option)
+            check(fits, option, f"left out, for it belongs to flow {owner}", given)
         raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
         check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
 

@@ -70,11 +70,11 @@ class CostConfig:
         check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)
 
 
-FLOW_OPTIONS = {  # of single flows: whose they are, and what they are when nobody asks
-    "displacement": (("all-pairs",), CostConfig.displacement),
-    "patch": (("all-pairs",), CostConfig.patch),
-    "dis_preset": (("dis",), CostConfig.dis_preset),
-    "dis_finest_scale": (("dis",), CostConfig.dis_finest_scale),
-    "raft_weights": (("raft",), CostConfig.raft_weights),
-    "learned_weights": (("learned",), CostConfig.learned_weights),
+FLOW_OPTIONS = {  # whose the options of single flows are
+    "displacement": "all-pairs",
+    "patch": "all-pairs",
+    "dis_preset": "dis",
+    "dis_finest_scale": "dis",
+    "raft_weights": "raft",
+    "learned_weights": "learned",
 }

@@ -143,7 +143,8 @@ class _Showing:
             with torch.no_grad():
                 terms = self._distance.terms(seen.nan_to_num(0.0), goal)
             named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+            whole = bool(seen.isfinite().all())
             for name, value in named.items():
-                episode.terms.setdefault(name, []).append(float(value) if seen.isfinite().all() else float("nan"))
+                episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
             flows.append(terms.flow.cpu())
         return torch.cat(flows)

@@ -5,31 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from corrwise.costs import CorrespondenceWise
 from corrwise.experiments.config import MPCConfig
 from corrwise.experiments.config_match import ConfigMismatch
-from corrwise.experiments.cost_config import CONTROL_NAMES, CostConfig
+from corrwise.experiments.cost_config import CONTROL_NAMES
 from corrwise.experiments.flow_candidates import fingerprint
-from corrwise.experiments.named_costs import make_correspondence
-from corrwise.types import Flow
+from corrwise.experiments.named_costs import make_distance
+from corrwise.types import Distance, Flow
 
 __all__ = ["check_networks", "network_of", "networks_of"]
 
 Row = dict[str, Any]
 
 
-def network_of(cost: str, config: CostConfig) -> str | None:
-    """Return what tells the network behind an image cost from others; None for a cost without one.
+def network_of(distance: Distance) -> str | None:
+    """Return what tells the network behind a distance from others; None for one without any."""
+    return fingerprint(cast(Flow, distance.flow)) if isinstance(distance, CorrespondenceWise) else None
+
+
+def networks_of(config: MPCConfig) -> dict[str, str | None]:
+    """Return ``network_of`` the distance behind each cost of a run; None for the controls.
 
     Raises:
         FileNotFoundError, RuntimeError, ValueError: if weights cannot be had or options make no sense.
     """
-    distance = make_correspondence(cost, config)
-    return None if distance is None else fingerprint(cast(Flow, distance.flow))
-
-
-def networks_of(config: MPCConfig) -> dict[str, str | None]:
-    """Return ``network_of`` each cost of a run; None for the controls."""
-    return {cost: None if cost in CONTROL_NAMES else network_of(cost, config.cost) for cost in config.costs}
+    distances = {cost: make_distance(cost, config.cost) for cost in config.costs if cost not in CONTROL_NAMES}
+    return {cost: network_of(distances[cost]) if cost in distances else None for cost in config.costs}
 
 
 def check_networks(out: Path, rows: list[Row], networks: dict[str, str | None]) -> None:

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from corrwise.experiments.atomic import write_bytes_atomic
-from corrwise.experiments.cost_config import FLOW_NAMES, CostConfig
+from corrwise.experiments.cost_config import FLOW_NAMES
 from corrwise.experiments.lock import only_run
 from corrwise.experiments.mpc import check_versions, versions
 from corrwise.experiments.named_costs import make_distance, resolved
@@ -42,7 +42,7 @@ def run_ranking(config: RankingTableConfig) -> Path:
         FileNotFoundError, RuntimeError, ValueError: weights that cannot be had.
     """
     distances = {asked: _distance(asked, config) for asked in _asked(config)}  # must fail before anything is written
-    networks = {asked: network_of(asked[0], _options(asked, config)) for asked in distances}
+    networks = {asked: network_of(distance) for asked, distance in distances.items()}
     with only_run(config.out):
         file = config.out / "rows.jsonl"
         claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
@@ -53,7 +53,9 @@ def run_ranking(config: RankingTableConfig) -> Path:
             seeds = [config.seed + i for i in range(config.episodes)]
             left = [seed for seed in seeds if any((task, *asked, seed) not in done for asked in distances)]
             for i in tqdm(range(0, len(left), config.lockstep), unit="group", desc=task):
-                for row in _measured(task, config, left[i : i + config.lockstep], distances):
+                group = left[i : i + config.lockstep]
+                missing = {a: d for a, d in distances.items() if any((task, *a, seed) not in done for seed in group)}
+                for row in _measured(task, config, group, missing):
                     if ranking_key(row) not in done:
                         network = networks[row["cost"], row["flow"]]
                         append_row(file, {**row, "network": network, "versions": versions()})
@@ -83,11 +85,8 @@ def _asked(config: RankingTableConfig) -> list[Asked]:
 
 
 def _distance(asked: Asked, config: RankingTableConfig) -> Distance:
-    return make_distance(asked[0], _options(asked, config))
-
-
-def _options(asked: Asked, config: RankingTableConfig) -> CostConfig:
-    return replace(config.cost, flow=asked[1]) if asked[1] else config.cost
+    cost, flow = asked
+    return make_distance(cost, replace(config.cost, flow=flow) if flow else config.cost)
 
 
 def _measured(

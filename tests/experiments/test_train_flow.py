@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.flow_net import Estimate, FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.net_file import facts_of, save_net
 from corrwise.experiments import cli, flow_pairs
@@ -90,23 +90,27 @@ def test_a_loss_that_is_not_finite_stops_and_changes_nothing():
     assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
 
 
-def test_the_loss_is_nothing_for_the_truth():
+def _judged() -> tuple[Estimate, Estimate, Pairs]:
+    """What a net estimates of pairs in which everything moved by (3, 3), the truth in its place, and the pairs."""
     net = FlowNet(FlowNetConfig(**SMALL_NET))
     x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
     everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
     estimate = net(x, y, everywhere)
     exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
     truth = torch.full((2, 2, 32, 32), 3.0)
-    pairs = Pairs(x, y, truth, truth, everywhere, everywhere)
+    return estimate, exact, Pairs(x, y, truth, truth, everywhere, everywhere)
+
+
+def test_the_loss_is_nothing_for_the_truth():
+    estimate, exact, pairs = _judged()
+    everywhere = pairs.seen_xy
     assert flow_loss(exact, pairs, everywhere) == pytest.approx(0, abs=1e-5)
     assert flow_loss(estimate, pairs, everywhere) > 1
 
 
 def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(monkeypatch):
-    x, everywhere = torch.rand(2, 3, 32, 32), torch.ones(2, 32, 32, dtype=torch.bool)
-    estimate = FlowNet(FlowNetConfig(**SMALL_NET))(x, x.flip(0), everywhere)
-    truth = torch.full((2, 2, 32, 32), 3.0)
-    pairs = Pairs(x, x.flip(0), truth, truth, everywhere, everywhere)
+    estimate, _, pairs = _judged()
+    everywhere = pairs.seen_xy
     said = {name: replace(estimate, flows=torch.full_like(estimate.flows, 3.0)) for name in ("short", "aside")}
     said["short"].flows[:, :, 0] = 1.0
     said["aside"].flows[:, :, 0] = 5.0
@@ -118,13 +122,8 @@ def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(
 
 
 def test_what_is_unknown_takes_no_part():
-    net = FlowNet(FlowNetConfig(**SMALL_NET))
-    x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
-    everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
-    estimate = net(x, y, everywhere)
-    exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
-    truth = torch.full((2, 2, 32, 32), 3.0)
-    pairs = Pairs(x, y, truth, truth, everywhere, everywhere)
+    _, exact, pairs = _judged()
+    truth, everywhere = pairs.flow_xy, pairs.seen_xy
     hole = truth.clone()
     hole[0, :, 4:9, 4:9] = float("nan")
     assert flow_loss(exact, replace(pairs, flow_xy=hole), everywhere) == pytest.approx(0, abs=1e-5)
