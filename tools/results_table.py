@@ -85,6 +85,7 @@ def flow_tables() -> dict[str, str]:
         "bodies": bodies_table(rows, "clean"),
         "degraded": bodies_table(rows, "degraded"),
         "check": check_table(rows),
+        "composed": (RESULTS / "flows" / "composed.md").read_text(),
         "ranking": ranking_table(read_rows(RESULTS / "ranking" / "rows.jsonl", RANKING_KEY)),
     }
 

@@ -3,7 +3,7 @@
 import gymnasium
 
 from corrwise.envs.ant import ANT
-from corrwise.envs.cartpole import CARTPOLE
+from corrwise.envs.cartpole import CARTPOLE, CARTPOLE_SHORT
 from corrwise.envs.fleet import Fleet
 from corrwise.envs.humanoid import HUMANOID
 from corrwise.envs.renderers import GLRenderer, RaycastRenderer
@@ -11,11 +11,11 @@ from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.task import Camera, GoalSampling, Task
 from corrwise.envs.visual_task import VisualTask
 
-TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID)}
+TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID, CARTPOLE_SHORT)}
 
 for _task in TASKS.values():
     gymnasium.register(
-        id=f"corrwise/{_task.name.capitalize()}-v0",
+        id=f"corrwise/{_task.name.title().replace('-', '')}-v0",
         entry_point="corrwise.envs.visual_task:VisualTask",
         kwargs={"task": _task.name},
     )

@@ -13,7 +13,7 @@ import tyro
 from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.option_checks import ConfigError
 from corrwise.experiments.parse import parse
-from corrwise.experiments.table_config import FlowTableConfig, RankingTableConfig, TableConfig
+from corrwise.experiments.table_config import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 Command = (
@@ -63,7 +63,11 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
     return 0
 
 
-def _make_table(config: FlowTableConfig | RankingTableConfig) -> Path:
+def _make_table(config: FlowTableConfig | RankingTableConfig | MPCTableConfig) -> Path:
+    if isinstance(config, MPCTableConfig):
+        from corrwise.experiments.mpc_table import run_mpc_table
+
+        return run_mpc_table(config)
     if isinstance(config, RankingTableConfig):
         from corrwise.experiments.ranking import run_ranking
 

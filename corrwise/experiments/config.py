@@ -19,7 +19,8 @@ from corrwise.mpc.config import (
     RandomShootingConfig,
 )
 
-TASK_NAMES = ("cartpole", "ant", "humanoid")
+BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
+TASK_NAMES = (*BODY_NAMES, "cartpole-short")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
 
@@ -29,7 +30,7 @@ class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
 
     task: str = "cartpole"
-    """cartpole, ant or humanoid."""
+    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
@@ -83,13 +84,20 @@ class MPCConfig:
     mppi: MPPIConfig = field(default_factory=MPPIConfig)
     """Options of planner mppi."""
 
+    @property
+    def label(self) -> str:
+        """What rows and pictures call the task: of one's own, the name without its file."""
+        return self.task.rpartition(":")[2]
+
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no run."""
         for option, names in (
-            ("task", TASK_NAMES), ("planner", PLANNER_NAMES), ("predictor", PREDICTOR_NAMES),
+            ("planner", PLANNER_NAMES), ("predictor", PREDICTOR_NAMES),
             ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
+        if ":" not in self.task:
+            check_name("task", self.task, TASK_NAMES)
         check(len(self.costs) > 0, "costs", "at least one name", "none")
         check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
         for cost in self.costs:

@@ -3,71 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.clock import Clock
 from corrwise.experiments.config import MPCConfig
-from corrwise.experiments.flow_color import flow_to_rgb
-from corrwise.experiments.named_costs import make_correspondence
+from corrwise.experiments.episode import Episode, Showing
+from corrwise.experiments.named_tasks import named_task
 from corrwise.experiments.policies import Decision, make_policy
 from corrwise.mpc import generator
-from corrwise.types import Context, Goal, Predictor
 
-_BLANK = 40  # grey of a panel that has nothing to show
-_FLOW_RANGE = 0.25  # share of the picture's width at which flow colours are full
+__all__ = ["Episode", "run_episodes"]
 
 Progress = Callable[[], None]
 
 
-@dataclass
-class Episode:
-    """What happened in one episode.
-
-    Attributes:
-        seed: which episode.
-        distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
-        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``_Showing``; else empty.
-        rejected: candidates whose cost was not finite.
-        diverged: whether the environment's own physics broke down.
-        seconds: planning seconds by phase, this episode's share.
-        panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
-    """
-
-    seed: int
-    distances: list[float] = field(default_factory=list)
-    distances_full: list[float] = field(default_factory=list)
-    terms: dict[str, list[float]] = field(default_factory=dict)
-    rejected: int = 0
-    diverged: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
-    panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
-
-
 def run_episodes(
-    config: MPCConfig, cost: str, seeds: Sequence[int], *, progress: Progress = lambda: None
+    config: MPCConfig,
+    cost: str,
+    seeds: Sequence[int],
+    *,
+    frozen: tuple[np.ndarray, np.ndarray] | None = None,
+    threads: int = 0,
+    progress: Progress = lambda: None,
 ) -> list[Episode]:
     """Run the episodes with these seeds in lockstep; each is the same as when it runs alone.
 
-    ``progress`` is called after every control step.
+    Args:
+        config: task, planner, predictor and what stands behind the costs.
+        cost: which of the costs.
+        seeds: of the starts and goals, and of what the planner draws.
+        frozen: starts and goals (B, S) of a manifest, in place of those that the seeds draw.
+        threads: of physics and ray caster; 0 means all CPUs.
+        progress: called after every control step.
     """
     clock = Clock()
-    task = TASKS[config.task]
-    simulator = MujocoSimulator(task, size=config.size, renderer=config.renderer, supersample=config.supersample)
+    task = named_task(config.task)
+    simulator = MujocoSimulator(
+        task, size=config.size, renderer=config.renderer, supersample=config.supersample, threads=threads
+    )
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
     fleet = Fleet(simulator, context_frames=config.context_frames)
     generators = [generator(seed, 0) for seed in seeds]
     with clock.measure("environment", opaque=True):
-        context, goal = fleet.reset(seeds)
+        context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
     policy, predictor = make_policy(cost, config, fleet, generators, clock)
-    show = _Showing(config, cost, predictor, goal)
+    show = Showing(config, cost, predictor, goal)
     episodes = [Episode(seed) for seed in seeds]
     _note(episodes, fleet)
     for _ in range(config.steps or task.episode_steps):
@@ -91,60 +74,3 @@ def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = Non
         episode.diverged = bool(fleet.diverged[i])
         if decision is not None:
             episode.rejected += int(decision.rejected[i])
-
-
-class _Showing:
-    """Collects the report's panels (goal, seen, predicted, and the flow that the cost matched them by) and its terms.
-
-    The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
-    ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
-    """
-
-    def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
-        self._predictor, self._goal = predictor, goal
-        self._goals = to_uint8(goal.frames[:, 0])
-        self._distance = make_correspondence(cost, config.cost)
-        self._range = _FLOW_RANGE * config.size
-
-    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
-        seen = to_uint8(context.frames[:, -1])
-        frame = self._imagined(context, decision.plan)
-        predicted = None if frame is None else to_uint8(frame.nan_to_num(0.0))
-        flow = None if frame is None else self._compared(episodes, frame)
-        for i, episode in enumerate(episodes):
-            blank = np.full_like(seen[i], _BLANK)
-            pictures = {
-                "goal": self._goals[i],
-                "seen": seen[i],
-                "predicted": blank if predicted is None else predicted[i],
-                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
-            }
-            for name, picture in pictures.items():
-                episode.panels.setdefault(name, []).append(picture)
-
-    def _imagined(self, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
-        """Return the frame at the end of the plan."""
-        if plan is None:
-            return None
-        with torch.no_grad():
-            return self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
-
-    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
-        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
-
-        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
-        """
-        if self._distance is None:
-            return None
-        flows = []
-        for episode, seen, goal in zip(
-            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
-        ):
-            with torch.no_grad():
-                terms = self._distance.terms(seen.nan_to_num(0.0), goal)
-            named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
-            whole = bool(seen.isfinite().all())
-            for name, value in named.items():
-                episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
-            flows.append(terms.flow.cpu())
-        return torch.cat(flows)

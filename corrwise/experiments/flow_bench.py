@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from corrwise.costs.flow.both_ways import both_ways
-from corrwise.experiments.config import TASK_NAMES
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.flow_candidates import (
     EXACT,
     WEIGHTS,
@@ -85,7 +85,7 @@ class FlowBench:
                 for name in self.flows:
                     for variant in ("clean", "degraded"):
                         yield self._job(("error", name, body, variant), self._error)
-            if "curves" in self._config.measures and body in TASK_NAMES:
+            if "curves" in self._config.measures and body in BODY_NAMES:
                 yield from self._curves(body)
         if "speed" in self._config.measures:
             devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)

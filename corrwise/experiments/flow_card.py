@@ -13,6 +13,7 @@ from corrwise.experiments.atomic import write_bytes_atomic
 from corrwise.experiments.flow_pairs import DEGRADED
 from corrwise.experiments.flow_trainer import Trainer
 from corrwise.experiments.train_flow_config import FREE, TrainFlowConfig
+from corrwise.experiments.versions import versions
 
 __all__ = ["write_card", "write_curves"]
 
@@ -23,10 +24,9 @@ Row = dict[str, Any]
 
 def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer, errors: dict[str, Row]) -> None:
     """Write the model card: data, command, versions, errors."""
-    from corrwise.experiments.mpc import versions
-
     parameters = sum(each.numel() for each in trainer.net.parameters())
     rest = (1 - config.tasks) / 2
+    plans = f", half of them as {config.plans} planned episodes of each compared them" if config.plans else ""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# Flow net", "",
@@ -39,9 +39,9 @@ def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer, errors: di
         *_before(trainer.begun_with),
         f"| versions | {used} |", "",
         "Trained on exact correspondence from the simulator: random state pairs of Cartpole, Ant and Humanoid "
-        f"({100 * config.tasks:.0f} %), of other dm_control bodies under random cameras ({100 * rest:.0f} %), and "
-        f"painted sticks under random affine motion ({100 * rest:.0f} %); in {100 * DEGRADED:.0f} % of the pairs one "
-        "picture is blurred, ghosted, noisy or tinted.", "",
+        f"({100 * config.tasks:.0f} %{plans}), of other dm_control bodies under random cameras "
+        f"({100 * rest:.0f} %), and painted sticks under random affine motion ({100 * rest:.0f} %); in "
+        f"{100 * DEGRADED:.0f} % of the pairs one picture is blurred, ghosted, noisy or tinted.", "",
         "Errors on pairs it never saw, visible pixels of moving bodies. Walker, cheetah and the textures are of kinds "
         "that training never shows. Unmarked pixels pass the flow's own forward-backward check.", "",
         "| body | EPE 0-2 px | 2-8 px | 8-32 px | share of displacement, 8-32 px | the same, unmarked | degraded: "

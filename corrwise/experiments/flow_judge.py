@@ -11,7 +11,7 @@ from torch import Tensor
 
 from corrwise.costs.flow import LearnedFlow
 from corrwise.costs.flow.flow_net import FlowNet
-from corrwise.experiments.config import TASK_NAMES
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.flow_measure import error_numbers
 from corrwise.experiments.flow_scenes import FlowScene
 from corrwise.experiments.table_config import BODIES, FlowTableConfig
@@ -32,7 +32,7 @@ class Judge:
 
     def __init__(self, config: TrainFlowConfig, *, held_out: bool) -> None:
         table = FlowTableConfig(pairs=config.judged, size=config.size, reach=1)
-        self._scenes = [FlowScene(body, table) for body in (BODIES if held_out else TASK_NAMES)]
+        self._scenes = [FlowScene(body, table) for body in (BODIES if held_out else BODY_NAMES)]
 
     def __call__(self, net: FlowNet, device: torch.device) -> dict[str, Row]:
         """Return the rows; ``epe_0_8`` joins the two bands of small displacements."""

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs.flow.flow_net import CELL, Estimate
-from corrwise.experiments.flow_pairs import Pairs
+from corrwise.experiments.exact_pairs import Pairs
 
 __all__ = ["BANDS", "endpoint_errors", "flow_loss"]
 

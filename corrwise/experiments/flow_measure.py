@@ -14,9 +14,9 @@ from torch import Tensor
 from corrwise.costs import CorrespondenceWise, l1
 from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.flow.consistency import occluded
+from corrwise.experiments.exact_pairs import Pairs
 from corrwise.experiments.flow_candidates import Given, preset_of
 from corrwise.experiments.flow_loss import BANDS, MOVES, endpoint_errors
-from corrwise.experiments.flow_pairs import Pairs
 from corrwise.types import Flow
 
 __all__ = ["band_name", "curve_numbers", "error_numbers", "l1_curve", "speed_numbers", "true_fields"]

@@ -3,83 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float32
 from torch import Tensor
 
-from corrwise.envs import TASKS
-from corrwise.envs.renderers import RaycastRenderer
+from corrwise.envs import TASKS, MujocoSimulator
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.degrade import degraded
-from corrwise.experiments.flow_bodies import OTHER_BODIES, Pool, make_pool, suite_task
+from corrwise.experiments.exact_pairs import BodyPairs, Pairs, PairSource, PlannedPairs
+from corrwise.experiments.flow_bodies import OTHER_BODIES, make_pool, suite_task
 from corrwise.experiments.flow_layers import painted
 
-__all__ = ["BodyPairs", "FlowPairs", "Pairs"]
+__all__ = ["FlowPairs"]
 
-NEAR = 4  # control steps: half of the pairs of one episode lie no further apart
 DEGRADED = 0.2  # share of the pairs of which one picture is degraded as a prediction is
 CAMERAS = 3  # views of each other body
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pictures x and y in [0, 1] and the true flow of both directions.
-
-    Attributes:
-        x, y: the pictures.
-        flow_xy, flow_yx: on x's grid and on y's, in pixels, NaN where unknown; zero on a still background.
-        seen_xy, seen_yx: where the other picture shows the same point.
-    """
-
-    x: Float[Tensor, "B 3 h w"]
-    y: Float[Tensor, "B 3 h w"]
-    flow_xy: Float[Tensor, "B 2 h w"]
-    flow_yx: Float[Tensor, "B 2 h w"]
-    seen_xy: Bool[Tensor, "B h w"]
-    seen_yx: Bool[Tensor, "B h w"]
-
-    @staticmethod
-    def joined(parts: Sequence[Pairs]) -> Pairs:
-        """Return all pairs in one."""
-        return Pairs(*(torch.cat([getattr(part, each.name) for part in parts]) for each in fields(Pairs)))
-
-
-class BodyPairs:
-    """Pairs of one body's states: near in time, far in time, and of different episodes."""
-
-    def __init__(self, pool: Pool) -> None:
-        assert isinstance(pool.simulator.renderer, RaycastRenderer)  # only rays know the surface that a pixel shows
-        self._pool, self._renderer = pool, pool.simulator.renderer
-
-    def sample(self, n: int, rng: np.random.Generator) -> Pairs:
-        """Return n pairs with the exact flow of both directions."""
-        episode, step = np.nonzero(self._pool.usable)
-        first = rng.integers(len(episode), size=n)
-        a = episode[first], step[first]
-        b = self._partners(*a, rng)
-        x, y = (self._pool.images[at].float() / 255 for at in (a, b))
-        state_a, state_b = self._pool.states[a], self._pool.states[b]
-        flow_xy, seen_xy = self._renderer.correspondence(state_a, state_b)
-        flow_yx, seen_yx = self._renderer.correspondence(state_b, state_a)
-        return Pairs(x, y, flow_xy, flow_yx, seen_xy, seen_yx)
-
-    def ghost(self, n: int, rng: np.random.Generator) -> Tensor:
-        """Return n pictures of the same body, to shine through others."""
-        episode, step = np.nonzero(self._pool.usable)
-        chosen = rng.integers(len(episode), size=n)
-        return self._pool.images[episode[chosen], step[chosen]].float() / 255
-
-    def _partners(self, episode: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Return for each state another: a third near in time, a third of the same episode, a third of any."""
-        episodes, steps = self._pool.usable.shape
-        kind = rng.integers(3, size=len(episode))
-        near = np.clip(step + rng.choice([-1, 1], len(step)) * rng.integers(1, NEAR + 1, len(step)), 0, steps - 1)
-        other = np.where(kind == 0, near, rng.integers(steps, size=len(step)))
-        whose = np.where(kind == 2, rng.integers(episodes, size=len(step)), episode)
-        good = self._pool.usable[whose, other]
-        return np.where(good, whose, episode), np.where(good, other, step)
+PLANNED = 0.5  # share of the tasks' pairs that plans compared, where there are plans
 
 
 class FlowPairs:
@@ -89,14 +30,20 @@ class FlowPairs:
         size: pixels to a side.
         episodes: random episodes of each of the three tasks; other bodies have a sixth as many for each camera.
         tasks: share of the pairs that show the three tasks' bodies; half of the rest are other bodies, half layers.
+        plans: what plans of each task compared (M, 2, S): half of that task's pairs are drawn from it. None for none.
         seed: of the bodies' motions, cameras and all batches.
     """
 
-    def __init__(self, *, size: int, episodes: int, tasks: float, seed: int) -> None:
+    def __init__(
+        self, *, size: int, episodes: int, tasks: float, seed: int, plans: Sequence[Float32[np.ndarray, "_ 2 _"]] = ()
+    ) -> None:
         rng = np.random.default_rng([seed, 1])
         self.size, self.seed = size, seed
         self._shares = (tasks, (1 - tasks) / 2, (1 - tasks) / 2)
-        self._tasks = [BodyPairs(make_pool(t, episodes=episodes, size=size, rng=rng)) for t in TASKS.values()]
+        bodies = [TASKS[name] for name in BODY_NAMES]
+        self._tasks = [BodyPairs(make_pool(task, episodes=episodes, size=size, rng=rng)) for task in bodies]
+        simulators = [MujocoSimulator(task, size=size) for task in bodies] if plans else []
+        self._planned = [PlannedPairs(each, states) for each, states in zip(simulators, plans, strict=True)]
         views = [suite_task(name, rng) for name in OTHER_BODIES for _ in range(CAMERAS)]
         few = max(2, episodes // 6)
         self._others = [BodyPairs(make_pool(task, episodes=few, size=size, rng=rng)) for task in views]
@@ -105,11 +52,12 @@ class FlowPairs:
         """Return the index-th batch of n pairs."""
         rng = np.random.default_rng([self.seed, 2, index])
         kinds = rng.choice(3, size=n, p=self._shares)
-        parts = []
-        for body, count in self._drawn(self._tasks, int((kinds == 0).sum()), rng):
-            parts.append(self._degraded(body.sample(count, rng), body.ghost(count, rng), rng))
-        for body, count in self._drawn(self._others, int((kinds == 1).sum()), rng):
-            parts.append(self._degraded(body.sample(count, rng), body.ghost(count, rng), rng))
+        parts, asked = [], int((kinds == 0).sum())
+        planned = int(rng.binomial(asked, PLANNED)) if self._planned else 0
+        bodies = (self._tasks, asked - planned), (self._planned, planned), (self._others, int((kinds == 1).sum()))
+        for sources, n_pairs in bodies:
+            for body, count in self._drawn(sources, n_pairs, rng):
+                parts.append(self._degraded(body.sample(count, rng), body.ghost(count, rng), rng))
         count = int((kinds == 2).sum())
         if count:
             pairs = Pairs(*painted(count, self.size, rng))
@@ -117,7 +65,9 @@ class FlowPairs:
         return Pairs.joined(parts)
 
     @staticmethod
-    def _drawn(bodies: list[BodyPairs], n: int, rng: np.random.Generator) -> list[tuple[BodyPairs, int]]:
+    def _drawn(bodies: Sequence[PairSource], n: int, rng: np.random.Generator) -> list[tuple[PairSource, int]]:
+        if not n:
+            return []
         counts = np.bincount(rng.integers(len(bodies), size=n), minlength=len(bodies))
         return [(body, int(count)) for body, count in zip(bodies, counts, strict=True) if count]
 

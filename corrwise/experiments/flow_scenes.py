@@ -13,9 +13,9 @@ from torch import Tensor
 from corrwise.envs import TASKS
 from corrwise.envs.renderers import RaycastRenderer
 from corrwise.experiments.degrade import degraded
+from corrwise.experiments.exact_pairs import BodyPairs, Pairs
 from corrwise.experiments.flow_bodies import Pool, make_pool, suite_task
 from corrwise.experiments.flow_layers import painted
-from corrwise.experiments.flow_pairs import BodyPairs, Pairs
 from corrwise.experiments.table_config import BODIES, FlowTableConfig
 
 __all__ = ["FlowScene", "displaced"]

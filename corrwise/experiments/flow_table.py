@@ -9,14 +9,14 @@ from typing import Any
 from tqdm import tqdm
 
 from corrwise.experiments.atomic import write_bytes_atomic
-from corrwise.experiments.config import TASK_NAMES
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.flow_bench import FlowBench, Job
 from corrwise.experiments.flow_table_pictures import draw_curves, draw_matches
 from corrwise.experiments.flow_table_text import KEY, RowKey, flow_row_key, table_page
 from corrwise.experiments.lock import only_run
-from corrwise.experiments.mpc import check_versions, versions
 from corrwise.experiments.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.table_config import FlowTableConfig
+from corrwise.experiments.versions import check_versions, versions
 
 __all__ = ["run_flow_table"]
 
@@ -67,7 +67,7 @@ def _write_results(config: FlowTableConfig, bench: FlowBench) -> Path:
     rows = read_rows(config.out / "rows.jsonl", KEY)
     write_bytes_atomic(config.out / "table.md", table_page(rows).encode())
     draw_curves(config.out / "curves.png", rows)
-    scenes = [bench.scenes[body] for body in config.bodies if body in TASK_NAMES]
+    scenes = [bench.scenes[body] for body in config.bodies if body in BODY_NAMES]
     draw_matches(config.out / "matches.png", scenes, bench.flows)
     return config.out / "table.md"
 

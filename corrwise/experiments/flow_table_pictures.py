@@ -10,10 +10,10 @@ import torch
 
 from corrwise.costs.flow.both_ways import both_ways
 from corrwise.experiments.atomic import write_aside
-from corrwise.experiments.config import TASK_NAMES
+from corrwise.experiments.config import BODY_NAMES
+from corrwise.experiments.exact_pairs import Pairs
 from corrwise.experiments.flow_color import flow_to_rgb, flow_wheel
 from corrwise.experiments.flow_loss import MOVES, endpoint_errors
-from corrwise.experiments.flow_pairs import Pairs
 from corrwise.experiments.flow_scenes import FlowScene
 from corrwise.experiments.flow_table_text import BASELINE, flow_row_key
 from corrwise.experiments.jsonl import Row
@@ -37,7 +37,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     index = {flow_row_key(row): row for row in rows if row["kind"] == "curve"}
-    bodies = [body for body in TASK_NAMES if ("curve", BASELINE, body, "l1") in index]
+    bodies = [body for body in BODY_NAMES if ("curve", BASELINE, body, "l1") in index]
     if not bodies:
         return
     figure = Figure(figsize=(11, 3.1 * len(bodies) + 0.5), layout="constrained")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from corrwise.experiments.config import TASK_NAMES
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.jsonl import Key, Row
 from corrwise.experiments.table_config import BODIES, COMPARED
 
@@ -53,8 +53,8 @@ def flows_table(rows: Iterable[Row], planning: Mapping[tuple[str, str], str] | N
         cells += [_number(index.get(("speed", flow, "humanoid", d), {}).get("ms_per_pair")) for d in ("cpu", "cuda")]
         facts = _facts(index, flow)
         cells += ["yes" if facts.get("differentiable") else "no", facts.get("weights", "")]
-        lines.append(cells + [planning.get((flow, body), "") for body in TASK_NAMES if planning is not None])
-    planned = [f"gap closed, {body}" for body in TASK_NAMES] if planning is not None else []
+        lines.append(cells + [planning.get((flow, body), "") for body in BODY_NAMES if planning is not None])
+    planned = [f"gap closed, {body}" for body in BODY_NAMES] if planning is not None else []
     return _markdown(names + planned, lines) if lines else ""
 
 
@@ -119,7 +119,7 @@ def _facts(index: Index, flow: str) -> Row:
 
 def _mean(index: Index, flow: str, name: str, variant: str = "clean") -> float:
     """Return the mean over the tasks' bodies; NaN unless all of them have the number, for a mean of fewer flatters."""
-    values = [index.get(("error", flow, body, variant), {}).get(name) for body in TASK_NAMES]
+    values = [index.get(("error", flow, body, variant), {}).get(name) for body in BODY_NAMES]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else math.nan
 

@@ -15,9 +15,9 @@ from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.net_file import facts_of, load_net
 from corrwise.experiments.atomic import write_bytes_atomic
+from corrwise.experiments.exact_pairs import Pairs
 from corrwise.experiments.flow_candidates import fingerprint
 from corrwise.experiments.flow_loss import flow_loss
-from corrwise.experiments.flow_pairs import Pairs
 from corrwise.experiments.train_flow_config import TrainFlowConfig
 
 __all__ = ["Trainer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "check", "check_name"]
+__all__ = ["ConfigError", "check", "check_name", "check_names"]
 
 
 class ConfigError(Exception):
@@ -22,3 +22,11 @@ def check_name(option: str, name: str, names: Iterable[str]) -> None:
     known = list(names)
     if name not in known:
         raise ConfigError(f"unknown {option} {name!r}; there are {', '.join(known)}")
+
+
+def check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:
+    """Raise a ConfigError unless these are different names, at least one, all of them known."""
+    check(len(names) > 0, option, "at least one name", "none")
+    for name in names:
+        check_name(option, name, known)
+    check(len(set(names)) == len(names), option, "different from each other", " ".join(names))

@@ -14,13 +14,13 @@ from tqdm import tqdm
 from corrwise.experiments.atomic import write_bytes_atomic
 from corrwise.experiments.cost_config import FLOW_NAMES
 from corrwise.experiments.lock import only_run
-from corrwise.experiments.mpc import check_versions, versions
 from corrwise.experiments.named_costs import make_distance, resolved
 from corrwise.experiments.networks import network_of
 from corrwise.experiments.ranking_sets import CandidateSet, candidate_sets
 from corrwise.experiments.ranking_text import KEY, ranking_key, ranking_table
 from corrwise.experiments.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.table_config import RankingTableConfig
+from corrwise.experiments.versions import check_versions, versions
 from corrwise.types import Distance
 
 __all__ = ["elite_distance", "rank_correlation", "run_ranking"]

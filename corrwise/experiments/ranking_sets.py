@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.bounds import PlanByTruth, Price, exact_flow_price
+from corrwise.experiments.bounds import PlanByTruth, exact_flow_price
 from corrwise.experiments.table_config import RankingTableConfig
+from corrwise.experiments.watch import Watch
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate
 
@@ -49,7 +49,7 @@ def candidate_sets(task: str, config: RankingTableConfig, seeds: Sequence[int]) 
         candidates=config.candidates,
         iterations=config.iterations,
     )
-    watch = _Watch(exact_flow_price(simulator))
+    watch = Watch(exact_flow_price(simulator))
     policy = PlanByTruth(fleet, planner, [generator(seed, 0) for seed in seeds], Aggregate("last"), watch)
     for step in range(max(config.moments) + 1):
         watch.seen.clear()
@@ -61,16 +61,3 @@ def candidate_sets(task: str, config: RankingTableConfig, seeds: Sequence[int]) 
                 for i, seed in enumerate(seeds):
                     yield CandidateSet(seed, frames[i], goal.frames[i, 0], near[i], displacements[i].double().numpy())
         context = fleet.step(decision.action)
-
-
-class _Watch:
-    """A price that remembers what it was asked about: the last states of all candidates, and their prices."""
-
-    def __init__(self, price: Price) -> None:
-        self._price = price
-        self.seen: list[tuple[np.ndarray, Tensor]] = []
-
-    def __call__(self, states: np.ndarray, goals: np.ndarray) -> Float[torch.Tensor, "B N T"]:
-        prices = self._price(states, goals)
-        self.seen.append((states[:, :, -1], prices[..., -1]))
-        return prices

@@ -17,7 +17,7 @@ from corrwise.experiments.stats import (
     share_nearer,
 )
 
-__all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "summarize"]
+__all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "seconds_of", "summarize"]
 
 Row = dict[str, Any]
 Method = tuple[str, str, str, str]  # task, cost, planner, predictor
@@ -111,13 +111,14 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
         difference=paired_difference(a, b),
         ratio=paired_ratio(a, b),
         nearer=share_nearer(a, b),
-        seconds=_seconds(rows),
+        seconds=seconds_of(rows),
         terms={name: mean_and_error(_column(rows, name))[0] for name in TERMS},
         rejected=sum(row.get("rejected") or 0 for row in rows),
     )
 
 
-def _seconds(rows: Sequence[Row]) -> dict[str, float]:
+def seconds_of(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the mean seconds of a control step by phase; ``other`` is what the phases do not explain."""
     total: Counter[str] = Counter()
     for row in rows:
         parts = {phase: row.get(f"seconds_{phase}") or 0.0 for phase in PHASES}

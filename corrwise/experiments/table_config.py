@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.config import TASK_NAMES, MPCConfig
+from corrwise.experiments.config import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.cost_config import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
-from corrwise.experiments.option_checks import check, check_name
+from corrwise.experiments.mpc_table_config import MPCTableConfig
+from corrwise.experiments.option_checks import check, check_names
 
 COMPARED = (*FLOW_NAMES, "exact")
-BODIES = (*TASK_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
+BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
 MEASURES = ("errors", "curves", "speed")
 
 
@@ -57,9 +57,9 @@ class FlowTableConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""
-        _check_names("flow", self.flows, COMPARED)
-        _check_names("body", self.bodies, BODIES)
-        _check_names("measure", self.measures, MEASURES)
+        check_names("flow", self.flows, COMPARED)
+        check_names("body", self.bodies, BODIES)
+        check_names("measure", self.measures, MEASURES)
         for option in ("pairs", "timed_pairs", "repeats", "reach"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         for option in ("episodes", "pictures"):
@@ -75,8 +75,8 @@ class RankingTableConfig:
 
     out: Path = Path("runs/ranking")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: tuple[str, ...] = TASK_NAMES
-    """cartpole, ant, humanoid."""
+    tasks: tuple[str, ...] = BODY_NAMES
+    """cartpole, ant, humanoid, cartpole-short."""
     costs: tuple[str, ...] = ("l1", "ssim", "corr-l1", "corr-l1-disp")
     """Image costs, as in corrwise mpc."""
     flows: tuple[str, ...] = (CostConfig.flow,)
@@ -102,9 +102,9 @@ class RankingTableConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""
-        _check_names("task", self.tasks, TASK_NAMES)
-        _check_names("cost", self.costs, [name for name in COST_NAMES if name not in CONTROL_NAMES])
-        _check_names("flow", self.flows, FLOW_NAMES)
+        check_names("task", self.tasks, TASK_NAMES)
+        check_names("cost", self.costs, [name for name in COST_NAMES if name not in CONTROL_NAMES])
+        check_names("flow", self.flows, FLOW_NAMES)
         for option in ("episodes", "horizon", "iterations", "lockstep"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         check(self.candidates >= 5, "candidates", "at least 5", self.candidates)
@@ -121,12 +121,6 @@ class TableConfig:
     table: (
         Annotated[FlowTableConfig, tyro.conf.subcommand("flows")]
         | Annotated[RankingTableConfig, tyro.conf.subcommand("ranking")]
+        | Annotated[MPCTableConfig, tyro.conf.subcommand("mpc")]
     )
     """Which table."""
-
-
-def _check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:
-    check(len(names) > 0, option, "at least one name", "none")
-    for name in names:
-        check_name(option, name, known)
-    check(len(set(names)) == len(names), option, "different from each other", " ".join(names))

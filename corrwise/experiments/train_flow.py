@@ -16,6 +16,7 @@ from corrwise.experiments.config_match import compare_configs
 from corrwise.experiments.flow_card import command, history_facts, write_card, write_curves
 from corrwise.experiments.flow_judge import Judge
 from corrwise.experiments.flow_pairs import FlowPairs
+from corrwise.experiments.flow_plans import plans_of
 from corrwise.experiments.flow_trainer import Trainer
 from corrwise.experiments.lock import only_run
 from corrwise.experiments.rows import claim_folder
@@ -47,7 +48,8 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
 
 
 def _train(trainer: Trainer, config: TrainFlowConfig, checkpoint: Path) -> None:
-    pairs = FlowPairs(size=config.size, episodes=config.episodes, tasks=config.tasks, seed=config.seed)
+    plans = plans_of(config.weights, size=config.size, episodes=config.plans, folder=config.out, progress=print)
+    pairs = FlowPairs(size=config.size, episodes=config.episodes, tasks=config.tasks, seed=config.seed, plans=plans)
     judge = Judge(config, held_out=False)
     with tqdm(total=config.steps, initial=trainer.step, unit="step", desc="train-flow") as bar:
         while trainer.step < config.steps:

@@ -32,6 +32,8 @@ class TrainFlowConfig:
     """Random episodes of each of the three tasks to draw states from."""
     tasks: float = 0.7
     """Share of the pairs that show the three tasks' bodies; other bodies and painted layers share the rest."""
+    plans: int = 0
+    """Episodes of each task that the weights plan first; what their plans compare makes half of that task's pairs."""
     seed: int = 0
     """Seed of states, cameras, painted layers and initial weights; held-out pairs never share it."""
     fine: int = 24
@@ -64,6 +66,8 @@ class TrainFlowConfig:
             self.width >= 1 and self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width
         )
         check(self.size >= 16 and self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
+        check(self.plans >= 0, "plans", "zero or above", self.plans)
+        check(self.plans == 0 or self.weights != "", "weights", "those to plan with, for --plans", self.weights)
         check(self.episodes >= 2, "episodes", "at least 2", self.episodes)
         check(0 <= self.tasks <= 1, "tasks", "from 0 to 1", self.tasks)
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)

@@ -7,7 +7,18 @@ import torch
 import torchvision
 from torch import nn
 
-from corrwise.costs.flow import FLOWS, AffineFit, AllPairsFlow, DISFlow, HomographyFit, LearnedFlow, RAFTFlow, ZeroFlow
+from corrwise.costs.flow import (
+    FLOWS,
+    AffineFit,
+    AllPairsFlow,
+    CoarseToFine,
+    DISFlow,
+    HomographyFit,
+    LearnedFlow,
+    Polished,
+    RAFTFlow,
+    ZeroFlow,
+)
 from tests.contracts import check_flow
 from tests.costs.pictures import texture
 
@@ -21,6 +32,8 @@ SMALL = {
     "affine": AffineFit(),
     "homography": HomographyFit(),
     "learned": LearnedFlow(),
+    "coarse to fine": CoarseToFine(),
+    "polished": Polished(AllPairsFlow(), DISFlow()),
 }
 
 

@@ -5,12 +5,22 @@ import pytest
 import torch
 
 from corrwise.costs import warp
-from corrwise.envs import TASKS
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.envs.metric import integration_size
 from corrwise.experiments import flow_pairs
+from corrwise.experiments.config import BODY_NAMES
 from corrwise.experiments.degrade import degraded
+from corrwise.experiments.exact_pairs import BodyPairs, Pairs, PlannedPairs
 from corrwise.experiments.flow_bodies import HELD_OUT, OTHER_BODIES, make_pool, suite_task
 from corrwise.experiments.flow_layers import painted
-from corrwise.experiments.flow_pairs import BodyPairs, FlowPairs, Pairs
+from corrwise.experiments.flow_pairs import FlowPairs
+from corrwise.experiments.flow_plans import SEEDS, planned_states
+
+
+@pytest.fixture
+def few_bodies(monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("reacher",))
+    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
 
 
 def _left_over(pairs: Pairs) -> tuple[float, float]:
@@ -51,9 +61,7 @@ def test_every_other_body_is_in_the_picture_and_moves(name):
     assert 0.002 < body < 0.4
 
 
-def test_a_batch_depends_on_seed_and_index_alone(monkeypatch):
-    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("reacher",))
-    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+def test_a_batch_depends_on_seed_and_index_alone(few_bodies):
     one, two, other = (FlowPairs(size=32, episodes=2, tasks=0.5, seed=seed) for seed in (3, 3, 4))
     one.batch(0, 4)
     assert torch.equal(one.batch(7, 6).y, two.batch(7, 6).y)
@@ -80,3 +88,28 @@ def test_every_fault_changes_a_picture_and_keeps_its_range():
     assert spoilt.max() <= 1
     flat = torch.full((64, 3, 16, 16), 0.4)
     assert ((degraded(flat, flat, np.random.default_rng(4)) - flat).abs().amax() < 0.2).all()
+
+
+def test_plans_are_learned_from():
+    states = planned_states("cartpole", "small", size=16, episodes=1, candidates=4)
+    simulator = MujocoSimulator(TASKS["cartpole"], size=16)
+    steps, iterations = TASKS["cartpole"].episode_steps, 3
+    assert states.shape == (steps * iterations * 4, 2, integration_size(simulator.model))
+    assert (states[:, 1] == states[0, 1]).all(), "one episode has one goal"
+    _, goal = Fleet(MujocoSimulator(TASKS["cartpole"], size=16)).reset([SEEDS])
+    pairs = PlannedPairs(simulator, states).sample(5, np.random.default_rng(0))
+    assert torch.equal(pairs.x[0], goal.frames[0, 0]), "x is the goal, y what a prediction stands for"
+    assert pairs.flow_xy.nan_to_num(0).abs().amax() > 1, "candidates are elsewhere"
+
+
+def test_half_of_a_tasks_pairs_are_planned_ones(few_bodies, monkeypatch):
+    asked = []
+    monkeypatch.setattr(PlannedPairs, "sample", lambda self, n, rng: asked.append(n) or BodyPairs.sample(body, n, rng))
+    monkeypatch.setattr(PlannedPairs, "ghost", lambda self, n, rng: BodyPairs.ghost(body, n, rng))
+    body = BodyPairs(make_pool(TASKS["cartpole"], episodes=2, size=16, rng=np.random.default_rng(0)))
+    pairs = FlowPairs(
+        size=16, episodes=2, tasks=1.0, seed=0, plans=[np.zeros((1, 2, 1), dtype=np.float32)] * len(BODY_NAMES)
+    )
+    batches = [pairs.batch(i, 16) for i in range(8)]
+    assert all(len(batch.x) == 16 for batch in batches)
+    assert 40 < sum(asked) < 88

@@ -93,7 +93,7 @@ def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
 
 def test_a_broken_frame_has_no_terms(monkeypatch):
     monkeypatch.setattr(
-        "corrwise.experiments.episodes._Showing._imagined",
+        "corrwise.experiments.episode.Showing._imagined",
         lambda self, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
     )
     (episode,) = run_episodes(replace(TINY, steps=1), "corr-l1", [5])

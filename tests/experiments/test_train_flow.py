@@ -3,16 +3,20 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from corrwise.costs.flow.flow_net import Estimate, FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.net_file import facts_of, save_net
-from corrwise.experiments import cli, flow_pairs
+from corrwise.envs import TASKS, MujocoSimulator
+from corrwise.envs.goals import start_state
+from corrwise.experiments import cli, flow_pairs, flow_plans
+from corrwise.experiments.config import BODY_NAMES
+from corrwise.experiments.exact_pairs import Pairs
 from corrwise.experiments.flow_card import command
 from corrwise.experiments.flow_loss import endpoint_errors, flow_loss
-from corrwise.experiments.flow_pairs import Pairs
 from corrwise.experiments.flow_trainer import Trainer
 from corrwise.experiments.train_flow import run_train_flow
 from corrwise.experiments.train_flow_config import TrainFlowConfig
@@ -140,6 +144,8 @@ def test_what_is_unknown_takes_no_part():
         (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
         (["--rate", "nan"], "rate must be above zero and finite, got nan"),
+        (["--plans", "-1"], "plans must be zero or above, got -1"),
+        (["--plans", "2"], "weights must be those to plan with, for --plans, got "),
         (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
         (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
     ],
@@ -177,6 +183,26 @@ def test_a_second_stage_says_what_it_went_on_from_and_resumes_without_it(tmp_pat
     assert "--updates 2" in facts["before_command"]
     card = (tmp_path / "second" / "card.md").read_text()
     assert f"| went on from | network {facts['before_network']}: 2 steps, `corrwise train-flow --steps 2" in card
+
+
+def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
+    planned = []
+
+    def plan(task, weights, *, size, episodes):
+        planned.append((task, weights, size, episodes))
+        simulator = MujocoSimulator(TASKS[task], size=size)
+        states = np.stack([start_state(TASKS[task], simulator.model, np.random.default_rng(i)) for i in range(4)])
+        return states.reshape(2, 2, -1).astype(np.float32)
+
+    monkeypatch.setattr(flow_plans, "planned_states", plan)
+    first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
+    second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, weights=str(first), plans=3)
+    weights = run_train_flow(second)
+    assert planned == [(task, str(first), 32, 3) for task in BODY_NAMES]
+    (tmp_path / "second" / "checkpoint.pt").unlink()
+    run_train_flow(second)
+    assert len(planned) == len(BODY_NAMES), "what was planned is kept"
+    assert "half of them as 3 planned episodes of each" in (weights.parent / "card.md").read_text()
 
 
 @pytest.mark.parametrize(

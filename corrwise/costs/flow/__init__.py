@@ -4,9 +4,11 @@ from collections.abc import Callable
 from functools import partial
 
 from corrwise.costs.flow.all_pairs import AllPairsFlow
+from corrwise.costs.flow.coarse_to_fine import CoarseToFine
 from corrwise.costs.flow.dis import DISFlow
 from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.parametric import AffineFit, HomographyFit
+from corrwise.costs.flow.polished import Polished
 from corrwise.costs.flow.ptlflow import PtlFlow
 from corrwise.costs.flow.raft import RAFTFlow
 from corrwise.costs.flow.zero import ZeroFlow
@@ -16,9 +18,11 @@ __all__ = [
     "FLOWS",
     "AffineFit",
     "AllPairsFlow",
+    "CoarseToFine",
     "DISFlow",
     "HomographyFit",
     "LearnedFlow",
+    "Polished",
     "PtlFlow",
     "RAFTFlow",
     "ZeroFlow",

@@ -13,7 +13,7 @@ from corrwise.costs.flow._bodies import body_flows
 from corrwise.costs.flow._matching import Group, expected_matches, matches
 from corrwise.costs.flow._places import Chunk, Places, differing, patches_of
 
-__all__ = ["AllPairsFlow"]
+__all__ = ["AllPairsFlow", "patch_unit"]
 
 LEVELS = 255
 TIE_BREAK = 2e-5  # intensity per pixel; the least that float32 tells apart, so that equal patches match the nearest
@@ -129,16 +129,16 @@ class AllPairsFlow:
     def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
         a, b = (places.look(patches, chunk) for patches in (first, second))
         positions = places.positions(chunk).to(first.dtype)
-        weight = max(self.penalty, TIE_BREAK) * _unit(a.shape[2])
+        weight = max(self.penalty, TIE_BREAK) * patch_unit(a.shape[2])
         return Group(a, b, positions, chunk.valid, weight, rows=max(1, self.max_entries // chunk.index.numel()))
 
     def _match(self, group: Group) -> tuple[Tensor, Tensor]:
         if self.temperature is None:
             return matches(group)
-        temperature = self.temperature * _unit(group.first.shape[2])
+        temperature = self.temperature * patch_unit(group.first.shape[2])
         return expected_matches(group, temperature), expected_matches(group.swapped(), temperature)
 
 
-def _unit(numbers: int) -> float:
+def patch_unit(numbers: int) -> float:
     """Return how large an RMS intensity of 1 is as the norm of a patch of so many levels."""
     return LEVELS * sqrt(numbers)
