@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from corrwise.experiments.ablation_table_config import AblationTableConfig
 from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.option_checks import ConfigError
 from corrwise.experiments.parse import parse
@@ -63,7 +64,11 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
     return 0
 
 
-def _make_table(config: FlowTableConfig | RankingTableConfig | MPCTableConfig) -> Path:
+def _make_table(config: FlowTableConfig | RankingTableConfig | MPCTableConfig | AblationTableConfig) -> Path:
+    if isinstance(config, AblationTableConfig):
+        from corrwise.experiments.ablation_table import run_ablation_table
+
+        return run_ablation_table(config)
     if isinstance(config, MPCTableConfig):
         from corrwise.experiments.mpc_table import run_mpc_table
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from corrwise.experiments.ablation_table_config import AblationTableConfig
 from corrwise.experiments.config import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.cost_config import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
 from corrwise.experiments.mpc_table_config import MPCTableConfig
@@ -122,5 +123,6 @@ class TableConfig:
         Annotated[FlowTableConfig, tyro.conf.subcommand("flows")]
         | Annotated[RankingTableConfig, tyro.conf.subcommand("ranking")]
         | Annotated[MPCTableConfig, tyro.conf.subcommand("mpc")]
+        | Annotated[AblationTableConfig, tyro.conf.subcommand("ablations")]
     )
     """Which table."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from corrwise.costs import CorrespondenceWise, Perceptual, l1, mse, ssim, warp
-from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow, RAFTFlow, ZeroFlow
+from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, LearnedFlow, RAFTFlow
 from tests.costs.pictures import bodies, texture
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 @pytest.mark.parametrize(
     "flow",
-    [AllPairsFlow(), FLOWS["rigid"](), DISFlow(), ZeroFlow(), FLOWS["affine"](), FLOWS["homography"]()],
-    ids=["all-pairs", "rigid", "dis", "zero", "affine", "homography"],
+    [*(FLOWS[name]() for name in ("all-pairs", "rigid", "dis", "zero", "affine", "homography")), CoarseToFine()],
+    ids=["all-pairs", "rigid", "dis", "zero", "affine", "homography", "coarse-to-fine"],
 )
 def test_flows(flow):
     x, y = bodies(8)

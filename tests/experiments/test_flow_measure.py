@@ -98,7 +98,7 @@ def test_the_gap_closed_is_paired_by_seed(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "corrwise: Expected one of {flows, ranking, mpc}."),
+        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations}."),
         (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
         (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
         (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
