@@ -11,9 +11,9 @@ from pathlib import Path
 from time import perf_counter
 
 from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, DISFlow, Polished
-from corrwise.experiments.flow_measure import error_numbers
-from corrwise.experiments.flow_scenes import FlowScene
-from corrwise.experiments.table_config import FlowTableConfig
+from corrwise.experiments.flows.measure import error_numbers
+from corrwise.experiments.flows.scenes import FlowScene
+from corrwise.experiments.options.tables import FlowTableConfig
 from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/composed.md")

@@ -18,7 +18,7 @@ from corrwise.experiments.report import write_report
 
 home = pathlib.Path(corrwise.__file__).parent
 assert "clean" in home.parts, f"imported {home}, which is not the wheel"
-assert list((home / "experiments/templates").glob("*.html")), "the report's templates are not in the wheel"
+assert list((home / "experiments/report/templates").glob("*.html")), "the report's templates are not in the wheel"
 LearnedFlow()  # its weights are in the wheel
 assert (home / "py.typed").exists(), "py.typed is not in the wheel"
 PY

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from corrwise.envs import TASKS
-from corrwise.experiments.manifest import draw_manifest, save_manifest
+from corrwise.experiments.planning.manifest import draw_manifest, save_manifest
 
-FOLDER = Path("corrwise/experiments/manifests")
+FOLDER = Path("corrwise/experiments/planning/manifests")
 SEEDS = range(10000, 10100)
 
 

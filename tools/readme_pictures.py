@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from corrwise.experiments.rows import read_rows
-from corrwise.experiments.strip import load_strip, save_strip, split_strip
-from corrwise.experiments.video import label_panels
+from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.report.strip import load_strip, save_strip, split_strip
+from corrwise.experiments.report.video import label_panels
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 NAMES = ("goal", "what the planner saw", "what it predicted", "matched flow")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.costs import PRESETS
-from corrwise.experiments.flow_planning import planning_cells
-from corrwise.experiments.flow_table_text import KEY, bodies_table, check_table, flows_table
-from corrwise.experiments.ranking_text import KEY as RANKING_KEY
-from corrwise.experiments.ranking_text import ranking_table
-from corrwise.experiments.rows import read_rows
+from corrwise.experiments.flows.planning import planning_cells
+from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
+from corrwise.experiments.planning.ranking_text import ranking_table
+from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.summary import Summary, summarize
 
 RESULTS = Path(__file__).parents[1] / "docs/results"

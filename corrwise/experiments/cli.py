@@ -10,12 +10,12 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.ablation_table_config import AblationTableConfig
-from corrwise.experiments.config import DoctorConfig, MPCConfig, ReportConfig
-from corrwise.experiments.option_checks import ConfigError
-from corrwise.experiments.parse import parse
-from corrwise.experiments.table_config import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
-from corrwise.experiments.train_flow_config import TrainFlowConfig
+from corrwise.experiments.options.ablations import AblationTableConfig
+from corrwise.experiments.options.checks import ConfigError
+from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
+from corrwise.experiments.options.parse import parse
+from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
+from corrwise.experiments.options.train_flow import TrainFlowConfig
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
@@ -44,12 +44,12 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
 
         return examine()
     if isinstance(config, ReportConfig):
-        from corrwise.experiments.report import write_report
+        from corrwise.experiments.report.page import write_report
 
         print(write_report(config.out))
         return 0
     if isinstance(config, TrainFlowConfig):
-        from corrwise.experiments.train_flow import run_train_flow
+        from corrwise.experiments.flows.train import run_train_flow
 
         print(run_train_flow(config))
         return 0
@@ -58,7 +58,7 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
         return 0
     if config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
-    from corrwise.experiments.mpc import run_mpc
+    from corrwise.experiments.planning.mpc import run_mpc
 
     print(run_mpc(config))
     return 0
@@ -66,18 +66,18 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
 
 def _make_table(config: FlowTableConfig | RankingTableConfig | MPCTableConfig | AblationTableConfig) -> Path:
     if isinstance(config, AblationTableConfig):
-        from corrwise.experiments.ablation_table import run_ablation_table
+        from corrwise.experiments.planning.ablation_table import run_ablation_table
 
         return run_ablation_table(config)
     if isinstance(config, MPCTableConfig):
-        from corrwise.experiments.mpc_table import run_mpc_table
+        from corrwise.experiments.planning.table import run_mpc_table
 
         return run_mpc_table(config)
     if isinstance(config, RankingTableConfig):
-        from corrwise.experiments.ranking import run_ranking
+        from corrwise.experiments.planning.ranking import run_ranking
 
         return run_ranking(config)
-    from corrwise.experiments.flow_table import run_flow_table
+    from corrwise.experiments.flows.table import run_flow_table
 
     return run_flow_table(config)
 

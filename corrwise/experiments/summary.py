@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corrwise.experiments.rows import row_key
+from corrwise.experiments.records.rows import row_key
 from corrwise.experiments.stats import (
     Estimate,
     iqm,

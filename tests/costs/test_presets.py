@@ -16,8 +16,8 @@ from corrwise.costs import (
 )
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
-from corrwise.experiments.cost_config import CostConfig
-from corrwise.experiments.named_costs import make_correspondence
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.planning.named_costs import make_correspondence
 from tests.costs.pictures import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and

@@ -1,0 +1,1 @@
+"""Optical flows in experiments: trained on exact correspondence, measured against it."""

@@ -1,0 +1,112 @@
+"""One flow net in training: a step, and everything that the next step depends on."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from corrwise.costs.flow._places import REACH, THRESHOLD, differing
+from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned import LearnedFlow
+from corrwise.costs.flow.net_file import facts_of, load_net
+from corrwise.experiments.flows.candidates import fingerprint
+from corrwise.experiments.flows.exact_pairs import Pairs
+from corrwise.experiments.flows.loss import flow_loss
+from corrwise.experiments.options.train_flow import TrainFlowConfig
+from corrwise.experiments.records.atomic import write_bytes_atomic
+
+__all__ = ["Trainer"]
+
+_CLIP = 1.0  # largest norm of the gradient
+_DECAY = 1e-4
+_WARM = 0.05  # share of the steps in which the rate rises
+
+Row = dict[str, Any]
+
+
+class Trainer:
+    """A net with its optimiser, which can be put on disk and taken up again at the same loss."""
+
+    def __init__(self, config: TrainFlowConfig) -> None:
+        names = {each.name for each in fields(FlowNetConfig)}
+        self.device = torch.device(_device(config.device))
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            net = FlowNet(FlowNetConfig(**{name: getattr(config, name) for name in names}))
+        self.net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=_DECAY)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.rate, config.steps + 1, pct_start=_WARM
+        )
+        self.step, self.seconds = 0, 0.0
+        self.losses: list[float] = []
+        self.errors: list[Row] = []
+        self.begun_with: dict[str, str] = {}  # facts of the weights that it went on from
+
+    def begin_with(self, weights: str) -> None:
+        """Give the net the parameters of weights that are as wide; how often it updates and refines is its own.
+
+        Raises:
+            FileNotFoundError, ValueError: no such weights, or those of a wider or narrower net.
+        """
+        there = load_net(weights)
+        try:
+            self.net.load_state_dict(there.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"expected weights as wide as {self.net.config}, got {weights!r} of {there.config}"
+            ) from error
+        self.begun_with = {**facts_of(weights), "network": str(fingerprint(LearnedFlow(there)))}
+
+    def learn(self, pairs: Pairs) -> float:
+        """Take one step and return the loss before it.
+
+        Raises:
+            FloatingPointError: the loss or its gradient is not finite; nothing was changed.
+        """
+        pairs = Pairs(*(getattr(pairs, each.name).to(self.device) for each in fields(Pairs)))
+        differs = differing(pairs.x, pairs.y, threshold=THRESHOLD, reach=REACH)
+        loss = flow_loss(self.net(pairs.x, pairs.y, differs), pairs, differs)
+        value = float(loss.detach())
+        if not isfinite(value):
+            raise FloatingPointError(f"the loss is {value} at step {self.step}; the last checkpoint is good")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP))
+        if not isfinite(norm):
+            raise FloatingPointError(f"the gradient is {norm} at step {self.step}; the last checkpoint is good")
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        self.losses.append(value)
+        return value
+
+    def save(self, path: Path) -> None:
+        """Write everything that the next step depends on."""
+        parts = {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
+        data = io.BytesIO()
+        torch.save(self._record() | {name: part.state_dict() for name, part in parts.items()}, data)
+        write_bytes_atomic(path, data.getvalue())
+
+    def load(self, path: Path) -> None:
+        """Take up a saved state."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name in self._record():
+            setattr(self, name, state[name])
+
+    def _record(self) -> Row:
+        return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors", "begun_with")}
+
+
+def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device cuda is asked for, and torch finds no GPU here; leave --device auto or say cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,53 @@
+"""Options of ``corrwise table ablations``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from corrwise.experiments.options.checks import check, check_names
+from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
+
+AXIS_NAMES = (
+    *("planner", "horizon", "candidates", "aggregate", "size", "supersample"),
+    *("flow", "epsilon", "regulariser", "price", "occlusion"),
+)
+ALIKE = ("l1", "corr-l1-disp")
+
+
+@dataclass(frozen=True)
+class AblationTableConfig:
+    """Change each choice behind the planning table alone, on tuning episodes, and say what it does."""
+
+    out: Path = Path("runs/ablations")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: tuple[str, ...] = BODY_NAMES
+    """cartpole, ant, humanoid, cartpole-short."""
+    axes: tuple[str, ...] = AXIS_NAMES
+    """planner, horizon, candidates, aggregate, size and supersample (of every method); flow, epsilon,
+    regulariser, price and occlusion (of the cost)."""
+    methods: tuple[str, ...] = ALIKE
+    """Whose planner and picture are varied: l1, corr-l1-disp."""
+    episodes: int = 20
+    """Starts and goals; the planning table has others."""
+    seed: int = 1000
+    """Seed of the first episode."""
+    workers: int = 0
+    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    lockstep: int = 5
+    """Episodes that step together; changes the speed, never the rows."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no table."""
+        check_names("task", self.tasks, TASK_NAMES)
+        check_names("axis", self.axes, AXIS_NAMES)
+        check_names("method", self.methods, ALIKE)
+        check(self.episodes >= 1, "episodes", "at least 1", self.episodes)
+        check(
+            self.seed >= 0 and self.seed + self.episodes <= 10000,
+            "seed",
+            "zero or above, its last below 10000",
+            self.seed,
+        )
+        check(self.workers >= 0, "workers", "zero or above", self.workers)
+        check(self.lockstep >= 1, "lockstep", "at least 1", self.lockstep)

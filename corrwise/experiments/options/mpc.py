@@ -1,0 +1,137 @@
+"""The command line's options as frozen dataclasses; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+
+import tyro
+
+from corrwise.experiments.options.checks import check, check_name
+from corrwise.experiments.options.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.mpc.config import (
+    AGGREGATE_NAMES,
+    PLANNER_NAMES,
+    CEMConfig,
+    ICEMConfig,
+    MPPIConfig,
+    RandomShootingConfig,
+)
+
+BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
+TASK_NAMES = (*BODY_NAMES, "cartpole-short")
+PREDICTOR_NAMES = ("oracle", "copy-last")
+RENDERER_NAMES = ("raycast", "gl")
+
+
+@dataclass(frozen=True)
+class MPCConfig:
+    """Plan from pixels toward a goal picture, and show what happened."""
+
+    task: str = "cartpole"
+    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME."""
+    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
+    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
+    controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
+    goal's body pixels lie from their true places: the bound of any optical flow)."""
+    planner: str = "cem"
+    """random, cem, icem or mppi."""
+    predictor: str = "oracle"
+    """oracle (the simulator) or copy-last."""
+    episodes: int = 3
+    """How many start and goal pairs."""
+    seed: int = 0
+    """Seed of the first episode; episode i has seed + i."""
+    out: Path = Path("runs/mpc")
+    """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
+    steps: int | None = None
+    """Control steps of an episode; None is the task's own number."""
+    horizon: int = 12
+    """Control steps that each plan looks ahead."""
+    candidates: int = 48
+    """Action sequences tried in each iteration of a plan."""
+    iterations: int = 3
+    """Iterations of a plan."""
+    aggregate: str = "last"
+    """How the horizon's costs become one number: last, sum, mean, discounted, last-times-k or min."""
+    gamma: float = 0.95
+    """Discount per step for aggregate discounted."""
+    k: float = 10.0
+    """How often aggregate last-times-k counts the last step."""
+    context_frames: int = 1
+    """Past frames that the predictor sees."""
+    size: int = 64
+    """Pixels to a side of the picture."""
+    supersample: int = 1
+    """Rays per pixel side; 2 smooths edges at four times the rays."""
+    renderer: str = "raycast"
+    """raycast (needs no OpenGL) or gl."""
+    lockstep: int = 4
+    """Episodes stepped together; changes the speed, never the rows."""
+    max_frames: int = 256
+    """About how many predicted frames may exist at a time; bounds the memory."""
+    videos: bool = True
+    """Write a short video of each episode."""
+    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
+    """What stands behind the costs named corr-*."""
+    random: RandomShootingConfig = field(default_factory=RandomShootingConfig)
+    """Options of planner random."""
+    cem: CEMConfig = field(default_factory=CEMConfig)
+    """Options of planner cem."""
+    icem: ICEMConfig = field(default_factory=ICEMConfig)
+    """Options of planner icem."""
+    mppi: MPPIConfig = field(default_factory=MPPIConfig)
+    """Options of planner mppi."""
+
+    @property
+    def label(self) -> str:
+        """What rows and pictures call the task: of one's own, the name without its file."""
+        return self.task.rpartition(":")[2]
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no run."""
+        for option, names in (
+            ("planner", PLANNER_NAMES), ("predictor", PREDICTOR_NAMES),
+            ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
+        ):  # fmt: skip
+            check_name(option, getattr(self, option), names)
+        if ":" not in self.task:
+            check_name("task", self.task, TASK_NAMES)
+        check(len(self.costs) > 0, "costs", "at least one name", "none")
+        check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
+        for cost in self.costs:
+            check_name("cost", cost, COST_NAMES)
+        for option in ("episodes", "horizon", "candidates", "iterations", "context_frames"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        for option in ("supersample", "lockstep", "max_frames"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(
+            self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
+        )
+        traced = self.renderer == "raycast" or "exact-flow" not in self.costs
+        check(traced, "renderer", "raycast for cost exact-flow", self.renderer)
+        check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
+        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
+        check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
+        check(0 < self.k < inf, "k", "above zero and finite", self.k)
+        for option, owner in FLOW_OPTIONS.items():
+            given = getattr(self.cost, option)
+            fits = self.cost.flow == owner or given == getattr(CostConfig, option)
+            check(fits, option, f"left out, for it belongs to flow {owner}", given)
+        raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
+        check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Make report.html of a run folder anew, from its rows and pictures alone."""
+
+    out: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Say what this machine offers, and the one command for each thing that is missing."""

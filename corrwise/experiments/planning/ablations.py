@@ -1,0 +1,73 @@
+"""What the planning table's choices rest on: each changed alone, on episodes that the table never uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS
+
+__all__ = ["AXES", "variants"]
+
+SHARED: Mapping[str, tuple[Any, ...]] = MappingProxyType(  # tried for the baseline and for ours alike
+    {
+        "planner": ("random", "icem", "mppi"),
+        "horizon": (8, 16),
+        "candidates": (24, 96),
+        "aggregate": ("sum", "last-times-k", "min"),
+        "size": (32, 96),
+        "supersample": (2,),
+    }
+)
+_SCALED, _REGULARIZED = METHODS["corr-l1"], METHODS["corr-l1-reg"]
+COSTS: Mapping[str, Mapping[str, MPCConfig]] = MappingProxyType(  # tried for what there is to choose in a cost
+    {
+        "flow": {
+            "zero, scaled": replace(_SCALED, cost=CostConfig(flow="zero")),
+            "dis, scaled": replace(_SCALED, cost=CostConfig(flow="dis")),
+            "dis medium, scaled": replace(_SCALED, cost=CostConfig(flow="dis", dis_preset="medium")),
+            "affine, regularised": replace(_REGULARIZED, cost=CostConfig(flow="affine")),
+            "homography, regularised": replace(_REGULARIZED, cost=CostConfig(flow="homography")),
+            "all-pairs, scaled": replace(_SCALED, cost=CostConfig(flow="all-pairs")),
+            "all-pairs, regularised": replace(_REGULARIZED, cost=CostConfig(flow="all-pairs")),
+            "rigid, displacement": replace(METHODS[OURS], cost=CostConfig(flow="rigid")),
+            "learned, scaled": replace(_SCALED, cost=CostConfig(flow="learned")),
+            "learned, regularised": replace(_REGULARIZED, cost=CostConfig(flow="learned")),
+        },
+        "epsilon": {
+            f"{epsilon:g}": replace(_SCALED, cost=replace(_SCALED.cost, scaling=epsilon)) for epsilon in (0.0, 0.2, 0.5)
+        },
+        "regulariser": {
+            f"x {times:g}": replace(
+                _REGULARIZED, cost=replace(_REGULARIZED.cost, magnitude=4.5 * times, gradient=2.25 * times)
+            )
+            for times in (0.25, 4.0)
+        },
+        "price": {
+            f"{price:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=price)) for price in (0.1, 10.0)
+        },
+        "occlusion": {
+            f"{weight:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, occlusion=weight))
+            for weight in (0.0, 2.0, 20.0)
+        },
+    }
+)
+AXES = (*SHARED, *COSTS)
+
+
+def variants(axis: str, methods: tuple[str, ...] = (BASELINE, OURS)) -> Iterator[tuple[str, MPCConfig]]:
+    """Yield name and configuration of what is tried along an axis, but for the choice made; names begin with a method.
+
+    Along the axes of planner and picture the methods are tried side by side. Along those of the cost there is nothing
+    to try for the baseline, and the name begins with the axis.
+    """
+    if axis in COSTS:
+        yield from ((f"{axis} {value}", config) for value, config in COSTS[axis].items())
+        return
+    for method in methods:
+        for value in SHARED[axis]:
+            yield f"{method} {axis} {value}", replace(METHODS[method], **{axis: value})

@@ -1,0 +1,104 @@
+"""What happened in one episode, and the pictures that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.decisions import Decision
+from corrwise.experiments.planning.named_costs import make_correspondence
+from corrwise.experiments.report.flow_color import flow_to_rgb
+from corrwise.types import Context, Goal, Predictor
+
+__all__ = ["Episode", "Showing"]
+
+_BLANK = 40  # grey of a panel that has nothing to show
+_FLOW_RANGE = 0.25  # share of the picture's width at which flow colours are full
+
+
+@dataclass
+class Episode:
+    """What happened in one episode.
+
+    Attributes:
+        seed: which episode.
+        distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
+        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``Showing``; else empty.
+        rejected: candidates whose cost was not finite.
+        diverged: whether the environment's own physics broke down.
+        seconds: planning seconds by phase, this episode's share.
+        panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
+    """
+
+    seed: int
+    distances: list[float] = field(default_factory=list)
+    distances_full: list[float] = field(default_factory=list)
+    terms: dict[str, list[float]] = field(default_factory=dict)
+    rejected: int = 0
+    diverged: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+
+class Showing:
+    """Collects the report's panels (goal, seen, predicted, and the flow that the cost matched them by) and its terms.
+
+    The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
+    ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
+    """
+
+    def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
+        self._predictor, self._goal = predictor, goal
+        self._goals = to_uint8(goal.frames[:, 0])
+        self._distance = make_correspondence(cost, config.cost)
+        self._range = _FLOW_RANGE * config.size
+
+    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
+        """Note what each episode shows before its next action."""
+        seen = to_uint8(context.frames[:, -1])
+        frame = self._imagined(context, decision.plan)
+        predicted = None if frame is None else to_uint8(frame.nan_to_num(0.0))
+        flow = None if frame is None else self._compared(episodes, frame)
+        for i, episode in enumerate(episodes):
+            blank = np.full_like(seen[i], _BLANK)
+            pictures = {
+                "goal": self._goals[i],
+                "seen": seen[i],
+                "predicted": blank if predicted is None else predicted[i],
+                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
+            }
+            for name, picture in pictures.items():
+                episode.panels.setdefault(name, []).append(picture)
+
+    def _imagined(self, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
+        """Return the frame at the end of the plan."""
+        if plan is None:
+            return None
+        with torch.no_grad():
+            return self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
+
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
+
+        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
+        """
+        if self._distance is None:
+            return None
+        flows = []
+        for episode, seen, goal in zip(
+            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
+        ):
+            with torch.no_grad():
+                terms = self._distance.terms(seen.nan_to_num(0.0), goal)
+            named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+            whole = bool(seen.isfinite().all())
+            for name, value in named.items():
+                episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
+            flows.append(terms.flow.cpu())
+        return torch.cat(flows)

@@ -1,0 +1,139 @@
+"""Methods on episodes, as rows in one folder: what is missing is run, on all cores, and a killed run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.episode_row import episode_row
+from corrwise.experiments.planning.episodes import run_episodes
+from corrwise.experiments.planning.manifest import Manifest
+from corrwise.experiments.planning.mpc import jsonable_config
+from corrwise.experiments.planning.networks import networks_of
+from corrwise.experiments.planning.workers import done
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
+from corrwise.experiments.records.versions import check_versions, versions
+
+__all__ = ["KEY", "Cell", "current_rows", "run_grid"]
+
+KEY: Key = {"task": str, "method": str, "seed": int}
+_UNUSED = (
+    "task",
+    "costs",
+    "episodes",
+    "seed",
+    "lockstep",
+    "max_frames",
+    "videos",
+)  # said by the row, or change nothing
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one task.
+
+    Attributes:
+        method: its name in the rows.
+        config: everything about it; its one cost among that.
+        manifest: the episodes.
+    """
+
+    method: str
+    config: MPCConfig
+    manifest: Manifest
+
+    @property
+    def cost(self) -> str:
+        """The one cost of the configuration."""
+        (cost,) = self.config.costs
+        return cost
+
+    @property
+    def settings(self) -> Row:
+        """What the rows depend on, but for task and episode."""
+        plain = {name: value for name, value in jsonable_config(self.config).items() if name not in _UNUSED}
+        network = networks_of(self.config)[self.cost]
+        return {"cost_name": self.cost, **plain, "network": network, "manifest": self.manifest.settings}
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells rows of these settings from rows of others."""
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Some episodes of one cell, run in lockstep."""
+
+    cell: Cell
+    seeds: tuple[int, ...]
+    fingerprint: str
+
+
+def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, about: Row) -> list[Row]:
+    """Run what the folder does not hold yet, and return the rows of these cells.
+
+    Rows of other settings under the same name are left where they are and made anew; the newest counts. The rows
+    depend neither on the workers nor on the lockstep, but for their seconds.
+
+    Args:
+        out: the folder.
+        cells: what to run.
+        workers: processes with a thread each; 0 is one for each core.
+        lockstep: episodes of a cell that step together.
+        about: what config.json says beside the settings of the cells.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+    """
+    prints = {
+        (cell.config.task, cell.method): cell.fingerprint for cell in cells
+    }  # missing weights fail before all else
+    settings = {f"{cell.config.task}/{cell.method}": cell.settings for cell in cells}
+    with only_run(out):
+        claim_folder(out, {**about, "cells": settings}, ignore=("cells", *about), key=KEY)
+        rows = open_rows(out / "rows.jsonl", KEY)
+        check_versions(out, rows)
+        jobs = list(_jobs(cells, prints, current_rows(rows, prints), lockstep))
+        steps = sum(len(job.seeds) for job in jobs)
+        with tqdm(total=steps, unit="episode", desc=out.name) as bar:
+            for made in done(_run, jobs, workers):
+                for row in made:
+                    append_row(out / "rows.jsonl", {**row, "versions": versions()})
+                    rows.append(row)
+                    bar.update()
+    return current_rows(rows, prints)
+
+
+def current_rows(rows: Sequence[Row], prints: dict[tuple[str, str], str]) -> list[Row]:
+    """Return the newest row of each episode among those with these fingerprints, by (task, method)."""
+    mine = [row for row in rows if prints.get((row["task"], row["method"])) == row["settings"]]
+    return list({(row["task"], row["method"], row["seed"]): row for row in mine}.values())
+
+
+def _jobs(
+    cells: Sequence[Cell], prints: dict[tuple[str, str], str], rows: Sequence[Row], lockstep: int
+) -> Iterator[_Job]:
+    there = {(row["task"], row["method"], row["seed"]) for row in rows}
+    for cell in cells:
+        key = cell.config.task, cell.method
+        left = [int(seed) for seed in cell.manifest.seeds if (*key, int(seed)) not in there]
+        for i in range(0, len(left), lockstep):
+            yield _Job(cell, tuple(left[i : i + lockstep]), prints[key])
+
+
+def _run(job: _Job, *, threads: int) -> list[Row]:
+    cell = job.cell
+    episodes = run_episodes(cell.config, cell.cost, job.seeds, frozen=cell.manifest.chosen(job.seeds), threads=threads)
+    said = {"task": cell.config.task, "method": cell.method, "cost": cell.cost, "settings": job.fingerprint}
+    return [{**said, **episode_row(episode)} for episode in episodes]

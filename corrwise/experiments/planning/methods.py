@@ -1,0 +1,31 @@
+"""What the planning table compares: every method has the same planner, budget and pictures; only the cost differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from corrwise.experiments.options.cost import CONTROL_NAMES, CostConfig
+from corrwise.experiments.options.mpc import MPCConfig
+
+__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "method_config"]
+
+PLAIN = MPCConfig(costs=("l1",), videos=False)
+BASELINE, OURS = "l1", "corr-l1-disp"  # what the others are measured by, and what they lead to
+BOUND, CEILING = "exact-flow", "state"
+
+METHODS: Mapping[str, MPCConfig] = MappingProxyType(
+    {
+        "l1": PLAIN,
+        "corr-l1": replace(PLAIN, costs=("corr-l1",), cost=CostConfig(flow="all-pairs")),
+        "corr-l1-reg": replace(PLAIN, costs=("corr-l1-reg",), cost=CostConfig(flow="all-pairs")),
+        "corr-l1-disp": replace(PLAIN, costs=("corr-l1-disp",)),
+        **{name: replace(PLAIN, costs=(name,)) for name in CONTROL_NAMES},
+    }
+)
+
+
+def method_config(method: str, task: str) -> MPCConfig:
+    """Return the configuration of a method on a task."""
+    return replace(METHODS[method], task=task)

@@ -1,0 +1,100 @@
+"""What acts in an episode: the visual planner, and the controls that every result stands between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Generator
+
+from corrwise.envs import Fleet, MujocoSimulator
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.bounds import BOUNDS, PlanByTruth
+from corrwise.experiments.planning.clock import Clock
+from corrwise.experiments.planning.decisions import Decision, Policy
+from corrwise.experiments.planning.named_costs import make_cost
+from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
+from corrwise.mpc.config import AggregateName
+from corrwise.mpc.score import Aggregate
+from corrwise.predictors import CopyLast, OraclePredictor
+from corrwise.types import Context, Cost, Goal, Planner, Predictor
+
+PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
+    "oracle": OraclePredictor,
+    "copy-last": lambda simulator: CopyLast(),
+}
+
+
+class PlanByImages:
+    """The method itself: predicted frames, an image cost, a planner with a warm start."""
+
+    def __init__(
+        self, predictor: Predictor, cost: Cost, planner: Planner, generators: Sequence[Generator], config: AgentConfig
+    ) -> None:
+        self._agent = VisualMPC(predictor, cost, planner, config=config)
+        self._generators = generators
+        self._proposal = planner.init(len(generators))
+
+    def __call__(self, context: Context, goal: Goal) -> Decision:
+        """Plan once, act on the first action, and keep the rest as the next plan's start."""
+        planner = self._agent.planner
+        proposal, trace = self._agent.plan(context, goal, self._proposal, self._generators)
+        self._proposal = shift(proposal)
+        return Decision(first_action(planner, proposal), planned_actions(planner, proposal), trace.rejected)
+
+
+class ZeroAction:
+    """The floor: nothing is commanded."""
+
+    def __init__(self, action_dim: int) -> None:
+        self._action_dim = action_dim
+
+    def __call__(self, context: Context, goal: Goal) -> Decision:
+        """Return zeros."""
+        batch = len(context.frames)
+        return Decision(torch.zeros(batch, self._action_dim), None, torch.zeros(batch, dtype=torch.int64))
+
+
+class RandomAction:
+    """Uniform actions, a new one at each step."""
+
+    def __init__(self, action_dim: int, generators: Sequence[Generator]) -> None:
+        self._action_dim, self._generators = action_dim, generators
+
+    def __call__(self, context: Context, goal: Goal) -> Decision:
+        """Draw one action for each environment from its own generator."""
+        draws = [2 * torch.rand(self._action_dim, generator=generator) - 1 for generator in self._generators]
+        return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64))
+
+
+def make_policy(
+    name: str, config: MPCConfig, fleet: Fleet, generators: Sequence[Generator], clock: Clock
+) -> tuple[Policy, Predictor]:
+    """Return the policy behind a cost's name and the predictor whose pictures the report shows."""
+    simulator = fleet.simulator
+    action_dim = simulator.physics.action_dim
+    predictor = PREDICTORS[config.predictor](simulator)
+    if name == "zero-action":
+        return ZeroAction(action_dim), predictor
+    if name == "random-action":
+        return RandomAction(action_dim, generators), predictor
+    planner = PLANNERS[config.planner](
+        action_dim,
+        horizon=config.horizon,
+        candidates=config.candidates,
+        iterations=config.iterations,
+        config=getattr(config, config.planner),
+    )
+    if name in BOUNDS:
+        aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
+        return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator)), predictor
+    agent = AgentConfig(
+        aggregate=cast(AggregateName, config.aggregate),
+        gamma=config.gamma,
+        k=config.k,
+        context_frames=config.context_frames,
+        max_frames=config.max_frames,
+    )
+    cost = make_cost(name, config.cost, clock=clock)
+    return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor

@@ -1,0 +1,45 @@
+"""``corrwise table mpc``: every method on the same frozen episodes, and who came nearest (the paper's Table A3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from corrwise.experiments.options.mpc_table import MPCTableConfig
+from corrwise.experiments.planning.grid import Cell, run_grid
+from corrwise.experiments.planning.manifest import Manifest, frozen_manifest
+from corrwise.experiments.planning.methods import method_config
+from corrwise.experiments.planning.table_pictures import draw_table
+from corrwise.experiments.planning.table_text import mpc_table
+from corrwise.experiments.records.atomic import write_bytes_atomic
+
+__all__ = ["cells_of", "run_mpc_table"]
+
+
+def run_mpc_table(config: MPCTableConfig) -> Path:
+    """Run what the folder does not hold yet, and return the table's path.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        ValueError: a task has changed since its episodes were frozen.
+    """
+    cells = cells_of(config)
+    about = {"manifests": {cell.config.task: cell.manifest.digest for cell in cells}}
+    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep, about=about)
+    draw_table(config.out / "table.png", rows)
+    table = config.out / "table.md"
+    write_bytes_atomic(table, mpc_table(rows).encode())
+    return table
+
+
+def cells_of(config: MPCTableConfig) -> list[Cell]:
+    """Return what the table is made of: each task with each method, the first episodes of the task's manifest."""
+    first = {task: _first(frozen_manifest(task), config.episodes) for task in config.tasks}
+    return [
+        Cell(method, method_config(method, task), first[task]) for task in config.tasks for method in config.methods
+    ]
+
+
+def _first(manifest: Manifest, episodes: int) -> Manifest:
+    parts = {name: getattr(manifest, name)[:episodes] for name in ("seeds", "starts", "goals")}
+    return replace(manifest, **parts)

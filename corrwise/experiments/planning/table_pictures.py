@@ -1,0 +1,62 @@
+"""Pictures of the planning table: how the distance falls along an episode, and each episode beside L1's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corrwise.experiments.options.cost import CONTROL_NAMES
+from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS
+from corrwise.experiments.planning.table_text import by_method, paired
+from corrwise.experiments.records.atomic import write_aside
+
+__all__ = ["draw_table"]
+
+Row = dict[str, Any]
+
+
+def draw_table(path: Path, rows: Iterable[Row]) -> None:
+    """Draw a column for each task: mean distance over the control steps above, nearest distances in pairs below."""
+    from matplotlib.figure import Figure
+
+    tasks = by_method(rows)
+    if not tasks:
+        return
+    figure = Figure(figsize=(3.4 * len(tasks), 6.4), layout="constrained")
+    axes = figure.subplots(2, len(tasks), squeeze=False)
+    for column, (task, methods) in zip(axes.T, tasks.items(), strict=True):
+        _over_time(column[0], methods)
+        column[0].set_title(task)
+        _in_pairs(column[1], methods)
+    axes[0, 0].set_ylabel("state distance, m and rad")
+    axes[1, 0].set_ylabel(f"nearest with {OURS}")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=110)
+
+
+def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
+    for i, name in enumerate(name for name in METHODS if name in methods):
+        curves = np.array([row["distances"] for row in methods[name]], dtype=float)
+        control = name in CONTROL_NAMES
+        axis.plot(
+            np.nanmean(curves, axis=0),
+            label=name,
+            color="0.6" if control else f"C{i}",
+            linestyle=("--", ":", "-.", (0, (1, 3)))[CONTROL_NAMES.index(name)] if control else "-",
+        )
+    axis.set(xlabel="control step", ylim=(0, None))
+
+
+def _in_pairs(axis: Any, methods: dict[str, list[Row]]) -> None:
+    if BASELINE in methods and OURS in methods:
+        l1, ours = paired("min_distance", methods[BASELINE], methods[OURS])
+        axis.scatter(l1, ours, s=9, alpha=0.6, linewidths=0)
+        most = 1.05 * float(np.nanmax(np.array([l1, ours], dtype=float)))
+        axis.plot((0, most), (0, most), color="0.6", linewidth=0.8)
+        axis.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axis.set_xlabel(f"nearest with {BASELINE}")

@@ -1,0 +1,90 @@
+"""What the rows of the planning table say, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from corrwise.experiments.options.cost import CONTROL_NAMES
+from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
+from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_ratio, share_nearer
+from corrwise.experiments.summary import seconds_of
+
+__all__ = ["by_method", "mpc_table", "paired"]
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+
+_HEAD = (
+    "task", "method", "n", "nearest", "IQM", "last 10", "L1 / this", "last 10: L1 / this", "nearer than L1",
+    "gap to state closed", "gap to exact flow closed", "s a plan", "simulate / render / flow / rest",
+)  # fmt: skip
+
+
+def mpc_table(rows: Iterable[Row]) -> str:
+    """Return one line per task and method; ratios and shares are paired by episode, with 95 % bootstrap intervals."""
+    lines = ["| " + " | ".join(_HEAD) + " |", "|" + "---|" * len(_HEAD)]
+    for task, methods in by_method(rows).items():
+        lines += ["| " + " | ".join((task, *_cells(name, methods))) + " |" for name in METHODS if name in methods]
+    return "\n".join(lines) + "\n"
+
+
+def by_method(rows: Iterable[Row]) -> dict[str, Rows]:
+    """Return the rows of each task, by method."""
+    tasks: dict[str, Rows] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], {}).setdefault(row["method"], []).append(row)
+    return tasks
+
+
+def paired(column: str, *runs: Sequence[Row]) -> list[list[float | None]]:
+    """Return a column of each run on the episodes that all of them have."""
+    values = [{row["seed"]: row.get(column) for row in rows} for rows in runs]
+    seeds = sorted(set.intersection(*(set(each) for each in values)))
+    return [[each[seed] for seed in seeds] for each in values]
+
+
+def _cells(name: str, methods: Rows) -> list[str]:
+    mine, l1 = methods[name], methods.get(BASELINE, [])
+    nearest = [row["min_distance"] for row in mine]
+    said = f"*{name}*" if name in CONTROL_NAMES else f"`{name}`"
+    seconds = seconds_of(mine)
+    rest = seconds["predict"] + seconds["plan"] + seconds["other"]
+    phases = " / ".join(f"{each:.2f}" for each in (seconds["simulate"], seconds["render"], seconds["flow"], rest))
+    return [
+        said,
+        str(len(mine)),
+        f"{mean_and_error(nearest)[0]:.2f}",
+        f"{iqm(nearest):.2f}",
+        f"{mean_and_error([row['last10_distance'] for row in mine])[0]:.2f}",
+        _ratio("min_distance", l1, mine) if name != BASELINE else "1",
+        _ratio("last10_distance", l1, mine) if name != BASELINE else "1",
+        _percent(share_nearer(*reversed(paired("min_distance", l1, mine)))) if name != BASELINE and l1 else "",
+        _gap(mine, l1, methods.get(CEILING, [])) if name != BASELINE else "0 %",
+        _gap(mine, l1, methods.get(BOUND, [])) if name != BASELINE else "0 %",
+        f"{sum(seconds.values()):.2f}",
+        phases,
+    ]
+
+
+def _ratio(column: str, l1: Sequence[Row], mine: Sequence[Row]) -> str:
+    return _said(paired_ratio(*paired(column, l1, mine)), "{:.2f}")
+
+
+def _gap(mine: Sequence[Row], l1: Sequence[Row], best: Sequence[Row]) -> str:
+    """Return (L1 - mine) / (L1 - best) of the mean nearest distances."""
+    a, b, c = paired("min_distance", l1, mine, best)
+    whole = [(x, y, z) for x, y, z in zip(a, b, c, strict=True) if None not in (x, y, z)]
+    gains = [[x - y for x, y, _ in whole], [x - z for x, _, z in whole]]  # type: ignore[operator]
+    return _said(paired_ratio(*gains), "{:.0%}")
+
+
+def _said(value: Estimate, form: str) -> str:
+    if value.value != value.value:
+        return ""
+    spread = f" ({form} to {form})".format(value.low, value.high) if value.low == value.low else ""
+    return form.format(value.value) + spread
+
+
+def _percent(share: float) -> str:
+    return "" if share != share else f"{share:.0%}"

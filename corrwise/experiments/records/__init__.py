@@ -1,0 +1,1 @@
+"""Rows and settings on disk, which survive being killed."""

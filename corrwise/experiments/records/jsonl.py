@@ -1,0 +1,96 @@
+"""A file of rows that only ever grows, one JSON object a line.
+
+A run killed while writing leaves at most one torn last line: reading skips it, ``open_rows`` cuts it off so that the
+next row starts on a line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from corrwise.experiments.records.atomic import RunFolderError, jsonable
+
+__all__ = ["Key", "Row", "append_row", "open_rows", "read_rows"]
+
+Row = dict[str, Any]
+Key = Mapping[str, type]  # what identifies a row: its fields' names and types
+
+
+def read_rows(path: Path, key: Key) -> list[Row]:
+    """Return the rows of a file, without a torn last line; a missing file has none. Writes nothing.
+
+    Raises:
+        RunFolderError: a line before the last is not a row with that key, or the file cannot be read.
+    """
+    return _scan(Path(path), key)[0]
+
+
+def open_rows(path: Path, key: Key) -> list[Row]:
+    """Return the rows of a file after repairing its end, so that the next ``append_row`` starts on a fresh line.
+
+    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back.
+    """
+    path = Path(path)
+    rows, end, size = _scan(path, key)
+    if size != (end + 1 if rows else 0):
+        try:
+            with path.open("r+b") as file:
+                file.truncate(end)
+                file.seek(end)
+                file.write(b"\n" if rows else b"")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunFolderError(f"cannot repair {path}: {error.strerror or error}") from error
+    return rows
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Append one row in a single write and push it to the disk; numbers that are not finite become null."""
+    line = (json.dumps(jsonable(row), allow_nan=False) + "\n").encode()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            written = os.write(handle, line)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RunFolderError(f"cannot append to {path}: {error.strerror or error}") from error
+    if written != len(line):
+        raise RunFolderError(f"cannot append to {path}: wrote {written} of {len(line)} bytes, the disk may be full")
+
+
+def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
+    """Return the rows, the byte where the last whole row ends (before its newline), and the size of the file."""
+    try:
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    rows: list[Row] = []
+    position = end = torn = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        row = _parse(line, key)
+        if torn and line.strip():
+            raise RunFolderError(f"{path} line {torn} is not a result row; repair or remove that line")
+        if row is not None:
+            rows.append(row)
+            end = position + len(line)
+        elif line.strip():
+            torn = number
+        position += len(line) + 1
+    return rows, end, len(data)
+
+
+def _parse(line: bytes, key: Key) -> Row | None:
+    """Return the row in a line, or None where there is none: torn, no JSON, or without what identifies a row."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # covers torn UTF-8 too
+        return None
+    whole = isinstance(row, dict) and all(type(row.get(name)) is kind for name, kind in key.items())
+    return row if whole else None

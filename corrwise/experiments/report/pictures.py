@@ -1,0 +1,70 @@
+"""The report's pictures: embedded while a budget lasts, linked from the run folder beyond it."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from corrwise.experiments.report.flow_color import flow_wheel
+from corrwise.experiments.report.strip import ROWS, png_bytes
+
+__all__ = ["Picture", "Pictures", "local_file", "wheel_picture"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A strip as the page shows it: where it comes from, the side of a frame in pixels, the number of steps."""
+
+    source: str
+    side: int
+    steps: int
+
+
+class Pictures:
+    """Hands out the strips of a run folder and counts what went into the file.
+
+    Attributes:
+        out: the run folder.
+        linked: how many strips did not fit and are linked.
+    """
+
+    def __init__(self, out: Path, budget: int) -> None:
+        self.linked = 0
+        self.out = out
+        self._left = budget
+
+    def get(self, name: Any) -> Picture | None:
+        """Return the strip of that relative name; None where there is no such file or it is no strip."""
+        local = local_file(self.out, name)
+        data = (self.out / local).read_bytes() if local else b""
+        if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+            return None
+        width, height = struct.unpack(">II", data[16:24])
+        side = height // len(ROWS)
+        if not side or width < side:
+            return None
+        if len(data) > self._left:
+            self.linked += 1
+            return Picture(str(local), side, width // side)
+        self._left -= len(data)
+        return Picture(_embed(data), side, width // side)
+
+
+def local_file(out: Path, name: Any) -> str | None:
+    """Return a relative name that is a file inside the run folder, else None: rows may come from elsewhere."""
+    path = PurePosixPath(name) if isinstance(name, str) and name else None
+    if path is None or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        return None
+    return str(path) if (out / path).is_file() else None
+
+
+def wheel_picture() -> str:
+    """Return the legend of the flow colours as a data address."""
+    return _embed(png_bytes(flow_wheel(72)))
+
+
+def _embed(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode()

@@ -1,0 +1,116 @@
+"""What is measured of flows, what it is measured on, and the tables made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from corrwise.experiments.cli import main
+from corrwise.experiments.flows.measure import band_name, error_numbers, true_fields
+from corrwise.experiments.flows.planning import gap_closed, planning_cells
+from corrwise.experiments.flows.scenes import FlowScene, displaced
+from corrwise.experiments.flows.table_text import bodies_table, flows_table
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.options.tables import FlowTableConfig
+from corrwise.experiments.planning.named_costs import resolved
+from corrwise.experiments.records.rows import append_row
+
+TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
+BANDS = ("0_2", "2_8", "8_32")
+
+
+def test_the_truth_has_no_error_and_a_wrong_flow_is_marked():
+    pairs = FlowScene("cartpole", TINY).clean
+
+    def exact(target, source):
+        return (pairs.flow_xy if target is pairs.x or torch.equal(target, pairs.x) else pairs.flow_yx).nan_to_num(0.0)
+
+    row = error_numbers(exact, pairs)
+    assert all(row[f"epe_{band}"] == 0 for band in BANDS if row[f"pixels_{band}"])
+    wrong = error_numbers(lambda target, source: exact(target, source) + 5, pairs)
+    assert all(wrong[f"epe_{band}"] == pytest.approx(50**0.5, rel=1e-4) for band in BANDS if wrong[f"pixels_{band}"])
+    assert all(wrong[f"marked_{band}"] == 1 for band in BANDS if wrong[f"pixels_{band}"])
+    assert band_name(8.0, 32.0) == "8_32"
+
+
+def test_a_body_moves_whole_over_its_own_background():
+    background = torch.rand(3, 8, 20)
+    images = background.repeat(2, 1, 1, 1)
+    images[0, :, 2:5, 8:12] = 2.0
+    images[1, :, 2:5, 0:19] = 2.0  # too wide to move
+    pictures, masks = displaced(images, background, n=5, reach=6)
+    assert pictures.shape == (1, 7, 3, 8, 20)
+    for d in range(7):
+        assert torch.equal(masks[0, d], masks[0, 0].roll(d, 1))
+        assert masks[0, d].sum() == 12
+        assert (pictures[0, d][:, masks[0, d]] == 2).all()
+        assert torch.equal(pictures[0, d][:, ~masks[0, d]], background[:, ~masks[0, d]])
+    forward, backward = true_fields(masks)
+    assert forward[6][0][masks[0, 0]].eq(6).all()
+    assert backward[6][0][masks[0, 6]].eq(-6).all()
+    assert forward[:, 1].abs().sum() == 0
+    assert forward[6][0].count_nonzero() == 12
+    with pytest.raises(ValueError, match="leaves room for the body, at most 16 pixels, got 17"):
+        displaced(images, background, n=5, reach=17)
+
+
+def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
+    rows = [
+        {"kind": "error", "flow": "zero", "body": body, "variant": "clean", "epe_0_2": epe, "epe_2_8": None}
+        for body, epe in (("cartpole", 1.0), ("ant", 2.0), ("humanoid", 3.0), ("walker", 50.0))
+    ]
+    assert flows_table(rows[:2], {}).splitlines()[2].startswith("| `zero` |  |"), "a mean of fewer bodies flatters"
+    table = flows_table(rows, {("zero", "ant"): "40%"}).splitlines()
+    assert table[0].endswith("| gap closed, cartpole | gap closed, ant | gap closed, humanoid |")
+    assert table[2] == "| `zero` | 2.00 |  |  |  |  |  | no |  |  | 40% |  |"
+    assert bodies_table(rows, "clean").splitlines()[2] == "| `zero` | 1.00 /  /  | 2.00 /  /  | 3.00 /  /  | 50 /  /  |"
+
+
+def test_the_gap_closed_is_paired_by_seed(tmp_path):
+    def rows(cost, **nearest):
+        common = {"task": "ant", "planner": "cem", "predictor": "oracle"}
+        return [{**common, "cost": cost, "seed": int(s[1:]), "min_distance": d} for s, d in nearest.items()]
+
+    floor, bound = rows("l1", s1=4.0, s2=6.0, s3=9.0), rows("exact-flow", s1=2.0, s2=2.0)
+    ours = rows("corr-l1-reg", s1=2.5, s2=3.0, s3=0.0)
+    gap, n = gap_closed(ours, floor, bound)
+    assert n == 2
+    assert gap.value == pytest.approx(4.5 / 6)
+    for name, many in (("ant-controls", [*floor, *bound]), ("ant-all-pairs", [*rows("corr-l1", s1=9.0), *ours])):
+        (tmp_path / name).mkdir()
+        settings = {"task": "ant", "cost": asdict(resolved(CostConfig(flow="all-pairs")))}
+        (tmp_path / name / "config.json").write_text(json.dumps(settings))
+        for row in many:
+            append_row(tmp_path / name / "rows.jsonl", row)
+    cells = planning_cells(tmp_path, {"all-pairs": "reg"}, {})
+    assert list(cells) == [("all-pairs", "ant")]
+    assert cells["all-pairs", "ant"].startswith("75%")
+    assert planning_cells(tmp_path / "nowhere", {}, {}) == {}
+    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {"all-pairs": "another net's"}) == {}
+    settings["cost"]["magnitude"] = 9.0
+    (tmp_path / "ant-all-pairs" / "config.json").write_text(json.dumps(settings))
+    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {}) == {}, "other prices than recommended"
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations}."),
+        (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
+        (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
+        (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
+        (["flows", "--flows", "zero", "zero"], "flow must be different from each other, got zero zero"),
+        (["flows", "--pairs", "0"], "pairs must be at least 1, got 0"),
+        (["flows", "--reach", "64"], "reach must be below the size of 64 pixels, got 64"),
+        (["flows", "--flows", "learned", "--learned-weights", "no/such"], "'no/such' which is no file"),
+        (["flows", "--flows", "zero", "--out", __file__], "it is a file, not a folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys):
+    assert main(["table", *argv]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1

@@ -1,0 +1,92 @@
+"""Ablations: one choice changed at a time, beside the choice made, on episodes that the planning table never uses."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.ablations import AXIS_NAMES
+from corrwise.experiments.planning import ablation_table
+from corrwise.experiments.planning import methods as mpc_methods
+from corrwise.experiments.planning.ablation_table import ablation_table as text_of
+from corrwise.experiments.planning.ablations import AXES, COSTS, variants
+from corrwise.experiments.planning.manifest import frozen_manifest
+from corrwise.experiments.planning.methods import METHODS
+from corrwise.experiments.planning.named_costs import resolved
+
+
+def test_the_names_are_those_of_the_command_line():
+    assert AXES == AXIS_NAMES
+    named = [name for axis in AXES for name, _ in variants(axis)]
+    assert len(set(named)) == len(named)
+
+
+def _differs(one, other):
+    one, other = (asdict(replace(each, cost=resolved(each.cost))) for each in (one, other))
+    return {name for name in one if one[name] != other[name]} - {"costs"}
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_each_variant_changes_one_thing(axis):
+    for name, config in variants(axis):
+        if axis in COSTS:
+            assert _differs(config, METHODS["corr-l1"]) <= {"cost"}
+        else:
+            method = name.split()[0]
+            assert _differs(config, METHODS[method]) == {axis}
+            assert config.costs == METHODS[method].costs
+
+
+def _row(method, seed, nearest):
+    return {"task": "ant", "method": method, "seed": seed, "min_distance": nearest, "seconds": 20.0, "steps": 10}
+
+
+def test_a_line_says_what_a_variant_gains_on_the_choice_made():
+    rows = [
+        _row(method, seed, value + seed)
+        for method, value in (
+            ("l1", 2.0),
+            ("l1 horizon 8", 1.5),
+            ("corr-l1-disp", 1.0),
+            ("corr-l1-disp horizon 8", 1.2),
+        )
+        for seed in range(4)
+    ]
+    lines = text_of(rows, ["horizon"], ("l1", "corr-l1-disp")).splitlines()
+    assert lines[0] == "### horizon"
+    assert "| **l1** | 3.50 |  | 2.00 |" in lines
+    assert "| l1 horizon 8 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
+    assert "| corr-l1-disp horizon 8 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
+    assert "| l1 horizon 16 |  |  |  |" in lines, "what was not measured is empty"
+
+
+def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, capsys):
+    few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
+    quick = {name: replace(each, **few) for name, each in METHODS.items()}
+    monkeypatch.setattr(ablation_table, "METHODS", quick)
+    monkeypatch.setattr(mpc_methods, "METHODS", quick)
+    monkeypatch.setattr(
+        ablation_table, "variants", lambda axis, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
+    )
+    out = tmp_path / "out"
+    flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--workers", "1"]
+    assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0
+    text = (out / "table.md").read_text()
+    assert "| l1 horizon 8 |" in text
+    assert "| **l1** |" in text
+    assert not {1000, 1001} & set(frozen_manifest("cartpole").seeds.tolist())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--axes", "colour"], "unknown axis 'colour'; there are planner, horizon"),
+        (["--methods", "ssim"], "unknown method 'ssim'; there are l1, corr-l1-disp"),
+        (["--seed", "9990"], "seed must be zero or above, its last below 10000, got 9990"),
+        (["--episodes", "0"], "episodes must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+    assert cli.main(["table", "ablations", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"corrwise: {said}")
+    assert not (tmp_path / "run").exists()

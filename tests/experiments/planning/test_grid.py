@@ -1,0 +1,124 @@
+"""Methods on episodes: the same rows whatever the workers, nothing twice, nothing of other settings."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.grid import KEY, Cell, run_grid
+from corrwise.experiments.planning.manifest import draw_manifest
+from corrwise.experiments.planning.workers import done
+from corrwise.experiments.records.rows import read_rows
+
+PLAIN = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    return draw_manifest("cartpole", [7, 8, 9])
+
+
+def _cells(episodes, **changes):
+    return [Cell(cost, replace(PLAIN, costs=(cost,), **changes), episodes) for cost in ("l1", "corr-l1", "zero-action")]
+
+
+def _timeless(rows):
+    plain = [{name: value for name, value in row.items() if not name.startswith("seconds")} for row in rows]
+    for row in plain:
+        row.pop("versions", None)
+    return sorted(plain, key=lambda row: (row["method"], row["seed"]))
+
+
+def test_workers_and_lockstep_change_no_row(tmp_path, episodes):
+    alone = run_grid(tmp_path / "one", _cells(episodes), workers=1, lockstep=3, about={})
+    shared = run_grid(tmp_path / "two", _cells(episodes), workers=2, lockstep=1, about={})
+    assert _timeless(alone) == _timeless(shared)
+    assert len(alone) == 9
+    assert {row["steps"] for row in alone} == {2}
+
+
+def test_a_run_goes_on_and_repeats_nothing(tmp_path, episodes, monkeypatch):
+    cells = _cells(episodes)
+    run_grid(tmp_path, cells[:1], workers=1, lockstep=2, about={})
+    (tmp_path / "rows.jsonl").open("a").write('{"task": "cartpole", "meth')
+    rows = run_grid(tmp_path, cells, workers=1, lockstep=3, about={})
+    kept = read_rows(tmp_path / "rows.jsonl", KEY)
+    assert len(rows) == len(kept) == 9
+    monkeypatch.setattr("corrwise.experiments.planning.grid.run_episodes", None)
+    assert _timeless(run_grid(tmp_path, cells, workers=1, lockstep=3, about={})) == _timeless(rows)
+
+
+def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
+    before = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3, about={})
+    after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], workers=1, lockstep=3, about={})
+    assert {row["settings"] for row in before} != {row["settings"] for row in after}
+    assert len(after) == 3
+    assert len(read_rows(tmp_path / "rows.jsonl", KEY)) == 6
+    again = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3, about={})
+    assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
+
+
+def _fails(job, *, threads):
+    raise ValueError(f"job {job} cannot be done")
+
+
+def test_a_job_that_fails_says_so(tmp_path):
+    with pytest.raises(ValueError, match="job 1 cannot be done"):
+        list(done(_fails, [1], workers=1))
+
+
+def _waits(job, *, threads):
+    (job / f"{os.getpid()}").touch()
+    time.sleep(600)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    code = (
+        "from pathlib import Path; from tests.experiments.planning.test_grid import _waits; "
+        "from corrwise.experiments.planning.workers import done\n"
+        f"if __name__ == '__main__': list(done(_waits, [Path({str(tmp_path)!r})] * 2, workers=2))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    until = time.monotonic() + 120
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    children = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(children) == 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while any(_alive(child) for child in children) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(_alive(child) for child in children)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid, cartpole-short"),
+        (["--methods", "l2"], "unknown method 'l2'; there are l1, corr-l1,"),
+        (["--methods", "l1", "l1"], "method must be different from each other, got l1 l1"),
+        (["--episodes", "101"], "episodes must be from 1 to 100, got 101"),
+        (["--workers", "-1"], "workers must be zero or above, got -1"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+    assert cli.main(["table", "mpc", "--out", str(tmp_path / "run"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"corrwise: {said}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

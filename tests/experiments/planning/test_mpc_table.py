@@ -1,0 +1,91 @@
+"""The planning table: what it says follows from the rows, and the command makes it whole."""
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.options.mpc_table import METHOD_NAMES, MPCTableConfig
+from corrwise.experiments.planning import methods as mpc_methods
+from corrwise.experiments.planning.methods import METHODS, method_config
+from corrwise.experiments.planning.table import cells_of
+from corrwise.experiments.planning.table_pictures import draw_table
+from corrwise.experiments.planning.table_text import mpc_table
+
+
+def _row(method, seed, nearest, task="cartpole"):
+    parts = {"simulate": 2.0, "render": 1.0, "flow": 0.5, "predict": 0.1, "plan": 0.4}
+    return {
+        **{"task": task, "method": method, "seed": seed, "min_distance": nearest, "last10_distance": nearest + 1},
+        **{f"seconds_{name}": 10 * spent for name, spent in parts.items()},
+        **{"seconds": 40.0, "steps": 10, "distances": [3.0, nearest]},
+    }
+
+
+def _rows():
+    near = {"l1": 2.0, "corr-l1-disp": 0.5, "state": 0.25, "exact-flow": 0.4}
+    return [_row(name, seed, value + 0.1 * seed) for name, value in near.items() for seed in range(6)]
+
+
+def _line(text, method):
+    (line,) = [line for line in text.splitlines() if f"| {method} |" in line]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_line_says_what_the_rows_say():
+    line = _line(mpc_table(_rows()), "`corr-l1-disp`")
+    assert line[:5] == ["cartpole", "`corr-l1-disp`", "6", "0.75", "0.75"]
+    assert line[5] == "1.75"
+    assert line[6].startswith("3.00 (")
+    assert line[7].startswith("1.86 (")
+    assert line[8] == "100%"
+    assert line[9] == "86% (86% to 86%)"
+    assert line[10] == "94% (94% to 94%)"
+    assert line[11:] == ["4.00", "2.00 / 1.00 / 0.50 / 0.50"]
+
+
+def test_pairs_are_pairs_and_what_is_missing_is_left_out():
+    rows = [*_rows(), _row("corr-l1-disp", 99, 1000.0)]
+    assert _line(mpc_table(rows), "`corr-l1-disp`")[6].startswith("3.00 ("), "episode 99 has no L1 beside it"
+    rows = [{**row, "min_distance": None} if row["seed"] == 3 and row["method"] == "l1" else row for row in _rows()]
+    assert _line(mpc_table(rows), "`corr-l1-disp`")[9].startswith("86%")
+    alone = [row for row in _rows() if row["method"] == "corr-l1-disp"]
+    assert _line(mpc_table(alone), "`corr-l1-disp`")[6:11] == [""] * 5
+
+
+def test_pictures_are_drawn_of_any_rows(tmp_path):
+    draw_table(tmp_path / "none.png", [])
+    assert not (tmp_path / "none.png").exists()
+    draw_table(tmp_path / "some.png", [*_rows(), _row("zero-action", 0, 3.0, task="ant")])
+    assert (tmp_path / "some.png").stat().st_size > 10_000
+
+
+def test_names_are_those_of_the_command_line_and_all_share_planner_and_budget():
+    assert tuple(METHODS) == METHOD_NAMES
+    plain = method_config("l1", "ant")
+    for name in METHODS:
+        config = method_config(name, "ant")
+        for option in ("planner", "horizon", "candidates", "iterations", "aggregate", "size", "supersample", "cem"):
+            assert getattr(config, option) == getattr(plain, option)
+    assert len(cells_of(MPCTableConfig())) == len(TASK_NAMES) * len(METHODS)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    from dataclasses import replace
+
+    few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
+    monkeypatch.setattr(mpc_methods, "METHODS", {name: replace(each, **few) for name, each in METHODS.items()})
+
+
+def test_the_command_leaves_rows_table_and_picture(tmp_path, quick, capsys):
+    out = tmp_path / "table"
+    flags = ["--tasks", "cartpole", "--methods", "l1", "corr-l1", "state", "--episodes", "2", "--workers", "1"]
+    assert cli.main(["table", "mpc", "--out", str(out), *flags]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "table.md")
+    text = (out / "table.md").read_text()
+    assert _line(text, "`corr-l1`")[2] == "2"
+    assert (out / "table.png").exists()
+    before = (out / "rows.jsonl").read_bytes()
+    assert cli.main(["table", "mpc", "--out", str(out), *flags]) == 0
+    assert (out / "rows.jsonl").read_bytes() == before
+    assert (out / "table.md").read_text() == text

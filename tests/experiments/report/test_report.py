@@ -1,0 +1,215 @@
+"""The report holds what the rows say, escapes what they contain and survives what they lack."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from corrwise.experiments.records.rows import RunFolderError, append_row, read_rows
+from corrwise.experiments.report.page import write_report
+from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
+from corrwise.experiments.report.words import number, result_sentence, signed
+from corrwise.experiments.stats import Estimate
+from corrwise.experiments.summary import summarize
+
+VOID = {"meta", "img", "input", "line", "path", "circle", "br", "link", "hr"}
+
+
+class Outline(HTMLParser):
+    """Collects the cells of each table row, and checks that every tag is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.open, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.table.append([])
+        if tag in ("td", "th") and self.table:
+            self.table[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "tr" in self.open and self.table[-1]:
+            self.table[-1][-1] = " ".join(f"{self.table[-1][-1]} {data}".split())
+
+
+def outline(path):
+    parser = Outline()
+    parser.feed(path.read_text("utf-8"))
+    assert parser.open == []
+    return parser
+
+
+def test_the_table_has_a_line_per_cost_with_the_numbers_of_the_rows(fake_run):
+    run = fake_run(costs=("zero-action", "l1", "corr-l1"), seeds=7, steps=6)
+    page = outline(write_report(run))
+    body = [row for row in page.table if row and row[0].split()[0] in ("l1", "corr-l1", "zero-action")]
+    assert [row[0] for row in body] == ["l1", "corr-l1", "zero-action control"]
+    lines = summarize(read_rows(run / "rows.jsonl"))
+    for row, line in zip(body, lines, strict=True):
+        assert row[1] == "7"
+        assert row[2].startswith(number(line.nearest, 2))
+        assert row[3] == number(line.nearest_iqm, 2)
+    assert body[0][6] == "the baseline"
+    low, high = lines[1].difference[1:]
+    assert body[1][6] == f"{signed(lines[1].difference.value)} {signed(low)} to {signed(high)}"
+    assert body[1][9] == "100 %"
+    classes = [attrs.get("class", "") for tag, attrs in page.tags if tag == "svg"]
+    assert "whisker better" in classes
+    assert not any("tentative" in name for name in classes), "seven pairs are enough for a filled marker"
+    assert not [name for name in run.iterdir() if name.name.startswith(".")]
+
+
+def test_what_a_cost_was_made_of_is_shown_with_units_where_rows_say_it(fake_run):
+    run = fake_run(costs=("l1", "corr-l1"), seeds=2, steps=4, pictures=False)
+    assert "What the costs were made of" not in write_report(run).read_text("utf-8"), "older rows do not say it"
+    for row in read_rows(run / "rows.jsonl"):
+        of = row["cost"] == "corr-l1"
+        parts = {"residual": 0.02 + 0.02 * row["seed"], "displacement_px": 3.25, "occluded": 0.0315}
+        append_row(run / "rows.jsonl", {**row, **{name: value if of else None for name, value in parts.items()}})
+    table = outline(write_report(run)).table
+    (at,) = [i for i, row in enumerate(table) if row[1:] == ["residual", "displacement (px)", "occluded"]]
+    assert table[at + 1 :] == [["corr-l1", "0.0300", "3.25", f"{3.15:.1f} %"]]
+    append_row(run / "rows.jsonl", {**row, "seed": 9, "residual": 0.0, "displacement_px": None, "occluded": None})
+    assert outline(write_report(run)).table[at + 1][0] == "corr-l1"
+
+
+def test_every_episode_has_its_strips_and_the_later_ones_are_folded(fake_run):
+    page = outline(write_report(fake_run(costs=("l1", "corr-l1"), seeds=8, steps=4)))
+    strips = [attrs for tag, attrs in page.tags if attrs.get("class", "").startswith("strip ")]
+    assert len(strips) == 16
+    assert all(s["data-sprite"].startswith("data:image/png;base64,") for s in strips)
+    assert {(s["data-steps"], s["data-side"]) for s in strips} == {("4", "64")}
+    assert all(len(json.loads(s["data-distances"])) == 5 for s in strips)
+    assert sum(tag == "details" and attrs.get("class") == "more" for tag, attrs in page.tags) == 2
+    assert sum(tag == "canvas" for tag, _ in page.tags) == 8 * 3 + 8 * 4, "l1 matches nothing, so it shows no flow"
+
+
+def test_everything_from_the_rows_is_escaped(fake_run):
+    evil = "<script>alert(1)</script>\"'&"
+    run = fake_run(costs=("l1", evil.replace("/", "\\")), seeds=1, steps=3, task="<b>ant</b>", pictures=False)
+    (run / "config.json").write_text(json.dumps({"note": evil, "planner": evil}))
+    text = write_report(run).read_text("utf-8")
+    assert "alert(1)" in text
+    assert "<script>alert" not in text
+    assert "<b>ant" not in text
+    outline(run / "report.html")
+
+
+def test_nothing_is_fetched_from_anywhere(fake_run):
+    run = fake_run(seeds=1, steps=3)
+    text = write_report(run).read_text("utf-8")
+    assert re.findall(r"https?://(?!www\.w3\.org/)", text) == []
+    assert "@import" not in text
+    sources = re.findall(r'(?:src|href|data-sprite)="([^"]*)"', text)
+    assert sources
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+def test_pictures_beyond_the_budget_are_linked_and_said_so(fake_run):
+    run = fake_run(costs=("l1",), seeds=3, steps=4)
+    size = (run / "episodes" / "cartpole-l1-cem-oracle-0.png").stat().st_size
+    text = write_report(run, embed_bytes=int(size * 1.5)).read_text("utf-8")
+    assert 'data-sprite="episodes/cartpole-l1-cem-oracle-2.png"' in text
+    assert "2 strips are linked" in text
+
+
+def test_a_name_that_leaves_the_folder_is_not_followed(fake_run):
+    run = fake_run(costs=("l1",), seeds=1, steps=3, pictures=False)
+    row = read_rows(run / "rows.jsonl")[0]
+    (run.parent / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    for seed, name in enumerate(("../secret.png", str(run.parent / "secret.png"), "javascript:alert(1)", 7), start=1):
+        append_row(run / "rows.jsonl", {**row, "seed": seed, "strip": name, "video": name})
+    text = write_report(run).read_text("utf-8")
+    assert text.count("No picture was saved") == 5
+    assert "secret" not in text
+    assert "javascript:" not in text
+
+
+def test_gaps_and_torn_rows_do_not_stop_the_report(fake_run):
+    run = fake_run(costs=("l1",), seeds=1, steps=3)
+    bare = {"task": "cartpole", "cost": "corr-l1", "planner": "cem", "predictor": "oracle", "seed": 0}
+    append_row(run / "rows.jsonl", {**bare, "min_distance": np.nan, "distances": [None, 1.0, None]})
+    append_row(run / "rows.jsonl", {**bare, "seed": 1})
+    with (run / "rows.jsonl").open("ab") as file:
+        file.write(b'{"task": "cart')
+    page = outline(write_report(run))
+    assert [row[0] for row in page.table[2:]] == ["l1", "corr-l1"]
+
+
+def test_a_run_without_rows_and_a_folder_without_a_run(fake_run, tmp_path):
+    run = fake_run(seeds=0)
+    assert "No episode has finished yet" in write_report(run).read_text("utf-8")
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        write_report(tmp_path / "nowhere")
+    (run / "config.json").write_text("{")
+    with pytest.raises(RunFolderError, match="is not JSON"):
+        write_report(run)
+
+
+def rows_of(**near):
+    base = {"task": "ant", "planner": "cem", "predictor": "oracle", "start_distance": 5.0}
+    return [{**base, "cost": c, "seed": i, "min_distance": x} for c, many in near.items() for i, x in enumerate(many)]
+
+
+@pytest.mark.parametrize(
+    ("near", "said"),
+    [
+        ({"l1": [4.0] * 3, "corr": [1.0, 1.5, 2.0]}, "nearer in 3 of 3 episodes; fewer than 6 are too few"),
+        ({"l1": np.arange(8) + 4.0, "corr": np.arange(8) * 0.5}, "excludes zero."),
+        ({"l1": [4.0, 1] * 5, "corr": [1.0, 3.5] * 5}, "includes zero."),
+        ({"l1": [1.0] * 8, "corr": [2.0] * 8}, "No cost beat l1: it came within 1.00 of the goal"),
+        ({"corr": [1.0]}, "corr came within 1.00 of the goal on average over 1 episode."),
+        ({"state": [0.0]}, "No episode with an image cost has finished yet."),
+    ],
+)
+def test_the_sentence_claims_what_the_numbers_allow(near, said):
+    assert said in result_sentence(summarize(rows_of(**near)))
+
+
+def test_the_plot_keeps_curves_inside_and_labels_apart():
+    rng = np.random.default_rng(0)
+    plot = distance_plot({(f"m{i}", f"m{i}"): list(rng.uniform(0, 3, (4, 9))) for i in range(6)})
+    labels = sorted(curve.label_y for curve in plot.curves)
+    assert min(np.diff(labels)) >= 16.9
+    assert labels[-1] <= plot.bottom
+    for curve in plot.curves:
+        numbers = np.array(re.findall(r"[-\d.]+", " ".join(curve.episodes)), dtype=float).reshape(-1, 2)
+        assert (numbers[:, 0] >= plot.left).all()
+        assert (numbers[:, 0] <= plot.right).all()
+        assert (numbers[:, 1] >= plot.top).all()
+        assert (numbers[:, 1] <= plot.bottom).all()
+    assert distance_plot({("a", "m0"): [[None, None], []]}) is None
+
+
+def test_ticks_are_round_and_cover():
+    assert nice_ticks(4.4) == [0, 1, 2, 3, 4, 5]
+    assert nice_ticks(3, whole=True) == [0, 1, 2, 3]
+    assert nice_ticks(0) == [0, 1]
+    for highest in np.random.default_rng(0).uniform(1e-3, 1e3, 50):
+        ticks = nice_ticks(float(highest))
+        assert ticks[-1] >= highest
+        assert 3 <= len(ticks) <= 8
+
+
+def test_a_whisker_is_mirrored_about_its_zero_line():
+    left = whisker(Estimate(-2.0, -3.0, -1.0), reach=3)
+    right = whisker(Estimate(2.0, 1.0, 3.0), reach=3)
+    assert left["low"] == 6
+    assert left["value"] + right["value"] == pytest.approx(130)
+    assert whisker(Estimate(1.0, -9.0, 9.0), reach=3) == {"low": 6, "value": pytest.approx(84.7), "high": 124}
+    assert whisker(Estimate(4.0, 3.0, 5.0), reach=3) is None
+    assert whisker(Estimate(float("nan"), 0, 0), reach=3) is None
