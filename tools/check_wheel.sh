@@ -14,12 +14,14 @@ cd "$tmp"
 clean/bin/python - <<'PY'
 import pathlib, corrwise, corrwise.envs, corrwise.costs, corrwise.mpc, corrwise.predictors
 from corrwise.costs.flow import LearnedFlow
-from corrwise.experiments.report import write_report
+from corrwise.experiments.planning.manifest import frozen_manifest
+from corrwise.experiments.report.page import write_report
 
 home = pathlib.Path(corrwise.__file__).parent
 assert "clean" in home.parts, f"imported {home}, which is not the wheel"
 assert list((home / "experiments/report/templates").glob("*.html")), "the report's templates are not in the wheel"
 LearnedFlow()  # its weights are in the wheel
+frozen_manifest("cartpole")  # and so are the frozen episodes
 assert (home / "py.typed").exists(), "py.typed is not in the wheel"
 PY
 clean/bin/corrwise mpc --steps 2 --episodes 1 --costs l1 --candidates 4 --out run >/dev/null 2>&1
