@@ -32,6 +32,12 @@ class Estimate(NamedTuple):
         """Whether zero lies outside the interval."""
         return bool(self.low > 0 or self.high < 0)
 
+    def said(self, form: str) -> str:
+        """Return it as text by a format such as ".2f", the interval in brackets; nothing where there is no value."""
+        if self.value != self.value:
+            return ""
+        return f"{self.value:{form}}" + (f" ({self.low:{form}} to {self.high:{form}})" if self.low == self.low else "")
+
 
 def iqm(x: Numbers) -> float:
     """Return the interquartile mean: the mean of the middle half (Agarwal et al., NeurIPS 2021). NaN without data."""

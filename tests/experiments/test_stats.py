@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from corrwise.experiments.stats import iqm, mean_and_error, paired_difference, paired_ratio, share_nearer
+from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_difference, paired_ratio, share_nearer
 from corrwise.experiments.summary import summarize
 
 NAN = float("nan")
@@ -134,3 +134,10 @@ def test_rows_with_nulls_and_missing_fields_still_make_a_table():
     assert line.n == 1
     assert math.isnan(line.nearest)
     assert math.isnan(line.seconds["plan"])
+
+
+def test_an_estimate_says_its_interval_where_it_has_one():
+    nan = float("nan")
+    assert Estimate(0.5, 0.25, 0.75).said(".2f") == "0.50 (0.25 to 0.75)"
+    assert Estimate(0.5, nan, nan).said(".0%") == "50%"
+    assert Estimate(nan, nan, nan).said(".2f") == ""

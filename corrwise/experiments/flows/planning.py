@@ -51,12 +51,8 @@ def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
     near, floor_, bound_ = _paired(ours, floor, bound)
     whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
     if n > 1 and not whole.excludes_zero:
-        return f"nearer by {_said(gained, '.2f')}, exact flow by {_said(whole, '.2f')}, n = {n}"
-    return f"{_said(gap, '.0%')}, n = {n}"
-
-
-def _said(value: Estimate, form: str) -> str:
-    return f"{value.value:{form}}" + (f" ({value.low:{form}} to {value.high:{form}})" if value.low == value.low else "")
+        return f"nearer by {gained.said('.2f')}, exact flow by {whole.said('.2f')}, n = {n}"
+    return f"{gap.said('.0%')}, n = {n}"
 
 
 def planning_cells(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from corrwise.experiments.records.rows import Key
-from corrwise.experiments.stats import Estimate, paired_difference, paired_ratio
+from corrwise.experiments.stats import paired_difference, paired_ratio
 
 __all__ = ["KEY", "ranking_key", "ranking_table"]
 
@@ -43,13 +43,6 @@ def ranking_table(rows: Iterable[Row]) -> str:
 
 def _line(task: str, cost: str, flow: str, rows: list[Row], correlation: str, elites: str) -> str:
     zeros = [0.0] * len(rows)
-    ranked = _said(paired_difference([row[correlation] for row in rows], zeros), "{:.2f}") if correlation else "1.00"
+    ranked = paired_difference([row[correlation] for row in rows], zeros).said(".2f") if correlation else "1.00"
     gains, bounds = ([row["distance"] - row[name] for row in rows] for name in (elites, "distance_exact"))
-    return f"| {task} | {cost} | {flow} | {len(rows)} | {ranked} | {_said(paired_ratio(gains, bounds), '{:.0%}')} |"
-
-
-def _said(value: Estimate, form: str) -> str:
-    if value.value != value.value:
-        return ""
-    spread = f" ({form} to {form})".format(value.low, value.high) if value.low == value.low else ""
-    return form.format(value.value) + spread
+    return f"| {task} | {cost} | {flow} | {len(rows)} | {ranked} | {paired_ratio(gains, bounds).said('.0%')} |"

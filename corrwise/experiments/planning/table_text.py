@@ -7,7 +7,7 @@ from typing import Any
 
 from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
-from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_ratio, share_nearer
+from corrwise.experiments.stats import iqm, mean_and_error, paired_ratio, share_nearer
 from corrwise.experiments.summary import seconds_of
 
 __all__ = ["by_method", "mpc_table", "paired"]
@@ -68,7 +68,7 @@ def _cells(name: str, methods: Rows) -> list[str]:
 
 
 def _ratio(column: str, l1: Sequence[Row], mine: Sequence[Row]) -> str:
-    return _said(paired_ratio(*paired(column, l1, mine)), "{:.2f}")
+    return paired_ratio(*paired(column, l1, mine)).said(".2f")
 
 
 def _gap(mine: Sequence[Row], l1: Sequence[Row], best: Sequence[Row]) -> str:
@@ -76,14 +76,7 @@ def _gap(mine: Sequence[Row], l1: Sequence[Row], best: Sequence[Row]) -> str:
     a, b, c = paired("min_distance", l1, mine, best)
     whole = [(x, y, z) for x, y, z in zip(a, b, c, strict=True) if None not in (x, y, z)]
     gains = [[x - y for x, y, _ in whole], [x - z for x, _, z in whole]]  # type: ignore[operator]
-    return _said(paired_ratio(*gains), "{:.0%}")
-
-
-def _said(value: Estimate, form: str) -> str:
-    if value.value != value.value:
-        return ""
-    spread = f" ({form} to {form})".format(value.low, value.high) if value.low == value.low else ""
-    return form.format(value.value) + spread
+    return paired_ratio(*gains).said(".0%")
 
 
 def _percent(share: float) -> str:
