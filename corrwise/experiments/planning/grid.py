@@ -18,6 +18,7 @@ from corrwise.experiments.planning.manifest import Manifest
 from corrwise.experiments.planning.mpc import jsonable_config
 from corrwise.experiments.planning.networks import networks_of
 from corrwise.experiments.planning.workers import done
+from corrwise.experiments.records.digits import six_digits
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
 from corrwise.experiments.records.versions import check_versions, versions
@@ -34,6 +35,8 @@ _UNUSED = (
     "max_frames",
     "videos",
 )  # said by the row, or change nothing
+
+_TOLD = ("corrwise", "mujoco", "torch")  # versions that a row names
 
 Row = dict[str, Any]
 
@@ -108,8 +111,8 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
         steps = sum(len(job.seeds) for job in jobs)
         with tqdm(total=steps, unit="episode", desc=out.name) as bar:
             for made in done(_run, jobs, workers):
-                for row in made:
-                    append_row(out / "rows.jsonl", {**row, "versions": versions()})
+                for row in map(_short, made):
+                    append_row(out / "rows.jsonl", row)
                     rows.append(row)
                     bar.update()
     return current_rows(rows, prints)
@@ -130,6 +133,12 @@ def _jobs(
         left = [int(seed) for seed in cell.manifest.seeds if (*key, int(seed)) not in there]
         for i in range(0, len(left), lockstep):
             yield _Job(cell, tuple(left[i : i + lockstep]), prints[key])
+
+
+def _short(row: Row) -> Row:
+    """Return the row with six digits of each number: thousands of rows must stay a few megabytes."""
+    said = {name: versions()[name] for name in _TOLD}
+    return {**{name: six_digits(value) for name, value in row.items()}, "versions": said}
 
 
 def _run(job: _Job, *, threads: int) -> list[Row]:
