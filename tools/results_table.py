@@ -10,6 +10,7 @@ from typing import Any
 from corrwise.costs import PRESETS
 from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.planning.grid import KEY as GRID_KEY
 from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
 from corrwise.experiments.planning.ranking_text import ranking_table
 from corrwise.experiments.records.rows import read_rows
@@ -79,7 +80,7 @@ def flow_tables() -> dict[str, str]:
     rows = [row for file in files for row in read_rows(file, KEY)]
     forms = {name: preset.form for name, preset in PRESETS.items()}
     networks = {row["flow"]: row.get("network") for row in rows}
-    planning = planning_cells(RESULTS / "flow-planning", forms, networks)
+    planning = planning_cells(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), forms, networks)
     return {
         "flows": flows_table(rows, planning),
         "bodies": bodies_table(rows, "clean"),

@@ -33,8 +33,8 @@ class Preset:
 
     The forms are "scaled": flow scaling alone (Sec. 3.1); "reg": full warp, with the flow's magnitude and gradient as a
     penalty (Eq. 3, as in the paper's L1 models); "edge": the same with edge-aware smoothness in the gradient's place
-    (as in its L1 + perceptual models); "both": scaling and the penalty of "reg"; "disp": full warp, plus a price per
-    pixel of the mean displacement of the second image's pixels, which for a planner is the goal, and for some flows an
+    (as in its L1 + perceptual models); "both": scaling and the penalty of "reg"; "disp": full warp, plus a price
+    for how far the second image's pixels were displaced, which for a planner is the goal's, and for some flows an
     occlusion penalty.
 
     Attributes:
@@ -44,7 +44,8 @@ class Preset:
         gradient: weight of ``FlowGradient`` in "reg" and "both": base distance per unit of Sobel(u).
         edge_magnitude: weight of ``FlowMagnitude`` in "edge": base distance per image width.
         smoothness: weight of ``EdgeAwareSmoothness`` in "edge": base distance per unit of Sobel(u).
-        price: weight of ``Displacement`` in "disp": base distance per pixel.
+        price: weight of ``Displacement`` in "disp": base distance per pixel to the power.
+        power: power of ``Displacement`` in "disp".
         occlusion: occlusion penalty of ``CorrespondenceWise`` in "disp": base distance.
         scaled: options of the flow where scaling alone counts the displacement.
         regularized: options of the flow where a regulariser does.
@@ -57,6 +58,7 @@ class Preset:
     edge_magnitude: float = PAPER_L1_PERCEPTUAL[0]
     smoothness: float = PAPER_L1_PERCEPTUAL[1]
     price: float = 0.07  # the paper's magnitude, 4.5 per image width, in pixels of a 64 px image
+    power: float = 1.0
     occlusion: float = 0.0
     scaled: Mapping[str, Any] = field(default_factory=dict)
     regularized: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Preset:
     def regularizer(self, form: str) -> Regularizer | None:
         """Return the penalty on the flow in that form."""
         if form == "disp":
-            return Displacement(self.price)
+            return Displacement(self.price, self.power)
         if form == "edge":
             return Regularizers(FlowMagnitude(self.edge_magnitude), EdgeAwareSmoothness(self.smoothness))
         return None if form == "scaled" else Regularizers(FlowMagnitude(self.magnitude), FlowGradient(self.gradient))
@@ -104,9 +106,9 @@ PRESETS = {
     "affine": _FITTED,
     "homography": _FITTED,
     # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
-    # At a price of 1 the displacement decides, and the residual settles ties; what cannot be matched both ways costs,
-    # too, or a planner finds the candidates at which the net errs in its favour.
-    "learned": Preset(form="disp", price=1.0, occlusion=6.0),
+    # The displacement decides, squared as the state distance is made of squares, and the residual settles ties; what
+    # cannot be matched both ways costs, too, or a planner finds the candidates at which the net errs in its favour.
+    "learned": Preset(form="disp", price=0.1, power=2.0, occlusion=6.0),
 }
 
 

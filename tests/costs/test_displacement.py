@@ -21,19 +21,29 @@ def test_it_is_the_mean_length_in_pixels_times_a_price():
     assert torch.allclose(Displacement(2.0)(moved, PLAIN), torch.tensor([0.0, 1.0]))
 
 
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_power_of_the_length_is_what_is_priced(power):
+    moved = _flow(3, 4)
+    moved[1, :, 2, 3] = torch.tensor([0.0, 15.0])
+    expected = torch.tensor([5.0**power, (29 * 5.0**power + 15.0**power) / 30])
+    assert torch.allclose(Displacement(0.1, power)(moved, PLAIN), 0.1 * expected)
+
+
+@pytest.mark.parametrize("power", [1, 2, 2.5])
 @pytest.mark.parametrize("factor", [2, 10, 1000])
-def test_it_grows_linearly_and_is_never_clipped(factor):
+def test_it_grows_with_its_power_and_is_never_clipped(factor, power):
     flow = torch.randn(2, 2, 6, 5, generator=generator())
-    price = Displacement(0.07)
-    assert torch.allclose(price(factor * flow, PLAIN), factor * price(flow, PLAIN))
+    price = Displacement(0.07, power)
+    assert torch.allclose(price(factor * flow, PLAIN), factor**power * price(flow, PLAIN))
 
 
-def test_its_gradient_is_finite_and_zero_where_nothing_moves():
+@pytest.mark.parametrize(("power", "slope"), [(1, [0.6, 0.8]), (2, [6.0, 8.0]), (3, [45.0, 60.0])])
+def test_its_gradient_is_finite_and_zero_where_nothing_moves(power, slope):
     flow = _flow()
     flow[0, :, 1, 1] = torch.tensor([3.0, 4.0])
     flow.requires_grad_()
-    Displacement(30.0)(flow, PLAIN).sum().backward()
-    assert torch.allclose(flow.grad[0, :, 1, 1], torch.tensor([0.6, 0.8]))
+    Displacement(30.0, power)(flow, PLAIN).sum().backward()
+    assert torch.allclose(flow.grad[0, :, 1, 1], torch.tensor(slope))
     flow.grad[0, :, 1, 1] = 0
     assert torch.equal(flow.grad, torch.zeros(2, 2, 6, 5))
 
@@ -74,3 +84,9 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
     with pytest.raises(ValueError, match=f"at least 0, got {weight}"):
         Displacement(weight)
     assert Displacement(0).weight == 0
+
+
+@pytest.mark.parametrize("power", [0.5, -1.0, float("nan"), float("inf")])
+def test_a_power_below_one_or_not_finite_is_refused(power):
+    with pytest.raises(ValueError, match=f"power of at least 1, got {power}"):
+        Displacement(1.0, power)

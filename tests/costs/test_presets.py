@@ -63,9 +63,10 @@ def test_the_default_is_the_one_that_the_command_line_has():
 
 
 def test_the_defaults_prices_are_those_of_the_guide():
-    assert (PRESETS["learned"].form, PRESETS["learned"].price, PRESETS["learned"].occlusion) == ("disp", 1.0, 6.0)
+    learned = PRESETS["learned"]
+    assert (learned.form, learned.price, learned.power, learned.occlusion) == ("disp", 0.1, 2.0, 6.0)
     distance = recommended(l1)
-    assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 6.0, Displacement(1.0))
+    assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 6.0, Displacement(0.1, 2.0))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from corrwise.experiments.options.cost import CostConfig
-from corrwise.experiments.planning.mpc import FREE
-from corrwise.experiments.planning.named_costs import resolved
-from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.options.mpc import BODY_NAMES, MPCConfig
+from corrwise.experiments.planning.ablations import variants
+from corrwise.experiments.planning.grid import Cell
+from corrwise.experiments.planning.manifest import empty_manifest
+from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS
 from corrwise.experiments.stats import Estimate, paired_difference, paired_ratio
 
 __all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
 
-FLOOR, BOUND = "l1", "exact-flow"
 FORM_SUFFIX = {"scaled": "", "reg": "-reg", "edge": "-edge", "both": "-both", "disp": "-disp"}
 
 Row = dict[str, Any]
-
-_FREE = ("cost", *FREE)
 
 
 def gap_closed(ours: list[Row], floor: list[Row], bound: list[Row]) -> tuple[Estimate, int]:
@@ -56,43 +52,29 @@ def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
 
 
 def planning_cells(
-    folder: Path, forms: dict[str, str], networks: Mapping[str, str | None]
+    rows: Sequence[Row], forms: Mapping[str, str], networks: Mapping[str, str | None]
 ) -> dict[tuple[str, str], str]:
-    """Return what the runs in a folder's sub-folders say, by (flow, body).
+    """Return what rows of ``corrwise table ablations`` say of planning with each flow, by (flow, body).
 
-    ``<body>-controls`` holds the rows of ``l1`` and ``exact-flow``; every other sub-folder is a run of ``corrwise mpc``
-    with one flow, of which its recommended cost counts (``forms``: form by flow). A run with another planner, budget or
-    picture than the controls' is left out: it could not be compared. So is one with other prices than recommended, and
-    rows of another network than ``networks`` (by flow) names.
-
-    Raises:
-        ValueError: two runs of one flow on one body.
+    Of every flow its recommended cost counts (``forms``: form by flow). Rows made with other settings than these
+    methods have now are left out, and so are those of another network than ``networks`` (by flow) names.
     """
     cells: dict[tuple[str, str], str] = {}
-    for config in sorted(folder.glob("*/config.json")):
-        if config.parent.name.endswith("-controls"):
-            continue
-        settings, rows = json.loads(config.read_text()), read_rows(config.with_name("rows.jsonl"))
-        body, flow = settings["task"], settings["cost"]["flow"]
-        plain = asdict(resolved(CostConfig(flow=flow)))
-        if any(settings["cost"].get(name, value) != value for name, value in plain.items()):  # older runs lack options
-            continue
-        rows = [row for row in rows if row.get("network") == networks.get(flow)]
-        controls = _controls(folder / f"{body}-controls", settings)
-        wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
-        floor, bound = ([row for row in controls if row["cost"] == cost] for cost in (FLOOR, BOUND))
-        if (flow, body) in cells:
-            raise ValueError(f"{folder} holds two runs of {flow} on {body}")
-        cell = _cell([row for row in rows if row["cost"] == wanted], floor, bound)
-        if cell:
-            cells[flow, body] = cell
-    return cells
+    methods = {**METHODS, **dict(variants("flow"))}
+    for body in BODY_NAMES:
+        mine = [row for row in rows if row["task"] == body]
+        tried = {name: _current(mine, name, replace(config, task=body)) for name, config in methods.items()}
+        for name, config in methods.items():
+            flow = config.cost.flow
+            wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
+            made = [row for row in tried[name] if row.get("network") == networks.get(flow)]
+            if config.costs == (wanted,) and made:
+                cells[flow, body] = _cell(made, tried[BASELINE], tried[BOUND])
+    return {key: cell for key, cell in cells.items() if cell}
 
 
-def _controls(folder: Path, settings: Row) -> list[Row]:
-    """Return the controls' rows if they were made with the same settings, but for the costs."""
-    if not (folder / "config.json").exists():
-        return []
-    theirs = json.loads((folder / "config.json").read_text())
-    same = all(theirs.get(name) == value for name, value in settings.items() if name not in _FREE)
-    return read_rows(folder / "rows.jsonl") if same else []
+def _current(rows: Sequence[Row], method: str, config: MPCConfig) -> list[Row]:
+    """Return a method's rows that were made with these settings."""
+    rows = [row for row in rows if row["method"] == method]
+    settings = Cell(method, config, empty_manifest(config.task)).fingerprint if rows else ""
+    return [row for row in rows if row["settings"] == settings]

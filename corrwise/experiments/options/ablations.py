@@ -10,9 +10,10 @@ from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
 
 AXIS_NAMES = (
     *("planner", "horizon", "candidates", "aggregate", "size", "supersample"),
-    *("flow", "epsilon", "regulariser", "price", "occlusion"),
+    *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
 )
 ALIKE = ("l1", "corr-l1-disp")
+METHOD_NAMES = (*ALIKE, "exact-flow", "state")
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class AblationTableConfig:
     """cartpole, ant, humanoid, cartpole-short."""
     axes: tuple[str, ...] = AXIS_NAMES
     """planner, horizon, candidates, aggregate, size and supersample (of every method); flow, epsilon,
-    regulariser, price and occlusion (of the cost)."""
+    regulariser, price, power and occlusion (of the cost)."""
     methods: tuple[str, ...] = ALIKE
-    """Whose planner and picture are varied: l1, corr-l1-disp."""
+    """Whose planner and picture are varied: l1, corr-l1-disp, exact-flow, state."""
     episodes: int = 20
     """Starts and goals; the planning table has others."""
     seed: int = 1000
@@ -41,7 +42,7 @@ class AblationTableConfig:
         """Refuse unknown names and sizes that make no table."""
         check_names("task", self.tasks, TASK_NAMES)
         check_names("axis", self.axes, AXIS_NAMES)
-        check_names("method", self.methods, ALIKE)
+        check_names("method", self.methods, METHOD_NAMES)
         check(self.episodes >= 1, "episodes", "at least 1", self.episodes)
         check(
             self.seed >= 0 and self.seed + self.episodes <= 10000,

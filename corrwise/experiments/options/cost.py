@@ -28,7 +28,7 @@ class CostConfig:
     affine or homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg, -edge and -disp use 0.
-    None, here and for the next six, is the flow's own number (docs/choose_a_flow.md): 0.1."""
+    None, here and for the next seven, is the flow's own number (docs/choose_a_flow.md): 0.1."""
     magnitude: float | None = None
     """Weight of the flow's mean length (image widths) in costs named -reg and -both: the paper's 9.0 for images in
     [-1, 1] is 4.5 for ours in [0, 1]."""
@@ -40,7 +40,9 @@ class CostConfig:
     smoothness: float | None = None
     """Weight of the flow's edge-aware smoothness in costs named -edge: 3.25, too."""
     price: float | None = None
-    """Intensity that each pixel of mean displacement costs in costs named -disp: 0.07, 1.0 for learned."""
+    """Intensity that each pixel of displacement to the power costs in costs named -disp: 0.07, 0.1 for learned."""
+    power: float | None = None
+    """Power of the displacement in costs named -disp: 2.0 for learned, 1.0 for others."""
     occlusion: float | None = None
     """What pixels without a match cost in costs named -disp, times their share: 6.0 for learned, 0 for others."""
     displacement: float | None = None
@@ -65,6 +67,7 @@ class CostConfig:
         for name in ("magnitude", "gradient", "edge_magnitude", "smoothness", "price", "occlusion", "displacement"):
             value = getattr(self, name)
             check(value is None or 0 <= value < inf, name, "zero or above", value)
+        check(self.power is None or 1 <= self.power < inf, "power", "at least 1 and finite", self.power)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
         check_name("dis_preset", self.dis_preset, DIS_PRESET_NAMES)
         check(self.dis_finest_scale >= 0, "dis_finest_scale", "zero or above", self.dis_finest_scale)

@@ -48,8 +48,9 @@ COSTS: Mapping[str, Mapping[str, MPCConfig]] = MappingProxyType(  # tried for wh
             for times in (0.25, 4.0)
         },
         "price": {
-            f"{price:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=price)) for price in (0.1, 10.0)
+            f"{price:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=price)) for price in (0.01, 1.0)
         },
+        "power": {"1": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=1.0, power=1.0))},
         "occlusion": {
             f"{weight:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, occlusion=weight))
             for weight in (0.0, 2.0, 20.0)

@@ -26,16 +26,8 @@ from corrwise.experiments.records.versions import check_versions, versions
 __all__ = ["KEY", "Cell", "current_rows", "run_grid"]
 
 KEY: Key = {"task": str, "method": str, "seed": int}
-_UNUSED = (
-    "task",
-    "costs",
-    "episodes",
-    "seed",
-    "lockstep",
-    "max_frames",
-    "videos",
-)  # said by the row, or change nothing
-
+# Said by the row, or they change nothing.
+_UNUSED = ("task", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
 _TOLD = ("corrwise", "mujoco", "torch")  # versions that a row names
 
 Row = dict[str, Any]
@@ -64,7 +56,8 @@ class Cell:
     @property
     def settings(self) -> Row:
         """What the rows depend on, but for task and episode."""
-        plain = {name: value for name, value in jsonable_config(self.config).items() if name not in _UNUSED}
+        unused = {*_UNUSED, *(() if self.cost.startswith("corr-") else ("cost",))}
+        plain = {name: value for name, value in jsonable_config(self.config).items() if name not in unused}
         network = networks_of(self.config)[self.cost]
         return {"cost_name": self.cost, **plain, "network": network, "manifest": self.manifest.settings}
 
@@ -104,7 +97,8 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
     }  # missing weights fail before all else
     settings = {f"{cell.config.task}/{cell.method}": cell.settings for cell in cells}
     with only_run(out):
-        claim_folder(out, {**about, "cells": settings}, ignore=("cells", *about), key=KEY)
+        told = {**_told(out), **settings}
+        claim_folder(out, {**about, "cells": told}, ignore=("cells", *about), key=KEY)
         rows = open_rows(out / "rows.jsonl", KEY)
         check_versions(out, rows)
         jobs = list(_jobs(cells, prints, current_rows(rows, prints), lockstep))
@@ -116,6 +110,14 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
                     rows.append(row)
                     bar.update()
     return current_rows(rows, prints)
+
+
+def _told(out: Path) -> Row:
+    """Return what config.json says of the cells of earlier runs; claiming the folder says what is wrong with it."""
+    try:
+        return dict(json.loads((out / "config.json").read_bytes())["cells"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def current_rows(rows: Sequence[Row], prints: dict[tuple[str, str], str]) -> list[Row]:

@@ -21,7 +21,7 @@ from corrwise.envs.metric import integration_size
 from corrwise.envs.physics import Physics
 from corrwise.experiments.records.atomic import write_bytes_atomic
 
-__all__ = ["Manifest", "draw_manifest", "frozen_manifest", "save_manifest"]
+__all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
 
 _FOLDER = files("corrwise.experiments.planning") / "manifests"
 
@@ -63,6 +63,12 @@ def draw_manifest(task: str, seeds: Sequence[int]) -> Manifest:
     pairs = [sample_episode(TASKS[task], physics, np.random.default_rng(seed)) for seed in seeds]
     starts, goals = (np.stack(states) for states in zip(*pairs, strict=True))
     return Manifest(task, _settings(TASKS[task]), np.array(seeds), starts, goals)
+
+
+def empty_manifest(task: str) -> Manifest:
+    """Return what a task's manifests have in common, without episodes."""
+    none = np.zeros((0, integration_size(TASKS[task].compile())))
+    return Manifest(task, _settings(TASKS[task]), np.zeros(0, dtype=int), none, none)
 
 
 @cache

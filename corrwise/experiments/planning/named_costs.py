@@ -12,7 +12,7 @@ from corrwise.experiments.planning.clock import Clock
 from corrwise.types import Distance, Flow
 
 # A preset's, where the command line says nothing.
-_NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "occlusion")
+_NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "power", "occlusion")
 
 
 def resolved(config: CostConfig) -> CostConfig:
@@ -43,8 +43,8 @@ def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = 
 
     ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
     alternative, Eq. 3), ``corr-l1-edge`` with edge-aware smoothness; ``corr-l1-both`` scales and penalises;
-    ``corr-l1-disp`` matches fully and adds a price per pixel of mean displacement and an occlusion penalty. With a
-    clock, the flow's time counts under "flow".
+    ``corr-l1-disp`` matches fully and adds a price for displacement and an occlusion penalty. With a clock, the flow's
+    time counts under "flow".
     """
     if not name.startswith("corr-"):
         return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,10 +12,11 @@ from corrwise.experiments.flows.measure import band_name, error_numbers, true_fi
 from corrwise.experiments.flows.planning import gap_closed, planning_cells
 from corrwise.experiments.flows.scenes import FlowScene, displaced
 from corrwise.experiments.flows.table_text import bodies_table, flows_table
-from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.tables import FlowTableConfig
-from corrwise.experiments.planning.named_costs import resolved
-from corrwise.experiments.records.rows import append_row
+from corrwise.experiments.planning.ablations import variants
+from corrwise.experiments.planning.grid import Cell
+from corrwise.experiments.planning.manifest import empty_manifest
+from corrwise.experiments.planning.methods import METHODS
 
 TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
 BANDS = ("0_2", "2_8", "8_32")
@@ -69,30 +69,35 @@ def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
     assert bodies_table(rows, "clean").splitlines()[2] == "| `zero` | 1.00 /  /  | 2.00 /  /  | 3.00 /  /  | 50 /  /  |"
 
 
-def test_the_gap_closed_is_paired_by_seed(tmp_path):
-    def rows(cost, **nearest):
-        common = {"task": "ant", "planner": "cem", "predictor": "oracle"}
-        return [{**common, "cost": cost, "seed": int(s[1:]), "min_distance": d} for s, d in nearest.items()]
-
-    floor, bound = rows("l1", s1=4.0, s2=6.0, s3=9.0), rows("exact-flow", s1=2.0, s2=2.0)
-    ours = rows("corr-l1-reg", s1=2.5, s2=3.0, s3=0.0)
+def test_the_gap_closed_is_paired_by_seed():
+    floor, bound, ours = (
+        [{"seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
+        for distances in ([4.0, 6.0, 9.0], [2.0, 2.0], [2.5, 3.0, 0.0])
+    )
     gap, n = gap_closed(ours, floor, bound)
     assert n == 2
     assert gap.value == pytest.approx(4.5 / 6)
-    for name, many in (("ant-controls", [*floor, *bound]), ("ant-all-pairs", [*rows("corr-l1", s1=9.0), *ours])):
-        (tmp_path / name).mkdir()
-        settings = {"task": "ant", "cost": asdict(resolved(CostConfig(flow="all-pairs")))}
-        (tmp_path / name / "config.json").write_text(json.dumps(settings))
-        for row in many:
-            append_row(tmp_path / name / "rows.jsonl", row)
-    cells = planning_cells(tmp_path, {"all-pairs": "reg"}, {})
+
+
+def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
+    def rows(method, config, *distances, **changed):
+        cell = Cell(method, replace(config, task="ant"), empty_manifest("ant"))
+        said = {"task": "ant", "method": method, "settings": cell.fingerprint, **changed}
+        return [{**said, "seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
+
+    tried = dict(variants("flow"))
+    controls = [*rows("l1", METHODS["l1"], 4.0, 6.0, 9.0), *rows("exact-flow", METHODS["exact-flow"], 2.0, 2.0)]
+    name = "all-pairs, regularised"
+    ours = rows(f"flow {name}", tried[f"flow {name}"], 2.5, 3.0, 0.0)
+    forms = {"all-pairs": "reg"}
+    cells = planning_cells([*controls, *ours], forms, {})
     assert list(cells) == [("all-pairs", "ant")]
     assert cells["all-pairs", "ant"].startswith("75%")
-    assert planning_cells(tmp_path / "nowhere", {}, {}) == {}
-    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {"all-pairs": "another net's"}) == {}
-    settings["cost"]["magnitude"] = 9.0
-    (tmp_path / "ant-all-pairs" / "config.json").write_text(json.dumps(settings))
-    assert planning_cells(tmp_path, {"all-pairs": "reg"}, {}) == {}, "other prices than recommended"
+    assert planning_cells([], forms, {}) == {}
+    assert planning_cells([*controls, *ours], {"all-pairs": "disp"}, {}) == {}, "not the recommended cost"
+    assert planning_cells([*controls, *ours], forms, {"all-pairs": "another net's"}) == {}
+    other = rows(f"flow {name}", tried[f"flow {name}"], 2.5, 3.0, settings="others")
+    assert planning_cells([*controls, *other], forms, {}) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Methods on episodes: the same rows whatever the workers, nothing twice, nothing of other settings."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import cli
+from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.grid import KEY, Cell, run_grid
 from corrwise.experiments.planning.manifest import draw_manifest
@@ -62,6 +64,19 @@ def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
     assert len(read_rows(tmp_path / "rows.jsonl", KEY)) == 6
     again = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3, about={})
     assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
+
+
+def test_the_options_of_a_match_are_no_settings_of_what_matches_nothing(episodes):
+    plain, other = (_cells(episodes, cost=CostConfig(flow=flow)) for flow in ("zero", "dis"))
+    same = [one.fingerprint == two.fingerprint for one, two in zip(plain, other, strict=True)]
+    assert same == [True, False, True]
+
+
+def test_config_json_tells_of_the_cells_of_all_runs(tmp_path, episodes):
+    for cell in _cells(episodes):
+        run_grid(tmp_path, [cell], workers=1, lockstep=3, about={})
+    told = json.loads((tmp_path / "config.json").read_text())["cells"]
+    assert list(told) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
 
 
 def _fails(job, *, threads):

@@ -103,9 +103,9 @@ def test_a_broken_frame_has_no_terms(monkeypatch):
 def test_the_numbers_that_the_flow_chose_are_written_down(whole):
     written = json.loads((whole / "config.json").read_text())["cost"]
     preset = PRESETS["learned"]
-    assert {name: written[name] for name in ("scaling", "magnitude", "gradient", "price", "occlusion")} == {
+    assert {name: written[name] for name in ("scaling", "magnitude", "gradient", "price", "power", "occlusion")} == {
         **{"scaling": preset.scaling, "magnitude": preset.magnitude},
-        **{"gradient": preset.gradient, "price": preset.price, "occlusion": preset.occlusion},
+        **{"gradient": preset.gradient, "price": preset.price, "power": preset.power, "occlusion": preset.occlusion},
     }
 
 

@@ -7,6 +7,7 @@ from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.options.mpc_table import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.planning import methods as mpc_methods
 from corrwise.experiments.planning.methods import METHODS, method_config
+from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.table import cells_of
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
@@ -50,6 +51,14 @@ def test_pairs_are_pairs_and_what_is_missing_is_left_out():
     assert _line(mpc_table(rows), "`corr-l1-disp`")[9].startswith("86%")
     alone = [row for row in _rows() if row["method"] == "corr-l1-disp"]
     assert _line(mpc_table(alone), "`corr-l1-disp`")[6:11] == [""] * 5
+
+
+def test_the_papers_numbers_stand_under_ours():
+    ours, theirs = paper_table([*_rows(), _row("corr-l1", 99, 1.0)]).splitlines()[2:]
+    assert ours == "| **cartpole** | 2.25 | 1.00 |  | 0.75 (3.00x) | 0.65 (3.46x) | 0.50 (4.50x) |  |", "99 has no L1"
+    assert theirs == "| the paper's | 5.520 | 1.653 (3.34x) | 1.623 (3.40x) |  |  |  |  |"
+    (short,) = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
+    assert short.startswith("| **cartpole-short** | 1.00 |"), "which the paper does not have"
 
 
 def test_pictures_are_drawn_of_any_rows(tmp_path):

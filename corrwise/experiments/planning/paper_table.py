@@ -1,0 +1,68 @@
+"""The planning table in the shape of the paper's Table A3, with the paper's own numbers under ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.planning.methods import BASELINE
+from corrwise.experiments.planning.table_text import by_method, paired
+from corrwise.experiments.stats import mean_and_error, paired_ratio
+
+__all__ = ["PAPER", "paper_table"]
+
+Row = dict[str, Any]
+
+PAPER: Mapping[str, Mapping[str, float]] = MappingProxyType(  # Geng et al. 2022, Table A3; its state norm is not told
+    {
+        "cartpole": {"l1": 5.520, "corr-l1": 1.653, "corr-l1-reg": 1.623},
+        "ant": {"l1": 1.735, "corr-l1": 1.710, "corr-l1-reg": 1.523},
+        "humanoid": {"l1": 1.229, "corr-l1": 1.155, "corr-l1-reg": 1.176},
+    }
+)
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "l1": "pixel L1",
+        "corr-l1": "corr-L1, scaled",
+        "corr-l1-reg": "corr-L1, regularised",
+        "corr-l1-disp": "corr-L1, learned flow",
+        "exact-flow": "*exact flow*",
+        "state": "*true state*",
+        "zero-action": "*no action*",
+    }
+)
+
+
+def paper_table(rows: Iterable[Row]) -> str:
+    """Return the mean nearest distance of each method on each task and how many times nearer than L1 that is.
+
+    A ratio is of means, over the episodes that both methods have.
+    """
+    tasks = by_method(rows)
+    lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * (len(COLUMNS) + 1)]
+    for task in (name for name in TASK_NAMES if name in tasks):
+        methods = tasks[task]
+        cells = [_ours(methods.get(name, []), methods.get(BASELINE, [])) for name in COLUMNS]
+        lines.append("| " + " | ".join([f"**{task}**", *cells]) + " |")
+        if task in PAPER:
+            lines.append("| " + " | ".join(["the paper's", *(_theirs(PAPER[task], name) for name in COLUMNS)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _ours(mine: Sequence[Row], l1: Sequence[Row]) -> str:
+    if not mine:
+        return ""
+    nearest = mean_and_error([row["min_distance"] for row in mine])[0]
+    return _cell(f"{nearest:.2f}", None if mine is l1 else paired_ratio(*paired("min_distance", l1, mine)).value)
+
+
+def _theirs(numbers: Mapping[str, float], name: str) -> str:
+    if name not in numbers:
+        return ""
+    return _cell(f"{numbers[name]:.3f}", None if name == BASELINE else numbers[BASELINE] / numbers[name])
+
+
+def _cell(nearest: str, times: float | None) -> str:
+    return nearest if times is None or times != times else f"{nearest} ({times:.2f}x)"
