@@ -21,7 +21,7 @@ __all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "seconds_of", "su
 
 Row = dict[str, Any]
 Method = tuple[str, str, str, str]  # task, cost, planner, predictor
-CONTROLS = ("state", "exact-flow", "zero-action", "random-action")
+CONTROLS = ("state", "exact-flow", "exact-flow-squared", "zero-action", "random-action")
 PHASES = ("simulate", "render", "predict", "flow", "plan")
 TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise cost; null in the rows of the others
 

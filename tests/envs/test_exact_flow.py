@@ -143,6 +143,8 @@ def test_leading_axes_broadcast_and_do_not_matter():
     body = flow.norm(dim=2) > 0
     mean = flow.norm(dim=2).sum((-2, -1)) / body.sum((-2, -1))
     assert torch.allclose(mean[:, 0], renderer.displacement(goal, states[1:]), rtol=1e-3)
+    squares = flow.square().sum(dim=2).sum((-2, -1)) / body.sum((-2, -1))
+    assert torch.allclose(squares[:, 0], renderer.displacement(goal, states[1:], power=2), rtol=1e-3)
 
 
 def test_a_state_without_a_picture_has_no_flow_and_harms_no_other():

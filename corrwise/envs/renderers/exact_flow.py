@@ -75,9 +75,11 @@ class ExactFlow:
         return torch.from_numpy(np.ascontiguousarray(grid)), torch.from_numpy(visible.reshape(*lead, *size))
 
     def displacement(
-        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
+        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"], *, power: float | int = 1
     ) -> Float[torch.Tensor, "..."]:
-        """Return the mean length of the flow over a's pixels that show a moving body, in pixels, (*n); 0 if none does.
+        """Return the mean of the flow's length in pixels, to a power, over a's pixels that show a moving body, (*n).
+
+        Zero if none does.
 
         Pixels that b hides or that left its picture count like all others, so no ray is cast in b and many b cost
         microseconds each. NaN where a state cannot be drawn or a point falls behind the camera.
@@ -88,7 +90,7 @@ class ExactFlow:
         lead, a, b, good = self._pairs(state_a, state_b)
         mean = np.zeros(len(b), dtype=np.float32)
         for part, points in self._chunks(a, b, good):
-            length = np.linalg.norm(self._moved(points)[1] - points.start, axis=1)
+            length = np.linalg.norm(self._moved(points)[1] - points.start, axis=1) ** power
             n = part.stop - part.start
             count = np.bincount(points.row, minlength=n)
             mean[part] = np.bincount(points.row, weights=length, minlength=n) / np.maximum(count, 1)

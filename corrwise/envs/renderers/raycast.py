@@ -80,16 +80,18 @@ class RaycastRenderer:
         return self._exact.correspondence(state_a, state_b)
 
     def displacement(
-        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
+        self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"], *, power: float | int = 1
     ) -> Float[torch.Tensor, "*n"]:
         """Return how far the moving body's pixels of a's picture lie from their places in b's, mean over them, pixels.
+
+        With a power, the mean of the distances to that power.
 
         Geometry only: no ray is cast in b, so many b cost microseconds each. NaN where a state cannot be drawn.
 
         Raises:
             ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
         """
-        return self._exact.displacement(state_a, state_b)
+        return self._exact.displacement(state_a, state_b, power=power)
 
     def _draw(self, states: np.ndarray, good: np.ndarray) -> np.ndarray:
         n = len(states)

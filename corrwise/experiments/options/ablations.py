@@ -13,7 +13,7 @@ AXIS_NAMES = (
     *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
 )
 ALIKE = ("l1", "corr-l1-disp")
-METHOD_NAMES = (*ALIKE, "exact-flow", "state")
+METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AblationTableConfig:
     """planner, horizon, candidates, aggregate, size and supersample (of every method); flow, epsilon,
     regulariser, price, power and occlusion (of the cost)."""
     methods: tuple[str, ...] = ALIKE
-    """Whose planner and picture are varied: l1, corr-l1-disp, exact-flow, state."""
+    """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
     episodes: int = 20
     """Starts and goals; the planning table has others."""
     seed: int = 1000

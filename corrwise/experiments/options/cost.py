@@ -11,7 +11,7 @@ FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
 CORRESPONDENCE_SUFFIXES = ("", "-reg", "-edge", "-both", "-disp")
-CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow")
+CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow", "exact-flow-squared")
 COST_NAMES = (
     *BASE_NAMES,
     *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES),

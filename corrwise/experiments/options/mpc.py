@@ -33,8 +33,8 @@ class MPCConfig:
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
-    controls zero-action, random-action, state (the true state distance) and exact-flow (how far the
-    goal's body pixels lie from their true places: the bound of any optical flow)."""
+    controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
+    body pixels lie from their true places: the bound of any optical flow) and exact-flow-squared."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"
@@ -109,8 +109,8 @@ class MPCConfig:
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
-        traced = self.renderer == "raycast" or "exact-flow" not in self.costs
-        check(traced, "renderer", "raycast for cost exact-flow", self.renderer)
+        exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
+        check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
         check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)

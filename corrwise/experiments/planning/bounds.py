@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -54,8 +55,8 @@ def state_price(simulator: MujocoSimulator) -> Price:
     return lambda states, goals: torch.from_numpy(simulator.state_distance(states, goals[:, None, None])).float()
 
 
-def exact_flow_price(simulator: MujocoSimulator) -> Price:
-    """Return the mean displacement, in pixels, of the goal's body pixels: what a perfect optical flow would see.
+def exact_flow_price(simulator: MujocoSimulator, power: float | int = 1) -> Price:
+    """Return the mean displacement, in pixels to a power, of the goal's body pixels: what a perfect flow would see.
 
     Raises:
         ValueError: a renderer without exact correspondence.
@@ -64,8 +65,12 @@ def exact_flow_price(simulator: MujocoSimulator) -> Price:
     if not isinstance(renderer, RaycastRenderer):
         raise ValueError("the control exact-flow needs the geometry that only --renderer raycast traces")
     return lambda states, goals: torch.stack(
-        [renderer.displacement(goal, row) for goal, row in zip(goals, states, strict=True)]
+        [renderer.displacement(goal, row, power=power) for goal, row in zip(goals, states, strict=True)]
     )
 
 
-BOUNDS: dict[str, Callable[[MujocoSimulator], Price]] = {"state": state_price, "exact-flow": exact_flow_price}
+BOUNDS: dict[str, Callable[[MujocoSimulator], Price]] = {
+    "state": state_price,
+    "exact-flow": exact_flow_price,
+    "exact-flow-squared": partial(exact_flow_price, power=2),
+}

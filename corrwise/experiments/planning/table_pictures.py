@@ -47,7 +47,7 @@ def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
             np.nanmean(curves, axis=0),
             label=name,
             color="0.6" if control else f"C{i}",
-            linestyle=("--", ":", "-.", (0, (1, 3)))[CONTROL_NAMES.index(name)] if control else "-",
+            linestyle=("--", ":", "-.", (0, (1, 3)), (0, (5, 3)))[CONTROL_NAMES.index(name)] if control else "-",
         )
     axis.set(xlabel="control step", ylim=(0, None))
 

@@ -196,7 +196,17 @@ def test_the_same_seed_is_the_same_episode_alone_or_in_company():
 
 
 @pytest.mark.parametrize(
-    "cost", ["zero-action", "random-action", "state", "exact-flow", "ssim", "corr-mse-both", "corr-l1-disp"]
+    "cost",
+    [
+        "zero-action",
+        "random-action",
+        "state",
+        "exact-flow",
+        "exact-flow-squared",
+        "ssim",
+        "corr-mse-both",
+        "corr-l1-disp",
+    ],
 )
 def test_every_kind_of_policy_runs_on_every_body(cost):
     for task in ("cartpole", "ant", "humanoid"):
