@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from tools.results_table import guide_with_tables, readme_with_tables
+from tools.results_table import PLANNING, guide_with_tables, planning_with_tables, readme_with_tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +40,11 @@ def test_every_link_of_a_page_leads_somewhere(page):
 def test_the_result_tables_are_those_that_the_rows_give():
     text = (ROOT / "README.md").read_text()
     assert readme_with_tables(text) == text, "run tools/results_table.py"
+
+
+def test_the_tables_of_the_planning_results_are_those_that_the_rows_give():
+    text = PLANNING.read_text()
+    assert planning_with_tables(text) == text, "run tools/results_table.py"
 
 
 def test_the_tables_of_the_guide_to_flows_are_those_that_the_rows_give():

@@ -1,4 +1,4 @@
-"""Write the tables of the README and of docs/choose_a_flow.md from docs/results, between their markers."""
+"""Write the tables of the README, of the guide to flows and of the planning results, made of their rows."""
 
 from __future__ import annotations
 
@@ -10,35 +10,28 @@ from typing import Any
 from corrwise.costs import PRESETS
 from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.planning.grid import KEY as GRID_KEY
+from corrwise.experiments.planning.grid import Cell, current_rows
+from corrwise.experiments.planning.manifest import frozen_manifest
+from corrwise.experiments.planning.methods import METHODS, method_config
+from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
 from corrwise.experiments.planning.ranking_text import ranking_table
+from corrwise.experiments.planning.table_text import by_method, mpc_table
 from corrwise.experiments.records.rows import read_rows
-from corrwise.experiments.summary import Summary, summarize
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
+PLANNING = RESULTS / "table-mpc" / "README.md"
 
 
-def planning_table() -> str:
-    """Return what ``corrwise mpc`` reached, as Markdown: image costs first, controls after them."""
-    header = (
-        "| task | cost | episodes | nearest | last 10 steps | nearer than l1 by (95 % interval) | nearer in |\n"
-        "|---|---|---|---|---|---|---|\n"
-    )
-    folders = [RESULTS / "mpc" / task for task in ("cartpole", "ant", "humanoid")]
-    return header + "".join(_line(s) for folder in folders for s in summarize(read_rows(folder / "rows.jsonl")))
-
-
-def _line(row: Summary) -> str:
-    name = f"*{row.cost}*" if row.control else f"`{row.cost}`"
-    gain, share = "", ""
-    if row.pairs and not row.control:
-        gain = f"{-row.difference.value:+.2f} ({-row.difference.high:+.2f} to {-row.difference.low:+.2f})"
-        share = f"{row.nearer:.0%}"
-    nearest = f"{row.nearest:.2f} ± {row.nearest_error:.2f}"
-    return f"| {row.task} | {name} | {row.n} | {nearest} | {row.last10:.2f} | {gain} | {share} |\n"
+def planning_rows() -> list[dict[str, Any]]:
+    """Return the rows of ``corrwise table mpc`` that were made as its methods are now."""
+    rows = read_rows(RESULTS / "table-mpc" / "rows.jsonl", GRID_KEY)
+    cells = [Cell(name, method_config(name, task), frozen_manifest(task)) for task in TASK_NAMES for name in METHODS]
+    return current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in cells})
 
 
 def speed_table() -> str:
@@ -93,12 +86,29 @@ def flow_tables() -> dict[str, str]:
 
 def readme_with_tables(text: str) -> str:
     """Return the README's text with its tables made anew."""
-    return _filled(text, {"results": planning_table(), "speed": speed_table()})
+    return _filled(text, {"results": paper_table(planning_rows()), "speed": speed_table()})
 
 
 def guide_with_tables(text: str) -> str:
     """Return the text of docs/choose_a_flow.md with its tables made anew."""
     return _filled(text, flow_tables())
+
+
+def planning_with_tables(text: str) -> str:
+    """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
+    rows = planning_rows()
+    return _filled(text, {"paper": paper_table(rows), "table": mpc_table(rows), "hours": hours_table(rows)})
+
+
+def hours_table(rows: list[dict[str, Any]]) -> str:
+    """Return the hours of one core that each method took on each task, as Markdown."""
+    tasks = by_method(rows)
+    names = [name for name in METHODS if any(name in methods for methods in tasks.values())]
+    lines = ["| core hours | " + " | ".join(f"`{name}`" for name in names) + " |", "|" + "---|" * (len(names) + 1)]
+    for task, methods in tasks.items():
+        hours = [sum(row["seconds"] for row in methods.get(name, [])) / 3600 for name in names]
+        lines.append(f"| {task} | " + " | ".join(f"{each:.2f}" if each else "" for each in hours) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _filled(text: str, tables: Mapping[str, str]) -> str:
@@ -111,3 +121,4 @@ def _filled(text: str, tables: Mapping[str, str]) -> str:
 if __name__ == "__main__":
     README.write_text(readme_with_tables(README.read_text()))
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
+    PLANNING.write_text(planning_with_tables(PLANNING.read_text()))

@@ -1,5 +1,7 @@
 """States to pictures: tasks, renderers, Gymnasium environments. Importing it registers the ``corrwise/*`` ids."""
 
+from typing import TYPE_CHECKING, Any
+
 import gymnasium
 
 from corrwise.envs.ant import ANT
@@ -7,9 +9,13 @@ from corrwise.envs.cartpole import CARTPOLE, CARTPOLE_SHORT
 from corrwise.envs.fleet import Fleet
 from corrwise.envs.humanoid import HUMANOID
 from corrwise.envs.renderers import GLRenderer, RaycastRenderer
+from corrwise.envs.rewards import ImageGoalReward, RenderToInfo, VectorImageGoalReward
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.task import Camera, GoalSampling, Task
 from corrwise.envs.visual_task import VisualTask
+
+if TYPE_CHECKING:
+    from corrwise.envs.rewards import VecImageGoalReward
 
 TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID, CARTPOLE_SHORT)}
 
@@ -26,8 +32,21 @@ __all__ = [
     "Fleet",
     "GLRenderer",
     "GoalSampling",
+    "ImageGoalReward",
     "MujocoSimulator",
     "RaycastRenderer",
+    "RenderToInfo",
     "Task",
+    "VecImageGoalReward",
+    "VectorImageGoalReward",
     "VisualTask",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Stable-Baselines3, which takes seconds, when it is asked for."""
+    if name == "VecImageGoalReward":
+        from corrwise.envs import rewards
+
+        return rewards.VecImageGoalReward
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

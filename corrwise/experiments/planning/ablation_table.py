@@ -31,7 +31,8 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
     """
     seeds = [config.seed + i for i in range(config.episodes)]
     named = [pair for axis in config.axes for pair in variants(axis, config.methods)]
-    chosen = dict.fromkeys(_chosen(axis, method) for axis in config.axes for method in config.methods)
+    compared = [_chosen(axis, method) for axis in config.axes for method in config.methods]
+    chosen = dict.fromkeys([*config.methods, *compared])
     named = [*((method, METHODS[method]) for method in chosen), *named]
     cells = []
     for task in config.tasks:

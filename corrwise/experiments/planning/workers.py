@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TypeVar
@@ -23,6 +24,9 @@ def done(work: Callable[..., ResultT], jobs: Sequence[JobT], workers: int) -> It
         work: called as ``work(job, threads=n)``, 0 for all CPUs; a function that a fresh interpreter can import.
         jobs: with what.
         workers: how many at a time; 0 means one for each core. A single one works here, with all threads.
+
+    Raises:
+        RuntimeError: a worker was killed.
     """
     workers = min(workers or _cores(), len(jobs))
     if workers < 2:
@@ -34,6 +38,11 @@ def done(work: Callable[..., ResultT], jobs: Sequence[JobT], workers: int) -> It
         try:
             for future in as_completed(waiting):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a worker process was ended from outside, perhaps for lack of memory; the same command goes on, and "
+                "needs less memory with fewer --workers or a smaller --lockstep"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -88,6 +88,16 @@ def test_a_job_that_fails_says_so(tmp_path):
         list(done(_fails, [1], workers=1))
 
 
+def _dies(job, *, threads):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
+def test_a_worker_that_is_killed_is_said_in_a_sentence():
+    with pytest.raises(RuntimeError, match="ended from outside, perhaps for lack of memory; the same command goes on"):
+        list(done(_dies, [1, 2], workers=2))
+
+
 def _waits(job, *, threads):
     (job / f"{os.getpid()}").touch()
     time.sleep(600)

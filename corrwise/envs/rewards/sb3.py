@@ -1,0 +1,94 @@
+"""A reward from a goal picture, for Stable-Baselines3's vector environments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from corrwise.envs.rewards.forms import RewardForm
+from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.sources import RENDER, GoalPicture, View
+from corrwise.types import Distance
+
+__all__ = ["VecImageGoalReward"]
+
+Look = tuple[np.ndarray, np.ndarray]
+
+
+class VecImageGoalReward(VecEnvWrapper):
+    """``ImageGoalReward`` of all copies at once: one call of the distance for each step of the ``VecEnv``.
+
+    A copy whose episode ends is rewarded for its last picture, not for the first of the next episode.
+
+    Args:
+        venv: a ``VecEnv``, such as ``make_vec_env`` returns.
+        distance, goal, goal_key, form, gamma, added, device: as in ``ImageGoalReward``.
+        source: "render", which needs ``RenderToInfo`` around each copy (``wrapper_class`` of ``make_vec_env``),
+            "observation", or the entry of a Dict observation.
+
+    Raises:
+        FileNotFoundError, ValueError: as in ``ImageGoalReward``.
+        TypeError: ``venv`` is no ``VecEnv``.
+    """
+
+    def __init__(
+        self, venv: object, distance: Distance, goal: GoalPicture = None, *,
+        goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
+        added: bool = False, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        if not isinstance(venv, VecEnv):
+            raise TypeError(
+                f"expected a VecEnv of Stable-Baselines3, got {type(venv).__name__}; "
+                "ImageGoalReward and VectorImageGoalReward take Gymnasium's environments"
+            )
+        super().__init__(venv)
+        self._view = View(venv.observation_space, goal, goal_key, source)
+        self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=venv.num_envs, device=device)
+
+    def reset(self) -> VecEnvObs:
+        """Reset all copies, and note what their first pictures cost (``reset_infos``)."""
+        observations = self.venv.reset()
+        which = np.arange(self.num_envs)
+        found = self._scorer.measure([self._first(observations, int(i)) for i in which])
+        self._scorer.begin(which, found["goal_cost"])
+        values = {name: each.tolist() for name, each in found.items()}
+        self.reset_infos = [
+            {**info, **{name: each[i] for name, each in values.items()}} for i, info in enumerate(self._reset_infos())
+        ]
+        return observations
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Reward what each copy shows; ``goal_cost`` and the like in its info are those of that picture."""
+        observations, own, dones, infos = self.venv.step_wait()
+        which, begun = np.arange(self.num_envs), np.flatnonzero(dones)
+        looks = [self._seen(observations, infos[i], bool(dones[i]), int(i)) for i in which]
+        found = self._scorer.measure([*looks, *(self._first(observations, int(i)) for i in begun)])
+        cut = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
+        rewards = self._scorer.rewards(
+            which, found["goal_cost"][: self.num_envs], dones & ~cut, np.asarray(own, dtype=np.float64)
+        )
+        self._scorer.begin(begun, found["goal_cost"][self.num_envs :])
+        told = [{**info, **{name: float(values[i]) for name, values in found.items()}} for i, info in enumerate(infos)]
+        return observations, rewards.astype(np.float32), dones, told
+
+    def _first(self, observations: Any, i: int) -> Look:
+        """Return the picture and the goal with which a copy's episode begins."""
+        return self._view(_of(observations, i), self._reset_infos()[i])
+
+    def _seen(self, observations: Any, info: dict[str, Any], done: bool, i: int) -> Look:
+        """Return the picture and the goal of the step just taken."""
+        return self._view(info["terminal_observation"] if done else _of(observations, i), info)
+
+    def _reset_infos(self) -> Sequence[dict[str, Any]]:
+        return self.venv.unwrapped.reset_infos  # a wrapper's own list stays empty
+
+
+def _of(observations: Any, i: int) -> Any:
+    """Return one copy's observation."""
+    if isinstance(observations, dict):
+        return {key: value[i] for key, value in observations.items()}
+    return observations[i]

@@ -1,0 +1,60 @@
+"""What the pictures of several environments cost, in one call, and the rewards that this makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from corrwise.envs.pictures import from_uint8
+from corrwise.envs.rewards.forms import RewardForm
+from corrwise.types import Distance
+
+__all__ = ["Scorer"]
+
+
+class Scorer:
+    """Remembers for each environment what its last and its first picture cost.
+
+    Args:
+        distance: reduces C, h and w. One with ``terms(x, y)``, such as ``CorrespondenceWise``, tells the displacement.
+        form: how a reward is made of costs.
+        num_envs: how many environments.
+        device: where distances are computed.
+    """
+
+    def __init__(self, distance: Distance, form: RewardForm, *, num_envs: int, device: str = "cpu") -> None:
+        self.distance, self.form, self.device = distance, form, device
+        self._before, self._first = np.full(num_envs, np.nan), np.full(num_envs, np.nan)
+
+    def measure(self, looks: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Return of pictures and their goals ``goal_cost``, and ``goal_displacement`` (px) if the distance tells.
+
+        Raises:
+            ValueError: pictures and goals differ in size, or the distance gives no finite value for each.
+        """
+        seen, wanted = (from_uint8(np.stack(pictures)) for pictures in zip(*looks, strict=True))
+        if seen.shape != wanted.shape:
+            size = " x ".join(str(side) for side in wanted.shape[2:])
+            raise ValueError(f"the goal is {size} pixels, the pictures are {seen.shape[2]} x {seen.shape[3]}")
+        seen, wanted = seen.to(self.device), wanted.to(self.device)
+        with torch.no_grad():
+            terms: Any = getattr(self.distance, "terms", None)
+            told = terms(seen, wanted) if terms is not None else None
+            costs = self.distance(seen, wanted) if told is None else told.total
+        if costs.shape != (len(seen),) or not torch.isfinite(costs).all():
+            raise ValueError(f"expected {len(seen)} finite costs from {self.distance!r}, got {costs}")
+        found = {"goal_cost": costs.double().cpu().numpy()}
+        return found if told is None else {**found, "goal_displacement": told.displacement.double().cpu().numpy()}
+
+    def begin(self, which: np.ndarray, costs: np.ndarray) -> None:
+        """Note what the first pictures of these environments' episodes cost."""
+        self._first[which] = self._before[which] = costs
+
+    def rewards(self, which: np.ndarray, costs: np.ndarray, terminated: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Return the rewards of these environments, whose own rewards were ``own``, and remember their costs."""
+        made = self.form.rewards(costs, self._before[which], self._first[which], terminated)
+        self._before[which] = costs
+        return own + made if self.form.added else made

@@ -1,0 +1,78 @@
+"""A reward from a goal picture, for one environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+
+from corrwise.envs.rewards.forms import RewardForm
+from corrwise.envs.rewards.render_to_info import check_renders, rendered
+from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
+from corrwise.types import Distance
+
+__all__ = ["ImageGoalReward"]
+
+
+class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
+    """The reward of any environment that shows pictures becomes how near it looks to a goal picture.
+
+    ``info["goal_cost"]`` is what the picture costs, and where the distance matches pixels ``info["goal_displacement"]``
+    how far they are displaced, in pixels.
+
+    Args:
+        env: the environment.
+        distance: any ``Distance`` of images in [0, 1].
+        goal: a picture, uint8 (H, W, 3), or an image file; None where each episode has its own (``goal_key``).
+        goal_key: the entry of a Dict observation that shows the goal.
+        source: "render", "observation" for an observation that is a picture, or the entry of a Dict observation.
+        form: "negative", "improvement" or "normalised" (``RewardForm``).
+        gamma: the agent's discount, for "improvement".
+        added: add it to the environment's own reward rather than put it in its place.
+        device: where distances are computed.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such picture in the environment or for a goal, neither or both goals
+            are given, or the form is unknown.
+    """
+
+    def __init__(
+        self, env: gymnasium.Env, distance: Distance, goal: GoalPicture = None, *,
+        goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
+        added: bool = False, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        RecordConstructorArgs.__init__(
+            self, distance=distance, goal=goal, goal_key=goal_key, source=source, form=form, gamma=gamma, added=added,
+            device=device, _disable_deepcopy=True,
+        )  # fmt: skip
+        gymnasium.Wrapper.__init__(self, env)
+        self._view = View(env.observation_space, goal, goal_key, source)
+        if self._view.renders:
+            check_renders(env)
+        self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=1, device=device)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset, and note what the first picture costs."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        found = self._measure(observation)
+        self._scorer.begin(np.array([0]), found["goal_cost"])
+        return observation, {**info, **_first(found)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step, and reward what is seen then."""
+        observation, own, terminated, truncated, info = self.env.step(action)
+        found = self._measure(observation)
+        reward = self._scorer.rewards(np.array([0]), found["goal_cost"], np.array([terminated]), np.array([float(own)]))
+        return observation, float(reward[0]), terminated, truncated, {**info, **_first(found)}
+
+    def _measure(self, observation: Any) -> dict[str, np.ndarray]:
+        return self._scorer.measure(
+            [self._view(observation, {PICTURE: rendered(self.env)} if self._view.renders else {})]
+        )
+
+
+def _first(found: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in found.items()}

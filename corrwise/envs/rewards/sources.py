@@ -1,0 +1,133 @@
+"""Where the pictures are: rendered, or in the observation; and where the goal comes from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+__all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "goal_picture"]
+
+GoalPicture = np.ndarray | str | os.PathLike[str] | None
+
+PICTURE = "picture"  # what is rendered, in info
+RENDER = "render"  # the source that is no part of the observation
+WHOLE = "observation"  # the name of an observation that is no Dict
+
+
+class View:
+    """The picture and the goal that an environment shows.
+
+    Args:
+        space: of a single environment's observations.
+        goal: a picture or an image file, the goal of all episodes; or None.
+        goal_key: the entry of the observation that shows the goal; or None.
+        source: "render", "observation" or the entry of the observation that is the picture.
+
+    Raises:
+        FileNotFoundError, ValueError: neither or both goals are given, or there is no such picture.
+    """
+
+    def __init__(
+        self,
+        space: gymnasium.Space,
+        goal: np.ndarray | str | os.PathLike[str] | None,
+        goal_key: str | None,
+        source: str,
+    ) -> None:
+        if (goal is None) == (goal_key is None):
+            raise ValueError("expected either a goal picture, or goal_key where the observation shows it")
+        self.renders = source == RENDER
+        self._pixels = None if self.renders else Pixels.of(space, source, "source")
+        self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key")
+        self._goal = None if goal is None else goal_picture(goal)
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return picture and goal.
+
+        Raises:
+            ValueError: nothing was rendered into the info.
+        """
+        if self._pixels is None and info.get(PICTURE) is None:
+            raise ValueError(
+                "the copies of the environment render nothing into their infos: put RenderToInfo around each in the "
+                "function that makes it (wrapper_class of make_vec_env), or name a picture of the observation as source"
+            )
+        picture = info[PICTURE] if self._pixels is None else self._pixels.newest(observation)
+        goal = self._goal if self._asked is None else self._asked.newest(observation)
+        return picture, np.asarray(goal)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The picture in an observation: the newest, if frames are stacked.
+
+    Frames may be stacked along the channels, (H, W, 3k) or (3k, H, W), or along an axis of their own before them.
+
+    Attributes:
+        key: of a Dict observation, or "observation" for one that is a picture itself.
+        stacked: whether frames have an axis of their own.
+        last: whether channels lie last.
+    """
+
+    key: str | None
+    stacked: bool
+    last: bool
+
+    @classmethod
+    def of(cls, space: gymnasium.Space, name: str, what: str) -> Pixels:
+        """Return where in observations of this space the picture called ``name`` is.
+
+        Raises:
+            ValueError: there is none, or it is no picture of bytes.
+        """
+        key = name if isinstance(space, gymnasium.spaces.Dict) else None
+        if isinstance(space, gymnasium.spaces.Dict):
+            if name not in space.spaces:
+                raise ValueError(f"the observation has no {what} {name!r}; there are {', '.join(space.spaces)}")
+            space = space[name]
+        elif name != WHOLE:
+            raise ValueError(f"expected {what} {RENDER!r} or {WHOLE!r} where the observation is no Dict, got {name!r}")
+        shape: tuple[int, ...] = tuple(space.shape or ())
+        last = len(shape) in (3, 4) and shape[-1] % 3 == 0 and (shape[-3] % 3 != 0 or shape[-1] <= shape[-3])
+        if space.dtype != np.uint8 or not (last or (len(shape) in (3, 4) and shape[-3] % 3 == 0)):
+            raise ValueError(
+                f"expected {what} {name!r} to be a uint8 picture (H, W, 3) or (3, H, W), or a stack of them, "
+                f"got {space.dtype} {shape}"
+            )
+        return cls(key, len(shape) == 4, last)
+
+    def newest(self, observation: Any) -> np.ndarray:
+        """Return the newest picture of one observation, or of a batch of them."""
+        array = np.asarray(observation if self.key is None else observation[self.key])
+        if self.stacked:
+            array = array[..., -1, :, :, :]
+        return array[..., -3:] if self.last else array[..., -3:, :, :]
+
+
+def goal_picture(goal: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
+    """Return the goal as uint8 (H, W, 3), from an array or from an image file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no picture, or the array is no uint8 picture.
+    """
+    if isinstance(goal, (str, os.PathLike)):
+        import cv2
+
+        path = Path(goal)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no goal picture at {path}")
+        read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if read is None:
+            raise ValueError(f"{path} is no picture that can be read")
+        return np.ascontiguousarray(read[..., ::-1])
+    array = np.asarray(goal)
+    if array.dtype != np.uint8 or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
+        raise ValueError(f"expected a goal picture uint8 (H, W, 3) or (3, H, W), got {array.dtype} {array.shape}")
+    return array if array.shape[2] == 3 else np.moveaxis(array, 0, -1)

@@ -1,0 +1,101 @@
+"""A reward from a goal picture, for Gymnasium's vector environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from corrwise.envs.rewards.forms import RewardForm
+from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
+from corrwise.types import Distance
+
+__all__ = ["VectorImageGoalReward"]
+
+Infos = dict[str, Any]
+Look = tuple[np.ndarray, np.ndarray]
+
+
+class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
+    """``ImageGoalReward`` of all copies at once: one call of the distance for each vector step.
+
+    The last picture of an episode is rewarded by itself, in every autoreset mode. Where a copy is reset instead of
+    stepped (``AutoresetMode.NEXT_STEP``) the reward is zero.
+
+    Args:
+        env: a vector environment that says its autoreset mode in its metadata.
+        distance, goal, goal_key, form, gamma, added, device: as in ``ImageGoalReward``.
+        source: "render", which needs ``RenderToInfo`` around each copy, "observation", or the entry of a Dict
+            observation.
+
+    Raises:
+        FileNotFoundError, ValueError: as in ``ImageGoalReward``, or the autoreset mode is not told.
+    """
+
+    def __init__(
+        self, env: gymnasium.vector.VectorEnv, distance: Distance, goal: GoalPicture = None,
+        *, goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
+        added: bool = False, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        super().__init__(env)
+        mode = env.metadata.get("autoreset_mode")
+        if mode is None:
+            raise ValueError(f"{env!r} does not say in metadata['autoreset_mode'] when it resets")
+        self._mode = AutoresetMode(mode)
+        self._view = View(env.single_observation_space, goal, goal_key, source)
+        self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=self.num_envs, device=device)
+        self._over = np.zeros(self.num_envs, dtype=bool)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: Infos | None = None) -> tuple[Any, Infos]:
+        """Reset all copies, or those of ``options["reset_mask"]``, and note what their first pictures cost."""
+        mask = None if options is None else options.get("reset_mask")
+        which = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self._over[which] = False
+        found = self._scorer.measure([self._look(observations, infos, int(i)) for i in which])
+        self._scorer.begin(which, found["goal_cost"])
+        return observations, self._told(infos, which, found)
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """Step, and reward what each copy shows then."""
+        observations, own, terminations, truncations, infos = self.env.step(actions)
+        fresh = self._over & (self._mode == AutoresetMode.NEXT_STEP)  # were reset, not stepped
+        done = terminations | truncations
+        again = done & (self._mode == AutoresetMode.SAME_STEP)  # have ended, and show the next episode already
+        stepped, begun = np.flatnonzero(~fresh), np.flatnonzero(fresh | again)
+        looks = [self._last(infos, int(i)) if again[i] else self._look(observations, infos, int(i)) for i in stepped]
+        found = self._scorer.measure([*looks, *(self._look(observations, infos, int(i)) for i in begun)])
+        ended = {name: values[: len(stepped)] for name, values in found.items()}
+        rewards = np.zeros(self.num_envs)
+        rewards[stepped] = self._scorer.rewards(
+            stepped, ended["goal_cost"], terminations[stepped], np.asarray(own, dtype=np.float64)[stepped]
+        )
+        self._scorer.begin(begun, found["goal_cost"][len(stepped) :])
+        self._over = done
+        infos = self._told(infos, np.flatnonzero(fresh), {n: v[len(stepped) :][fresh[begun]] for n, v in found.items()})
+        return observations, rewards, terminations, truncations, self._told(infos, stepped, ended)
+
+    def _look(self, observations: Any, infos: Infos, i: int) -> Look:
+        """Return the picture and the goal of a copy's observation."""
+        several = isinstance(observations, dict)
+        one = {key: value[i] for key, value in observations.items()} if several else observations[i]
+        return self._view(one, _info(infos, i))
+
+    def _last(self, infos: Infos, i: int) -> Look:
+        """Return the last picture and the goal of an episode that ended in this step."""
+        return self._view(infos["final_obs"][i], _info(infos.get("final_info", {}), i))
+
+    def _told(self, infos: Infos, which: np.ndarray, found: dict[str, np.ndarray]) -> Infos:
+        """Add what was found of some copies to the infos, with its mask, as Gymnasium does."""
+        for name, values in found.items():
+            infos.setdefault(name, np.zeros(self.num_envs))[which] = values
+            infos.setdefault(f"_{name}", np.zeros(self.num_envs, dtype=bool))[which] = True
+        return infos
+
+
+def _info(infos: Infos, i: int) -> Infos:
+    """Return what one copy rendered into its info."""
+    return {PICTURE: infos[PICTURE][i]} if PICTURE in infos and infos[f"_{PICTURE}"][i] else {}

@@ -1,0 +1,141 @@
+"""A goal picture's reward for one environment."""
+
+import cv2
+import gymnasium
+import numpy as np
+import pytest
+
+from corrwise.costs import CorrespondenceWise, l1, ssim
+from corrwise.costs.flow import AllPairsFlow
+from corrwise.envs import ImageGoalReward
+from tests.envs.rewards.worlds import SIDE, Walk, columns, cost
+
+RIGHT = np.ones(1, np.float32)
+
+
+def _rewards(env, steps=3):
+    env.reset(seed=0)
+    return [env.step(RIGHT)[1] for _ in range(steps)]
+
+
+def test_the_reward_is_minus_the_cost_of_what_is_rendered():
+    env = ImageGoalReward(Walk(), l1, columns(8))
+    assert env.reset()[1] == {"goal_cost": pytest.approx(cost(2))}
+    _, reward, _, truncated, info = env.step(RIGHT)
+    assert (reward, truncated) == (pytest.approx(-cost(3)), False)
+    assert info == {"goal_cost": pytest.approx(cost(3))}
+    assert _rewards(env) == pytest.approx([-cost(3), -cost(4), -cost(5)])
+
+
+@pytest.mark.parametrize(("kind", "source"), [("picture", "observation"), ("first", "observation"), ("dict", "pixels")])
+def test_the_picture_may_be_in_the_observation(kind, source):
+    env = ImageGoalReward(Walk(kind=kind, render_mode=None), l1, columns(8), source=source)
+    assert _rewards(env) == pytest.approx([-cost(3), -cost(4), -cost(5)])
+
+
+@pytest.mark.parametrize("kind", ["picture", "first"])
+def test_of_stacked_frames_the_newest_counts(kind):
+    stacked = gymnasium.wrappers.FrameStackObservation(Walk(kind=kind), 2)
+    assert _rewards(ImageGoalReward(stacked, l1, columns(8), source="observation"))[0] == pytest.approx(-cost(3))
+    axis = -1 if kind == "picture" else 0
+    space = gymnasium.spaces.Box(
+        0, 255, tuple(6 if n == 3 else n for n in Walk(kind=kind).observation_space.shape), np.uint8
+    )
+    along = gymnasium.wrappers.TransformObservation(stacked, lambda both: np.concatenate(list(both), axis), space)
+    assert _rewards(ImageGoalReward(along, l1, columns(8), source="observation"))[0] == pytest.approx(-cost(3))
+
+
+def test_each_episode_may_have_its_own_goal():
+    env = ImageGoalReward(Walk(kind="dict"), l1, goal_key="wanted")
+    assert _rewards(env)[2] == pytest.approx(-cost(5, 8))
+    assert _rewards(env)[2] == pytest.approx(-cost(5, 9))
+
+
+def test_the_goal_may_be_a_file_or_have_its_channels_first(tmp_path):
+    picture = columns(8)
+    picture[..., 0] = 0  # no red: colours must not be swapped
+    cv2.imwrite(str(tmp_path / "goal.png"), picture[..., ::-1])
+    plain = _rewards(ImageGoalReward(Walk(), l1, picture))
+    assert _rewards(ImageGoalReward(Walk(), l1, tmp_path / "goal.png")) == plain
+    assert _rewards(ImageGoalReward(Walk(), l1, np.moveaxis(picture, -1, 0))) == plain
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+def test_improvement_telescopes_to_the_first_cost_minus_the_last(gamma):
+    rewards = _rewards(ImageGoalReward(Walk(5), l1, columns(8), form="improvement", gamma=gamma), steps=5)
+    total = sum(gamma**t * reward for t, reward in enumerate(rewards))
+    assert total == pytest.approx(cost(2) - gamma**5 * cost(7))
+
+
+@pytest.mark.parametrize("terminates", [True, False])
+def test_added_improvement_changes_the_return_by_what_no_policy_changes(terminates):
+    gamma = 0.9
+    env = ImageGoalReward(Walk(terminates=terminates), l1, columns(8), form="improvement", gamma=gamma, added=True)
+    shaped = sum(gamma**t * (reward - 10.0) for t, reward in enumerate(_rewards(env)))
+    left = 0.0 if terminates else gamma**3 * cost(5)  # what comes after a truncation still has its potential
+    assert shaped == pytest.approx(cost(2) - left)
+
+
+def test_normalised_begins_at_minus_one():
+    env = ImageGoalReward(Walk(), l1, columns(8), form="normalised")
+    assert _rewards(env) == pytest.approx([-cost(3) / cost(2), -cost(4) / cost(2), -cost(5) / cost(2)])
+    at_goal = ImageGoalReward(Walk(begin=8), l1, columns(8), form="normalised")
+    at_goal.reset()
+    assert at_goal.step(0 * RIGHT)[1] == 0
+
+
+def test_a_distance_that_matches_tells_how_far():
+    distance = CorrespondenceWise(l1, AllPairsFlow())
+    env = ImageGoalReward(Walk(), distance, columns(8))
+    _, info = env.reset()
+    assert info["goal_displacement"] > 0
+    assert env.step(RIGHT)[1] == pytest.approx(-env.step(0 * RIGHT)[4]["goal_cost"])
+
+
+def test_it_is_a_gymnasium_environment():
+    from gymnasium.utils.env_checker import check_env
+
+    check_env(ImageGoalReward(gymnasium.make("corrwise/Cartpole-v0", size=16), ssim, goal_key="desired_goal",
+                              source="observation"), skip_render_check=True)  # fmt: skip
+
+
+def _grey():
+    env = Walk(kind="picture")
+    return gymnasium.wrappers.GrayscaleObservation(env)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "said"),
+    [
+        (Walk, {}, "expected either a goal picture, or goal_key"),
+        (Walk, {"goal": columns(1), "goal_key": "x"}, "expected either a goal picture, or goal_key"),
+        (lambda: Walk(render_mode=None), {"goal": columns(1)}, "renders no pictures: make it with render_mode"),
+        (Walk, {"goal": columns(1), "source": "pixels"}, "where the observation is no Dict, got 'pixels'"),
+        (Walk, {"goal": columns(1), "source": "observation"}, "to be a uint8 picture"),
+        (_grey, {"goal": columns(1), "source": "observation"}, "to be a uint8 picture"),
+        (lambda: Walk(kind="dict"), {"goal": columns(1), "source": "rgb"}, "no source 'rgb'; there are pixels, wanted"),
+        (lambda: Walk(kind="dict"), {"goal_key": "goal"}, "no goal_key 'goal'; there are pixels, wanted"),
+        (Walk, {"goal": columns(1)[..., 0]}, "expected a goal picture uint8"),
+        (Walk, {"goal": columns(1) / 255}, "expected a goal picture uint8"),
+        (Walk, {"goal": columns(1), "form": "sparse"}, "expected form to be one of negative, improvement, normalised"),
+        (Walk, {"goal": columns(1), "gamma": 1.5}, "expected gamma in"),
+    ],
+)
+def test_bad_input_is_one_sentence(make, options, said):
+    with pytest.raises(ValueError, match=said):
+        ImageGoalReward(make(), l1, **options)
+
+
+def test_bad_files_and_sizes_are_one_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no goal picture at"):
+        ImageGoalReward(Walk(), l1, tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="is no picture that can be read"):
+        ImageGoalReward(Walk(), l1, str(tmp_path / "text.png"))
+    with pytest.raises(ValueError, match=f"the goal is 20 x 20 pixels, the pictures are {SIDE} x {SIDE}"):
+        ImageGoalReward(Walk(), l1, np.zeros((20, 20, 3), np.uint8)).reset()
+
+
+def test_a_cost_that_is_not_finite_is_no_reward():
+    with pytest.raises(ValueError, match="expected 1 finite costs"):
+        ImageGoalReward(Walk(), lambda x, y: l1(x, y) * float("nan"), columns(8)).reset()

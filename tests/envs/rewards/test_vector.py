@@ -1,0 +1,161 @@
+"""The same rewards for vector environments of Gymnasium and Stable-Baselines3, one distance call a step."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecTransposeImage
+
+from corrwise.costs import l1
+from corrwise.envs import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward
+from corrwise.envs.rewards.forms import FORMS
+from tests.envs.rewards.worlds import Walk, columns, cost
+
+LENGTHS = (2, 3, 5)
+STEPS = 9
+
+
+class Counted:
+    """L1 that notes how many pairs each call has."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, x, y):
+        self.calls.append(len(x))
+        return l1(x, y)
+
+
+def _alone(length, steps, **options):
+    """Return the rewards and costs of one copy, reset where an episode ends."""
+    env = ImageGoalReward(Walk(length), l1, columns(8), **options)
+    env.reset()
+    out = []
+    while len(out) < steps:
+        _, reward, terminated, truncated, info = env.step(np.ones(1, np.float32))
+        out.append((reward, info["goal_cost"]))
+        if terminated or truncated:
+            env.reset()
+    return out
+
+
+def _copies(wrap=RenderToInfo, **options):
+    return [lambda length=length: wrap(Walk(length, **options)) for length in LENGTHS]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize(
+    ("kind", "source"), [("state", "render"), ("picture", "observation"), ("first", "observation"), ("dict", "pixels")]
+)
+def test_every_copy_is_rewarded_as_if_it_were_alone(mode, form, kind, source):
+    wrap = RenderToInfo if source == "render" else lambda env: env
+    distance = Counted()
+    inner = SyncVectorEnv(_copies(wrap, kind=kind), autoreset_mode=mode)
+    envs = VectorImageGoalReward(inner, distance, columns(8), form=form, source=source)
+    _, infos = envs.reset(seed=0)
+    assert infos["goal_cost"] == pytest.approx([cost(2)] * 3)
+    got, before = [[], [], []], np.zeros(3, bool)
+    for _ in range(STEPS):
+        calls = len(distance.calls)
+        _, rewards, terminations, truncations, infos = envs.step(np.ones((3, 1), np.float32))
+        assert len(distance.calls) == calls + 1, "one call for each vector step"
+        over = terminations | truncations
+        for i in range(3):
+            if before[i] and mode == AutoresetMode.NEXT_STEP:
+                assert rewards[i] == 0
+                assert infos["goal_cost"][i] == pytest.approx(cost(2))
+            else:
+                got[i].append((rewards[i], infos["goal_cost"][i]))
+        assert infos["_goal_cost"].all()
+        before = over
+    for i, length in enumerate(LENGTHS):
+        np.testing.assert_allclose(got[i], _alone(length, len(got[i]), form=form), atol=1e-6)
+
+
+def test_some_copies_may_be_reset():
+    inner = SyncVectorEnv(_copies(), autoreset_mode=AutoresetMode.DISABLED)
+    envs = VectorImageGoalReward(inner, l1, columns(8), form="improvement", gamma=1)
+    envs.reset()
+    right = np.ones((3, 1), np.float32)
+    envs.step(right)
+    envs.step(right)
+    envs.reset(options={"reset_mask": np.array([True, False, False])})
+    rewards = envs.step(right)[1]
+    assert rewards == pytest.approx([cost(2) - cost(3), cost(4) - cost(5), cost(4) - cost(5)])
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_each_episode_has_its_own_goal_to_its_end(mode):
+    envs = VectorImageGoalReward(
+        SyncVectorEnv(_copies(kind="dict"), autoreset_mode=mode), l1, goal_key="wanted", source="pixels"
+    )
+    envs.reset()
+    rewards = np.array([envs.step(np.ones((3, 1), np.float32))[1] for _ in range(4)])
+    assert rewards[:2, 0] == pytest.approx([-cost(3, 8), -cost(4, 8)])
+    assert rewards[-1, 0] == pytest.approx(-cost(3, 9) if mode == AutoresetMode.NEXT_STEP else -cost(4, 9))
+
+
+@pytest.mark.parametrize(
+    ("vec", "form", "kind", "source"),
+    [(DummyVecEnv, form, "state", "render") for form in FORMS]
+    + [(DummyVecEnv, "improvement", "picture", "observation"), (DummyVecEnv, "improvement", "dict", "pixels")]
+    + [(SubprocVecEnv, "improvement", "state", "render")],
+)
+def test_stable_baselines_copies_are_rewarded_as_if_they_were_alone(vec, form, kind, source):
+    wrap = RenderToInfo if source == "render" else lambda env: env
+    distance = Counted()
+    envs = VecImageGoalReward(vec(_copies(wrap, kind=kind)), distance, columns(8), form=form, source=source)
+    envs.reset()
+    assert [info["goal_cost"] for info in envs.reset_infos] == pytest.approx([cost(2)] * 3)
+    rows = [envs.step(np.ones((3, 1), np.float32)) for _ in range(STEPS)]
+    assert len(distance.calls) == STEPS + 1
+    for i, length in enumerate(LENGTHS):
+        got = [(rewards[i], infos[i]["goal_cost"]) for _, rewards, _, infos in rows]
+        np.testing.assert_allclose(got, _alone(length, STEPS, form=form), atol=1e-6)
+    envs.close()
+
+
+def test_stable_baselines_wrappers_go_below_and_above():
+    inner = VecTransposeImage(VecFrameStack(DummyVecEnv(_copies(lambda env: env, kind="picture")), 4))
+    envs = VecMonitor(VecImageGoalReward(inner, l1, columns(8), source="observation"))
+    envs.reset()
+    rewards = np.array([envs.step(np.ones((3, 1), np.float32))[1] for _ in range(STEPS)])
+    for i, length in enumerate(LENGTHS):
+        assert rewards[:, i] == pytest.approx([reward for reward, _ in _alone(length, STEPS)], abs=1e-6)
+
+
+def test_an_agent_learns_from_it_unmodified():
+    from stable_baselines3 import SAC
+
+    envs = VecImageGoalReward(make_vec_env(Walk, 2, wrapper_class=RenderToInfo), l1, columns(8))
+    SAC("MlpPolicy", envs, learning_starts=4, batch_size=4, policy_kwargs={"net_arch": [8]}).learn(8)
+
+
+def test_what_is_missing_is_said_in_a_sentence():
+    plain = [lambda: Walk()]
+    with pytest.raises(ValueError, match="put RenderToInfo around each"):
+        VectorImageGoalReward(SyncVectorEnv(plain), l1, columns(8)).reset()
+    with pytest.raises(ValueError, match="put RenderToInfo around each"):
+        VecImageGoalReward(DummyVecEnv(plain), l1, columns(8)).reset()
+    with pytest.raises(TypeError, match="expected a VecEnv of Stable-Baselines3, got SyncVectorEnv"):
+        VecImageGoalReward(SyncVectorEnv(plain), l1, columns(8))
+    with pytest.raises(ValueError, match="renders no pictures: make it with render_mode='rgb_array'"):
+        RenderToInfo(Walk(render_mode=None))
+    with pytest.raises(ValueError, match="no source 'rgb'; there are pixels, wanted"):
+        VecImageGoalReward(DummyVecEnv(_copies(kind="dict")), l1, columns(8), source="rgb")
+    silent = SyncVectorEnv(_copies())
+    silent.metadata = {}
+    with pytest.raises(ValueError, match="does not say in metadata"):
+        VectorImageGoalReward(silent, l1, columns(8))
+
+
+class _Lines(Walk):
+    def render(self):
+        return "text"
+
+
+def test_what_renders_no_picture_is_refused():
+    with pytest.raises(ValueError, match="expected render\\(\\) to return a uint8 picture \\(H, W, 3\\), got str"):
+        gymnasium.Wrapper(RenderToInfo(_Lines())).reset()
