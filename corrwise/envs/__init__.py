@@ -12,6 +12,7 @@ from corrwise.envs.renderers import GLRenderer, RaycastRenderer
 from corrwise.envs.rewards import ImageGoalReward, RenderToInfo, VectorImageGoalReward
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.task import Camera, GoalSampling, Task
+from corrwise.envs.vector_task import VectorVisualTask
 from corrwise.envs.visual_task import VisualTask
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ for _task in TASKS.values():
     gymnasium.register(
         id=f"corrwise/{_task.name.title().replace('-', '')}-v0",
         entry_point="corrwise.envs.visual_task:VisualTask",
+        vector_entry_point="corrwise.envs.vector_task:VectorVisualTask",
         kwargs={"task": _task.name},
     )
 
@@ -39,6 +41,7 @@ __all__ = [
     "Task",
     "VecImageGoalReward",
     "VectorImageGoalReward",
+    "VectorVisualTask",
     "VisualTask",
 ]
 

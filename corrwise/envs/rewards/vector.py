@@ -11,11 +11,11 @@ from gymnasium.vector import AutoresetMode
 from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.scorer import Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
+from corrwise.envs.vector_infos import Infos, tell
 from corrwise.types import Distance
 
 __all__ = ["VectorImageGoalReward"]
 
-Infos = dict[str, Any]
 Look = tuple[np.ndarray, np.ndarray]
 
 
@@ -57,7 +57,11 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
         self._over[which] = False
         found = self._scorer.measure([self._look(observations, infos, int(i)) for i in which])
         self._scorer.begin(which, found["goal_cost"])
-        return observations, self._told(infos, which, found)
+        for name, values in found.items():
+            told = np.zeros(self.num_envs)
+            told[which] = values
+            tell(infos, name, told, np.isin(np.arange(self.num_envs), which))
+        return observations, infos
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Step, and reward what each copy shows then."""
@@ -68,15 +72,16 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
         stepped, begun = np.flatnonzero(~fresh), np.flatnonzero(fresh | again)
         looks = [self._last(infos, int(i)) if again[i] else self._look(observations, infos, int(i)) for i in stepped]
         found = self._scorer.measure([*looks, *(self._look(observations, infos, int(i)) for i in begun)])
-        ended = {name: values[: len(stepped)] for name, values in found.items()}
-        rewards = np.zeros(self.num_envs)
-        rewards[stepped] = self._scorer.rewards(
-            stepped, ended["goal_cost"], terminations[stepped], np.asarray(own, dtype=np.float64)[stepped]
-        )
-        self._scorer.begin(begun, found["goal_cost"][len(stepped) :])
+        costs, rewards = found["goal_cost"], np.zeros(self.num_envs)
+        own = np.asarray(own, dtype=np.float64)
+        rewards[stepped] = self._scorer.rewards(stepped, costs[: len(stepped)], terminations[stepped], own[stepped])
+        self._scorer.begin(begun, costs[len(stepped) :])
         self._over = done
-        infos = self._told(infos, np.flatnonzero(fresh), {n: v[len(stepped) :][fresh[begun]] for n, v in found.items()})
-        return observations, rewards, terminations, truncations, self._told(infos, stepped, ended)
+        for name, values in found.items():
+            told = np.zeros(self.num_envs)
+            told[begun], told[stepped] = values[len(stepped) :], values[: len(stepped)]
+            tell(infos, name, told, np.ones(self.num_envs, dtype=bool))
+        return observations, rewards, terminations, truncations, infos
 
     def _look(self, observations: Any, infos: Infos, i: int) -> Look:
         """Return the picture and the goal of a copy's observation."""
@@ -87,13 +92,6 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
     def _last(self, infos: Infos, i: int) -> Look:
         """Return the last picture and the goal of an episode that ended in this step."""
         return self._view(infos["final_obs"][i], _info(infos.get("final_info", {}), i))
-
-    def _told(self, infos: Infos, which: np.ndarray, found: dict[str, np.ndarray]) -> Infos:
-        """Add what was found of some copies to the infos, with its mask, as Gymnasium does."""
-        for name, values in found.items():
-            infos.setdefault(name, np.zeros(self.num_envs))[which] = values
-            infos.setdefault(f"_{name}", np.zeros(self.num_envs, dtype=bool))[which] = True
-        return infos
 
 
 def _info(infos: Infos, i: int) -> Infos:

@@ -1,0 +1,150 @@
+"""Many copies of a task as one Gymnasium vector environment: one physics call and one picture call for all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from jaxtyping import Float64
+
+from corrwise.envs.goals import sample_episode
+from corrwise.envs.metric import integration_size
+from corrwise.envs.pictures import to_uint8
+from corrwise.envs.vector_infos import Infos, final, tell
+from corrwise.envs.visual_task import VisualTask
+
+__all__ = ["VectorVisualTask"]
+
+
+class VectorVisualTask(gymnasium.vector.VectorEnv):
+    """What ``SyncVectorEnv`` of ``VisualTask`` gives, bit for bit, and faster.
+
+    Args:
+        num_envs: copies.
+        autoreset_mode: "NextStep" (a copy that is over is reset in the next step, whose reward is zero), "SameStep" or
+            "Disabled".
+        options: as in ``VisualTask``.
+
+    Raises:
+        ValueError: ``num_envs`` below 1, an unknown mode, or what ``VisualTask`` refuses.
+    """
+
+    def __init__(
+        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **options: Any
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        self._one = VisualTask(**options)
+        self._mode = AutoresetMode(autoreset_mode)
+        self.task, self.simulator, self.render_mode = self._one.task, self._one.simulator, self._one.render_mode
+        self.num_envs = num_envs
+        self.metadata = {**self._one.metadata, "autoreset_mode": self._mode}
+        self.single_observation_space, self.single_action_space = self._one.observation_space, self._one.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._random: list[np.random.Generator] = []
+        self._states = np.empty((num_envs, integration_size(self.simulator.model)))
+        self._goal_states = self._states.copy()
+        self._goals = np.zeros(self.observation_space["desired_goal"].shape, np.uint8)
+        self._steps, self._over = np.zeros(num_envs, dtype=int), np.zeros(num_envs, dtype=bool)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: Infos | None = None) -> tuple[Any, Infos]:
+        """Begin new episodes in all copies, or in those of ``options["reset_mask"]``.
+
+        Args:
+            seed: copy i has ``seed + i``, or the i-th of a list; None goes on with the generators there are.
+            options: ``{"reset_mask": bool (num_envs,)}``.
+
+        Raises:
+            ValueError: a list of seeds of another length.
+        """
+        count = range(self.num_envs)
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in count]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, got {len(seeds)}")
+        self._random = self._random or [seeding.np_random(each)[0] for each in seeds]
+        mask = None if options is None else options.get("reset_mask")
+        which = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        for i in which:
+            if seeds[i] is not None:
+                self._random[i] = seeding.np_random(seeds[i])[0]
+        self._begin(which)
+        self._over[which] = False
+        return self._observe(), self._infos(which)
+
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """Apply actions in [-1, 1], (num_envs, A), for one control step.
+
+        Raises:
+            ValueError: if the actions have another shape or are not finite.
+            gymnasium.error.ResetNeeded: before the first ``reset``, or of a copy that is over (mode "Disabled").
+        """
+        actions = np.asarray(actions, dtype=np.float32)
+        if actions.shape != self.action_space.shape or not np.isfinite(actions).all():
+            raise ValueError(f"expected finite actions {self.action_space.shape} in [-1, 1], got {actions!r}")
+        if not self._random or (self._mode == AutoresetMode.DISABLED and self._over.any()):
+            raise gymnasium.error.ResetNeeded("there is no episode, or one that is over: call reset() first")
+        fresh = self._over & (self._mode == AutoresetMode.NEXT_STEP)
+        moved = np.flatnonzero(~fresh)
+        diverged = np.zeros(self.num_envs, dtype=bool)
+        diverged[moved] = self._move(moved, actions[moved])
+        self._begin(np.flatnonzero(fresh))
+        truncated = (self._steps >= self.task.episode_steps) & ~fresh
+        observation = self._observe()
+        infos = tell(self._infos(np.arange(self.num_envs)), "diverged", diverged, ~fresh)
+        rewards = np.where(
+            fresh, 0.0, self._one.compute_reward(observation["achieved_goal"], observation["desired_goal"], infos)
+        )
+        self._over = diverged | truncated
+        if self._mode == AutoresetMode.SAME_STEP and self._over.any():
+            observation, infos = self._again(observation, infos)
+        return observation, rewards.astype(np.float64), diverged, truncated, infos
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """Return the current pictures, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``."""
+        return tuple(self._pictures(self._states)) if self.render_mode == "rgb_array" else None
+
+    def snapshot(self) -> Float64[np.ndarray, "B S"]:
+        """Return the full integration states, warm start included."""
+        return self._states.copy()
+
+    def _begin(self, which: np.ndarray) -> None:
+        """Draw starts and goals."""
+        for i in which:
+            self._states[i], self._goal_states[i] = sample_episode(self.task, self.simulator.physics, self._random[i])
+        if len(which):
+            self._goals[which] = self._pictures(self._goal_states[which])
+        self._steps[which] = 0
+
+    def _move(self, which: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Step these copies, and return which of them diverged; those stay where they were."""
+        if not len(which):
+            return np.zeros(0, dtype=bool)
+        after = self.simulator.states(self._states[which], torch.from_numpy(actions)[:, None, None], [0])[:, 0, 0]
+        good = np.isfinite(after).all(axis=1)
+        self._states[which] = np.where(good[:, None], after, self._states[which])
+        self._steps[which] += 1
+        return ~good
+
+    def _again(self, observation: dict[str, np.ndarray], infos: Infos) -> tuple[dict[str, np.ndarray], Infos]:
+        """Begin anew what is over, and keep what was seen last as ``final_obs`` and ``final_info``."""
+        ended = final(observation, infos, self._over)
+        self._begin(np.flatnonzero(self._over))
+        told = tell(self._infos(np.arange(self.num_envs)), "diverged", infos["diverged"], ~self._over)
+        return self._observe(), {**told, **ended}
+
+    def _infos(self, which: np.ndarray) -> Infos:
+        distance = self.simulator.state_distance(self._states, self._goal_states)  # for evaluation only
+        return tell({}, "state_distance", distance, np.isin(np.arange(self.num_envs), which))
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        pictures = self._pictures(self._states)
+        return {"observation": pictures, "achieved_goal": pictures.copy(), "desired_goal": self._goals.copy()}
+
+    def _pictures(self, states: np.ndarray) -> np.ndarray:
+        return to_uint8(self.simulator.render(states))
