@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 
-from corrwise.mpc.border import Observation, read, to_goal, to_mask, to_states
+from corrwise.mpc.border import Observation, check_context, read, to_goal, to_mask, to_states
 from corrwise.mpc.config import AgentConfig
 from corrwise.mpc.optimize import optimize
 from corrwise.mpc.proposal import first_action, reset, shift
@@ -76,15 +76,9 @@ class VisualMPC:
 
         def price(actions: Tensor) -> Tensor:
             return score(
-                self.predictor,
-                self.cost,
-                context,
-                goal,
-                actions,
-                aggregate=self.aggregate,
-                max_frames=self.config.max_frames,
-                generators=generators,
-            )
+                self.predictor, self.cost, context, goal, actions, aggregate=self.aggregate,
+                max_frames=self.config.max_frames, generators=generators,
+            )  # fmt: skip
 
         return optimize(self.planner, price, proposal, generators)
 
@@ -105,14 +99,16 @@ class VisualMPC:
         Raises:
             TypeError: for a ``state`` that no call returned.
             ValueError: for what is not an image, a goal that is missing or does not fit, simulator states that are not
-                finite, predictions of another size than the observation's, or another number of environments than in
-                the call that ``state`` came from.
+                finite, predictions of another size than the observation's, another number of environments than in
+                the call that ``state`` came from, or a predictor that refuses what it is shown (``check``).
         """
         if state is not None and not isinstance(state, AgentState):
             raise TypeError(f"expected the AgentState of the call before, or None, got {state!r}")
         frames, goal, single = read(obs, self.goal)
         frames, goal = self._placed(frames, goal)
         generators, proposal, context = self._resume(frames, state, to_mask(episode_start, len(frames)))
+        if state is None or np.any(episode_start):
+            check_context(self.predictor, context)
         proposal, _ = self.plan(context, goal, proposal, generators)
         action = first_action(self.planner, proposal)
         actions = torch.cat([context.actions, action[:, None].to(context.actions)], dim=1)

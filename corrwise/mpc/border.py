@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from corrwise.types import Goal
+from corrwise.types import Context, Goal, Predictor
 
 Observation = np.ndarray | Mapping[str, np.ndarray]
 
@@ -69,6 +69,17 @@ def read(obs: Observation, goal: Goal | None) -> tuple[Float[Tensor, "B 3 h w"],
             raise ValueError("no goal: give VisualMPC a goal= or observe a Dict with the key 'desired_goal'")
         goal = Goal(to_frames(obs["desired_goal"], "desired_goal")[:, None])
     return frames, _fitted(goal, frames), image.ndim == 3
+
+
+def check_context(predictor: Predictor, context: Context) -> None:
+    """Let a predictor with a method ``check(context)`` refuse what it cannot predict from.
+
+    Raises:
+        ValueError: what the predictor says.
+    """
+    check = getattr(predictor, "check", None)
+    if check is not None:
+        check(context)
 
 
 def to_mask(episode_start: Any, batch: int) -> Bool[Tensor, " B"]:

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from corrwise.predictors.steps import wanted_steps
 from corrwise.types import Context, Simulator
 
+_ROUNDING = 1.5 / 255
+
 
 class OraclePredictor:
     """Rolls candidates out in a simulator from the context's true state and looks at them.
@@ -42,3 +44,21 @@ class OraclePredictor:
                 "hand VisualMPC a state_source, or use a learned predictor"
             )
         return self.simulator.rollout(context.state, actions, wanted_steps(context, actions, steps))
+
+    def check(self, context: Context) -> None:
+        """Refuse a context whose newest frames do not show its states: they are of another environment.
+
+        A simulator that draws no pictures of states (``render``) is trusted.
+
+        Raises:
+            ValueError: a frame differs from what the simulator draws by more than bytes round.
+        """
+        render = getattr(self.simulator, "render", None)
+        if context.state is None or render is None:
+            return
+        seen, drawn = context.frames[:, -1], render(context.state).to(context.frames)
+        if seen.shape == drawn.shape and bool(((seen - drawn).abs() > _ROUNDING).any()):
+            raise ValueError(
+                "the agent is shown another picture than its simulator draws of the state that state_source returns: "
+                "with an oracle it plans only for the environment and the camera that it was made for"
+            )

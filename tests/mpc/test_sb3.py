@@ -79,6 +79,19 @@ def test_evaluate_policy_runs_the_oracle_on_a_registered_environment():
     assert mpc.starts == [[True], [False], [False]] * 2
 
 
+def test_an_oracle_refuses_an_environment_it_was_not_made_for():
+    mine, other = cartpole(), cartpole()
+    mpc = oracle_agent(mine.unwrapped.snapshot)
+    mine.reset(seed=0)
+    mine.unwrapped.restore(mine.unwrapped._goal_state)
+    observation, _ = other.reset(seed=0)
+    with pytest.raises(ValueError, match=r"plans only for the environment .* that it was made for"):
+        mpc.predict(observation)
+    with pytest.raises(ValueError, match=r"plans only for the environment .* that it was made for"):
+        evaluate_policy(mpc, other, n_eval_episodes=1)
+    mpc.predict(mine.reset(seed=1)[0])
+
+
 def test_evaluate_policy_runs_the_oracle_on_two_environments_at_once():
     vec = DummyVecEnv([cartpole, cartpole])
     mpc = oracle_agent(lambda: np.stack(vec.env_method("snapshot")))
