@@ -52,8 +52,8 @@ def test_evaluate_policy_runs_the_agent():
     assert min(rewards) > 9 * -(128 - 30) / 255 / 2  # standing still would cost 98/255 at every step
 
 
-def cartpole():
-    return Monitor(gymnasium.make("corrwise/Cartpole-v0", size=16, max_episode_steps=3))
+def cartpole(size=16):
+    return Monitor(gymnasium.make("corrwise/Cartpole-v0", size=size, max_episode_steps=3))
 
 
 class Noting(VisualMPC):
@@ -80,8 +80,8 @@ def test_evaluate_policy_runs_the_oracle_on_a_registered_environment():
 
 
 def test_an_oracle_refuses_an_environment_it_was_not_made_for():
-    mine, other = cartpole(), cartpole()
-    mpc = oracle_agent(mine.unwrapped.snapshot)
+    mine, other = cartpole(size=48), cartpole(size=48)
+    mpc = oracle_agent(mine.unwrapped.snapshot, size=48)
     mine.reset(seed=0)
     mine.unwrapped.restore(mine.unwrapped._goal_state)
     observation, _ = other.reset(seed=0)
