@@ -9,14 +9,13 @@ from corrwise.envs.cartpole import CARTPOLE, CARTPOLE_SHORT
 from corrwise.envs.fleet import Fleet
 from corrwise.envs.humanoid import HUMANOID
 from corrwise.envs.renderers import GLRenderer, RaycastRenderer
-from corrwise.envs.rewards import ImageGoalReward, RenderToInfo, VectorImageGoalReward
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.task import Camera, GoalSampling, Task
 from corrwise.envs.vector_task import VectorVisualTask
 from corrwise.envs.visual_task import VisualTask
 
 if TYPE_CHECKING:
-    from corrwise.envs.rewards import VecImageGoalReward
+    from corrwise.envs.rewards import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward
 
 TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID, CARTPOLE_SHORT)}
 
@@ -47,9 +46,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Stable-Baselines3, which takes seconds, when it is asked for."""
-    if name == "VecImageGoalReward":
+    """Import the rewards when they are asked for: they load triton, and one of them Stable-Baselines3."""
+    if name in ("ImageGoalReward", "RenderToInfo", "VecImageGoalReward", "VectorImageGoalReward"):
         from corrwise.envs import rewards
 
-        return rewards.VecImageGoalReward
+        return getattr(rewards, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import weakref
 
 import mujoco
@@ -28,10 +27,8 @@ class GLRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
-        # Mesa's OpenGL and triton bring two LLVMs that clash unless triton is loaded first; torch loads it lazily,
-        # as soon as an optimizer is made.
-        with contextlib.suppress(ImportError):
-            import triton  # noqa: F401
+        from corrwise.envs import _triton_first  # noqa: F401  # before OpenGL, and not for those who do not draw with it
+
         self.model, self.height, self.width = model, height, width
         try:
             self._renderer = mujoco.Renderer(model, height, width)

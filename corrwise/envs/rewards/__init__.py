@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from corrwise.envs import _triton_first  # noqa: F401  # who rewards pictures renders them, and makes optimizers
 from corrwise.envs.rewards.forms import FORMS
 from corrwise.envs.rewards.render_to_info import RenderToInfo
 from corrwise.envs.rewards.single import ImageGoalReward
