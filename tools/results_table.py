@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from corrwise.costs import PRESETS
 from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.options.ablations import METHOD_NAMES
 from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.planning.ablation_table import ablation_table
+from corrwise.experiments.planning.ablations import AXES, variants
 from corrwise.experiments.planning.grid import KEY as GRID_KEY
 from corrwise.experiments.planning.grid import Cell, current_rows
-from corrwise.experiments.planning.manifest import frozen_manifest
+from corrwise.experiments.planning.manifest import empty_manifest, frozen_manifest
 from corrwise.experiments.planning.methods import METHODS, method_config
 from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
@@ -28,10 +33,13 @@ PLANNING = RESULTS / "table-mpc" / "README.md"
 
 
 def planning_rows() -> list[dict[str, Any]]:
-    """Return the rows of ``corrwise table mpc`` that were made as its methods are now."""
+    """Return the rows of ``corrwise table mpc`` that were made as its methods are now; of whole cells alone."""
     rows = read_rows(RESULTS / "table-mpc" / "rows.jsonl", GRID_KEY)
     cells = [Cell(name, method_config(name, task), frozen_manifest(task)) for task in TASK_NAMES for name in METHODS]
-    return current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in cells})
+    rows = current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in cells})
+    counts = Counter((row["task"], row["method"]) for row in rows)
+    whole = {(cell.config.task, cell.method): len(cell.manifest.seeds) for cell in cells}
+    return [row for row in rows if counts[row["task"], row["method"]] == whole[row["task"], row["method"]]]
 
 
 def speed_table() -> str:
@@ -100,6 +108,22 @@ def planning_with_tables(text: str) -> str:
     return _filled(text, {"paper": paper_table(rows), "table": mpc_table(rows), "hours": hours_table(rows)})
 
 
+def ablations() -> str:
+    """Return docs/results/ablations/table.md, of the rows there are."""
+    tried = dict(METHODS) | {name: each for axis in AXES for name, each in variants(axis, METHOD_NAMES)}
+    cells = [
+        Cell(name, replace(each, task=task), empty_manifest(task))
+        for name, each in tried.items()
+        for task in TASK_NAMES
+    ]
+    prints = {(cell.config.task, cell.method): cell.fingerprint for cell in cells}
+    rows = current_rows(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), prints)
+    counts = Counter((row["task"], row["method"]) for row in rows)
+    rows = [row for row in rows if counts[row["task"], row["method"]] >= 20]
+    said = "# Each choice changed alone\n\nTuning episodes (seeds from 1000 on). Nearer by: than the line in bold.\n\n"
+    return said + ablation_table(rows, AXES, METHOD_NAMES)
+
+
 def hours_table(rows: list[dict[str, Any]]) -> str:
     """Return the hours of one core that each method took on each task, as Markdown."""
     tasks = by_method(rows)
@@ -122,3 +146,4 @@ if __name__ == "__main__":
     README.write_text(readme_with_tables(README.read_text()))
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
     PLANNING.write_text(planning_with_tables(PLANNING.read_text()))
+    (RESULTS / "ablations" / "table.md").write_text(ablations())

@@ -15,6 +15,7 @@ from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
 from corrwise.envs.task import Task
 
+_ROUNDING = 1.5 / 255
 _SMALLEST = 4  # pixels; with 3 a picture's rows could be taken for its colour channels
 
 
@@ -79,6 +80,14 @@ class MujocoSimulator:
         """
         frames = self.renderer.render(states.reshape(-1, states.shape[-1]))
         return frames.reshape(*states.shape[:-1], *frames.shape[1:])
+
+    def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[torch.Tensor, "B 3 H W"]) -> bool:
+        """Return whether these frames are pictures of these states, but for rounding to bytes.
+
+        Frames of another size cannot be compared; they are taken for what they should be.
+        """
+        drawn = self.render(states).to(frames)
+        return drawn.shape != frames.shape or bool(((drawn - frames).abs() <= _ROUNDING).all())
 
     def state_distance(
         self, states: Float64[np.ndarray, "*#n S"], goals: Float64[np.ndarray, "*#n S"], *, full: bool = False

@@ -16,18 +16,20 @@ from corrwise.envs.goals import sample_episode
 from corrwise.envs.metric import integration_size
 from corrwise.envs.pictures import to_uint8
 from corrwise.envs.vector_infos import Infos, final, tell
+from corrwise.envs.vector_reset import reset_rows, seeds_of
 from corrwise.envs.visual_task import VisualTask
 
 __all__ = ["VectorVisualTask"]
 
 
 class VectorVisualTask(gymnasium.vector.VectorEnv):
-    """What ``SyncVectorEnv`` of ``VisualTask`` gives, bit for bit, and faster.
+    """What ``SyncVectorEnv`` of ``VisualTask`` gives, faster: pictures and states bit for bit, rewards up to rounding.
 
     Args:
         num_envs: copies.
         autoreset_mode: "NextStep" (a copy that is over is reset in the next step, whose reward is zero), "SameStep" or
             "Disabled".
+        max_episode_steps: truncate earlier than the task does.
         options: as in ``VisualTask``.
 
     Raises:
@@ -35,14 +37,15 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
     """
 
     def __init__(
-        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **options: Any
-    ) -> None:
+        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None, **options: Any,
+    ) -> None:  # fmt: skip
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         self._one = VisualTask(**options)
         self._mode = AutoresetMode(autoreset_mode)
         self.task, self.simulator, self.render_mode = self._one.task, self._one.simulator, self._one.render_mode
-        self.num_envs = num_envs
+        self.num_envs, self._most = num_envs, min(self.task.episode_steps, max_episode_steps or self.task.episode_steps)
         self.metadata = {**self._one.metadata, "autoreset_mode": self._mode}
         self.single_observation_space, self.single_action_space = self._one.observation_space, self._one.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -53,7 +56,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._goals = np.zeros(self.observation_space["desired_goal"].shape, np.uint8)
         self._steps, self._over = np.zeros(num_envs, dtype=int), np.zeros(num_envs, dtype=bool)
 
-    def reset(self, *, seed: int | list[int | None] | None = None, options: Infos | None = None) -> tuple[Any, Infos]:
+    def reset(self, *, seed: Any = None, options: Infos | None = None) -> tuple[Any, Infos]:
         """Begin new episodes in all copies, or in those of ``options["reset_mask"]``.
 
         Args:
@@ -61,18 +64,15 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             options: ``{"reset_mask": bool (num_envs,)}``.
 
         Raises:
-            ValueError: a list of seeds of another length.
+            ValueError: a list of seeds or a mask of another length.
+            gymnasium.error.ResetNeeded: the first reset is not of all copies.
         """
-        count = range(self.num_envs)
-        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in count]
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} seeds, got {len(seeds)}")
+        which, seeds = reset_rows(options, self.num_envs), seeds_of(seed, self.num_envs)
+        if not self._random and len(which) < self.num_envs:
+            raise gymnasium.error.ResetNeeded("the first reset is of all copies")
         self._random = self._random or [seeding.np_random(each)[0] for each in seeds]
-        mask = None if options is None else options.get("reset_mask")
-        which = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
-        for i in which:
-            if seeds[i] is not None:
-                self._random[i] = seeding.np_random(seeds[i])[0]
+        for i in (i for i in which if seeds[i] is not None):
+            self._random[i] = seeding.np_random(seeds[i])[0]
         self._begin(which)
         self._over[which] = False
         return self._observe(), self._infos(which)
@@ -94,7 +94,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         diverged = np.zeros(self.num_envs, dtype=bool)
         diverged[moved] = self._move(moved, actions[moved])
         self._begin(np.flatnonzero(fresh))
-        truncated = (self._steps >= self.task.episode_steps) & ~fresh
+        truncated = (self._steps >= self._most) & ~fresh
         observation = self._observe()
         infos = tell(self._infos(np.arange(self.num_envs)), "diverged", diverged, ~fresh)
         rewards = np.where(

@@ -10,8 +10,6 @@ from jaxtyping import Float
 from corrwise.predictors.steps import wanted_steps
 from corrwise.types import Context, Simulator
 
-_ROUNDING = 1.5 / 255
-
 
 class OraclePredictor:
     """Rolls candidates out in a simulator from the context's true state and looks at them.
@@ -46,18 +44,13 @@ class OraclePredictor:
         return self.simulator.rollout(context.state, actions, wanted_steps(context, actions, steps))
 
     def check(self, context: Context) -> None:
-        """Refuse a context whose newest frames do not show its states: they are of another environment.
-
-        A simulator that draws no pictures of states (``render``) is trusted.
+        """Refuse a context whose newest frames do not show its states, if the simulator can tell (``shows``).
 
         Raises:
-            ValueError: a frame differs from what the simulator draws by more than bytes round.
+            ValueError: the frames are of another environment.
         """
-        render = getattr(self.simulator, "render", None)
-        if context.state is None or render is None:
-            return
-        seen, drawn = context.frames[:, -1], render(context.state).to(context.frames)
-        if seen.shape == drawn.shape and bool(((seen - drawn).abs() > _ROUNDING).any()):
+        shows = getattr(self.simulator, "shows", None)
+        if context.state is not None and shows is not None and not shows(context.state, context.frames[:, -1]):
             raise ValueError(
                 "the agent is shown another picture than its simulator draws of the state that state_source returns: "
                 "with an oracle it plans only for the environment and the camera that it was made for"

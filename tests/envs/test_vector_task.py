@@ -84,6 +84,25 @@ def test_some_copies_may_be_reset_and_the_others_stay():
     assert (envs.snapshot() == before).all(axis=1).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("mask", [np.array([0, 2]), [True, False, True], np.ones(5, bool), np.zeros(N, bool)])
+def test_a_mask_is_a_truth_value_for_each_copy(mask):
+    envs = VectorVisualTask(N, task="cartpole", size=16)
+    envs.reset(seed=[3, None, 4])
+    with pytest.raises(ValueError, match="expected reset_mask to be a bool array"):
+        envs.reset(options={"reset_mask": mask})
+
+
+def test_seeds_may_be_listed_and_episodes_cut_short():
+    envs = gymnasium.make_vec("corrwise/Cartpole-v0", num_envs=2, size=16, max_episode_steps=2)
+    single = VisualTask("cartpole", size=16)
+    envs.reset(seed=(7, 5))
+    for row, seed in enumerate((7, 5)):
+        single.reset(seed=seed)
+        np.testing.assert_array_equal(envs.unwrapped.snapshot()[row], single.snapshot())
+    ends = [envs.step(np.zeros((2, 1), np.float32))[3].tolist() for _ in range(3)]
+    assert ends == [[False, False], [True, True], [False, False]]
+
+
 def test_a_copy_that_diverges_terminates_alone(monkeypatch):
     envs = VectorVisualTask(2, task="cartpole", size=16)
     envs.reset(seed=0)
@@ -108,6 +127,8 @@ def test_bad_input_is_one_sentence():
     envs = VectorVisualTask(2, task="cartpole", size=16)
     with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
         envs.step(np.zeros((2, 1), np.float32))
+    with pytest.raises(gymnasium.error.ResetNeeded, match="the first reset is of all copies"):
+        envs.reset(options={"reset_mask": np.array([True, False])})
     with pytest.raises(ValueError, match="expected 2 seeds, got 3"):
         envs.reset(seed=[0, 1, 2])
     envs.reset(seed=[0, None])

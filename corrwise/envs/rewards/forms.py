@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 __all__ = ["FORMS", "RewardForm"]
 
 FORMS = ("negative", "improvement", "normalised")
+AT_GOAL = 1e-6  # a cost of no more than this is that of the goal itself
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,12 @@ class RewardForm:
     """One of ``FORMS``, of the cost ``c`` of what the environment shows now, ``b`` before, ``c0`` at the first.
 
     ``"negative"``: ``-c``. ``"normalised"``: ``-c / c0``, which is -1 where an episode begins and 0 at the goal,
-    whatever the distance's unit. ``"improvement"``: ``b - gamma c``, the potential-based shaping of Ng, Harada and
-    Russell (ICML 1999) with the potential ``-c``: discounted by the same gamma, an episode of T steps sums to
-    ``c0 - gamma^T c_T``, so on its own it asks for a last picture that is near. Added to a reward it leaves the optimal
-    policy as it is; the potential of a state in which the environment terminates (not: is truncated) is then zero, as
-    that theorem asks.
+    whatever the distance's unit; ``-c`` in an episode that begins at its goal.
+
+    ``"improvement"``: ``b - gamma c``, the potential-based shaping of Ng, Harada and Russell (ICML 1999) with the
+    potential ``-c``: discounted by the same gamma, an episode of T steps sums to ``c0 - gamma^T c_T``, so on its own it
+    asks for a last picture that is near. Added to a reward it leaves the optimal policy as it is; the potential of a
+    state in which the environment terminates (not: is truncated) is then zero, as that theorem asks.
 
     Attributes:
         name: one of ``FORMS``.
@@ -53,6 +55,6 @@ class RewardForm:
         if self.name == "negative":
             return -costs
         if self.name == "normalised":
-            return -costs / np.maximum(first, np.finfo(np.float64).tiny)
+            return -costs / np.where(first > AT_GOAL, first, 1.0)
         after = np.where(terminated, 0.0, costs) if self.added else costs
         return before - self.gamma * after

@@ -16,8 +16,9 @@ __all__ = ["RenderToInfo", "check_renders", "rendered"]
 class RenderToInfo(gymnasium.Wrapper, RecordConstructorArgs):
     """``info["picture"]``: uint8 (H, W, 3), rendered after every reset and step.
 
-    A vector environment resets a copy as soon as its episode is over, so its ``render()`` never shows the last picture.
-    This goes around each copy, in the function that makes it.
+    Stable-Baselines3's vector environments, and Gymnasium's in autoreset mode "SameStep", reset a copy as soon as its
+    episode is over, so ``render()`` never shows the last picture. This goes around each copy, in the function that
+    makes it.
 
     Args:
         env: made with ``render_mode="rgb_array"``.
@@ -51,7 +52,7 @@ def check_renders(env: gymnasium.Env) -> None:
 
 
 def rendered(env: gymnasium.Env) -> np.ndarray:
-    """Return what the environment renders now.
+    """Return a copy of what the environment renders now: some draw into the same buffer each time.
 
     Raises:
         ValueError: it is no RGB picture.
@@ -60,4 +61,4 @@ def rendered(env: gymnasium.Env) -> np.ndarray:
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise ValueError(f"expected render() to return a uint8 picture (H, W, 3), got {got}")
-    return picture
+    return picture.copy()

@@ -22,7 +22,9 @@ Look = tuple[np.ndarray, np.ndarray]
 class VecImageGoalReward(VecEnvWrapper):
     """``ImageGoalReward`` of all copies at once: one call of the distance for each step of the ``VecEnv``.
 
-    A copy whose episode ends is rewarded for its last picture, not for the first of the next episode.
+    A copy whose episode ends is rewarded for its last picture, not for the first of the next episode. A ``Monitor`` in
+    the copies notes their own reward: to see this one, in ``rollout/ep_rew_mean`` or ``evaluate_policy``, put a
+    ``VecMonitor`` around.
 
     Args:
         venv: a ``VecEnv``, such as ``make_vec_env`` returns.
@@ -55,10 +57,7 @@ class VecImageGoalReward(VecEnvWrapper):
         which = np.arange(self.num_envs)
         found = self._scorer.measure([self._first(observations, int(i)) for i in which])
         self._scorer.begin(which, found["goal_cost"])
-        values = {name: each.tolist() for name, each in found.items()}
-        self.reset_infos = [
-            {**info, **{name: each[i] for name, each in values.items()}} for i, info in enumerate(self._reset_infos())
-        ]
+        self.reset_infos = [_with(info, found, i) for i, info in enumerate(self._reset_infos())]
         return observations
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -72,23 +71,35 @@ class VecImageGoalReward(VecEnvWrapper):
             which, found["goal_cost"][: self.num_envs], dones & ~cut, np.asarray(own, dtype=np.float64)
         )
         self._scorer.begin(begun, found["goal_cost"][self.num_envs :])
-        told = [{**info, **{name: float(values[i]) for name, values in found.items()}} for i, info in enumerate(infos)]
+        for k, i in enumerate(begun.tolist()):
+            self.reset_infos[i] = _with(self._reset_infos()[i], found, self.num_envs + k)
+        told = [_with(info, found, i) for i, info in enumerate(infos)]
         return observations, rewards.astype(np.float32), dones, told
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the copies; not their ``compute_reward``, whose rewards are not these.
+
+        Raises:
+            ValueError: hindsight asks for rewards of other goals, which only the copies themselves can give.
+        """
+        if method_name == "compute_reward":
+            raise ValueError(
+                "hindsight replays the reward of the environment itself: give that its distance, or put "
+                "ImageGoalReward with goal_key around each copy, rather than VecImageGoalReward around all"
+            )
+        return super().env_method(method_name, *method_args, indices=indices, **method_kwargs)
 
     def _first(self, observations: Any, i: int) -> Look:
         """Return the picture and the goal with which a copy's episode begins."""
-        return self._view(_of(observations, i), self._reset_infos()[i])
+        return self._view(observations, self._reset_infos()[i], i)
 
     def _seen(self, observations: Any, info: dict[str, Any], done: bool, i: int) -> Look:
         """Return the picture and the goal of the step just taken."""
-        return self._view(info["terminal_observation"] if done else _of(observations, i), info)
+        return self._view(info["terminal_observation"], info) if done else self._view(observations, info, i)
 
     def _reset_infos(self) -> Sequence[dict[str, Any]]:
         return self.venv.unwrapped.reset_infos  # a wrapper's own list stays empty
 
 
-def _of(observations: Any, i: int) -> Any:
-    """Return one copy's observation."""
-    if isinstance(observations, dict):
-        return {key: value[i] for key, value in observations.items()}
-    return observations[i]
+def _with(info: dict[str, Any], found: dict[str, np.ndarray], i: int) -> dict[str, Any]:
+    return {**info, **{name: float(values[i]) for name, values in found.items()}}

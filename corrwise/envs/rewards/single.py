@@ -49,7 +49,7 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
             device=device, _disable_deepcopy=True,
         )  # fmt: skip
         gymnasium.Wrapper.__init__(self, env)
-        self._view = View(env.observation_space, goal, goal_key, source)
+        self._view, self._fixed = View(env.observation_space, goal, goal_key, source), goal is not None
         if self._view.renders:
             check_renders(env)
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=1, device=device)
@@ -67,6 +67,20 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
         found = self._measure(observation)
         reward = self._scorer.rewards(np.array([0]), found["goal_cost"], np.array([terminated]), np.array([float(own)]))
         return observation, float(reward[0]), terminated, truncated, {**info, **_first(found)}
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float64:
+        """Return the reward of a picture and a goal, (H, W, 3) or (3, H, W), or of many, as HER's replay asks.
+
+        Raises:
+            ValueError: the reward depends on more than a picture and its goal: another form than "negative", a goal
+                that no observation shows, or the environment's own reward.
+        """
+        form, one = self._scorer.form, np.ndim(achieved_goal) == 3
+        if self._fixed or form.name != "negative" or form.added:
+            raise ValueError("hindsight needs form='negative', goal_key and added=False: a picture and its goal alone")
+        pairs = [(achieved_goal, desired_goal)] if one else list(zip(achieved_goal, desired_goal, strict=True))
+        rewards = -self._scorer.measure(pairs)["goal_cost"]
+        return rewards[0] if one else rewards
 
     def _measure(self, observation: Any) -> dict[str, np.ndarray]:
         return self._scorer.measure(

@@ -42,13 +42,17 @@ class View:
     ) -> None:
         if (goal is None) == (goal_key is None):
             raise ValueError("expected either a goal picture, or goal_key where the observation shows it")
+        if goal_key is not None and goal_key == source:
+            raise ValueError(f"expected goal_key to be another entry than the source {source!r}")
         self.renders = source == RENDER
         self._pixels = None if self.renders else Pixels.of(space, source, "source")
         self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key")
         self._goal = None if goal is None else goal_picture(goal)
 
-    def __call__(self, observation: Any, info: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return picture and goal.
+    def __call__(
+        self, observation: Any, info: Mapping[str, Any], row: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return picture and goal of an observation, or of a row of many.
 
         Raises:
             ValueError: nothing was rendered into the info.
@@ -58,8 +62,8 @@ class View:
                 "the copies of the environment render nothing into their infos: put RenderToInfo around each in the "
                 "function that makes it (wrapper_class of make_vec_env), or name a picture of the observation as source"
             )
-        picture = info[PICTURE] if self._pixels is None else self._pixels.newest(observation)
-        goal = self._goal if self._asked is None else self._asked.newest(observation)
+        picture = info[PICTURE] if self._pixels is None else self._pixels.newest(observation, row)
+        goal = self._goal if self._asked is None else self._asked.newest(observation, row)
         return picture, np.asarray(goal)
 
 
@@ -91,20 +95,25 @@ class Pixels:
             if name not in space.spaces:
                 raise ValueError(f"the observation has no {what} {name!r}; there are {', '.join(space.spaces)}")
             space = space[name]
-        elif name != WHOLE:
-            raise ValueError(f"expected {what} {RENDER!r} or {WHOLE!r} where the observation is no Dict, got {name!r}")
+        elif name != WHOLE or what != "source":
+            if what != "source":
+                raise ValueError(f"expected a Dict observation for {what} {name!r}, got {space}")
+            raise ValueError(f"expected source {RENDER!r} or {WHOLE!r} where the observation is no Dict, got {name!r}")
         shape: tuple[int, ...] = tuple(space.shape or ())
-        last = len(shape) in (3, 4) and shape[-1] % 3 == 0 and (shape[-3] % 3 != 0 or shape[-1] <= shape[-3])
-        if space.dtype != np.uint8 or not (last or (len(shape) in (3, 4) and shape[-3] % 3 == 0)):
+        sides = sorted(shape[-3:])
+        thin = len(shape) in (3, 4) and sides[0] % 3 == 0 and sides[0] < sides[1]  # the axis of the channels
+        last = thin and shape[-1] == sides[0]
+        if space.dtype != np.uint8 or not (last or (thin and shape[-3] == sides[0])):
             raise ValueError(
                 f"expected {what} {name!r} to be a uint8 picture (H, W, 3) or (3, H, W), or a stack of them, "
                 f"got {space.dtype} {shape}"
             )
         return cls(key, len(shape) == 4, last)
 
-    def newest(self, observation: Any) -> np.ndarray:
-        """Return the newest picture of one observation, or of a batch of them."""
-        array = np.asarray(observation if self.key is None else observation[self.key])
+    def newest(self, observation: Any, row: int | None = None) -> np.ndarray:
+        """Return the newest picture of one observation, or of a row of many."""
+        found = observation if self.key is None else observation[self.key]
+        array = np.asarray(found if row is None else found[row])
         if self.stacked:
             array = array[..., -1, :, :, :]
         return array[..., -3:] if self.last else array[..., -3:, :, :]
@@ -130,4 +139,4 @@ def goal_picture(goal: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
     array = np.asarray(goal)
     if array.dtype != np.uint8 or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
         raise ValueError(f"expected a goal picture uint8 (H, W, 3) or (3, H, W), got {array.dtype} {array.shape}")
-    return array if array.shape[2] == 3 else np.moveaxis(array, 0, -1)
+    return np.array(array if array.shape[2] == 3 else np.moveaxis(array, 0, -1))  # a renderer may reuse its buffer

@@ -12,6 +12,7 @@ from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.scorer import Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
 from corrwise.envs.vector_infos import Infos, tell
+from corrwise.envs.vector_reset import reset_rows
 from corrwise.types import Distance
 
 __all__ = ["VectorImageGoalReward"]
@@ -51,8 +52,7 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: Infos | None = None) -> tuple[Any, Infos]:
         """Reset all copies, or those of ``options["reset_mask"]``, and note what their first pictures cost."""
-        mask = None if options is None else options.get("reset_mask")
-        which = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        which = reset_rows(options, self.num_envs)
         observations, infos = self.env.reset(seed=seed, options=options)
         self._over[which] = False
         found = self._scorer.measure([self._look(observations, infos, int(i)) for i in which])
@@ -85,9 +85,7 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
 
     def _look(self, observations: Any, infos: Infos, i: int) -> Look:
         """Return the picture and the goal of a copy's observation."""
-        several = isinstance(observations, dict)
-        one = {key: value[i] for key, value in observations.items()} if several else observations[i]
-        return self._view(one, _info(infos, i))
+        return self._view(observations, _info(infos, i), i)
 
     def _last(self, infos: Infos, i: int) -> Look:
         """Return the last picture and the goal of an episode that ended in this step."""

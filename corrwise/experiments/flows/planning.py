@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from corrwise.experiments.options.mpc import BODY_NAMES, MPCConfig
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.planning.ablations import variants
 from corrwise.experiments.planning.grid import Cell
 from corrwise.experiments.planning.manifest import empty_manifest
@@ -60,21 +61,21 @@ def planning_cells(
     methods have now are left out, and so are those of another network than ``networks`` (by flow) names.
     """
     cells: dict[tuple[str, str], str] = {}
-    methods = {**METHODS, **dict(variants("flow"))}
+    every = {**METHODS, **dict(variants("flow"))}
+    methods = {name: each for name, each in every.items() if each.cost == CostConfig(flow=each.cost.flow)}
     for body in BODY_NAMES:
         mine = [row for row in rows if row["task"] == body]
-        tried = {name: _current(mine, name, replace(config, task=body)) for name, config in methods.items()}
+        cells_of = {name: Cell(name, replace(each, task=body), empty_manifest(body)) for name, each in methods.items()}
+        made = {name: _current(mine, cell) for name, cell in cells_of.items()}
         for name, config in methods.items():
             flow = config.cost.flow
             wanted = f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
-            made = [row for row in tried[name] if row.get("network") == networks.get(flow)]
-            if config.costs == (wanted,) and made:
-                cells[flow, body] = _cell(made, tried[BASELINE], tried[BOUND])
+            if config.costs == (wanted,) and made[name] and cells_of[name].settings["network"] == networks.get(flow):
+                cells[flow, body] = cells.get((flow, body)) or _cell(made[name], made[BASELINE], made[BOUND])
     return {key: cell for key, cell in cells.items() if cell}
 
 
-def _current(rows: Sequence[Row], method: str, config: MPCConfig) -> list[Row]:
-    """Return a method's rows that were made with these settings."""
-    rows = [row for row in rows if row["method"] == method]
-    settings = Cell(method, config, empty_manifest(config.task)).fingerprint if rows else ""
-    return [row for row in rows if row["settings"] == settings]
+def _current(rows: Sequence[Row], cell: Cell) -> list[Row]:
+    """Return a method's rows that were made with the settings that it has now."""
+    rows = [row for row in rows if row["method"] == cell.method]
+    return [row for row in rows if row["settings"] == cell.fingerprint]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from corrwise.experiments.summary import seconds_of
 __all__ = ["ablation_table", "run_ablation_table"]
 
 Row = dict[str, Any]
+Rows = dict[str, list[Row]]
 _CHOSEN = {"epsilon": "corr-l1", "regulariser": "corr-l1-reg"}  # what a variant of a cost is compared with; else ours
 
 
@@ -45,25 +46,31 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
 
 
 def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str, ...]) -> str:
-    """Return a table for each axis: a line per variant, with what it gains on the choice made, paired by episode."""
+    """Return a table for each axis: a line per variant, with what it gains on the choice made, paired by episode.
+
+    Variants without rows are left out.
+    """
     tasks = by_method(rows)
     parts = []
     for axis in axes:
-        head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
-        lines = [f"### {axis}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        names = [name for name, _ in variants(axis, methods)]
+        names = [name for name, _ in variants(axis, methods) if any(name in task for task in tasks.values())]
+        lines = []
         for chosen in dict.fromkeys(_chosen(axis, method) for method in methods):
             mine = [name for name in names if axis in COSTS or name.startswith(f"{chosen} ")]
-            for name in (chosen, *mine):
-                cells = [
-                    cell
-                    for task in tasks.values()
-                    for cell in _cells(task.get(name, []), task.get(chosen, []), name == chosen)
-                ]
-                said = f"**{name}**" if name == chosen else name
-                lines.append("| " + " | ".join([said, *cells]) + " |")
-        parts.append("\n".join(lines))
+            lines += [_line(name, chosen, tasks) for name in (chosen, *mine) if mine]
+        head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
+        table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *lines]
+        parts += ["\n".join([f"### {axis}", "", *table])] if lines else []
     return "\n\n".join(parts) + "\n"
+
+
+def _line(name: str, chosen: str, tasks: Mapping[str, Rows]) -> str:
+    cells = [_cells(task.get(name, []), task.get(chosen, []), name == chosen) for task in tasks.values()]
+    return (
+        "| "
+        + " | ".join([f"**{name}**" if name == chosen else name, *(cell for each in cells for cell in each)])
+        + " |"
+    )
 
 
 def _chosen(axis: str, method: str) -> str:

@@ -40,8 +40,8 @@ def done(work: Callable[..., ResultT], jobs: Sequence[JobT], workers: int) -> It
                 yield future.result()
         except BrokenProcessPool as error:
             raise RuntimeError(
-                "a worker process was ended from outside, perhaps for lack of memory; the same command goes on, and "
-                "needs less memory with fewer --workers or a smaller --lockstep"
+                "a worker process ended abruptly: killed, for lack of memory perhaps, or unable to start; the same "
+                "command goes on, and needs less memory with fewer --workers or a smaller --lockstep"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

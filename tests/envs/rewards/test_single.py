@@ -7,7 +7,7 @@ import pytest
 
 from corrwise.costs import CorrespondenceWise, l1, ssim
 from corrwise.costs.flow import AllPairsFlow
-from corrwise.envs import ImageGoalReward
+from corrwise.envs import ImageGoalReward, RenderToInfo
 from tests.envs.rewards.worlds import SIDE, Walk, columns, cost
 
 RIGHT = np.ones(1, np.float32)
@@ -82,6 +82,7 @@ def test_normalised_begins_at_minus_one():
     at_goal = ImageGoalReward(Walk(begin=8), l1, columns(8), form="normalised")
     at_goal.reset()
     assert at_goal.step(0 * RIGHT)[1] == 0
+    assert at_goal.step(RIGHT)[1] == pytest.approx(-cost(9)), "the cost itself, where there is nothing to divide by"
 
 
 def test_a_distance_that_matches_tells_how_far():
@@ -97,6 +98,66 @@ def test_it_is_a_gymnasium_environment():
 
     check_env(ImageGoalReward(gymnasium.make("corrwise/Cartpole-v0", size=16), ssim, goal_key="desired_goal",
                               source="observation"), skip_render_check=True)  # fmt: skip
+
+
+def test_hindsight_asks_the_wrapper_for_rewards_of_its_own_distance():
+    env = ImageGoalReward(Walk(kind="dict"), lambda x, y: 2 * l1(x, y), goal_key="wanted", source="pixels")
+    pair = np.stack([columns(3), columns(4)]), np.stack([columns(8), columns(8)])
+    for pictures in (pair, [np.moveaxis(each, -1, 1) for each in pair]):
+        assert env.get_wrapper_attr("compute_reward")(*pictures, [{}] * 2) == pytest.approx(
+            [-2 * cost(3), -2 * cost(4)]
+        )
+    assert env.compute_reward(pair[0][0], pair[1][0], {}) == pytest.approx(-2 * cost(3))
+    for options in ({"form": "improvement"}, {"added": True}):
+        with pytest.raises(ValueError, match="hindsight needs form='negative'"):
+            ImageGoalReward(Walk(kind="dict"), l1, goal_key="wanted", source="pixels", **options).compute_reward(
+                *pair, {}
+            )
+    with pytest.raises(ValueError, match="hindsight needs form='negative'"):
+        ImageGoalReward(Walk(), l1, columns(8)).compute_reward(*pair, {})
+
+
+class _Buffered(Walk):
+    """Draws into the same array each time."""
+
+    def render(self):
+        self.buffer = getattr(self, "buffer", np.zeros((SIDE, SIDE, 3), np.uint8))
+        self.buffer[:] = super().render()
+        return self.buffer
+
+
+def test_a_goal_stays_what_it_was_when_it_was_given():
+    env = _Buffered(begin=8)
+    env.reset()
+    goal = env.render()
+    env.first = 2
+    assert _rewards(ImageGoalReward(env, l1, goal)) == pytest.approx([-cost(3), -cost(4), -cost(5)])
+    info = RenderToInfo(env).reset()[1]
+    env.step(RIGHT)
+    env.render()
+    np.testing.assert_array_equal(info["picture"], columns(2))
+
+
+class _Shows(Walk):
+    def __init__(self, shape):
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(4, 84, 84), (84, 84, 4), (1, 84, 84), (96, 96, 1), (4, 96, 96), (4, 84, 84, 1), (480, 640, 4), (84, 84), (84,)],
+)
+def test_what_has_no_three_colours_is_refused_at_every_size(shape):
+    with pytest.raises(ValueError, match="to be a uint8 picture"):
+        ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
+
+
+@pytest.mark.parametrize(
+    "shape", [(84, 84, 3), (3, 84, 84), (84, 96, 12), (12, 84, 96), (4, 84, 84, 3), (4, 3, 84, 84)]
+)
+def test_what_has_three_colours_is_taken_at_every_size(shape):
+    ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
 
 
 def _grey():
@@ -115,6 +176,8 @@ def _grey():
         (_grey, {"goal": columns(1), "source": "observation"}, "to be a uint8 picture"),
         (lambda: Walk(kind="dict"), {"goal": columns(1), "source": "rgb"}, "no source 'rgb'; there are pixels, wanted"),
         (lambda: Walk(kind="dict"), {"goal_key": "goal"}, "no goal_key 'goal'; there are pixels, wanted"),
+        (lambda: Walk(kind="dict"), {"goal_key": "pixels", "source": "pixels"}, "to be another entry than the source"),
+        (lambda: Walk(kind="picture"), {"goal_key": "observation"}, "expected a Dict observation for goal_key"),
         (Walk, {"goal": columns(1)[..., 0]}, "expected a goal picture uint8"),
         (Walk, {"goal": columns(1) / 255}, "expected a goal picture uint8"),
         (Walk, {"goal": columns(1), "form": "sparse"}, "expected form to be one of negative, improvement, normalised"),

@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecTransposeImage
 
@@ -27,9 +27,9 @@ class Counted:
         return l1(x, y)
 
 
-def _alone(length, steps, **options):
+def _alone(length, steps, terminates=False, **options):
     """Return the rewards and costs of one copy, reset where an episode ends."""
-    env = ImageGoalReward(Walk(length), l1, columns(8), **options)
+    env = ImageGoalReward(Walk(length, terminates=terminates), l1, columns(8), **options)
     env.reset()
     out = []
     while len(out) < steps:
@@ -72,6 +72,86 @@ def test_every_copy_is_rewarded_as_if_it_were_alone(mode, form, kind, source):
         before = over
     for i, length in enumerate(LENGTHS):
         np.testing.assert_allclose(got[i], _alone(length, len(got[i]), form=form), atol=1e-6)
+
+
+@pytest.mark.parametrize("terminates", [True, False])
+@pytest.mark.parametrize("stable_baselines", [True, False])
+def test_the_last_reward_of_an_episode_knows_how_it_ended(stable_baselines, terminates):
+    how = {"form": "improvement", "gamma": 0.9, "added": True}
+    copies = _copies(terminates=terminates)
+    envs = (
+        VecImageGoalReward(DummyVecEnv(copies), l1, columns(8), **how) if stable_baselines
+        else VectorImageGoalReward(SyncVectorEnv(copies, autoreset_mode=AutoresetMode.SAME_STEP), l1, columns(8), **how)
+    )  # fmt: skip
+    envs.reset()
+    rewards = np.array([envs.step(np.ones((3, 1), np.float32))[1] for _ in range(STEPS)])
+    for i, length in enumerate(LENGTHS):
+        alone = _alone(length, STEPS, terminates=terminates, **how)
+        assert rewards[:, i] == pytest.approx([reward for reward, _ in alone], abs=1e-5)
+        gain = 10 + cost(length + 1) - (0 if terminates else 0.9 * cost(length + 2))
+        assert rewards[length - 1, i] == pytest.approx(gain, abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_copies_in_processes_are_rewarded_alike(mode):
+    envs = VectorImageGoalReward(AsyncVectorEnv(_copies(), autoreset_mode=mode), l1, columns(8))
+    envs.reset()
+    rewards = np.array([envs.step(np.ones((3, 1), np.float32))[1] for _ in range(3)])
+    assert rewards[:2, 0] == pytest.approx([-cost(3), -cost(4)])
+    assert rewards[2, 0] == pytest.approx(0 if mode == AutoresetMode.NEXT_STEP else -cost(3))
+    envs.close()
+
+
+class _Cards(Walk):
+    """Observes what is no array."""
+
+    def __init__(self, space):
+        super().__init__()
+        self.observation_space = space
+
+    def _observe(self):
+        return self.observation_space.sample()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gymnasium.spaces.Tuple((gymnasium.spaces.Discrete(3), gymnasium.spaces.Discrete(3))),
+        gymnasium.spaces.Dict(a=gymnasium.spaces.Dict(b=gymnasium.spaces.Box(0, 1, (2,)))),
+        gymnasium.spaces.Discrete(3),
+    ],
+)
+def test_observations_that_are_not_read_may_be_anything(space):
+    copies = [lambda: RenderToInfo(_Cards(space))] * 4
+    for envs in (
+        VectorImageGoalReward(SyncVectorEnv(copies), l1, columns(8)),
+        *([] if "b" in str(space) else [VecImageGoalReward(DummyVecEnv(copies), l1, columns(8))]),
+    ):
+        envs.reset()
+        assert envs.step(np.ones((4, 1), np.float32))[1] == pytest.approx([-cost(3)] * 4)
+
+
+def test_the_reset_infos_are_those_of_the_episodes_that_began():
+    envs = VecImageGoalReward(DummyVecEnv([lambda: RenderToInfo(_Counts(2))]), l1, columns(8))
+    envs.reset()
+    for _ in range(5):
+        envs.step(np.ones((1, 1), np.float32))
+    assert envs.reset_infos[0]["episode"] == 2
+    assert envs.reset_infos[0]["goal_cost"] == pytest.approx(cost(2))
+
+
+class _Counts(Walk):
+    def reset(self, **kwargs):
+        observation, info = super().reset(**kwargs)
+        return observation, {**info, "episode": self.episode}
+
+
+def test_hindsight_over_all_copies_is_refused():
+    envs = VecImageGoalReward(DummyVecEnv(_copies()), l1, columns(8))
+    envs.reset()
+    assert envs.env_method("render")[0].shape == (16, 16, 3)
+    with pytest.raises(ValueError, match="hindsight replays the reward of the environment itself"):
+        envs.env_method("compute_reward", None, None, None)
 
 
 def test_some_copies_may_be_reset():

@@ -96,6 +96,14 @@ def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
     assert planning_cells([], forms, {}) == {}
     assert planning_cells([*controls, *ours], {"all-pairs": "disp"}, {}) == {}, "not the recommended cost"
     assert planning_cells([*controls, *ours], forms, {"all-pairs": "another net's"}) == {}
+    learned = rows("corr-l1-disp", METHODS["corr-l1-disp"], 3.0, 3.0)
+    network = Cell("", replace(METHODS["corr-l1-disp"], task="ant"), empty_manifest("ant")).settings["network"]
+    assert network
+    assert (
+        planning_cells([*controls, *learned], {"learned": "disp"}, {"learned": network})["learned", "ant"][:3] == "67%"
+    )
+    medium = rows("flow dis medium, scaled", tried["flow dis medium, scaled"], 4.0, 6.0)
+    assert planning_cells([*controls, *medium], {"dis": "scaled"}, {}) == {}, "not the preset that the flow has"
     other = rows(f"flow {name}", tried[f"flow {name}"], 2.5, 3.0, settings="others")
     assert planning_cells([*controls, *other], forms, {}) == {}
 

@@ -94,7 +94,7 @@ def _dies(job, *, threads):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
 def test_a_worker_that_is_killed_is_said_in_a_sentence():
-    with pytest.raises(RuntimeError, match="ended from outside, perhaps for lack of memory; the same command goes on"):
+    with pytest.raises(RuntimeError, match="ended abruptly: killed, for lack of memory perhaps, or unable"):
         list(done(_dies, [1, 2], workers=2))
 
 
