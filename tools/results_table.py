@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from corrwise.experiments.planning.methods import METHODS, method_config
 from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
 from corrwise.experiments.planning.ranking_text import ranking_table
+from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import by_method, mpc_table
 from corrwise.experiments.records.rows import read_rows
 
@@ -104,30 +106,29 @@ def guide_with_tables(text: str) -> str:
 
 def planning_with_tables(text: str) -> str:
     """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
-    rows = planning_rows()
-    return _filled(text, {"paper": paper_table(rows), "table": mpc_table(rows), "hours": hours_table(rows)})
+    tables = {"paper": paper_table, "table": mpc_table, "hours": hours_table}
+    return _filled(text, {name: table(planning_rows()) for name, table in tables.items()})
 
 
 def ablations() -> str:
     """Return docs/results/ablations/table.md, of the rows there are."""
     tried = dict(METHODS) | {name: each for axis in AXES for name, each in variants(axis, METHOD_NAMES)}
-    cells = [
-        Cell(name, replace(each, task=task), empty_manifest(task))
-        for name, each in tried.items()
-        for task in TASK_NAMES
-    ]
-    prints = {(cell.config.task, cell.method): cell.fingerprint for cell in cells}
+    prints = {
+        (task, name): Cell(name, replace(each, task=task), empty_manifest(task)).fingerprint
+        for (name, each), task in product(tried.items(), TASK_NAMES)
+    }
     rows = current_rows(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), prints)
     counts = Counter((row["task"], row["method"]) for row in rows)
     rows = [row for row in rows if counts[row["task"], row["method"]] >= 20]
-    said = "# Each choice changed alone\n\nTuning episodes (seeds from 1000 on). Nearer by: than the line in bold.\n\n"
-    return said + ablation_table(rows, AXES, METHOD_NAMES)
+    chosen = mpc_table(row for row in rows if row["method"] in METHODS)
+    said = "# Each choice changed alone\n\nTuning episodes (seeds from 1000 on), 20 of each task. What was chosen:\n\n"
+    return f"{said}{chosen}\nNearer by: than the line in bold.\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
 
 
 def hours_table(rows: list[dict[str, Any]]) -> str:
     """Return the hours of one core that each method took on each task, as Markdown."""
     tasks = by_method(rows)
-    names = [name for name in METHODS if any(name in methods for methods in tasks.values())]
+    names = [name for name in METHODS if any(name in each for each in tasks.values())]
     lines = ["| core hours | " + " | ".join(f"`{name}`" for name in names) + " |", "|" + "---|" * (len(names) + 1)]
     for task, methods in tasks.items():
         hours = [sum(row["seconds"] for row in methods.get(name, [])) / 3600 for name in names]
@@ -147,3 +148,4 @@ if __name__ == "__main__":
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
     PLANNING.write_text(planning_with_tables(PLANNING.read_text()))
     (RESULTS / "ablations" / "table.md").write_text(ablations())
+    draw_table(RESULTS / "table-mpc" / "table.png", planning_rows())

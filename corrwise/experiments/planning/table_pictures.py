@@ -32,7 +32,6 @@ def draw_table(path: Path, rows: Iterable[Row]) -> None:
         column[0].set_title(task)
         _in_pairs(column[1], methods)
     axes[0, 0].set_ylabel("state distance, m and rad")
-    axes[1, 0].set_ylabel(f"nearest with {OURS}")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
@@ -53,10 +52,12 @@ def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
 
 
 def _in_pairs(axis: Any, methods: dict[str, list[Row]]) -> None:
-    if BASELINE in methods and OURS in methods:
-        l1, ours = paired("min_distance", methods[BASELINE], methods[OURS])
+    other = next((name for name in (OURS, *reversed(METHODS)) if name in methods and name not in CONTROL_NAMES), None)
+    if BASELINE in methods and other is not None:
+        l1, ours = paired("min_distance", methods[BASELINE], methods[other])
         axis.scatter(l1, ours, s=9, alpha=0.6, linewidths=0)
         most = 1.05 * float(np.nanmax(np.array([l1, ours], dtype=float)))
         axis.plot((0, most), (0, most), color="0.6", linewidth=0.8)
         axis.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+        axis.set_ylabel(f"nearest with {other}")
     axis.set_xlabel(f"nearest with {BASELINE}")
