@@ -52,7 +52,8 @@ def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
 
 
 def _in_pairs(axis: Any, methods: dict[str, list[Row]]) -> None:
-    other = next((name for name in (OURS, *reversed(METHODS)) if name in methods and name not in CONTROL_NAMES), None)
+    tried = [name for name in (OURS, *list(METHODS)[::-1]) if name in methods]
+    other = next((name for name in tried if name != BASELINE and name not in CONTROL_NAMES), None)
     if BASELINE in methods and other is not None:
         l1, ours = paired("min_distance", methods[BASELINE], methods[other])
         axis.scatter(l1, ours, s=9, alpha=0.6, linewidths=0)
