@@ -106,8 +106,8 @@ def guide_with_tables(text: str) -> str:
 
 def planning_with_tables(text: str) -> str:
     """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
-    tables = {"paper": paper_table, "table": mpc_table, "hours": hours_table}
-    return _filled(text, {name: table(planning_rows()) for name, table in tables.items()})
+    rows, tables = planning_rows(), {"paper": paper_table, "table": mpc_table, "hours": hours_table}
+    return _filled(text, {name: table(rows) for name, table in tables.items()})
 
 
 def ablations() -> str:

@@ -36,7 +36,7 @@ class View:
     def __init__(
         self,
         space: gymnasium.Space,
-        goal: np.ndarray | str | os.PathLike[str] | None,
+        goal: GoalPicture,
         goal_key: str | None,
         source: str,
     ) -> None:
@@ -95,9 +95,9 @@ class Pixels:
             if name not in space.spaces:
                 raise ValueError(f"the observation has no {what} {name!r}; there are {', '.join(space.spaces)}")
             space = space[name]
-        elif name != WHOLE or what != "source":
-            if what != "source":
-                raise ValueError(f"expected a Dict observation for {what} {name!r}, got {space}")
+        elif what != "source":
+            raise ValueError(f"expected a Dict observation for {what} {name!r}, got {space}")
+        elif name != WHOLE:
             raise ValueError(f"expected source {RENDER!r} or {WHOLE!r} where the observation is no Dict, got {name!r}")
         shape: tuple[int, ...] = tuple(space.shape or ())
         sides = sorted(shape[-3:])

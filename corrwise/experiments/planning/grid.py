@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ class Cell:
         (cost,) = self.config.costs
         return cost
 
-    @property
+    @cached_property
     def settings(self) -> Row:
-        """What the rows depend on, but for task and episode."""
+        """What the rows depend on, but for task and episode; making it reads a network's weights."""
         unused = {*_UNUSED, *(() if self.cost.startswith("corr-") else ("cost",))}
         plain = {name: value for name, value in jsonable_config(self.config).items() if name not in unused}
         network = networks_of(self.config)[self.cost]
@@ -92,9 +93,8 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
-    prints = {
-        (cell.config.task, cell.method): cell.fingerprint for cell in cells
-    }  # missing weights fail before all else
+    # Missing weights fail before all else.
+    prints = {(cell.config.task, cell.method): cell.fingerprint for cell in cells}
     settings = {f"{cell.config.task}/{cell.method}": cell.settings for cell in cells}
     with only_run(out):
         told = {**_told(out), **settings}

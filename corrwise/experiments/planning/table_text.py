@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
-from corrwise.experiments.stats import iqm, mean_and_error, paired_ratio, share_nearer
+from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_ratio, share_nearer
 from corrwise.experiments.summary import seconds_of
 
-__all__ = ["by_method", "mpc_table", "paired"]
+__all__ = ["by_method", "gap_closed", "mpc_table", "paired"]
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -44,6 +46,16 @@ def paired(column: str, *runs: Sequence[Row]) -> list[list[float | None]]:
     return [[each[seed] for seed in seeds] for each in values]
 
 
+def gap_closed(ours: Sequence[Row], floor: Sequence[Row], bound: Sequence[Row]) -> tuple[Estimate, int]:
+    """Return (floor - ours) / (floor - bound) of the mean nearest distances on the episodes that all three have.
+
+    1 is what the bound reaches with the same planner, 0 what the floor does. With the number of episodes, and a paired
+    bootstrap interval.
+    """
+    near, least, most = (np.array(each, dtype=float) for each in paired("min_distance", ours, floor, bound))
+    return paired_ratio(least - near, least - most), int(np.isfinite(near + least + most).sum())
+
+
 def _cells(name: str, methods: Rows) -> list[str]:
     mine, l1 = methods[name], methods.get(BASELINE, [])
     nearest = [row["min_distance"] for row in mine]
@@ -72,11 +84,7 @@ def _ratio(column: str, l1: Sequence[Row], mine: Sequence[Row]) -> str:
 
 
 def _gap(mine: Sequence[Row], l1: Sequence[Row], best: Sequence[Row]) -> str:
-    """Return (L1 - mine) / (L1 - best) of the mean nearest distances."""
-    a, b, c = paired("min_distance", l1, mine, best)
-    whole = [(x, y, z) for x, y, z in zip(a, b, c, strict=True) if None not in (x, y, z)]
-    gains = [[x - y for x, y, _ in whole], [x - z for x, _, z in whole]]  # type: ignore[operator]
-    return paired_ratio(*gains).said(".0%")
+    return gap_closed(mine, l1, best)[0].said(".0%")
 
 
 def _percent(share: float) -> str:
