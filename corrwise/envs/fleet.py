@@ -79,10 +79,8 @@ class Fleet:
         expected = (len(self._states), self.simulator.physics.action_dim)
         if actions.shape != expected:
             raise ValueError(f"expected one action for each environment {expected}, got {tuple(actions.shape)}")
-        after = self.simulator.states(self._states, actions[:, None, None], [0])[:, 0, 0]
-        good = np.isfinite(after).all(axis=1)
-        self.diverged |= ~good
-        self._states = np.where(good[:, None], after, self._states)
+        self._states, diverged = self.simulator.step(self._states, actions)
+        self.diverged |= diverged
         frame = self.simulator.render(self._states)[:, None]
         past, done = self.context.frames, self.context.actions
         self.context = replace(

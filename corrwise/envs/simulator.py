@@ -8,7 +8,7 @@ from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.metric import state_distance
 from corrwise.envs.physics import Physics
@@ -71,6 +71,18 @@ class MujocoSimulator:
             ValueError: if states, actions or steps do not fit the model or each other.
         """
         return self.physics.states(state, actions, steps)
+
+    def step(
+        self, states: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B A"]
+    ) -> tuple[Float64[np.ndarray, "B S"], Bool[np.ndarray, "B"]]:
+        """Return the states one control step later, and which diverged: those stay where they were.
+
+        Raises:
+            ValueError: if states and actions do not fit the model or each other.
+        """
+        after = self.states(states, actions[:, None, None], [0])[:, 0, 0]
+        diverged = ~np.isfinite(after).all(axis=1)
+        return np.where(diverged[:, None], states, after), diverged
 
     def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n 3 h w"]:
         """Return one picture per state.

@@ -125,11 +125,9 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         """Step these copies, and return which of them diverged; those stay where they were."""
         if not len(which):
             return np.zeros(0, dtype=bool)
-        after = self.simulator.states(self._states[which], torch.from_numpy(actions)[:, None, None], [0])[:, 0, 0]
-        good = np.isfinite(after).all(axis=1)
-        self._states[which] = np.where(good[:, None], after, self._states[which])
+        self._states[which], diverged = self.simulator.step(self._states[which], torch.from_numpy(actions))
         self._steps[which] += 1
-        return ~good
+        return diverged
 
     def _again(self, observation: dict[str, np.ndarray], infos: Infos) -> tuple[dict[str, np.ndarray], Infos]:
         """Begin anew what is over, and keep what was seen last as ``final_obs`` and ``final_info``."""

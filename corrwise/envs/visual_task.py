@@ -83,10 +83,8 @@ class VisualTask(gymnasium.Env):
         action = np.asarray(action, dtype=np.float32)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
-        before = self.snapshot()
-        after = self.simulator.states(before[None], torch.from_numpy(action)[None, None, None], [0])[0, 0, 0]
-        diverged = not np.isfinite(after).all()
-        self._state = before if diverged else after
+        (self._state,), over = self.simulator.step(self.snapshot()[None], torch.from_numpy(action)[None])
+        diverged = bool(over[0])
         self._steps += 1
         observation, info = self._observe(), {**self._info(), "diverged": diverged}
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))

@@ -39,7 +39,7 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
     for task in config.tasks:
         manifest = draw_manifest(task, seeds)
         cells += [Cell(name, replace(each, task=task), manifest) for name, each in named]
-    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep, about={})
+    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
     write_bytes_atomic(table, ablation_table(rows, config.axes, config.methods).encode())
     return table

@@ -77,7 +77,7 @@ class _Job:
     fingerprint: str
 
 
-def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, about: Row) -> list[Row]:
+def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int) -> list[Row]:
     """Run what the folder does not hold yet, and return the rows of these cells.
 
     Rows of other settings under the same name are left where they are and made anew; the newest counts. The rows
@@ -88,17 +88,18 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
         cells: what to run.
         workers: processes with a thread each; 0 is one for each core.
         lockstep: episodes of a cell that step together.
-        about: what config.json says beside the settings of the cells.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
     # Missing weights fail before all else.
     prints = {(cell.config.task, cell.method): cell.fingerprint for cell in cells}
-    settings = {f"{cell.config.task}/{cell.method}": cell.settings for cell in cells}
+    told: dict[str, Row] = {
+        "manifests": {cell.config.task: cell.manifest.digest for cell in cells},
+        "cells": {f"{cell.config.task}/{cell.method}": cell.settings for cell in cells},
+    }
     with only_run(out):
-        told = {**_told(out), **settings}
-        claim_folder(out, {**about, "cells": told}, ignore=("cells", *about), key=KEY)
+        claim_folder(out, {name: {**_told(out, name), **mine} for name, mine in told.items()}, ignore=told, key=KEY)
         rows = open_rows(out / "rows.jsonl", KEY)
         check_versions(out, rows)
         jobs = list(_jobs(cells, prints, current_rows(rows, prints), lockstep))
@@ -112,10 +113,10 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int, a
     return current_rows(rows, prints)
 
 
-def _told(out: Path) -> Row:
-    """Return what config.json says of the cells of earlier runs; claiming the folder says what is wrong with it."""
+def _told(out: Path, name: str) -> Row:
+    """Return what earlier runs wrote into config.json under a name; claiming the folder says what is wrong with it."""
     try:
-        return dict(json.loads((out / "config.json").read_bytes())["cells"])
+        return dict(json.loads((out / "config.json").read_bytes())[name])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -24,8 +24,7 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
         ValueError: a task has changed since its episodes were frozen.
     """
     cells = cells_of(config)
-    about = {"manifests": {cell.config.task: cell.manifest.digest for cell in cells}}
-    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep, about=about)
+    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     draw_table(config.out / "table.png", rows)
     table = config.out / "table.md"
     write_bytes_atomic(table, mpc_table(rows).encode())

@@ -38,8 +38,8 @@ def _timeless(rows):
 
 
 def test_workers_and_lockstep_change_no_row(tmp_path, episodes):
-    alone = run_grid(tmp_path / "one", _cells(episodes), workers=1, lockstep=3, about={})
-    shared = run_grid(tmp_path / "two", _cells(episodes), workers=2, lockstep=1, about={})
+    alone = run_grid(tmp_path / "one", _cells(episodes), workers=1, lockstep=3)
+    shared = run_grid(tmp_path / "two", _cells(episodes), workers=2, lockstep=1)
     assert _timeless(alone) == _timeless(shared)
     assert len(alone) == 9
     assert {row["steps"] for row in alone} == {2}
@@ -47,22 +47,25 @@ def test_workers_and_lockstep_change_no_row(tmp_path, episodes):
 
 def test_a_run_goes_on_and_repeats_nothing(tmp_path, episodes, monkeypatch):
     cells = _cells(episodes)
-    run_grid(tmp_path, cells[:1], workers=1, lockstep=2, about={})
+    run_grid(tmp_path, cells[:1], workers=1, lockstep=2)
     (tmp_path / "rows.jsonl").open("a").write('{"task": "cartpole", "meth')
-    rows = run_grid(tmp_path, cells, workers=1, lockstep=3, about={})
+    rows = run_grid(tmp_path, cells, workers=1, lockstep=3)
     kept = read_rows(tmp_path / "rows.jsonl", KEY)
     assert len(rows) == len(kept) == 9
+    told = json.loads((tmp_path / "config.json").read_bytes())
+    assert told["cells"].keys() == {"cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"}
+    assert told["manifests"] == {"cartpole": episodes.digest}
     monkeypatch.setattr("corrwise.experiments.planning.grid.run_episodes", None)
-    assert _timeless(run_grid(tmp_path, cells, workers=1, lockstep=3, about={})) == _timeless(rows)
+    assert _timeless(run_grid(tmp_path, cells, workers=1, lockstep=3)) == _timeless(rows)
 
 
 def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
-    before = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3, about={})
-    after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], workers=1, lockstep=3, about={})
+    before = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3)
+    after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], workers=1, lockstep=3)
     assert {row["settings"] for row in before} != {row["settings"] for row in after}
     assert len(after) == 3
     assert len(read_rows(tmp_path / "rows.jsonl", KEY)) == 6
-    again = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3, about={})
+    again = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3)
     assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
 
 
@@ -74,7 +77,7 @@ def test_the_options_of_a_match_are_no_settings_of_what_matches_nothing(episodes
 
 def test_config_json_tells_of_the_cells_of_all_runs(tmp_path, episodes):
     for cell in _cells(episodes):
-        run_grid(tmp_path, [cell], workers=1, lockstep=3, about={})
+        run_grid(tmp_path, [cell], workers=1, lockstep=3)
     told = json.loads((tmp_path / "config.json").read_text())["cells"]
     assert list(told) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
 
