@@ -34,7 +34,7 @@ def sample_episode(
         kept, slots = np.unique(steps - 1, return_inverse=True)
         states = physics.states(start[None], torch.from_numpy(actions)[None], kept.tolist())[0]
         for candidate, slot in enumerate(slots):
-            if _is_goal(task, physics.model, start, states[candidate, slot]):
+            if is_goal(task, physics.model, start, states[candidate, slot]):
                 return start, states[candidate, slot]
     raise RuntimeError(
         f"{task.name}: none of {_TRIES * _CANDIDATES} hidden action sequences reached a goal at least "
@@ -44,8 +44,15 @@ def sample_episode(
 
 def start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) -> Float64[np.ndarray, "S"]:
     """Return the integration state of one of the task's random starts."""
+    return state_at(model, *task.start(model, rng))
+
+
+def state_at(
+    model: mujoco.MjModel, qpos: Float64[np.ndarray, "nq"], qvel: Float64[np.ndarray, "nv"]
+) -> Float64[np.ndarray, "S"]:
+    """Return the integration state of a pose and its velocities."""
     data = mujoco.MjData(model)
-    data.qpos[:], data.qvel[:] = task.start(model, rng)
+    data.qpos[:], data.qvel[:] = qpos, qvel
     mujoco.mj_normalizeQuat(model, data.qpos)
     mujoco.mj_forward(model, data)
     state = np.empty(integration_size(model))
@@ -69,7 +76,8 @@ def correlated(
     return noise
 
 
-def _is_goal(task: Task, model: mujoco.MjModel, start: np.ndarray, goal: np.ndarray) -> bool:
+def is_goal(task: Task, model: mujoco.MjModel, start: Float64[np.ndarray, "S"], goal: Float64[np.ndarray, "S"]) -> bool:
+    """Return whether a state may be the goal of this start: a sound one, as far away as the task asks."""
     if not np.isfinite(goal).all() or float(state_distance(model, start, goal)) < task.goal.min_distance:
         return False
     start_qpos, goal_qpos = split_state(model, start)[0], split_state(model, goal)[0]

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from corrwise.experiments.options.ablations import AblationTableConfig
+from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
@@ -64,7 +65,13 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
     return 0
 
 
-def _make_table(config: FlowTableConfig | RankingTableConfig | MPCTableConfig | AblationTableConfig) -> Path:
+def _make_table(
+    config: FlowTableConfig | RankingTableConfig | MPCTableConfig | AblationTableConfig | AgentTableConfig,
+) -> Path:
+    if isinstance(config, AgentTableConfig):
+        from corrwise.experiments.agents.table import run_agent_table
+
+        return run_agent_table(config)
     if isinstance(config, AblationTableConfig):
         from corrwise.experiments.planning.ablation_table import run_ablation_table
 

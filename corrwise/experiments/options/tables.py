@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from corrwise.experiments.options.ablations import AblationTableConfig
+from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.options.checks import check, check_names
 from corrwise.experiments.options.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
@@ -124,5 +125,6 @@ class TableConfig:
         | Annotated[RankingTableConfig, tyro.conf.subcommand("ranking")]
         | Annotated[MPCTableConfig, tyro.conf.subcommand("mpc")]
         | Annotated[AblationTableConfig, tyro.conf.subcommand("ablations")]
+        | Annotated[AgentTableConfig, tyro.conf.subcommand("agents")]
     )
     """Which table."""

@@ -1,0 +1,130 @@
+"""Sixteen Humanoids at 64x64 with a corr-L1 reward, against ``Humanoid-v5`` with OpenGL and a loop over its copies.
+
+    .venv/bin/python benchmarks/goal_rewards.py
+
+Both step with random actions, show one picture of each copy a step and compare it with the same goal picture by the
+same distance. Theirs render by software OpenGL (EGL), in one process (Gymnasium's ``SyncVectorEnv``) and in a process
+for each copy (Stable-Baselines3's ``SubprocVecEnv``); the distance is called for one copy after the other. Every arm
+has a process of its own. Figures are medians; the last line is JSON. The exit status is 1 below ``TARGET_RATIO``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from corrwise.envs import RenderToInfo, VectorImageGoalReward
+
+TARGET_RATIO = 20  # times faster than the faster of theirs, with DIS flow
+ARMS = ("ours", "sync", "subproc")
+FLOWS = ("dis", "all-pairs", "learned")
+SIZE = 64
+
+
+def distance(flow: str) -> Any:
+    """Return the image distance of all arms."""
+    from corrwise.costs import l1, recommended
+
+    return recommended(l1, flow)
+
+
+def ours(flow: str, copies: int) -> Callable[[], object]:
+    """Return a step of this package's vector environment."""
+    import gymnasium
+
+    envs = VectorImageGoalReward(
+        gymnasium.make_vec("corrwise/Humanoid-v0", num_envs=copies, size=SIZE), distance(flow),
+        goal_key="desired_goal", source="observation",
+    )  # fmt: skip
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    return lambda: envs.step(envs.action_space.sample())
+
+
+def theirs(arm: str, flow: str, copies: int) -> Callable[[], object]:
+    """Return a step of Gymnasium's Humanoid, its pictures compared one by one."""
+    import gymnasium
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    from corrwise.envs.pictures import from_uint8
+
+    goal_env = humanoid()
+    goal_env.reset(seed=99)
+    goal = from_uint8(goal_env.step(goal_env.action_space.sample())[4]["picture"])
+    goal_env.close()
+    price = distance(flow)
+    forked = arm == "subproc"
+    envs = SubprocVecEnv([humanoid] * copies) if forked else gymnasium.vector.SyncVectorEnv([humanoid] * copies)
+    envs.reset()
+    space = gymnasium.vector.utils.batch_space(envs.action_space, copies) if forked else envs.action_space
+    space.seed(0)
+
+    def step() -> object:
+        infos = envs.step(space.sample())[-1]
+        pictures = [info["picture"] for info in infos] if forked else infos["picture"]
+        return [float(price(from_uint8(picture), goal)) for picture in pictures]
+
+    return step
+
+
+def humanoid() -> Any:
+    """Return one ``Humanoid-v5`` that renders into its info."""
+    import gymnasium
+
+    return RenderToInfo(gymnasium.make("Humanoid-v5", render_mode="rgb_array", width=SIZE, height=SIZE))
+
+
+def measure(arm: str, flow: str, copies: int, steps: int) -> float:
+    """Return the median seconds of one vector step."""
+    step = ours(flow, copies) if arm == "ours" else theirs(arm, flow, copies)
+    times = []
+    for _ in range(steps + 2):
+        began = perf_counter()
+        step()
+        times.append(perf_counter() - began)
+    return float(np.median(times[2:]))  # the first ones warm up
+
+
+def apart(arm: str, flow: str, options: argparse.Namespace) -> float:
+    """Return what a process of its own measures: OpenGL and the fork of its copies meet nothing of ours there."""
+    steps = options.steps * (8 if arm == "ours" else 1)
+    command = [sys.executable, __file__, "--arm", arm, "--flow", flow, "--steps", str(steps)]
+    done = subprocess.run(
+        [*command, "--copies", str(options.copies)], env={**os.environ, "MUJOCO_GL": "egl"}, check=True,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--copies", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=20, help="vector steps of theirs; ours takes eight times as many")
+    parser.add_argument("--flows", nargs="+", default=FLOWS)
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--flow", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm:
+        print(measure(options.arm, options.flow, options.copies, options.steps))
+        return 0
+    seconds = {flow: {arm: apart(arm, flow, options) for arm in ARMS} for flow in options.flows}
+    ratios = {flow: min(each["sync"], each["subproc"]) / each["ours"] for flow, each in seconds.items()}
+    for flow, each in seconds.items():
+        told = ", ".join(f"{arm} {1000 * spent:.1f} ms" for arm, spent in each.items())
+        print(f"{flow}: {told} a step of {options.copies} copies: {ratios[flow]:.1f} times the faster of theirs")
+    good = ratios.get("dis", TARGET_RATIO) >= TARGET_RATIO
+    print(f"dis against at least {TARGET_RATIO} times: {'pass' if good else 'MISS'}")
+    print(json.dumps({"copies": options.copies, "seconds": seconds, "ratios": ratios}))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What an agent learns: from the reward of a goal picture, or from hindsight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import gymnasium
+import numpy as np
+from stable_baselines3 import SAC, HerReplayBuffer
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from corrwise.costs import l1, recommended
+from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalReward, VisualTask
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.agents.fixed_goal import FixedGoal, hanging
+from corrwise.experiments.agents.judge import final_distance, judged
+from corrwise.experiments.options.agents import AgentTableConfig
+
+__all__ = ["Lesson", "run_lesson"]
+
+Row = dict[str, Any]
+_TASK = "cartpole"
+_FARTHEST = 2.0  # metres from the middle at which a goal picture shows the cart
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One agent to train.
+
+    Attributes:
+        lesson: "reward" or "hindsight".
+        arm: what it learns from: a reward's name, "hindsight", or "random" for actions that are drawn.
+        seed: of the agent, of its environments and of its goal.
+        config: how long, and on what.
+    """
+
+    lesson: str
+    arm: str
+    seed: int
+    config: AgentTableConfig
+
+
+def run_lesson(job: Lesson, *, threads: int) -> Row:
+    """Train, judge and return the row: true distances at the end of an episode, as the agent learns."""
+    began = perf_counter()
+    steps, curve = _by_reward(job) if job.lesson == "reward" else _by_hindsight(job)
+    named = {"lesson": job.lesson, "arm": job.arm, "seed": job.seed}
+    return {**named, "final": curve[-1], "steps": steps, "curve": curve, "seconds": perf_counter() - began}
+
+
+def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
+    config = job.config
+    simulator = MujocoSimulator(TASKS[_TASK], size=config.size, threads=1)
+    goal = hanging(simulator.model, np.random.default_rng(job.seed).uniform(-_FARTHEST, _FARTHEST))
+    make = partial(_fixed_goal, config.size, goal)
+    envs: VecEnv = DummyVecEnv([make] * config.copies)
+    if job.arm != "state":
+        distance = l1 if job.arm == "l1" else recommended(l1)
+        envs = VecImageGoalReward(envs, distance, to_uint8(simulator.render(goal[None]))[0], form="normalised")
+    agent = SAC("MlpPolicy", envs, seed=job.seed, **_SAC)
+    return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
+
+
+def _fixed_goal(size: int, goal: np.ndarray) -> gymnasium.Env:
+    return RenderToInfo(FixedGoal(VisualTask(_TASK, size=size, render_mode="rgb_array"), goal))
+
+
+_SAC: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "batch_size": 256,
+    "learning_starts": 800,
+    "gradient_steps": -1,
+    "gamma": 0.98,
+    "policy_kwargs": {"net_arch": [64, 64]},
+}
+
+
+def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
+    config = job.config
+    make = partial(VisualTask, _TASK, size=config.hindsight_size, distance=recommended(l1, "dis"))
+    judges = DummyVecEnv([make] * config.episodes)
+    if job.arm == "random":
+        random = np.random.default_rng(job.seed)
+        act: Callable[[Any], np.ndarray] = lambda _: random.uniform(-1, 1, (config.episodes, 1))  # noqa: E731
+        return [0], [final_distance(judged(act, judges))]
+    agent = SAC(
+        "MultiInputPolicy", DummyVecEnv([make] * config.copies), seed=job.seed, replay_buffer_class=HerReplayBuffer,
+        **{**_SAC, "batch_size": 64},
+    )  # fmt: skip
+    return _curve(agent, judges, config.hindsight_steps, config.looks)
+
+
+def _curve(agent: SAC, judges: VecEnv, steps: int, looks: int) -> tuple[list[int], list[float]]:
+    """Train for so many control steps, and return when it was judged and how far from the goal it ended then."""
+
+    def act(observations: Any) -> np.ndarray:
+        return np.asarray(agent.predict(observations, deterministic=True)[0])
+
+    when, found = [0], [final_distance(judged(act, judges))]
+    for k in range(1, looks + 1):
+        agent.learn(steps * k // looks - agent.num_timesteps, reset_num_timesteps=False)
+        when.append(int(agent.num_timesteps))
+        found.append(final_distance(judged(act, judges)))
+    return when, found

@@ -1,0 +1,66 @@
+"""``corrwise table agents``: agents that learn from goal pictures; rows, a table and learning curves in one folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from corrwise.experiments.agents.lessons import Lesson, run_lesson
+from corrwise.experiments.agents.table_text import agent_table, draw_curves
+from corrwise.experiments.options.agents import AgentTableConfig
+from corrwise.experiments.planning.workers import done
+from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.digits import six_digits
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.records.versions import check_versions, versions
+
+__all__ = ["KEY", "run_agent_table"]
+
+KEY: Key = {"lesson": str, "arm": str, "seed": int}
+_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "workers")  # these never change a row
+
+Row = dict[str, Any]
+
+
+def run_agent_table(config: AgentTableConfig) -> Path:
+    """Train and judge the agents that the folder does not hold yet, and return the table's path.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+    """
+    file = config.out / "rows.jsonl"
+    with only_run(config.out):
+        claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
+        rows = open_rows(file, KEY)
+        check_versions(config.out, rows)
+        there = {tuple(row[name] for name in KEY) for row in rows}
+        jobs = [job for job in _lessons(config) if (job.lesson, job.arm, job.seed) not in there]
+        with tqdm(total=len(jobs), unit="agent", desc=config.out.name) as bar:
+            for row in done(run_lesson, jobs, config.workers):
+                append_row(file, {**{name: six_digits(row[name]) for name in row}, "versions": versions()})
+                bar.update()
+        rows = read_rows(file, KEY)
+    draw_curves(config.out / "curves.png", rows)
+    table = config.out / "table.md"
+    write_bytes_atomic(table, agent_table(rows).encode())
+    return table
+
+
+def _lessons(config: AgentTableConfig) -> list[Lesson]:
+    """Return all lessons, the agents of one seed together."""
+    arms = {"reward": config.rewards, "hindsight": ("random", "hindsight")}
+    seeds = {"reward": config.seeds, "hindsight": config.hindsight_seeds}
+    return [
+        Lesson(lesson, arm, seed, config)
+        for lesson in config.lessons
+        for seed in range(seeds[lesson])
+        for arm in arms[lesson]
+    ]
+
+
+def _jsonable(config: AgentTableConfig) -> Row:
+    return {name: value for name, value in asdict(config).items() if name != "out"}
