@@ -50,7 +50,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self.single_observation_space, self.single_action_space = self._one.observation_space, self._one.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._random: list[np.random.Generator] = []
+        self._random: list[tuple[np.random.Generator, int]] = []
         self._states = np.empty((num_envs, integration_size(self.simulator.model)))
         self._goal_states = self._states.copy()
         self._goals = np.zeros(self.observation_space["desired_goal"].shape, np.uint8)
@@ -70,9 +70,9 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         which, seeds = reset_rows(options, self.num_envs), seeds_of(seed, self.num_envs)
         if not self._random and len(which) < self.num_envs:
             raise gymnasium.error.ResetNeeded("the first reset is of all copies")
-        self._random = self._random or [seeding.np_random(each)[0] for each in seeds]
+        self._random = self._random or [seeding.np_random(each) for each in seeds]
         for i in (i for i in which if seeds[i] is not None):
-            self._random[i] = seeding.np_random(seeds[i])[0]
+            self._random[i] = seeding.np_random(seeds[i])
         self._begin(which)
         self._over[which] = False
         return self._observe(), self._infos(which)
@@ -109,6 +109,16 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         """Return the current pictures, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``."""
         return tuple(self._pictures(self._states)) if self.render_mode == "rgb_array" else None
 
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generator of each copy; none before the first reset."""
+        return tuple(generator for generator, _ in self._random)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:
+        """What each copy's generator was made from; none before the first reset."""
+        return tuple(seed for _, seed in self._random)
+
     def snapshot(self) -> Float64[np.ndarray, "B S"]:
         """Return the full integration states, warm start included."""
         return self._states.copy()
@@ -116,7 +126,9 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
     def _begin(self, which: np.ndarray) -> None:
         """Draw starts and goals."""
         for i in which:
-            self._states[i], self._goal_states[i] = sample_episode(self.task, self.simulator.physics, self._random[i])
+            self._states[i], self._goal_states[i] = sample_episode(
+                self.task, self.simulator.physics, self._random[i][0]
+            )
         if len(which):
             self._goals[which] = self._pictures(self._goal_states[which])
         self._steps[which] = 0

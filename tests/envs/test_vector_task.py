@@ -103,6 +103,17 @@ def test_seeds_may_be_listed_and_episodes_cut_short():
     assert ends == [[False, False], [True, True], [False, False]]
 
 
+def test_seeds_and_generators_are_told_as_by_gymnasium():
+    made, same = (
+        VectorVisualTask(2, task="cartpole", size=16),
+        SyncVectorEnv([lambda: VisualTask("cartpole", size=16)] * 2),
+    )
+    for envs in (made, same):
+        envs.reset(seed=[7, 3])
+    assert made.np_random_seed == same.np_random_seed == (7, 3)
+    assert [each.random() for each in made.np_random] == [each.random() for each in same.np_random]
+
+
 def test_a_copy_that_diverges_terminates_alone(monkeypatch):
     envs = VectorVisualTask(2, task="cartpole", size=16)
     envs.reset(seed=0)
