@@ -13,13 +13,17 @@ import tyro
 from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.options.checks import ConfigError
+from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
+from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.options.train_flow import TrainFlowConfig
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
+    | Annotated[CollectConfig, tyro.conf.subcommand("collect")]
+    | Annotated[TrainConfig, tyro.conf.subcommand("train")]
     | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
     | Annotated[TableConfig, tyro.conf.subcommand("table")]
     | Annotated[ReportConfig, tyro.conf.subcommand("report")]
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | DoctorConfig) -> int:
+def _run(config: Command) -> int:
     if isinstance(config, DoctorConfig):
         from corrwise.experiments.doctor import examine
 
@@ -48,6 +52,16 @@ def _run(config: MPCConfig | TrainFlowConfig | TableConfig | ReportConfig | Doct
         from corrwise.experiments.report.page import write_report
 
         print(write_report(config.out))
+        return 0
+    if isinstance(config, CollectConfig):
+        from corrwise.experiments.video.collect import run_collect
+
+        print(run_collect(config))
+        return 0
+    if isinstance(config, TrainConfig):
+        from corrwise.experiments.video.train import run_train
+
+        print(run_train(config))
         return 0
     if isinstance(config, TrainFlowConfig):
         from corrwise.experiments.flows.train import run_train_flow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +17,6 @@ from corrwise.experiments.flows.plans import plans_of
 from corrwise.experiments.flows.trainer import Trainer
 from corrwise.experiments.options.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.records.atomic import write_aside, write_json_atomic
-from corrwise.experiments.records.config_match import compare_configs
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
 
@@ -31,15 +29,12 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     A checkpoint is written every few steps as a whole; a run that is killed loses the steps since, takes them again
     with the same batches, and ends with the same weights.
     """
-    checkpoint, settings = config.out / "checkpoint.pt", config.out / "config.json"
+    checkpoint = config.out / "checkpoint.pt"
     trainer = Trainer(config)  # weights or a GPU that are not there must be missed before anything is written
     if config.weights and not checkpoint.exists():
         trainer.begin_with(config.weights)
     with only_run(config.out):
-        if checkpoint.exists():
-            there = json.loads(settings.read_bytes()) if settings.exists() else {}
-            compare_configs(config.out, there, jsonable_config(config), ignore=FREE)
-        claim_folder(config.out, jsonable_config(config), ignore=FREE)
+        claim_folder(config.out, jsonable_config(config), ignore=FREE, begun=checkpoint.exists())
         if checkpoint.exists():
             trainer.load(checkpoint)
         if trainer.step < config.steps:

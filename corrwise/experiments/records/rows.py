@@ -47,7 +47,7 @@ def open_rows(path: Path, key: Key = KEY) -> list[Row]:
     return jsonl.open_rows(path, key)
 
 
-def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: Key = KEY) -> Path:
+def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: Key = KEY, begun: bool = False) -> Path:
     """Make ``out`` the folder of ``config``: create it, or check that the rows in it belong to this configuration.
 
     Args:
@@ -56,6 +56,7 @@ def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: K
         ignore: fields that may differ (``episodes``, ``costs``), a dotted name or the name of a whole subtree. The file
             is rewritten with their newest values, which also proves that the folder can be written.
         key: what identifies a row of this kind of run.
+        begun: whether the folder holds results that are no rows.
 
     Raises:
         ConfigMismatch: the folder holds rows of another configuration.
@@ -70,7 +71,7 @@ def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: K
     except ValueError as error:
         raise RunFolderError(f"{path} is not JSON ({error}); move it away or choose another output folder") from error
     new = jsonable(config)
-    if read_rows(out / "rows.jsonl", key):
+    if begun or read_rows(out / "rows.jsonl", key):
         compare_configs(out, {} if old is None else old, new, ignore=ignore)
     elif old is not None and not _ours(old, new):
         raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")

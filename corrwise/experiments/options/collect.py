@@ -1,0 +1,52 @@
+"""Options of ``corrwise collect``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from corrwise.experiments.options.checks import check, check_name, check_names
+from corrwise.experiments.options.cost import COST_NAMES
+from corrwise.experiments.options.mpc import TASK_NAMES
+
+BEHAVIOUR_NAMES = ("random", "coloured", "mpc")
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """Collect clips of a task to train video predictors on; the same command continues a run that was stopped."""
+
+    out: Path = Path("clips/cartpole")
+    """Folder of HDF5 shards with at most ten episodes each, and an index."""
+    task: str = "cartpole"
+    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME."""
+    episodes: int = 500
+    """How many episodes; more of them can be asked for later."""
+    behaviours: tuple[str, ...] = ("coloured", "random")
+    """Who acts, in turn: random (uniform, new at each step), coloured (correlated noise of random strength, as
+    goals are made), mpc (the planner with --cost, from start to goal)."""
+    cost: str = "exact-flow"
+    """What behaviour mpc plans with: a cost or a control of corrwise mpc."""
+    steps: int | None = None
+    """Control steps of an episode; None is the task's own number."""
+    seed: int = 100_000
+    """Seed of the first episode; tuning, tables and other runs use lower ones."""
+    size: int = 64
+    """Pixels to a side of the frames."""
+    supersample: int = 1
+    """Rays per pixel side; 2 smooths edges at four times the rays."""
+    threads: int = 0
+    """Threads of physics and ray caster; 0 is one for each core. Changes the speed, never the clips."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no clips."""
+        if ":" not in self.task:
+            check_name("task", self.task, TASK_NAMES)
+        check_names("behaviour", self.behaviours, BEHAVIOUR_NAMES)
+        check_name("cost", self.cost, COST_NAMES)
+        for option in ("episodes", "supersample"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
+        check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
+        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(self.threads >= 0, "threads", "zero or above", self.threads)

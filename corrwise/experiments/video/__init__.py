@@ -1,0 +1,1 @@
+"""Video predictors: collect clips, train on them, and say what the predictions are worth."""

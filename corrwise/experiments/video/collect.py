@@ -1,0 +1,74 @@
+"""``corrwise collect``: episodes of a task as clips, shard by shard, stoppable at any time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from corrwise.envs import MujocoSimulator
+from corrwise.experiments.options.collect import CollectConfig
+from corrwise.experiments.planning.named_tasks import named_task, task_source
+from corrwise.experiments.records.atomic import write_aside, write_json_atomic
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.versions import versions
+from corrwise.experiments.video.behaviours import acted
+from corrwise.predictors.clips.folder import INDEX, read_index, shard_name
+from corrwise.predictors.clips.shard import SHARD_CLIPS, BrokenShard, shard_about, write_shard
+
+__all__ = ["run_collect"]
+
+_FREE = ("episodes", "threads")  # these never change a clip
+
+Row = dict[str, Any]
+
+
+def run_collect(config: CollectConfig) -> Path:
+    """Collect what the folder does not hold yet, and return the index's path.
+
+    A shard appears whole or not at all; one that cannot be read is made anew.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        ValueError: a task that cannot be had.
+    """
+    task = named_task(config.task)
+    simulator = MujocoSimulator(task, size=config.size, supersample=config.supersample, threads=config.threads)
+    with only_run(config.out):
+        claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=any(config.out.glob("shard-*.h5")))
+        index = read_index(config.out)
+        with tqdm(total=config.episodes, unit="episode", desc=config.out.name) as bar:
+            for i in range(0, config.episodes, SHARD_CLIPS):
+                numbers = range(i, min(i + SHARD_CLIPS, config.episodes))
+                name = shard_name(i // SHARD_CLIPS)
+                index[name] = _there(config.out / name, numbers) or _made(config, simulator, config.out / name, numbers)
+                bar.update(len(numbers))
+        write_json_atomic(config.out / INDEX, {"task": config.task, "shards": index})
+    return config.out / INDEX
+
+
+def _there(path: Path, numbers: range) -> Row | None:
+    """Return what a shard tells, if it is there and holds these episodes."""
+    try:
+        about = shard_about(path) if path.exists() else {}
+    except BrokenShard as error:
+        tqdm.write(f"{error}; it is made anew")
+        return None
+    return about if about.get("episodes") == list(numbers) else None
+
+
+def _made(config: CollectConfig, simulator: MujocoSimulator, path: Path, numbers: range) -> Row:
+    clips = list(acted(config, simulator, numbers))
+    about = {"task": config.task, "episodes": list(numbers), "frame_skip": simulator.task.frame_skip}
+    with write_aside(path) as aside:
+        write_shard(aside, clips, {**about, "versions": versions()})
+    return shard_about(path)
+
+
+def _jsonable(config: CollectConfig) -> Row:
+    """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
+    row = {name: value for name, value in asdict(config).items() if name != "out"}
+    return {**row, "task_source": task_source(config.task)}

@@ -1,0 +1,43 @@
+"""The distances that predictors are trained with, by name."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
+from corrwise.experiments.options.train import TrainConfig
+from corrwise.experiments.planning.named_costs import make_correspondence
+from corrwise.types import Distance
+
+__all__ = ["make_loss"]
+
+
+class _Sum:
+    """Two base distances in equal parts, as the paper has L1 and the perceptual distance (Sec. 4)."""
+
+    def __init__(self, one: Distance, two: Distance) -> None:
+        self._one, self._two = one, two
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._one(x, y) + self._two(x, y)
+
+
+def make_loss(config: TrainConfig) -> Distance:
+    """Return the distance; with a regulariser its flow has gradients.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or a regulariser is asked of a flow without
+            gradients.
+    """
+    name = config.loss
+    base = DISTANCES[name.removeprefix("corr-").partition("-")[0]]
+    if config.perceptual:
+        base = _Sum(base, Perceptual(config.perceptual))
+    matched = make_correspondence(name, config.cost)
+    if matched is None:
+        return base
+    regularised = matched.regularizer is not None
+    return CorrespondenceWise(
+        base, matched.flow, scaling=matched.scaling, regularizer=matched.regularizer, penalized=matched.penalized,
+        occlusion=matched.occlusion, detach_flow=not regularised,
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Where clips come from: a folder of ours, or a public dataset in its own layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from corrwise.predictors.clips import ClipFolder, ClipSource
+
+__all__ = ["Part", "open_clips"]
+
+
+class Part:
+    """Some of the clips of a source (``ClipSource``)."""
+
+    def __init__(self, source: ClipSource, chosen: Sequence[int]) -> None:
+        self._source, self._chosen = source, list(chosen)
+        self.size, self.action_dim = source.size, source.action_dim
+        self.lengths = [source.lengths[i] for i in self._chosen]
+
+    def read(self, clip: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return frames ``start`` to ``stop`` (not included) of a clip, and the actions between them."""
+        return self._source.read(self._chosen[clip], start, stop)
+
+    @staticmethod
+    def split(source: ClipSource, held: float | int) -> tuple[Part, Part]:
+        """Return the clips to learn from, at least one, and a share of them, the last, that is held out."""
+        count = len(source.lengths)
+        first = max(1, count - round(held * count))
+        return Part(source, range(first)), Part(source, range(first, count))
+
+
+def open_clips(path: Path) -> ClipSource:
+    """Return the clips of a folder.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``ClipFolder``.
+    """
+    return ClipFolder(path)

@@ -1,0 +1,102 @@
+"""``corrwise train``: fit a video predictor to clips, stoppable at any step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from corrwise.experiments.options.train import FREE, TrainConfig
+from corrwise.experiments.records.atomic import jsonable
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.versions import versions
+from corrwise.experiments.video.log import Log
+from corrwise.experiments.video.losses import make_loss
+from corrwise.experiments.video.sources import Part, open_clips
+from corrwise.experiments.video.trainer import Trainer
+from corrwise.predictors.clips import Batch, ClipWindows
+
+__all__ = ["MODEL", "run_train"]
+
+MODEL = "model"  # folder of the trained predictor inside a run's
+CHECKPOINT = "checkpoint.pt"
+_SHOWN = 32  # held-out windows that are logged
+
+Row = dict[str, Any]
+
+
+def run_train(config: TrainConfig) -> Path:
+    """Train, or go on training, and return the folder of the trained predictor.
+
+    A checkpoint is written every few steps as a whole; a run that is killed loses the steps since, takes them again
+    with the same windows, and ends with the same weights.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, ValueError: clips, weights or options that cannot be used.
+        FloatingPointError: the loss is not finite.
+        RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
+    """
+    clips = open_clips(config.data)
+    seen, held = Part.split(clips, config.held)
+    windows = ClipWindows(seen, config.context + config.horizon, seed=config.seed, flip=not clips.action_dim)
+    trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
+    if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
+        return _learn(trainer, config, windows, None, None)
+    with only_run(config.out):
+        claim_folder(config.out, _jsonable(config), ignore=FREE, begun=(config.out / CHECKPOINT).exists())
+        return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out))
+
+
+def _learn(trainer: Trainer, config: TrainConfig, windows: ClipWindows, held: Batch | None, log: Log | None) -> Path:
+    checkpoint, model = config.out / CHECKPOINT, config.out / MODEL
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    if log is not None:
+        log.begin(trainer.step)
+    with tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=log is None) as bar:
+        while trainer.step < config.steps:
+            began = perf_counter()
+            loss = trainer.learn(windows)
+            trainer.seconds += perf_counter() - began
+            bar.update()
+            bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
+            if log is None:
+                continue
+            log.loss("train", trainer.step, loss)
+            if trainer.step % config.every == 0 or trainer.step == config.steps:
+                if held is not None:
+                    found, shown = trainer.held_out(held)
+                    log.loss("held out", trainer.step, found)
+                    log.pictures(trainer.step, held.frames, shown)
+                trainer.save(checkpoint)
+    if log is not None:
+        log.close()
+        about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
+        trainer.best.save_pretrained(model, {**about, "clips": _told(config), "seconds": trainer.seconds})
+    return model
+
+
+def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
+    """Return windows at equal distances over the held-out clips; None where they are too short for one."""
+    length = config.context + config.horizon
+    if max(held.lengths, default=0) < length:
+        return None
+    windows = ClipWindows(held, length)
+    return windows.windows(np.linspace(0, len(windows) - 1, min(_SHOWN, len(windows))).astype(int))
+
+
+def _told(config: TrainConfig) -> Row:
+    """Return what the clips say of themselves: the task, above all."""
+    about = getattr(open_clips(config.data), "about", {})
+    return {name: about[name] for name in ("task", "frame_skip", "size", "action_dim") if name in about}
+
+
+def _jsonable(config: TrainConfig) -> Row:
+    """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
+    return dict(jsonable({name: value for name, value in asdict(config).items() if name != "out"}))

@@ -1,0 +1,66 @@
+"""A clip: what was seen, and what was done between the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+__all__ = ["Clip", "ClipSource", "check_clip"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One episode.
+
+    Attributes:
+        frames: (T, H, W, 3), channels last.
+        actions: (T - 1, A) in [-1, 1]; action t leads from frame t to frame t + 1. A is 0 for plain video.
+        states: (T, S), the simulator's; None where nobody knows them.
+        about: what else is known: its seed, who acted.
+    """
+
+    frames: UInt8[np.ndarray, "T H W 3"]
+    actions: Float32[np.ndarray, "steps A"]
+    states: Float64[np.ndarray, "T S"] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ClipSource(Protocol):
+    """Many clips, of which parts can be read.
+
+    Attributes:
+        size: (H, W) of every frame.
+        action_dim: A, 0 for plain video.
+        lengths: frames of each clip.
+    """
+
+    size: tuple[int, int]
+    action_dim: int
+    lengths: list[int]
+
+    def read(
+        self, clip: int, start: int, stop: int
+    ) -> tuple[UInt8[np.ndarray, "n H W 3"], Float32[np.ndarray, "steps A"]]:
+        """Return frames ``start`` to ``stop`` (not included) of a clip, and the n - 1 actions between them."""
+        ...
+
+
+def check_clip(clip: Clip) -> tuple[tuple[int, int], int]:
+    """Return the size (H, W) and A of a clip.
+
+    Raises:
+        ValueError: its arrays do not fit each other.
+    """
+    frames, actions, states = clip.frames, clip.actions, clip.states
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise ValueError(f"expected frames uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
+    if actions.ndim != 2 or len(actions) != len(frames) - 1:
+        raise ValueError(f"expected actions ({len(frames) - 1}, A) between {len(frames)} frames, got {actions.shape}")
+    if states is not None and len(states) != len(frames):
+        raise ValueError(f"expected states ({len(frames)}, S) of {len(frames)} frames, got {states.shape}")
+    return (int(frames.shape[1]), int(frames.shape[2])), int(actions.shape[1])

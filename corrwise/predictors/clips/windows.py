@@ -1,0 +1,83 @@
+"""Batches of short windows drawn from clips: which ones depends on the seed and the step alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.predictors.clips.clip import ClipSource
+
+__all__ = ["Batch", "ClipWindows"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model learns from.
+
+    Attributes:
+        frames: in [0, 1].
+        actions: in [-1, 1]; action t leads from frame t to frame t + 1.
+    """
+
+    frames: Float[Tensor, "B T 3 h w"]
+    actions: Float[Tensor, "B steps A"]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on a device."""
+        return Batch(self.frames.to(device), self.actions.to(device))
+
+
+class ClipWindows:
+    """Random windows of clips, every clip in proportion to the windows it has.
+
+    Args:
+        source: the clips.
+        frames: frames of a window: context and what follows.
+        seed: of what is drawn.
+        flip: whether to mirror half of the windows left to right (Geng et al., CVPR 2022, train so); for video without
+            actions only, whose meaning would change.
+
+    Raises:
+        ValueError: no clip is long enough, or there are actions and windows are to be flipped.
+    """
+
+    def __init__(self, source: ClipSource, frames: int, *, seed: int = 0, flip: bool = False) -> None:
+        counts = np.array([max(0, length - frames + 1) for length in source.lengths])
+        if not counts.sum():
+            raise ValueError(
+                f"expected clips of at least {frames} frames, context and horizon together; the longest of "
+                f"{len(counts)} has {max(source.lengths, default=0)}"
+            )
+        if flip and source.action_dim:
+            raise ValueError(f"expected clips without actions to flip, got {source.action_dim} actions a step")
+        self.source, self.frames = source, frames
+        self._seed, self._flip = seed, flip
+        self._ends = counts.cumsum()
+
+    def __len__(self) -> int:
+        """Return how many different windows there are."""
+        return int(self._ends[-1])
+
+    def batch(self, step: int, size: int) -> Batch:
+        """Return the windows of a training step: the same ones each time, whatever was drawn before."""
+        draw = np.random.default_rng((self._seed, step))
+        chosen = draw.integers(len(self), size=size)
+        return self.windows(chosen, draw.random(size) < 0.5 if self._flip else None)
+
+    def windows(self, chosen: np.ndarray, mirrored: np.ndarray | None = None) -> Batch:
+        """Return windows by number (n,), some of them mirrored if asked."""
+        pairs = [self._window(int(i)) for i in chosen]
+        frames = np.stack([frames for frames, _ in pairs])
+        if mirrored is not None:
+            frames[mirrored] = frames[mirrored, :, :, ::-1]
+        images = torch.from_numpy(frames).movedim(-1, -3).float() / 255
+        return Batch(images, torch.from_numpy(np.stack([actions for _, actions in pairs])).float())
+
+    def _window(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        clip = int(np.searchsorted(self._ends, i, side="right"))
+        start = i - int(self._ends[clip - 1]) if clip else i
+        return self.source.read(clip, start, start + self.frames)

@@ -1,0 +1,57 @@
+"""One training step of a video predictor, without files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from corrwise.predictors.clips.windows import Batch
+from corrwise.predictors.video_predictor import Learned
+from corrwise.types import Distance
+
+__all__ = ["Learner", "Loss", "train_step"]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A ``VideoPredictor``, or what a training library has wrapped around one."""
+
+    def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
+        """Return predictions and their targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a step minimises.
+
+    Attributes:
+        total: the distances of all steps, summed, and the model's penalty; a mean over the batch.
+        distances: of each predicted step, without gradient.
+        penalty: without gradient.
+    """
+
+    total: Float[Tensor, ""]
+    distances: Float[Tensor, "T"]
+    penalty: Float[Tensor, ""]
+
+
+def train_step(model: Learner, batch: Batch, distance: Distance, noise: Generator | None = None) -> Loss:
+    """Return the loss of a model on a batch: the sum over all predicted steps (Geng et al., CVPR 2022, Sec. 4).
+
+    The public code adds up the losses of the steps, but back-propagates the last one's alone. Here gradients come from
+    every step.
+
+    Args:
+        model: in training mode.
+        batch: windows of context and horizon.
+        distance: between a prediction and its target, in [0, 1]; reduces C, h and w.
+        noise: for models that draw; None draws from torch's global generator.
+    """
+    learned = model.learn(batch, noise)
+    values = distance(learned.frames.flatten(0, 1), learned.targets.flatten(0, 1))
+    each = values.unflatten(0, learned.frames.shape[:2]).mean(dim=0)
+    return Loss(each.sum() + learned.penalty, each.detach(), learned.penalty.detach())

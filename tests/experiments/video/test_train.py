@@ -1,0 +1,189 @@
+"""Training a video predictor: the same losses however often it is killed, and one sentence where it cannot be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.collect import CollectConfig
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.options.train import MODEL_NAMES, TrainConfig
+from corrwise.experiments.video.collect import run_collect
+from corrwise.experiments.video.log import strips
+from corrwise.experiments.video.losses import make_loss
+from corrwise.experiments.video.sources import Part
+from corrwise.experiments.video.train import run_train
+from corrwise.predictors.clips import Clip, ClipFolder, write_shard
+from corrwise.predictors.models import MODELS, load_model
+
+OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    run_collect(CollectConfig(out=folder, episodes=4, steps=8, size=16))
+    return folder
+
+
+@pytest.fixture
+def tiny(clips, tmp_path):
+    return TrainConfig(
+        data=clips, out=tmp_path / "run", steps=4, batch=3, horizon=2, options=OPTIONS, every=2, held=0.25, loss="l1"
+    )
+
+
+def _checkpoint(config):
+    return torch.load(config.out / "checkpoint.pt", weights_only=True)
+
+
+def test_models_are_those_of_the_options():
+    assert tuple(MODELS) == MODEL_NAMES
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("resnet3d", OPTIONS), ("svg", ("width=2", "hidden=4")), ("svg-prime", ("width=2", "hidden=4", "features=4"))],
+)
+def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_path):
+    whole = replace(tiny, model=model, options=options)
+    parts = replace(whole, out=tmp_path / "parts")
+    folder = run_train(whole)
+    run_train(replace(parts, steps=3))
+    assert len(_checkpoint(parts)["losses"]) == 3
+    run_train(parts)
+    assert _checkpoint(parts)["losses"] == _checkpoint(whole)["losses"]
+    assert len(set(_checkpoint(whole)["losses"])) == 4
+    weights = [load_model(each).state_dict() for each in (folder, parts.out / "model")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    about = json.loads((folder / "config.json").read_text())["about"]
+    assert (about["clips"]["task"], about["steps"], about["loss"]) == ("cartpole", 4, "l1")
+    assert any((whole.out / "logs").iterdir())
+
+
+def test_kill_9_changes_nothing(tiny, tmp_path):
+    def words(out):
+        return [
+            *("train", "--data", str(tiny.data), "--out", str(out), "--steps", "60", "--batch", "3", "--horizon", "2"),
+            *("--options", *OPTIONS, "--every", "5", "--loss", "corr-l1", "--accelerator", "cpu"),
+        ]
+
+    killed = tmp_path / "killed"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "corrwise.experiments.cli", *words(killed)], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoint.pt").exists() and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (killed / "model").exists(), "it was killed too late to show anything"
+    assert cli.main(words(killed)) == 0
+    assert cli.main(words(tmp_path / "whole")) == 0
+    losses = [
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["losses"] for name in ("killed", "whole")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 60
+
+
+def test_a_warm_start_begins_with_the_weights(tiny, tmp_path):
+    folder = run_train(replace(tiny, average=0.0))
+    again = replace(tiny, out=tmp_path / "again", start=str(folder), steps=1, rate=1e-9, average=0.0)
+    run_train(again)
+    before, after = (load_model(each).parameters() for each in (folder, again.out / "model"))
+    assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(before, after, strict=True))
+    with pytest.raises(ValueError, match="expected a model ResNet3DConfig"):
+        run_train(replace(again, out=tmp_path / "wide", options=("width=3", *OPTIONS[1:])))
+
+
+def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny, monkeypatch):
+    run_train(replace(tiny, steps=2))
+    before = (tiny.out / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(
+        "corrwise.experiments.video.train.make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan
+    )
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 2; the batch is in .*batch-2.npz"):
+        run_train(tiny)
+    assert np.load(tiny.out / "batch-2.npz")["frames"].shape == (3, 4, 3, 16, 16)
+    assert (tiny.out / "checkpoint.pt").read_bytes() == before
+
+
+def test_losses_by_name(tiny):
+    x, y = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    x.requires_grad_(True)
+    for name, flow in (("mse", "dis"), ("corr-l1", "dis"), ("corr-mse-reg", "learned"), ("corr-l1-disp", "learned")):
+        distance = make_loss(replace(tiny, loss=name, cost=CostConfig(flow=flow)))
+        (gradient,) = torch.autograd.grad(distance(x, y).sum(), x)
+        assert gradient.abs().sum() > 0
+    matched = make_loss(replace(tiny, loss="corr-l1-reg", cost=CostConfig(flow="learned")))
+    assert not matched.detach_flow, "a regulariser without gradients would teach nothing"
+    with pytest.raises(ValueError, match="detach_flow=False needs a flow with gradients, got DISFlow"):
+        make_loss(replace(tiny, loss="corr-l1-reg"))
+
+
+def test_the_last_clips_are_held_out(clips):
+    folder = ClipFolder(clips)
+    seen, held = Part.split(folder, 0.5)
+    assert (seen.lengths, held.lengths) == ([9, 9], [9, 9])
+    np.testing.assert_array_equal(held.read(0, 1, 4)[0], folder.read(2, 1, 4)[0])
+    assert len(Part.split(folder, 0.99)[0].lengths) == 1
+
+
+def test_strips_put_predictions_under_what_came():
+    frames, shown = torch.zeros(2, 5, 3, 4, 4), torch.ones(2, 2, 3, 4, 4)
+    picture = strips(frames, shown)
+    assert picture.shape == (3, 16, 20)
+    assert picture[:, 4:8, 12:].eq(1).all()
+    assert picture.sum() == shown.sum()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "gan"], "unknown model 'gan'; there are resnet3d, svg, svg-prime"),
+        (["--loss", "l3"], "unknown loss 'l3'"),
+        (["--data", "nowhere"], "there is no folder of clips at nowhere"),
+        (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
+        (["--options", "width"], "options must be pairs such as width=8, got width"),
+        (["--options", "colour=1"], "resnet3d has no such options"),
+        (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
+        (["--start", "nowhere"], "there is no model in nowhere"),
+        (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
+        (["--rate", "0"], "rate must be above zero and finite, got 0.0"),
+        (["--perceptual", "none.pth"], "none.pth"),
+    ],
+)
+def test_bad_input_is_one_sentence(tiny, capsys, arguments, said):
+    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not tiny.out.exists()
+
+
+def test_clips_that_are_no_clips_are_one_sentence(tiny, tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    words = ["train", "--data", str(folder), "--out", str(tiny.out), "--steps", "1"]
+    assert cli.main(words) == 2
+    assert "holds no clips" in capsys.readouterr().err
+    for i, size in enumerate((16, 24)):
+        clip = Clip(np.zeros((9, size, size, 3), np.uint8), np.zeros((8, 1), np.float32))
+        write_shard(folder / f"shard-{i:05d}.h5", [clip], {})
+    assert cli.main(words) == 2
+    assert "mixes clips" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_run_is_refused(tiny, capsys):
+    run_train(replace(tiny, steps=1))
+    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", "--batch", "2"]
+    assert cli.main(words) == 2
+    assert "holds rows of another configuration" in capsys.readouterr().err

@@ -1,0 +1,211 @@
+"""Learned models: their contexts, their chains, their files."""
+
+import json
+
+import pytest
+import torch
+
+from corrwise.costs import l1, mse
+from corrwise.predictors import SVG, ResNet3D
+from corrwise.predictors.clips import Batch
+from corrwise.predictors.fit import train_step
+from corrwise.predictors.models import MODELS, load_model, make_model
+from corrwise.predictors.stochastic import kl_divergence
+from corrwise.types import Context
+
+TINY = {
+    "resnet3d": {"width": 2, "downs": 2, "blocks3d": 1, "blocks2d": 1},
+    "svg": {"width": 2, "size": 16, "features": 4, "latent": 2, "hidden": 4},
+    "svg-prime": {"width": 2, "features": 4, "latent": 2, "hidden": 4},
+}
+
+
+def _model(name, seed=0, **options):
+    torch.manual_seed(seed)
+    return make_model(name, **{**TINY[name], "context": 2, "action_dim": 3, **options})
+
+
+def _batch(frames=5, actions=3, clips=2):
+    drawn = torch.Generator().manual_seed(1)
+    return Batch(
+        torch.rand(clips, frames, 3, 16, 16, generator=drawn),
+        2 * torch.rand(clips, frames - 1, actions, generator=drawn) - 1,
+    )
+
+
+def _context(batch, k=2):
+    return Context(batch.frames[:, :k], batch.actions[:, : k - 1], None)
+
+
+def test_every_model_is_tested_here():
+    assert TINY.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_loss_is_the_sum_of_all_steps_and_reaches_every_weight(name):
+    model = _model(name)
+    loss = train_step(model, _batch(), l1, torch.Generator().manual_seed(0))
+    assert len(loss.distances) == (3 if name == "resnet3d" else 4), "SVG predicts its context, too"
+    torch.testing.assert_close(loss.total.detach(), loss.distances.sum() + loss.penalty)
+    loss.total.backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_gradients_come_from_every_step_and_pass_through_the_chain():
+    """The public code back-propagates the last step's loss alone."""
+    model = _model("resnet3d").eval()
+
+    def gradient(steps):
+        model.zero_grad()
+        learned = model.learn(_batch())
+        l1(learned.frames, learned.targets)[:, steps].sum().backward()
+        return model.leave[1].weight.grad.clone()
+
+    total = gradient([0]) + gradient([1]) + gradient([2])
+    torch.testing.assert_close(gradient([0, 1, 2]), total)
+    assert not torch.allclose(gradient([2]), total)
+    batch = _batch()
+    batch.frames.requires_grad_(True)
+    model.learn(batch).frames[:, 2].sum().backward()
+    assert batch.frames.grad[:, 0].abs().sum() > 0, "the third prediction saw the context through the first alone"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_actions_steer_what_is_imagined(name):
+    model, batch = _model(name).eval(), _batch()
+    with torch.no_grad():
+        frames = model(_context(batch), torch.stack([torch.ones(2, 3, 3), -torch.ones(2, 3, 3)], dim=1))
+    assert not torch.equal(frames[:, 0], frames[:, 1])
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+
+
+def test_training_and_imagining_are_the_same_chain():
+    model, batch = _model("resnet3d").eval(), _batch()
+    with torch.no_grad():
+        imagined = model(_context(batch), batch.actions[:, None, 1:])[:, 0]
+        torch.testing.assert_close(imagined, model.learn(batch).frames)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_short_context_is_filled_up_and_of_a_long_one_the_newest_counts(name):
+    model, batch = _model(name, context=3).eval(), _batch()
+    actions = batch.actions[:, None, :2]
+    first = batch.frames[:, :1]
+    with torch.no_grad():
+        short = model(Context(first, batch.actions[:, :0], None), actions)
+        filled = Context(first.expand(-1, 3, -1, -1, -1), torch.zeros(2, 2, 3), None)
+        torch.testing.assert_close(short, model(filled, actions))
+        long = model(Context(batch.frames, batch.actions, None), actions)
+        newest = Context(batch.frames[:, 2:], batch.actions[:, 2:], None)
+        torch.testing.assert_close(long, model(newest, actions))
+
+
+@pytest.mark.parametrize("name", ["svg", "svg-prime"])
+def test_latents_are_shared_by_candidates_and_drawn_from_copies(name):
+    model, batch = _model(name).eval(), _batch()
+    actions = batch.actions[:1, None, :3].expand(-1, 4, -1, -1)
+    context = _context(Batch(batch.frames[:1], batch.actions[:1]))
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        frames = model(context, actions, generators=[generator])
+        torch.testing.assert_close(frames, frames[:, :1].expand_as(frames))
+        torch.testing.assert_close(model(context, actions, generators=[generator]), frames)
+        other = model(context, actions, generators=[torch.Generator().manual_seed(4)])
+    assert not torch.equal(other, frames)
+
+
+def test_divergence_is_that_of_torch():
+    mean, log_variance, prior_mean, prior_log_variance = torch.randn(
+        4, 3, 5, generator=torch.Generator().manual_seed(0)
+    )
+    one = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    two = torch.distributions.Normal(prior_mean, (prior_log_variance / 2).exp())
+    wanted = torch.distributions.kl_divergence(one, two).sum(dim=1).mean()
+    torch.testing.assert_close(kl_divergence(mean, log_variance, prior_mean, prior_log_variance), wanted)
+
+
+def test_a_residual_network_learns_what_an_action_does():
+    """The picture turns by the action's sign: bright or dark."""
+    model = _model("resnet3d", action_dim=1, keep=True)
+    frames, actions = torch.full((8, 3, 3, 16, 16), 0.5), torch.tensor([-1.0, 1.0] * 4).reshape(8, 1, 1).repeat(1, 2, 1)
+    frames[:, 2] = 0.5 + 0.3 * actions[:, 1, :, None, None]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    first = last = None
+    for _ in range(150):
+        loss = train_step(model, Batch(frames, actions), mse)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        first, last = first or float(loss.total.detach()), float(loss.total.detach())
+    assert last < 0.1 * first
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_survives_the_disk(name, tmp_path):
+    model, batch = _model(name).eval(), _batch()
+    model.save_pretrained(tmp_path / "m", {"task": "cartpole"})
+    for again in (load_model(tmp_path / "m"), MODELS[name].from_pretrained(tmp_path / "m")):
+        assert again.config == model.config
+        assert not again.training
+        with torch.no_grad():
+            assert torch.equal(
+                again(_context(batch), batch.actions[:, None]), model(_context(batch), batch.actions[:, None])
+            )
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["about"] == {"task": "cartpole"}
+
+
+def test_bad_files_are_one_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no model in"):
+        load_model(tmp_path)
+    _model("resnet3d").save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"expected a model 'svg' in .*, got 'resnet3d'"):
+        SVG.from_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="expected weights of resnet3d"):
+        load_model(tmp_path)
+    _model("resnet3d", width=3).save_pretrained(tmp_path / "other")
+    weights.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="expected weights of resnet3d"):
+        ResNet3D.from_pretrained(tmp_path)
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match="there are no weights at"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"model": "gan"')
+    with pytest.raises(ValueError, match="does not describe a model"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"model": "gan", "config": {}}')
+    with pytest.raises(ValueError, match="unknown model 'gan'; there are resnet3d, svg, svg-prime"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("gan", {}, "unknown model 'gan'"),
+        ("resnet3d", {"colour": 1}, "resnet3d has no such options"),
+        ("resnet3d", {"width": 0}, "expected width of at least 1, got 0"),
+        ("svg", {"size": 36}, "that can be halved 3 times, got 36"),
+        ("svg", {"hidden": 0}, "expected hidden of at least 1"),
+        ("svg-prime", {"beta": -1.0}, "expected action_dim and beta of at least 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(name, options, said):
+    with pytest.raises(ValueError, match=said):
+        make_model(name, **options)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_clips_that_do_not_fit_are_one_sentence(name):
+    model = _model(name)
+    with pytest.raises(ValueError, match="expected windows of more than 2 frames, got 2"):
+        train_step(model, _batch(2), l1)
+    with pytest.raises(ValueError, match="expected clips with 3 actions a step, got 2"):
+        train_step(model, _batch(actions=2), l1)
+    with pytest.raises(ValueError, match="expected actions of 3 numbers, got 2"):
+        model(_context(_batch()), torch.zeros(2, 1, 4, 2))
+    odd = Batch(torch.rand(2, 4, 3, 18, 18), torch.zeros(2, 3, 3))
+    with pytest.raises(ValueError, match="expected pictures"):
+        train_step(model, odd, l1)
