@@ -56,21 +56,23 @@ def theirs(arm: str, flow: str, copies: int) -> Callable[[], object]:
 
     from corrwise.envs.pictures import from_uint8
 
-    goal_env = humanoid()
-    goal_env.reset(seed=99)
-    goal = from_uint8(goal_env.step(goal_env.action_space.sample())[4]["picture"])
-    goal_env.close()
-    price = distance(flow)
-    forked = arm == "subproc"
+    price, forked = distance(flow), arm == "subproc"
     envs = SubprocVecEnv([humanoid] * copies) if forked else gymnasium.vector.SyncVectorEnv([humanoid] * copies)
     envs.reset()
     space = gymnasium.vector.utils.batch_space(envs.action_space, copies) if forked else envs.action_space
     space.seed(0)
 
-    def step() -> object:
+    def pictures() -> list[np.ndarray]:
         infos = envs.step(space.sample())[-1]
-        pictures = [info["picture"] for info in infos] if forked else infos["picture"]
-        return [float(price(from_uint8(picture), goal)) for picture in pictures]
+        return [info["picture"] for info in infos] if forked else list(infos["picture"])
+
+    goal = from_uint8(pictures()[0])
+
+    def step() -> object:
+        costs = [float(price(from_uint8(picture), goal)) for picture in pictures()]
+        if len(set(costs)) == 1:
+            raise RuntimeError("the copies show nothing, or all the same")
+        return costs
 
     return step
 

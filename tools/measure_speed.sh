@@ -12,4 +12,5 @@ measure rendering benchmarks/rendering.py
 measure planning benchmarks/planning.py --task humanoid
 measure batching benchmarks/planning.py --task humanoid --batching
 measure memory benchmarks/planning.py --task cartpole --memory
+measure goal_rewards benchmarks/goal_rewards.py
 measure correspondence benchmarks/correspondence.py --threads 2

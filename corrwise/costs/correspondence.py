@@ -97,14 +97,16 @@ class CorrespondenceWise:
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
         """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
         x_flat, y_flat, flows = self._match(x, y)
-        batch, occluded = x.shape[:-3], occluded_share(flows)
-        penalty = self._regularization(x_flat, y_flat, flows)
+        batch, penalty = x.shape[:-3], self._regularization(x_flat, y_flat, flows)
+        if self.occlusion:
+            penalty = penalty + self.occlusion * occluded_share(flows)
+        shown = [flow.reshape(*batch, *flow.shape[1:]) for flow in flows]
         return Terms(
             residual=self._residual(x_flat, y_flat, flows).reshape(batch),
-            penalty=(penalty + self.occlusion * occluded if self.occlusion else penalty).reshape(batch),
+            penalty=penalty.reshape(batch),
             displacement=displacement_of(flows).reshape(batch),
-            occluded=occluded.reshape(batch),
-            flow=flows[0].reshape(*batch, *flows[0].shape[1:]),
+            flow=shown[0],
+            backward=shown[1] if self.symmetric else None,
         )
 
     def _match(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Flows]:
