@@ -38,7 +38,7 @@ class MPCConfig:
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"
-    """oracle (the simulator) or copy-last."""
+    """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
     episodes: int = 3
     """How many start and goal pairs."""
     seed: int = 0
@@ -89,13 +89,22 @@ class MPCConfig:
         """What rows and pictures call the task: of one's own, the name without its file."""
         return self.task.rpartition(":")[2]
 
+    @property
+    def predictor_label(self) -> str:
+        """What rows and pictures call the predictor: of a trained one, the name of its run's folder."""
+        if self.predictor in PREDICTOR_NAMES:
+            return self.predictor
+        path = Path(self.predictor).resolve()
+        return path.parent.name if path.name == "model" else path.name
+
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no run."""
         for option, names in (
-            ("planner", PLANNER_NAMES), ("predictor", PREDICTOR_NAMES),
-            ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
+            ("planner", PLANNER_NAMES), ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
+        if not Path(self.predictor).is_dir():
+            check_name("predictor", self.predictor, (*PREDICTOR_NAMES, "or the folder of a trained model"))
         if ":" not in self.task:
             check_name("task", self.task, TASK_NAMES)
         check(len(self.costs) > 0, "costs", "at least one name", "none")

@@ -10,6 +10,7 @@ from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.clock import Clock
 from corrwise.experiments.planning.episode import Episode, Showing
+from corrwise.experiments.planning.named_predictors import context_of
 from corrwise.experiments.planning.named_tasks import named_task
 from corrwise.experiments.planning.policies import Decision, make_policy
 from corrwise.mpc import generator
@@ -45,7 +46,7 @@ def run_episodes(
     )
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
-    fleet = Fleet(simulator, context_frames=config.context_frames)
+    fleet = Fleet(simulator, context_frames=context_of(config))
     generators = [generator(seed, 0) for seed in seeds]
     with clock.measure("environment", opaque=True):
         context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)

@@ -14,8 +14,9 @@ from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.episode_row import episode_row
 from corrwise.experiments.planning.episodes import Episode, run_episodes
 from corrwise.experiments.planning.named_costs import resolved
+from corrwise.experiments.planning.named_predictors import weights_of
 from corrwise.experiments.planning.named_tasks import named_task, task_source
-from corrwise.experiments.planning.networks import check_networks, networks_of
+from corrwise.experiments.planning.networks import check_networks, check_weights, networks_of
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.records.versions import check_versions, versions
@@ -37,26 +38,28 @@ def run_mpc(config: MPCConfig) -> Path:
     the same command continues it.
     """
     named_task(config.task)  # a task or weights that cannot be had must fail before all else
-    networks = networks_of(config)
+    networks, weights = networks_of(config), weights_of(config)
     # A network's last bits depend on the batch, which max_frames may cut.
-    free = [name for name in FREE if name != "max_frames" or not any(networks.values())]
+    free = [name for name in FREE if name != "max_frames" or not any((weights, *networks.values()))]
     with only_run(config.out):
         claim_folder(config.out, jsonable_config(config), ignore=free)
         rows = open_rows(config.out / "rows.jsonl")
         check_versions(config.out, rows)
         check_networks(config.out, rows, networks)
-        _run_missing(config, {row_key(row) for row in rows}, networks)
+        check_weights(config.out, rows, weights)
+        _run_missing(config, {row_key(row) for row in rows}, networks, weights)
         return write_report(config.out)
 
 
-def _run_missing(config: MPCConfig, done: set[Any], networks: dict[str, str | None]) -> None:
+def _run_missing(config: MPCConfig, done: set[Any], networks: dict[str, str | None], weights: str | None) -> None:
     work = list(_groups(config, done))
     steps = config.steps or named_task(config.task).episode_steps
     with tqdm(total=steps * len(work), unit="step", desc=config.label) as bar:
         for cost, seeds in work:
             bar.set_description(f"{config.label} {cost} seeds {seeds[0]}-{seeds[-1]}")
             for episode in run_episodes(config, cost, seeds, progress=bar.update):
-                append_row(config.out / "rows.jsonl", {**_save(config, cost, episode), "network": networks[cost]})
+                told = {"network": networks[cost], "predictor_weights": weights}
+                append_row(config.out / "rows.jsonl", {**_save(config, cost, episode), **told})
 
 
 def jsonable_config(config: MPCConfig) -> Row:
@@ -75,21 +78,23 @@ def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]
     """Yield what is left to do: a cost and the seeds that step together."""
     for cost in config.costs:
         seeds = [config.seed + i for i in range(config.episodes)]
-        left = [seed for seed in seeds if (config.label, cost, config.planner, config.predictor, seed) not in done]
+        left = [
+            seed for seed in seeds if (config.label, cost, config.planner, config.predictor_label, seed) not in done
+        ]
         for i in range(0, len(left), config.lockstep):
             yield cost, left[i : i + config.lockstep]
 
 
 def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
     """Write an episode's pictures and return its row."""
-    name = f"{config.label}-{cost}-{config.planner}-{config.predictor}-{episode.seed}"
+    name = f"{config.label}-{cost}-{config.planner}-{config.predictor_label}-{episode.seed}"
     strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
     save_strip(config.out / strip, make_strip([episode.panels[row] for row in ROWS]))
     if config.videos:
         clips = {row: np.stack(episode.panels[row]) for row in ROWS}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
-        **{"task": config.label, "cost": cost, "planner": config.planner, "predictor": config.predictor},
+        **{"task": config.label, "cost": cost, "planner": config.planner, "predictor": config.predictor_label},
         **episode_row(episode),
         "versions": versions(),
         "strip": str(strip),

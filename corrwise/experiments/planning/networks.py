@@ -13,7 +13,7 @@ from corrwise.experiments.planning.named_costs import make_distance
 from corrwise.experiments.records.config_match import ConfigMismatch
 from corrwise.types import Distance, Flow
 
-__all__ = ["check_networks", "network_of", "networks_of"]
+__all__ = ["check_networks", "check_weights", "network_of", "networks_of"]
 
 Row = dict[str, Any]
 
@@ -45,4 +45,18 @@ def check_networks(out: Path, rows: list[Row], networks: dict[str, str | None]) 
             raise ConfigMismatch(
                 f"{out} holds rows of {row['cost']} made with network {row['network']}, and here is {here}; "
                 "choose another output folder"
+            )
+
+
+def check_weights(out: Path, rows: list[Row], weights: str | None) -> None:
+    """Refuse to add rows to those that another training of the predictor made.
+
+    Raises:
+        ConfigMismatch: the folder holds rows of a predictor with other weights.
+    """
+    for row in rows:
+        if row.get("predictor_weights", weights) != weights:
+            raise ConfigMismatch(
+                f"{out} holds rows of predictor {row['predictor']} with weights {row['predictor_weights']}, and here "
+                f"they are {weights}; choose another output folder"
             )

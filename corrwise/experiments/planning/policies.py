@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Generator
 
-from corrwise.envs import Fleet, MujocoSimulator
+from corrwise.envs import Fleet
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.bounds import BOUNDS, PlanByTruth
 from corrwise.experiments.planning.clock import Clock
 from corrwise.experiments.planning.decisions import Decision, Policy
 from corrwise.experiments.planning.named_costs import make_cost
+from corrwise.experiments.planning.named_predictors import context_of, make_predictor
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
 from corrwise.mpc.config import AggregateName
 from corrwise.mpc.score import Aggregate
-from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.types import Context, Cost, Goal, Planner, Predictor
-
-PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
-    "oracle": OraclePredictor,
-    "copy-last": lambda simulator: CopyLast(),
-}
 
 
 class PlanByImages:
@@ -74,7 +69,7 @@ def make_policy(
     """Return the policy behind a cost's name and the predictor whose pictures the report shows."""
     simulator = fleet.simulator
     action_dim = simulator.physics.action_dim
-    predictor = PREDICTORS[config.predictor](simulator)
+    predictor = make_predictor(config, simulator)
     if name == "zero-action":
         return ZeroAction(action_dim), predictor
     if name == "random-action":
@@ -93,7 +88,7 @@ def make_policy(
         aggregate=cast(AggregateName, config.aggregate),
         gamma=config.gamma,
         k=config.k,
-        context_frames=config.context_frames,
+        context_frames=context_of(config),
         max_frames=config.max_frames,
     )
     cost = make_cost(name, config.cost, clock=clock)

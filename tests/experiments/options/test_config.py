@@ -15,7 +15,7 @@ from corrwise.experiments.options import mpc as options
 from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
-from corrwise.experiments.planning.policies import PREDICTORS
+from corrwise.experiments.planning.named_predictors import PREDICTORS
 from corrwise.experiments.summary import CONTROLS
 from corrwise.mpc import PLANNERS
 
