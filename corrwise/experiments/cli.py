@@ -14,6 +14,7 @@ from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.collect import CollectConfig
+from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
@@ -24,6 +25,7 @@ Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
     | Annotated[CollectConfig, tyro.conf.subcommand("collect")]
     | Annotated[TrainConfig, tyro.conf.subcommand("train")]
+    | Annotated[EvaluateConfig, tyro.conf.subcommand("evaluate")]
     | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
     | Annotated[TableConfig, tyro.conf.subcommand("table")]
     | Annotated[ReportConfig, tyro.conf.subcommand("report")]
@@ -62,6 +64,11 @@ def _run(config: Command) -> int:
         from corrwise.experiments.video.train import run_train
 
         print(run_train(config))
+        return 0
+    if isinstance(config, EvaluateConfig):
+        from corrwise.experiments.video.evaluate import run_evaluate
+
+        print(run_evaluate(config))
         return 0
     if isinstance(config, TrainFlowConfig):
         from corrwise.experiments.flows.train import run_train_flow

@@ -17,7 +17,7 @@ from corrwise.experiments.report.strip import ROWS
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
 
-__all__ = ["write_report"]
+__all__ = ["template", "write_report"]
 
 EMBED_BYTES = 64 * 2**20
 FACTS = (
@@ -47,7 +47,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         tasks = [task_view([row for row in rows if row["task"] == name], baseline, pictures) for name in names]
     except (TypeError, ValueError, KeyError) as error:
         raise RunFolderError(f"{out / 'rows.jsonl'} holds a row that no report can be made of: {error}") from error
-    page = _template().render(
+    page = template("report.html").render(
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
         facts=_facts(config),
@@ -88,7 +88,8 @@ def _facts(config: dict[str, Any]) -> dict[str, str]:
     return {name: found[name] for name in (fact.replace("_", " ") for fact in FACTS) if name in found}
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """Return one of the templates, with our style and player at hand."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -104,4 +105,4 @@ def _template() -> Any:
     # Our own files, put in as they are: they hold braces that are no template's.
     environment.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
     environment.globals["player"] = Markup((folder / "player.js").read_text("utf-8"))
-    return environment.get_template("report.html")
+    return environment.get_template(name)

@@ -1,0 +1,36 @@
+"""Options of ``corrwise evaluate``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from corrwise.experiments.options.checks import check
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
+
+    models: tuple[Path, ...]
+    """Folders of runs of corrwise train, or of their models."""
+    data: Path
+    """Folder of clips that no model was trained on."""
+    out: Path = Path("runs/evaluate")
+    """Folder for rows, table.md, curves.png, videos and evaluation.html."""
+    horizon: int = 10
+    """Frames that are predicted, each from those before."""
+    windows: int = 100
+    """Windows of the clips, drawn at random."""
+    videos: int = 6
+    """Windows that are shown as videos."""
+    seed: int = 0
+    """Seed of the windows."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no table."""
+        check(len(self.models) > 0, "models", "at least one folder", "none")
+        for option in ("horizon", "windows"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(self.videos >= 0, "videos", "zero or above", self.videos)
+        check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)

@@ -1,0 +1,120 @@
+"""``corrwise evaluate``: predictions of trained models on clips they have never seen; rows, a table, curves, videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.planning.named_predictors import model_folder
+from corrwise.experiments.records.atomic import jsonable, write_bytes_atomic
+from corrwise.experiments.records.digits import six_digits
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
+from corrwise.experiments.records.versions import check_versions, versions
+from corrwise.experiments.report.video import label_panels, write_video
+from corrwise.experiments.video.evaluation import draw_curves, evaluation_page, evaluation_table
+from corrwise.experiments.video.metrics import frame_metrics
+from corrwise.experiments.video.sources import open_clips
+from corrwise.predictors import CopyLast
+from corrwise.predictors.clips import Batch, ClipWindows
+from corrwise.predictors.models import load_model
+from corrwise.predictors.pretrained import WEIGHTS
+from corrwise.predictors.video_predictor import VideoPredictor
+from corrwise.types import Context, Predictor
+
+__all__ = ["FLOOR", "KEY", "imagined", "run_evaluate"]
+
+KEY: Key = {"model": str, "weights": str, "window": int}
+FLOOR = "copy-last"
+_FREE = ("models", "videos")  # these never change a row
+_TOGETHER = 20  # windows predicted at a time
+
+Row = dict[str, Any]
+
+
+def run_evaluate(config: EvaluateConfig) -> Path:
+    """Measure what the folder does not hold yet, and return the path of the page that shows it.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, ValueError: models or clips that cannot be used, or do not fit each other.
+    """
+    models = _models(config)
+    context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
+    windows = ClipWindows(open_clips(config.data), context + config.horizon)
+    chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
+    file = config.out / "rows.jsonl"
+    with only_run(config.out):
+        claim_folder(config.out, {**_jsonable(config), "context": context}, ignore=_FREE, key=KEY)
+        rows = open_rows(file, KEY)
+        check_versions(config.out, rows)
+        there = {(row["model"], row["weights"], row["window"]) for row in rows}
+        for name, (weights, model) in models.items():
+            for i in tqdm(range(0, config.windows, _TOGETHER), desc=name, unit="batch"):
+                part = [k for k in range(i, min(i + _TOGETHER, config.windows)) if (name, weights, k) not in there]
+                for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
+                    row = {"model": name, "weights": weights, **row, "versions": versions()}
+                    append_row(file, row)
+                    rows.append(row)
+        mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
+        videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
+        draw_curves(config.out / "curves.png", mine)
+        write_bytes_atomic(config.out / "table.md", evaluation_table(mine).encode())
+        page = config.out / "evaluation.html"
+        write_bytes_atomic(page, evaluation_page(config, mine, config.out / "curves.png", videos).encode())
+    return page
+
+
+def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
+    """Return what a model predicts after the first frames of each window, from the actions alone; (n, T, 3, h, w)."""
+    seen = Context(batch.frames[:, :context], batch.actions[:, : context - 1], None)
+    with torch.no_grad():
+        return model(seen, batch.actions[:, None, context - 1 :])[:, 0]
+
+
+def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
+    """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
+    from hashlib import sha256
+
+    found: dict[str, tuple[str, Predictor]] = {}
+    for path in config.models:
+        folder = model_folder(str(path))
+        name = (folder.parent if folder.name == "model" else folder).resolve().name
+        if name in found or name == FLOOR:
+            raise ValueError(f"expected models in folders of different names, got {name} twice")
+        model = load_model(folder).requires_grad_(False)
+        found[name] = sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12], model
+    return {**found, FLOOR: ("", CopyLast())}
+
+
+def _rows(model: Predictor, batch: Batch, context: int, numbers: Sequence[int]) -> list[Row]:
+    """Return a row for each window: every metric of every predicted frame."""
+    found = frame_metrics(imagined(model, batch, context), batch.frames[:, context:], batch.frames[:, context - 1])
+    return [
+        {"window": number, **{name: six_digits(jsonable(values[k].double())) for name, values in found.items()}}
+        for k, number in enumerate(numbers)
+    ]
+
+
+def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], batch: Batch, context: int) -> list[str]:
+    """Write what came beside what each model predicted, and return the files' names."""
+    panels = {"true": batch.frames}
+    for name, (_, model) in models.items():
+        panels[name] = torch.cat([batch.frames[:, :context], imagined(model, batch, context)], dim=1)
+    names = []
+    for k in range(len(batch.frames)):
+        names.append(f"videos/window-{k}.mp4")
+        write_video(config.out / names[-1], label_panels({n: to_uint8(clips[k]) for n, clips in panels.items()}), fps=5)
+    return names
+
+
+def _jsonable(config: EvaluateConfig) -> Row:
+    return dict(jsonable({name: value for name, value in asdict(config).items() if name != "out"}))

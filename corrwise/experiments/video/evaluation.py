@@ -1,0 +1,96 @@
+"""What rows of predicted frames say: a table, curves over the horizon, and a page with videos side by side."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.records.atomic import write_aside
+from corrwise.experiments.report.page import template
+from corrwise.experiments.stats import mean_and_error
+from corrwise.experiments.video.metrics import METRICS
+
+__all__ = ["draw_curves", "evaluation_page", "evaluation_table"]
+
+Row = dict[str, Any]
+_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
+
+
+def evaluation_table(rows: Sequence[Row]) -> str:
+    """Return a line for each model: means over windows and horizon, with standard errors over windows."""
+    metrics = _metrics(rows)
+    lines = [
+        "| model | windows | " + " | ".join(_NAMES[name] for name in metrics) + " |",
+        "|---" * (len(metrics) + 2) + "|",
+    ]
+    for model, windows, cells in table_cells(rows):
+        lines.append(f"| {model} | {windows} | " + " | ".join(cells) + " |")
+    told = "" if "lpips" in metrics else (
+        "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
+    )  # fmt: skip
+    return "\n".join(lines) + "\n" + told
+
+
+def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield each model's name, its number of windows, and its numbers as text."""
+    for model in dict.fromkeys(row["model"] for row in rows):
+        mine = [row for row in rows if row["model"] == model]
+        cells = []
+        for name in _metrics(rows):
+            values = np.array([row[name] for row in mine], dtype=float)
+            counted = np.isfinite(values).any(axis=1)
+            mean, error = mean_and_error(np.nanmean(values[counted], axis=1))
+            cells.append(f"{mean:.{_digits(name)}f} ± {error:.{_digits(name)}f}")
+        yield model, len(mine), cells
+
+
+def draw_curves(path: Path, rows: Sequence[Row]) -> None:
+    """Draw each metric over the predicted steps, a line for each model."""
+    from matplotlib.figure import Figure
+
+    metrics = _metrics(rows)
+    figure = Figure(figsize=(4 * len(metrics), 3.2), layout="constrained")
+    for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+        for i, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+            values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
+            seen = np.isfinite(values).any(axis=0)
+            steps = np.arange(1, values.shape[1] + 1)[seen]
+            style = {"color": "0.5", "linestyle": "--"} if model == "copy-last" else {"color": f"C{i}"}
+            axis.plot(steps, np.nanmean(values[:, seen], axis=0), label=model, **style)
+        axis.set(xlabel="predicted step", title=_NAMES[name])
+    figure.axes[0].legend(frameon=False)
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=110)
+
+
+def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], curves: Path, videos: Sequence[str]) -> str:
+    """Return a page that opens from disk: the table, the curves, and the videos beside it."""
+    return str(
+        template("evaluation.html").render(
+            metrics=[_NAMES[name] for name in _metrics(rows)],
+            lines=list(table_cells(rows)),
+            facts={
+                "clips": str(config.data),
+                "windows": config.windows,
+                "horizon": config.horizon,
+                "seed": config.seed,
+            },
+            lpips="lpips" in _metrics(rows),
+            curves="data:image/png;base64," + base64.b64encode(curves.read_bytes()).decode(),
+            videos=videos,
+            versions=(rows[-1].get("versions") or {}) if rows else {},
+        )
+    )
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    return [name for name in (*METRICS, "lpips") if all(name in row for row in rows)]
+
+
+def _digits(name: str) -> int:
+    return 2 if name == "psnr" else 3

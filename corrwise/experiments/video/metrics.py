@@ -1,0 +1,77 @@
+"""How good predicted frames are, per frame: near, alike, and as sharp as the true ones where something moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs import mse, ssim
+
+__all__ = ["METRICS", "frame_metrics", "lpips_at_hand"]
+
+METRICS = ("psnr", "ssim", "sharpness")
+_LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
+_MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
+_AROUND = 5  # pixels to a side around what moved
+_LPIPS = "alexnet-owt-7be5be79.pth"  # torchvision's weights, where torch keeps downloads
+
+
+def frame_metrics(
+    shown: Float[Tensor, "n T 3 h w"], true: Float[Tensor, "n T 3 h w"], last: Float[Tensor, "n 3 h w"]
+) -> dict[str, Float[Tensor, "n T"]]:
+    """Return each metric of every frame.
+
+    ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
+    the brightness gradient around what has moved since the last frame of the context, as a share of the true frame's
+    (1 is as sharp; NaN where nothing has moved).
+
+    Args:
+        shown: predictions.
+        true: what came.
+        last: the last frame of the context.
+    """
+    found = {
+        "psnr": -10 * torch.log10(mse(shown, true).clamp_min(_LEAST)),
+        "ssim": 1 - 2 * ssim(shown, true),
+        "sharpness": _sharpness(shown, true, last),
+    }
+    lpips = lpips_at_hand()
+    return found if lpips is None else {**found, "lpips": lpips(shown, true)}
+
+
+def lpips_at_hand() -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return LPIPS (AlexNet, version 0.1) if its weights lie where torch keeps downloads; nothing is downloaded."""
+    if not (Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS).is_file():
+        return None
+    try:
+        from torchmetrics.functional.image.lpips import _NoTrainLpips
+    except ImportError:
+        return None
+    network = _NoTrainLpips(net="alex").eval()
+
+    def distance(shown: Tensor, true: Tensor) -> Tensor:
+        with torch.no_grad():
+            values = network(2 * shown.flatten(0, 1) - 1, 2 * true.flatten(0, 1) - 1)
+        return values.reshape(shown.shape[:2])
+
+    return distance
+
+
+def _sharpness(shown: Tensor, true: Tensor, last: Tensor) -> Tensor:
+    moved = ((true - last[:, None]).abs() > _MOVED).any(dim=2).float()
+    around = F.max_pool2d(moved, _AROUND, stride=1, padding=_AROUND // 2)
+    edges = [(_gradient(frames) * around).sum(dim=(-2, -1)) for frames in (shown, true)]
+    return torch.where(edges[1] > 0, edges[0] / edges[1].clamp_min(1e-12), torch.nan)
+
+
+def _gradient(frames: Tensor) -> Tensor:
+    """Return the length of the gradient of the brightness, by central differences, (n, T, h, w)."""
+    brightness = F.pad(frames.mean(dim=2), (1, 1, 1, 1), mode="replicate")
+    dx = (brightness[..., 1:-1, 2:] - brightness[..., 1:-1, :-2]) / 2
+    dy = (brightness[..., 2:, 1:-1] - brightness[..., :-2, 1:-1]) / 2
+    return (dx.square() + dy.square()).sqrt()

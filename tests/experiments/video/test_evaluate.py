@@ -1,0 +1,121 @@
+"""Evaluating predictors: what the numbers mean, and rows that are made once."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.collect import CollectConfig
+from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.video.collect import run_collect
+from corrwise.experiments.video.evaluate import KEY, imagined, run_evaluate
+from corrwise.experiments.video.evaluation import evaluation_table
+from corrwise.experiments.video.metrics import METRICS, frame_metrics, lpips_at_hand
+from corrwise.predictors import CopyLast
+from corrwise.predictors.clips import ClipFolder, ClipWindows
+from corrwise.predictors.models import make_model
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    run_collect(CollectConfig(out=folder, episodes=3, steps=9, size=32))
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    made = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "small" / "model")
+    return tmp_path / "small"
+
+
+def _square(at, blur=0):
+    frame = torch.zeros(3, 24, 24)
+    frame[:, 8:16, at : at + 6] = 1.0
+    if blur:
+        kernel = torch.ones(3, 1, blur, blur) / blur**2
+        frame = torch.nn.functional.conv2d(frame[None], kernel, padding=blur // 2, groups=3)[0]
+    return frame
+
+
+def test_a_frame_that_is_right_is_as_good_as_can_be():
+    true = torch.stack([_square(6), _square(9)])[None]
+    found = frame_metrics(true, true, _square(3)[None])
+    assert set(METRICS) <= found.keys()
+    for name, best in (("psnr", 100.0), ("ssim", 1.0), ("sharpness", 1.0)):
+        assert found[name][0].tolist() == pytest.approx([best, best])
+
+
+def test_psnr_is_that_of_the_mean_squared_error():
+    true = torch.full((1, 1, 3, 24, 24), 0.5)
+    found = frame_metrics(true + 0.1, true, true[:, 0])
+    assert found["psnr"].item() == pytest.approx(20.0, abs=1e-3)
+    assert found["sharpness"].isnan().all(), "nothing has moved"
+
+
+def test_blur_and_absence_are_less_sharp():
+    true, last = _square(9)[None, None], _square(3)[None]
+    sharpness = [
+        float(frame_metrics(s[None, None], true, last)["sharpness"])
+        for s in (_square(9, 3), _square(9, 5), 0 * last[0])
+    ]
+    assert 1 > sharpness[0] > sharpness[1] > sharpness[2] == 0
+
+
+def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
+    config = EvaluateConfig(models=(model,), data=clips, out=tmp_path / "ev", horizon=3, windows=5, videos=2)
+    page = run_evaluate(config).read_text()
+    rows = read_rows(config.out / "rows.jsonl", KEY)
+    assert [(row["model"], row["window"]) for row in rows] == [(m, k) for m in ("small", "copy-last") for k in range(5)]
+    assert all(len(row[name]) == 3 for row in rows for name in METRICS)
+    assert '<video src="videos/window-1.mp4"' in page
+    assert (config.out / "videos" / "window-1.mp4").stat().st_size > 500
+    assert "| small | 5 |" in (config.out / "table.md").read_text()
+    assert (lpips_at_hand() is None) == ("LPIPS was not measured" in page)
+    run_evaluate(config)
+    assert read_rows(config.out / "rows.jsonl", KEY) == rows, "nothing is measured twice"
+
+
+def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips):
+    windows = ClipWindows(ClipFolder(clips), 5)
+    batch = windows.windows(np.array([2]))
+    shown = imagined(CopyLast(), batch, 2)
+    assert torch.equal(shown, batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1))
+
+
+def test_the_table_leaves_out_frames_in_which_nothing_moved():
+    rows = [
+        {"model": "a", "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5], "weights": "", "window": 0},
+        {"model": "a", "psnr": [20.0, 30.0], "ssim": [0.5, 0.7], "sharpness": [None, None], "weights": "", "window": 1},
+    ]
+    assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± nan |" in evaluation_table(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--models": "nowhere"}, "there is no model in nowhere"),
+        ({"--data": "nowhere"}, "there is no folder of clips at nowhere"),
+        ({"--horizon": "20"}, "expected clips of at least 22 frames"),
+        ({"--windows": "0"}, "windows must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(clips, model, tmp_path, capsys, change, said):
+    options = {"--models": str(model), "--data": str(clips), "--out": str(tmp_path / "ev"), **change}
+    assert cli.main(["evaluate", *(word for pair in options.items() for word in pair)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
+
+
+def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
+    made = make_model("resnet3d", context=2, action_dim=3, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "other")
+    words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
+    assert cli.main([*words, "--horizon", "3"]) == 2
+    assert "expected actions of 3 numbers, got 1" in capsys.readouterr().err
+    assert json.loads((tmp_path / "other" / "config.json").read_text())["model"] == "resnet3d"
