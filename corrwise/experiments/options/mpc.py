@@ -103,7 +103,7 @@ class MPCConfig:
             ("planner", PLANNER_NAMES), ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
-        if not Path(self.predictor).is_dir():
+        if "/" not in self.predictor and not Path(self.predictor).is_dir():
             check_name("predictor", self.predictor, (*PREDICTOR_NAMES, "or the folder of a trained model"))
         if ":" not in self.task:
             check_name("task", self.task, TASK_NAMES)
