@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 from typing import Annotated
 
 import tyro
@@ -33,6 +33,21 @@ Command = (
 )
 
 
+_RUNS: dict[type, str] = {  # what runs a configuration and returns the path of what it made; imported when it is needed
+    MPCConfig: "planning.mpc:run_mpc",
+    CollectConfig: "video.collect:run_collect",
+    TrainConfig: "video.train:run_train",
+    EvaluateConfig: "video.evaluate:run_evaluate",
+    TrainFlowConfig: "flows.train:run_train_flow",
+    ReportConfig: "report.page:run_report",
+    FlowTableConfig: "flows.table:run_flow_table",
+    RankingTableConfig: "planning.ranking:run_ranking",
+    MPCTableConfig: "planning.table:run_mpc_table",
+    AblationTableConfig: "planning.ablation_table:run_ablation_table",
+    AgentTableConfig: "agents.table:run_agent_table",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted."""
     try:
@@ -50,64 +65,12 @@ def _run(config: Command) -> int:
         from corrwise.experiments.doctor import examine
 
         return examine()
-    if isinstance(config, ReportConfig):
-        from corrwise.experiments.report.page import write_report
-
-        print(write_report(config.out))
-        return 0
-    if isinstance(config, CollectConfig):
-        from corrwise.experiments.video.collect import run_collect
-
-        print(run_collect(config))
-        return 0
-    if isinstance(config, TrainConfig):
-        from corrwise.experiments.video.train import run_train
-
-        print(run_train(config))
-        return 0
-    if isinstance(config, EvaluateConfig):
-        from corrwise.experiments.video.evaluate import run_evaluate
-
-        print(run_evaluate(config))
-        return 0
-    if isinstance(config, TrainFlowConfig):
-        from corrwise.experiments.flows.train import run_train_flow
-
-        print(run_train_flow(config))
-        return 0
-    if isinstance(config, TableConfig):
-        print(_make_table(config.table))
-        return 0
-    if config.renderer == "gl":
+    if isinstance(config, MPCConfig) and config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
-    from corrwise.experiments.planning.mpc import run_mpc
-
-    print(run_mpc(config))
+    task = config.table if isinstance(config, TableConfig) else config
+    module, function = _RUNS[type(task)].split(":")
+    print(getattr(import_module(f"corrwise.experiments.{module}"), function)(task))
     return 0
-
-
-def _make_table(
-    config: FlowTableConfig | RankingTableConfig | MPCTableConfig | AblationTableConfig | AgentTableConfig,
-) -> Path:
-    if isinstance(config, AgentTableConfig):
-        from corrwise.experiments.agents.table import run_agent_table
-
-        return run_agent_table(config)
-    if isinstance(config, AblationTableConfig):
-        from corrwise.experiments.planning.ablation_table import run_ablation_table
-
-        return run_ablation_table(config)
-    if isinstance(config, MPCTableConfig):
-        from corrwise.experiments.planning.table import run_mpc_table
-
-        return run_mpc_table(config)
-    if isinstance(config, RankingTableConfig):
-        from corrwise.experiments.planning.ranking import run_ranking
-
-        return run_ranking(config)
-    from corrwise.experiments.flows.table import run_flow_table
-
-    return run_flow_table(config)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,9 +18,18 @@ from torch import Generator, Tensor, nn
 from corrwise.predictors.clips.windows import Batch
 from corrwise.predictors.video_predictor import Learned, Memory, VideoPredictor, check_batch
 
-__all__ = ["Recurrent", "States", "Stochastic", "kl_divergence"]
+__all__ = ["Recurrent", "States", "Stochastic", "check_numbers", "kl_divergence"]
 
 States = tuple[Tensor, ...]
+
+
+def check_numbers(config: Any) -> None:
+    """Raise a ValueError for a number of a configuration that makes no model."""
+    for name in ("context", "width", "features", "latent", "hidden", "layers"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"expected {name} of at least 1, got {getattr(config, name)}")
+    if config.action_dim < 0 or config.beta < 0:
+        raise ValueError(f"expected action_dim and beta of at least 0, got {config.action_dim} and {config.beta}")
 
 
 class Recurrent(nn.Module):
@@ -75,7 +85,7 @@ class Stochastic(VideoPredictor):
         (mean, log_variance), expecting = self.prior(features, expecting)
         latent = _drawn(mean, log_variance, noise)
         shown, predicting = self.predictor(self.joined(features, action, latent), predicting)
-        frame = self.decoder(shown, skips)
+        frame = self.decoder(shown, skips).float()  # also where layers are in half precision
         return frame, (self.encoder(frame)[0], *skips, *predicting, *expecting)
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
@@ -103,7 +113,7 @@ class Stochastic(VideoPredictor):
             latent = mean + drawn * torch.exp(0.5 * log_variance)
             seen, predicting = self.predictor(self.joined(features[:, t], batch.actions[:, t], latent), predicting)
             true = min(t, self.config.context - 1)
-            shown.append(self.decoder(seen, [skip[:, true] for skip in skips]))
+            shown.append(self.decoder(seen, [skip[:, true] for skip in skips]).float())
             divergence = divergence + kl_divergence(*told, *expected)
         return Learned(torch.stack(shown, dim=1), batch.frames[:, 1:], self.config.beta * divergence)
 

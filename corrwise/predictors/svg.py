@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corrwise.predictors.stochastic import Recurrent, States, Stochastic
+from corrwise.predictors.stochastic import Recurrent, States, Stochastic, check_numbers
 
 __all__ = ["SVG", "SVGConfig"]
 
@@ -45,11 +45,7 @@ class SVGConfig:
     beta: float = 1e-4
 
     def __post_init__(self) -> None:
-        for name in ("context", "width", "features", "latent", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        if self.action_dim < 0 or self.beta < 0:
-            raise ValueError(f"expected action_dim and beta of at least 0, got {self.action_dim} and {self.beta}")
+        check_numbers(self)
         if self.size < 16 or self.size % 2**self.halvings:
             raise ValueError(f"expected size of at least 16 that can be halved {self.halvings} times, got {self.size}")
 

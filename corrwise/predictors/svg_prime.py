@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from corrwise.predictors.stochastic import Recurrent, States, Stochastic
+from corrwise.predictors.stochastic import Recurrent, States, Stochastic, check_numbers
 
 __all__ = ["SVGPrime", "SVGPrimeConfig"]
 
@@ -44,11 +44,7 @@ class SVGPrimeConfig:
     beta: float = 1e-4
 
     def __post_init__(self) -> None:
-        for name in ("context", "width", "features", "latent", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        if self.action_dim < 0 or self.beta < 0:
-            raise ValueError(f"expected action_dim and beta of at least 0, got {self.action_dim} and {self.beta}")
+        check_numbers(self)
 
 
 class SVGPrime(Stochastic):

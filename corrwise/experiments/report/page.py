@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from corrwise.experiments.options.mpc import ReportConfig
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows, row_key
 from corrwise.experiments.report.pictures import Pictures, wheel_picture
@@ -17,7 +18,7 @@ from corrwise.experiments.report.strip import ROWS
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
 
-__all__ = ["template", "write_report"]
+__all__ = ["run_report", "template", "write_report"]
 
 EMBED_BYTES = 64 * 2**20
 FACTS = (
@@ -61,6 +62,11 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     )
     write_bytes_atomic(out / "report.html", page.encode())
     return out / "report.html"
+
+
+def run_report(config: ReportConfig) -> Path:
+    """Make a folder's report anew; see ``write_report``."""
+    return write_report(config.out)
 
 
 def _config(path: Path) -> dict[str, Any]:

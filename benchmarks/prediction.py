@@ -1,0 +1,100 @@
+"""A trained predictor's price: one CEM plan of 48 x 3 x 8 at 64x64, and a training step of corr-L1 beside one of L1.
+
+    .venv/bin/python benchmarks/prediction.py
+
+The models have random weights and the size that docs/train_a_predictor.md trains; the clips are coarse noise. Steps with
+and without correspondence alternate, so both see the same machine. Figures are medians; the last line is JSON. The exit
+status is 1 if a plan or the overhead misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from corrwise.costs import CorrespondenceWise, GoalCost, l1
+from corrwise.costs.flow import DISFlow
+from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
+from corrwise.predictors.clips import Batch
+from corrwise.predictors.fit import train_step
+from corrwise.predictors.models import make_model
+from corrwise.types import Context, Goal
+
+PLAN = 2.5  # s, at most
+OVERHEAD = 0.15  # of the pixel-wise step's time, at most
+ACTIONS, CONTEXT, SIZE = 17, 2, 64  # Humanoid's actions, the most there are
+SIZES = {
+    "resnet3d": {"width": 8, "keep": True},
+    "svg": {"width": 16, "hidden": 128},
+    "svg-prime": {"width": 8, "hidden": 32, "features": 32},
+}
+
+
+def plan_seconds(name: str, repeats: int) -> float:
+    """Return the median seconds of one plan."""
+    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **SIZES[name]).eval().requires_grad_(False)
+    planner = CEM(ACTIONS, horizon=8, candidates=48, iterations=3)
+    agent = VisualMPC(model, GoalCost(l1), planner, config=AgentConfig(context_frames=CONTEXT))
+    context = Context(torch.rand(1, CONTEXT, 3, SIZE, SIZE), torch.zeros(1, CONTEXT - 1, ACTIONS), None)
+    goal = Goal(torch.rand(1, 1, 3, SIZE, SIZE))
+    return timed(lambda: agent.plan(context, goal, planner.init(1), [generator(0, 0)]), repeats)
+
+
+def step_seconds(name: str, repeats: int, batch: int, horizon: int) -> dict[str, float]:
+    """Return the median seconds of a training step with each distance."""
+    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **SIZES[name]).train()
+    frames = (
+        torch.rand(batch, CONTEXT + horizon, 3, SIZE // 8, SIZE // 8).repeat_interleave(8, -1).repeat_interleave(8, -2)
+    )
+    clips = Batch(frames, torch.zeros(batch, CONTEXT + horizon - 1, ACTIONS))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
+    times: dict[str, list[float]] = {"l1": [], "corr-l1": []}
+    distances = {"l1": l1, "corr-l1": CorrespondenceWise(l1, DISFlow())}
+    for repeat in range(repeats + 1):
+        for loss, distance in distances.items():
+            began = perf_counter()
+            optimizer.zero_grad()
+            train_step(model, clips, distance).total.backward()
+            optimizer.step()
+            if repeat:  # the first steps warm up
+                times[loss].append(perf_counter() - began)
+    return {loss: float(np.median(spent)) for loss, spent in times.items()}
+
+
+def timed(call, repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 1):
+        began = perf_counter()
+        call()
+        times.append(perf_counter() - began)
+    return float(np.median(times[1:]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(SIZES))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--horizon", type=int, default=4)
+    options = parser.parse_args()
+    plans = {name: plan_seconds(name, options.repeats) for name in options.models}
+    steps = {name: step_seconds(name, options.repeats, options.batch, options.horizon) for name in options.models}
+    good = True
+    for name in options.models:
+        overhead = steps[name]["corr-l1"] / steps[name]["l1"] - 1
+        good &= plans[name] <= PLAN and overhead <= OVERHEAD
+        print(
+            f"{name}: a plan {plans[name]:.2f} s (at most {PLAN}), a training step with L1 {steps[name]['l1']:.3f} s, "
+            f"with corr-L1 {100 * overhead:+.1f} % (at most {100 * OVERHEAD:.0f} %)"
+        )
+    print(json.dumps({"plan_s": plans, "step_s": steps}))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
