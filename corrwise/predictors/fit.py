@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.predictors.clips.windows import Batch
-from corrwise.predictors.video_predictor import Learned
+from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Distance
 
-__all__ = ["Learner", "Loss", "train_step"]
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """A ``VideoPredictor``, or what a training library has wrapped around one."""
-
-    def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
-        """Return predictions and their targets."""
-        ...
+__all__ = ["Loss", "train_step"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Loss:
     penalty: Float[Tensor, ""]
 
 
-def train_step(model: Learner, batch: Batch, distance: Distance, noise: Generator | None = None) -> Loss:
+def train_step(model: VideoPredictor, batch: Batch, distance: Distance, noise: Generator | None = None) -> Loss:
     """Return the loss of a model on a batch: the sum over all predicted steps (Geng et al., CVPR 2022, Sec. 4).
 
     The public code adds up the losses of the steps, but back-propagates the last one's alone. Here gradients come from

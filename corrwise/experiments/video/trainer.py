@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from corrwise.experiments.options.train import TrainConfig
@@ -39,17 +40,17 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> None:
-        self.config, self.distance = config, distance
+        self.config = config
         self.fabric = _fabric(config)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = _model(config, action_dim, size)
         self.optimizer: Any = torch.optim.Adam(model.parameters(), lr=config.rate)
-        self._wrapped, self.optimizer = self.fabric.setup(model, self.optimizer)
-        self._wrapped.mark_forward_method("learn")
+        self._step, self.optimizer = self.fabric.setup(_Step(model, distance), self.optimizer)
         self.model = model
         kind = get_ema_multi_avg_fn(config.average)
         self.average = AveragedModel(model, multi_avg_fn=kind, use_buffers=True) if config.average else None
+        self._distance = distance
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
 
@@ -68,14 +69,14 @@ class Trainer:
         """
         batch = self._share(windows.batch(self.step, self.config.batch))
         draws = np.random.SeedSequence((self.config.seed, self.step, self.fabric.global_rank)).generate_state(1)
-        self._wrapped.train()
-        loss = train_step(self._wrapped, batch, self.distance, torch.Generator().manual_seed(int(draws[0])))
+        self._step.train()
+        loss = Loss(*self._step(batch.frames, batch.actions, int(draws[0])))
         value = float(self.fabric.all_reduce(loss.total.detach()))
         self._check(value, "loss", batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
-            self._wrapped, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
+            self._step, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
         )
         self._check(float(norm if norm is not None else 0.0), "gradient", batch)
         self.optimizer.step()
@@ -87,11 +88,11 @@ class Trainer:
 
     def held_out(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
         """Return the loss of the kept model on a batch, and what it predicts."""
-        model = self.best.eval()
+        model, batch = self.best.eval(), batch.to(self.fabric.device)
         with torch.no_grad():
-            batch = batch.to(self.fabric.device)
-            loss = train_step(model, batch, self.distance, torch.Generator().manual_seed(self.config.seed))
-            return loss, model.learn(batch, torch.Generator().manual_seed(self.config.seed)).frames.cpu()
+            loss = _Step(model, self._distance)(batch.frames, batch.actions, self.config.seed)
+            shown = model.learn(batch, torch.Generator().manual_seed(self.config.seed)).frames
+        return Loss(*loss), shown.cpu()
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
@@ -132,6 +133,26 @@ class Trainer:
         raise FloatingPointError(
             f"the {what} is {value} at step {self.step}; the batch is in {path}, and the last checkpoint is good"
         )
+
+
+class _Step(nn.Module):
+    """The loss as a module of tensors, which is what a training library can spread over processes."""
+
+    def __init__(self, model: VideoPredictor, distance: Distance) -> None:
+        super().__init__()
+        self.model = model
+        self._distance = (distance,)  # no part of the module: it may be one itself, whose weights nobody trains
+
+    def forward(self, frames: Tensor, actions: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return total, distances and penalty."""
+        noise = torch.Generator().manual_seed(seed)
+        loss = train_step(self.model, Batch(frames, actions), self._compare, noise)
+        return loss.total, loss.distances, loss.penalty
+
+    def _compare(self, x: Tensor, y: Tensor) -> Tensor:
+        """Compare in full precision, whatever the layers have."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._distance[0](x.float(), y.float())
 
 
 def _model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:

@@ -95,6 +95,19 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
     assert len(losses[0]) == 60
 
 
+def test_two_processes_share_a_batch(tiny, tmp_path):
+    words = ["train", "--data", str(tiny.data), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
+    words += ["--options", *OPTIONS, "--accelerator", "cpu", "--out"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = [*launcher, "-m", "corrwise.experiments.cli", *words, str(tmp_path / "two")]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert cli.main([*words, str(tmp_path / "one")]) == 0
+    losses = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["losses"] for name in ("two", "one")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05), "batch norm sees a half of the batch each"
+    assert load_model(tmp_path / "two" / "model").config.width == 2
+
+
 def test_a_warm_start_begins_with_the_weights(tiny, tmp_path):
     folder = run_train(replace(tiny, average=0.0))
     again = replace(tiny, out=tmp_path / "again", start=str(folder), steps=1, rate=1e-9, average=0.0)
