@@ -18,7 +18,9 @@ from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalRewa
 from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.agents.fixed_goal import FixedGoal, hanging
 from corrwise.experiments.agents.judge import final_distance, judged
+from corrwise.experiments.agents.last_frames import LastFrames
 from corrwise.experiments.options.agents import AgentTableConfig
+from corrwise.types import Distance
 
 __all__ = ["Lesson", "run_lesson"]
 
@@ -79,9 +81,21 @@ _SAC: dict[str, Any] = {
 }
 
 
+_SAC_FROM_PICTURES: dict[str, Any] = {
+    **_SAC,
+    "batch_size": 64,
+    "gradient_steps": 4,
+    "policy_kwargs": {"net_arch": [64, 64], "features_extractor_kwargs": {"cnn_output_dim": 64}},
+}
+
+
+def _pictures(size: int, distance: Distance) -> gymnasium.Env:
+    return LastFrames(VisualTask(_TASK, size=size, distance=distance), 2)
+
+
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(VisualTask, _TASK, size=config.hindsight_size, distance=recommended(l1, "dis"))
+    make = partial(_pictures, config.hindsight_size, recommended(l1, "dis"))
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)
@@ -89,7 +103,7 @@ def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
         return [0], [final_distance(judged(act, judges))]
     agent = SAC(
         "MultiInputPolicy", DummyVecEnv([make] * config.copies), seed=job.seed, replay_buffer_class=HerReplayBuffer,
-        **{**_SAC, "batch_size": 64},
+        **_SAC_FROM_PICTURES,
     )  # fmt: skip
     return _curve(agent, judges, config.hindsight_steps, config.looks)
 

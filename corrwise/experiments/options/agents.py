@@ -29,7 +29,7 @@ class AgentTableConfig:
     steps: int = 20_000
     """Control steps that an agent of the lesson reward takes; it learns once from each."""
     hindsight_steps: int = 20_000
-    """Control steps that an agent of the lesson hindsight takes."""
+    """Control steps that an agent of the lesson hindsight takes; it learns once from each two."""
     episodes: int = 20
     """Episodes on which an agent is judged, from seed 50000 on: the same for all."""
     looks: int = 10

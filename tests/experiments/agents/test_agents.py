@@ -10,6 +10,7 @@ from corrwise.envs import TASKS, VisualTask
 from corrwise.experiments import cli
 from corrwise.experiments.agents.fixed_goal import FixedGoal, hanging
 from corrwise.experiments.agents.judge import final_distance
+from corrwise.experiments.agents.last_frames import LastFrames
 from corrwise.experiments.agents.lessons import Lesson, run_lesson
 from corrwise.experiments.agents.table import KEY, run_agent_table
 from corrwise.experiments.agents.table_text import agent_table
@@ -46,6 +47,20 @@ def test_one_can_stay_at_the_goal():
     for _ in range(5):
         env.step(np.zeros(1, np.float32))
     assert env.state_distance(env.snapshot(), hanging(model, -1.0)) < 1e-6
+
+
+def test_last_frames_stack_the_observation_alone():
+    plain, env = _cartpole(), LastFrames(_cartpole(), 2)
+    first, seen = plain.reset(seed=1)[0], env.reset(seed=1)[0]
+    assert env.observation_space.contains(seen)
+    np.testing.assert_array_equal(seen["observation"], np.concatenate([first["observation"]] * 2, axis=-1))
+    second, seen = (each.step(np.ones(1, np.float32))[0] for each in (plain, env))
+    newest = np.concatenate([first["observation"], second["observation"]], axis=-1)
+    np.testing.assert_array_equal(seen["observation"], newest)
+    for name in ("achieved_goal", "desired_goal"):
+        np.testing.assert_array_equal(seen[name], second[name])
+    goals = np.stack([second["achieved_goal"]] * 2)
+    assert env.get_wrapper_attr("compute_reward")(goals, goals, [{}] * 2).tolist() == [0, 0]
 
 
 def test_the_end_is_the_last_ten_steps():
