@@ -15,6 +15,7 @@ from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
@@ -24,6 +25,7 @@ from corrwise.experiments.options.train_flow import TrainFlowConfig
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
     | Annotated[CollectConfig, tyro.conf.subcommand("collect")]
+    | Annotated[ImportConfig, tyro.conf.subcommand("import")]
     | Annotated[TrainConfig, tyro.conf.subcommand("train")]
     | Annotated[EvaluateConfig, tyro.conf.subcommand("evaluate")]
     | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
@@ -36,6 +38,7 @@ Command = (
 _RUNS: dict[type, str] = {  # what runs a configuration and returns the path of what it made; imported when it is needed
     MPCConfig: "planning.mpc:run_mpc",
     CollectConfig: "video.collect:run_collect",
+    ImportConfig: "video.import_clips:run_import",
     TrainConfig: "video.train:run_train",
     EvaluateConfig: "video.evaluate:run_evaluate",
     TrainFlowConfig: "flows.train:run_train_flow",

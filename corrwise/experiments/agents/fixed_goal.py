@@ -19,13 +19,15 @@ _TRIES = 1000
 
 
 class FixedGoal(gymnasium.Wrapper):
-    """One goal state for all episodes. The observation is (x, sin a, cos a, dx/dt, da/dt), the reward minus the true
-    distance as a share of the first one, and ``info["state_distance"]`` that distance.
+    """One goal state for all episodes.
+
+    The observation is (x, sin a, cos a, dx/dt, da/dt), the reward minus the true distance as a share of the first one,
+    and ``info["state_distance"]`` that distance.
 
     Args:
         env: a Cartpole ``VisualTask``.
-        goal: its integration state, (S,).
-    """  # noqa: D205
+        goal: its integration state.
+    """
 
     def __init__(self, env: gymnasium.Env, goal: Float64[np.ndarray, "S"]) -> None:
         super().__init__(env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from tqdm import tqdm
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.planning.named_tasks import named_task, task_source
-from corrwise.experiments.records.atomic import write_aside, write_json_atomic
+from corrwise.experiments.records.atomic import write_json_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
-from corrwise.experiments.records.versions import versions
 from corrwise.experiments.video.behaviours import acted
+from corrwise.experiments.video.shards import kept_or_made
+from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.folder import INDEX, read_index, shard_name
-from corrwise.predictors.clips.shard import SHARD_CLIPS, BrokenShard, shard_about, write_shard
+from corrwise.predictors.clips.shard import SHARD_CLIPS
 
 __all__ = ["run_collect"]
 
@@ -40,32 +42,20 @@ def run_collect(config: CollectConfig) -> Path:
     with only_run(config.out):
         claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=any(config.out.glob("shard-*.h5")))
         index = read_index(config.out)
+        about = {"task": config.task, "frame_skip": task.frame_skip}
         with tqdm(total=config.episodes, unit="episode", desc=config.out.name) as bar:
             for i in range(0, config.episodes, SHARD_CLIPS):
                 numbers = range(i, min(i + SHARD_CLIPS, config.episodes))
                 name = shard_name(i // SHARD_CLIPS)
-                index[name] = _there(config.out / name, numbers) or _made(config, simulator, config.out / name, numbers)
+                make = partial(_clips, config, simulator, numbers)
+                index[name] = kept_or_made(config.out / name, numbers, make, about)
                 bar.update(len(numbers))
         write_json_atomic(config.out / INDEX, {"task": config.task, "shards": index})
     return config.out / INDEX
 
 
-def _there(path: Path, numbers: range) -> Row | None:
-    """Return what a shard tells, if it is there and holds these episodes."""
-    try:
-        about = shard_about(path) if path.exists() else {}
-    except BrokenShard as error:
-        tqdm.write(f"{error}; it is made anew")
-        return None
-    return about if about.get("episodes") == list(numbers) else None
-
-
-def _made(config: CollectConfig, simulator: MujocoSimulator, path: Path, numbers: range) -> Row:
-    clips = list(acted(config, simulator, numbers))
-    about = {"task": config.task, "episodes": list(numbers), "frame_skip": simulator.task.frame_skip}
-    with write_aside(path) as aside:
-        write_shard(aside, clips, {**about, "versions": versions()})
-    return shard_about(path)
+def _clips(config: CollectConfig, simulator: MujocoSimulator, numbers: range) -> list[Clip]:
+    return list(acted(config, simulator, numbers))
 
 
 def _jsonable(config: CollectConfig) -> Row:

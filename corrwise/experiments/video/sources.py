@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from corrwise.predictors.clips import ClipFolder, ClipSource
+from corrwise.predictors.clips.caltech import caltech_pedestrian
+from corrwise.predictors.clips.cityscapes import cityscapes_sequences
+from corrwise.predictors.clips.kitti import kitti_raw
 
-__all__ = ["Part", "open_clips"]
+__all__ = ["DATASETS", "Part", "open_clips"]
+
+DATASETS: Mapping[str, Callable[[Path, str], ClipSource]] = {
+    "kitti": kitti_raw,
+    "caltech": caltech_pedestrian,
+    "cityscapes": cityscapes_sequences,
+}
+"""Datasets in their own layout, by what stands before the colon; each is a function of the folder and the split."""
 
 
 class Part:
@@ -33,9 +43,15 @@ class Part:
 
 
 def open_clips(path: Path) -> ClipSource:
-    """Return the clips of a folder.
+    """Return the clips of a folder, or of a dataset: ``kitti:FOLDER`` is its split train, ``kitti:FOLDER@test`` test.
 
     Raises:
-        FileNotFoundError, ValueError: see ``ClipFolder``.
+        FileNotFoundError, ValueError: see ``ClipFolder`` and the datasets.
     """
-    return ClipFolder(path)
+    kind, _, place = str(path).partition(":")
+    if not place or kind not in DATASETS:
+        return ClipFolder(path)
+    folder, at, split = place.rpartition("@")
+    if not at or "/" in split or Path(place).is_dir():  # an @ in the name of a folder
+        folder, split = place, "train"
+    return DATASETS[kind](Path(folder), split)

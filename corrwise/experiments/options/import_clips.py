@@ -1,0 +1,37 @@
+"""Options of ``corrwise import``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from corrwise.experiments.options.checks import check
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Make clips of videos, images or a Minari dataset; the same command continues an import that was stopped."""
+
+    source: Path
+    """A video (mp4, avi, mov), a folder with videos or folders of images (png, jpg), or the folder of a Minari dataset.
+    Actions, if there are any, lie beside a clip as <name>.npy or actions.npy, a row for every step between frames."""
+    out: Path = Path("clips/imported")
+    """Folder of HDF5 shards with at most ten clips each, and an index."""
+    size: int = 64
+    """Pixels to a side that every frame is resized to."""
+    key: str = "pixels"
+    """Which observation of a Minari dataset shows the pictures, where there are several."""
+    low: float = -1.0
+    """Lowest number in an action; actions from low to high are mapped to [-1, 1]."""
+    high: float = 1.0
+    """Highest number in an action."""
+    every: int = 1
+    """Keep every n-th frame; for video without actions only."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no clips."""
+        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(self.every >= 1, "every", "at least 1", self.every)
+        check(-inf < self.low < inf, "low", "finite", self.low)
+        check(self.low < self.high < inf, "high", f"finite and above low ({self.low:g})", self.high)

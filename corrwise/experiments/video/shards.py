@@ -1,0 +1,46 @@
+"""Shards in a run's folder: those that are there and whole are kept, all others are made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from corrwise.experiments.records.atomic import write_aside
+from corrwise.experiments.records.versions import versions
+from corrwise.predictors.clips.clip import Clip
+from corrwise.predictors.clips.shard import BrokenShard, shard_about, write_shard
+
+__all__ = ["kept_or_made"]
+
+Row = dict[str, Any]
+
+
+def kept_or_made(
+    path: Path, episodes: Sequence[int | str], make: Callable[[], Sequence[Clip]], about: Mapping[str, Any]
+) -> Row:
+    """Return what a shard of these episodes tells of itself, after making it if it is not there, broken or of others.
+
+    Args:
+        path: the shard.
+        episodes: the numbers or names of its clips.
+        make: returns the clips.
+        about: what else is known about all of them.
+
+    Raises:
+        RunFolderError: it cannot be written.
+        ValueError: the clips do not fit each other.
+    """
+    try:
+        there = shard_about(path) if path.exists() else {}
+    except BrokenShard as error:
+        tqdm.write(f"{error}; it is made anew")
+        there = {}
+    if there.get("episodes") == list(episodes):
+        return there
+    clips = make()
+    with write_aside(path) as aside:
+        write_shard(aside, clips, {**about, "episodes": list(episodes), "versions": versions()})
+    return shard_about(path)

@@ -1,0 +1,144 @@
+"""Clips from Minari datasets, read straight from their HDF5 file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from corrwise.predictors.clips.clip import Clip
+from corrwise.predictors.clips.image_sequences import decode_image, resize_image
+from corrwise.predictors.clips.scaled_actions import scaled_actions
+
+__all__ = ["MinariClips", "minari_file"]
+
+_EPISODE = re.compile(r"episode_\d+")
+_JPEG = b"\xff\xd8"
+
+
+def minari_file(path: Path) -> Path | None:
+    """Return the HDF5 file of a dataset: ``data/main_data.hdf5`` in its folder, or the path itself; None if neither."""
+    if path.is_file():
+        return path if path.suffix in (".hdf5", ".h5") else None
+    return next((file for file in (path / "data" / "main_data.hdf5", path / "main_data.hdf5") if file.is_file()), None)
+
+
+class MinariClips:
+    """The episodes of a Minari dataset; one is read when it is asked for.
+
+    Pictures are the observations, or those named ``key`` of observations that are a dictionary: uint8 (T, H, W, 3), or
+    T JPEG files, which is how newer versions of Minari store them unless told not to. Actions are (T - 1, A).
+
+    Args:
+        path: the dataset's folder, or its file.
+        size: (H, W) that every frame is resized to, or one number for both.
+        key: of the pictures; ``/`` goes into a dictionary in the dictionary.
+        scale: low and high of the actions, which are mapped to [-1, 1].
+
+    Attributes:
+        names: of the episodes.
+        action_dim: A.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no episodes, no such pictures, or actions that cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        size: int | tuple[int, int],
+        *,
+        key: str = "pixels",
+        scale: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        file = minari_file(Path(path))
+        if file is None:
+            raise FileNotFoundError(f"expected a Minari dataset at {path}, with data/main_data.hdf5, found none")
+        self._size, self._key, self._path = (size, size) if isinstance(size, int) else size, key, file
+        with _opened(file) as data:
+            self.names = sorted(filter(_EPISODE.fullmatch, data), key=lambda name: int(name.rpartition("_")[2]))
+            if not self.names:
+                raise ValueError(
+                    f"{file} holds no episodes: expected groups episode_0 and so on, as Minari writes them"
+                )
+            self._actions = [_actions(data[name], key, f"{name} of {file}", scale) for name in self.names]
+        dims = {actions.shape[1] for actions in self._actions}
+        if len(dims) > 1:
+            raise ValueError(f"expected as many numbers in every action of {file}, got {sorted(dims)}")
+        (self.action_dim,) = dims
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int) -> Clip:
+        """Return an episode.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        name = f"{self.names[i]} of {self._path}"
+        with _opened(self._path) as data:
+            pictures = _pictures(data[self.names[i]], self._key, name)
+            frames = [
+                resize_image(_decoded(pictures[t], f"picture {t} of {name}"), self._size) for t in range(len(pictures))
+            ]
+        return Clip(np.stack(frames), self._actions[i], about={"name": self.names[i]})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{path} is no HDF5 file that can be read: {str(error).splitlines()[0]}") from error
+
+
+def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
+    """Return the dataset of T pictures: raw, or a JPEG file each, all as long as each other or not."""
+    found = _member(episode, "observations", name)
+    if isinstance(found, h5py.Group):
+        found = _member(found, key, f"the observations of {name}")
+    if not isinstance(found, h5py.Dataset) or not _shows(found):
+        got = f"{found.dtype} {found.shape}" if isinstance(found, h5py.Dataset) else f"a group of {', '.join(found)}"
+        raise ValueError(f"expected pictures, uint8 (T, H, W, 3) or JPEG, as observations in {name}, got {got}")
+    return found
+
+
+def _shows(data: h5py.Dataset) -> bool:
+    if data.ndim == 4:
+        return data.dtype == np.uint8 and data.shape[3] == 3
+    packed = (
+        data.dtype == np.uint8 if data.ndim == 2 else data.ndim == 1 and h5py.check_vlen_dtype(data.dtype) == np.uint8
+    )
+    return packed and len(data) > 0 and bytes(data[0][:2]) == _JPEG
+
+
+def _decoded(picture: np.ndarray, name: str) -> np.ndarray:
+    decoded = picture if picture.ndim == 3 else decode_image(picture.tobytes())
+    if decoded is None:
+        raise ValueError(f"{name} is no JPEG that can be read")
+    return decoded
+
+
+def _actions(episode: h5py.Group, key: str, name: str, scale: tuple[float, float]) -> np.ndarray:
+    frames, found = len(_pictures(episode, key, name)), _member(episode, "actions", name)
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(found)}")
+    actions = scaled_actions(found[()], name, scale)
+    if len(actions) != frames - 1:
+        raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(actions)}")
+    return actions
+
+
+def _member(group: h5py.Group, key: str, name: str) -> Any:
+    if key not in group:
+        raise ValueError(f"expected {key!r} in {name}, got {', '.join(group) or 'nothing'}")
+    return group[key]
