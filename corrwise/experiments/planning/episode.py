@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.envs import MujocoSimulator
 from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.decisions import Decision
 from corrwise.experiments.planning.named_costs import make_correspondence
 from corrwise.experiments.report.flow_color import flow_to_rgb
+from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Goal, Predictor
 
 __all__ = ["Episode", "Showing"]
@@ -47,14 +49,20 @@ class Episode:
 
 
 class Showing:
-    """Collects the report's panels (goal, seen, predicted, and the flow that the cost matched them by) and its terms.
+    """Collects the report's panels and terms.
+
+    The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the flow by
+    which the cost matched predicted and goal.
 
     The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
     ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
     """
 
-    def __init__(self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal) -> None:
+    def __init__(
+        self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal, simulator: MujocoSimulator
+    ) -> None:
         self._predictor, self._goal = predictor, goal
+        self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._goals = to_uint8(goal.frames[:, 0])
         self._distance = make_correspondence(cost, config.cost)
         self._range = _FLOW_RANGE * config.size
@@ -62,8 +70,9 @@ class Showing:
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         """Note what each episode shows before its next action."""
         seen = to_uint8(context.frames[:, -1])
-        frame = self._imagined(context, decision.plan)
-        predicted = None if frame is None else to_uint8(frame.nan_to_num(0.0))
+        frame = _after(self._predictor, context, decision.plan)
+        true = None if self._truth is None else _after(self._truth, context, decision.plan)
+        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0)) for each in (frame, true))
         flow = None if frame is None else self._compared(episodes, frame)
         for i, episode in enumerate(episodes):
             blank = np.full_like(seen[i], _BLANK)
@@ -71,17 +80,11 @@ class Showing:
                 "goal": self._goals[i],
                 "seen": seen[i],
                 "predicted": blank if predicted is None else predicted[i],
+                **({} if self._truth is None else {"true": blank if leads_to is None else leads_to[i]}),
                 "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
             }
             for name, picture in pictures.items():
                 episode.panels.setdefault(name, []).append(picture)
-
-    def _imagined(self, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
-        """Return the frame at the end of the plan."""
-        if plan is None:
-            return None
-        with torch.no_grad():
-            return self._predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
 
     def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
         """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
@@ -102,3 +105,11 @@ class Showing:
                 episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
             flows.append(terms.flow.cpu())
         return torch.cat(flows)
+
+
+def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
+    """Return the frame at the end of the plan, as a predictor has it."""
+    if plan is None:
+        return None
+    with torch.no_grad():
+        return predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]

@@ -51,7 +51,7 @@ def run_episodes(
     with clock.measure("environment", opaque=True):
         context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
     policy, predictor = make_policy(cost, config, fleet, generators, clock)
-    show = Showing(config, cost, predictor, goal)
+    show = Showing(config, cost, predictor, goal, simulator)
     episodes = [Episode(seed) for seed in seeds]
     _note(episodes, fleet)
     for _ in range(config.steps or task.episode_steps):

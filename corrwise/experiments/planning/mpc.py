@@ -21,7 +21,7 @@ from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, row_key
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.experiments.report.page import write_report
-from corrwise.experiments.report.strip import ROWS, make_strip, save_strip
+from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
 
@@ -89,14 +89,15 @@ def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
     """Write an episode's pictures and return its row."""
     name = f"{config.label}-{cost}-{config.planner}-{config.predictor_label}-{episode.seed}"
     strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
-    save_strip(config.out / strip, make_strip([episode.panels[row] for row in ROWS]))
+    save_strip(config.out / strip, make_strip(list(episode.panels.values())))
     if config.videos:
-        clips = {row: np.stack(episode.panels[row]) for row in ROWS}
+        clips = {name: np.stack(pictures) for name, pictures in episode.panels.items()}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
         **{"task": config.label, "cost": cost, "planner": config.planner, "predictor": config.predictor_label},
         **episode_row(episode),
         "versions": versions(),
         "strip": str(strip),
+        "panels": list(episode.panels),
         "video": str(video) if config.videos else None,
     }

@@ -14,7 +14,6 @@ from corrwise.experiments.options.mpc import ReportConfig
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows, row_key
 from corrwise.experiments.report.pictures import Pictures, wheel_picture
-from corrwise.experiments.report.strip import ROWS
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
 
@@ -54,7 +53,6 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         facts=_facts(config),
         config=json.dumps(config, indent=2),
         versions=(rows[-1].get("versions") or {}) if rows else {},
-        panels=ROWS,
         linked=pictures.linked,
         wheel=wheel_picture(),
         baseline=baseline,

@@ -36,14 +36,14 @@ class Pictures:
         self.out = out
         self._left = budget
 
-    def get(self, name: Any) -> Picture | None:
+    def get(self, name: Any, rows: int = len(ROWS)) -> Picture | None:
         """Return the strip of that relative name; None where there is no such file or it is no strip."""
         local = local_file(self.out, name)
         data = (self.out / local).read_bytes() if local else b""
         if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
             return None
         width, height = struct.unpack(">II", data[16:24])
-        side = height // len(ROWS)
+        side = height // rows
         if not side or width < side:
             return None
         if len(data) > self._left:

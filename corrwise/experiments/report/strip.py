@@ -1,4 +1,4 @@
-"""The picture of an episode: rows goal / seen / predicted / flow, one column per control step, in one PNG."""
+"""The picture of an episode: a row for each of its panels, one column per control step, in one PNG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atom
 __all__ = ["ROWS", "load_strip", "make_strip", "png_bytes", "save_strip", "split_strip"]
 
 Array = np.ndarray
-ROWS = ("goal", "seen", "predicted", "flow")
+ROWS = ("goal", "seen", "predicted", "flow")  # where an episode's row says nothing of its panels
 
 
 def make_strip(rows: Sequence[Sequence[Array]]) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 from corrwise.experiments.report.pictures import Pictures, local_file
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
+from corrwise.experiments.report.strip import ROWS
 from corrwise.experiments.report.table import table_rows, term_rows
 from corrwise.experiments.report.words import ENOUGH_PAIRS, decimals_for, number, result_sentence
 from corrwise.experiments.summary import CONTROLS, Method, Summary, summarize
@@ -90,11 +91,13 @@ def _card(
     top = max((x for series in distances for x in series if x is not None), default=1.0) or 1.0
     strips: list[Row] = []
     for row, series in zip(rows, distances, strict=True):
+        panels = [str(name) for name in row.get("panels") or ROWS]
         strips.append(
             {
                 "name": names[_method(row)],
                 "style": styles[_method(row)],
-                "picture": pictures.get(row.get("strip")),
+                "panels": panels,
+                "picture": pictures.get(row.get("strip"), len(panels)),
                 "flow": bool(row.get("seconds_flow")),  # a cost that estimated none has none to show
                 "video": local_file(pictures.out, row.get("video")),
                 "curve": curve_points(series, top=top * 1.06),

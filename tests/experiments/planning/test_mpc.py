@@ -93,8 +93,8 @@ def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
 
 def test_a_broken_frame_has_no_terms(monkeypatch):
     monkeypatch.setattr(
-        "corrwise.experiments.planning.episode.Showing._imagined",
-        lambda self, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
+        "corrwise.experiments.planning.episode._after",
+        lambda predictor, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
     )
     (episode,) = run_episodes(replace(TINY, steps=1), "corr-l1", [5])
     assert all(np.isnan(values).all() for values in episode.terms.values())

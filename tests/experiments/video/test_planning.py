@@ -11,6 +11,7 @@ from corrwise.experiments import cli, load_agent
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.named_predictors import context_of, make_predictor
 from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.report.strip import load_strip
 from corrwise.predictors import ResNet3D
 from corrwise.predictors.models import make_model
 
@@ -33,6 +34,10 @@ def test_rows_and_report_are_as_with_the_oracle(tmp_path, capsys):
     (row,) = read_rows(tmp_path / "mpc" / "rows.jsonl")
     assert (row["predictor"], len(row["predictor_weights"])) == ("small", 12)
     assert row["seconds_predict"] > 0
+    assert row["panels"] == ["goal", "seen", "predicted", "true", "flow"]
+    strip = load_strip(tmp_path / "mpc" / row["strip"]).reshape(5, 16, 2, 16, 3)
+    assert not np.array_equal(strip[2], strip[3]), "what a plan leads to is not what was predicted"
+    assert "what that leads to" in (tmp_path / "mpc" / "report.html").read_text()
     assert "small" in (tmp_path / "mpc" / "report.html").read_text()
     _trained(run, seed=1)
     from corrwise.experiments.planning.named_predictors import _loaded
