@@ -51,8 +51,8 @@ class Episode:
 class Showing:
     """Collects the report's panels and terms.
 
-    The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the flow by
-    which the cost matched predicted and goal.
+    The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
+    flow by which the cost matched predicted and goal.
 
     The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
     ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
