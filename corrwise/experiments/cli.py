@@ -18,6 +18,7 @@ from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
+from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.options.train_flow import TrainFlowConfig
@@ -47,6 +48,7 @@ _RUNS: dict[type, str] = {  # what runs a configuration and returns the path of 
     RankingTableConfig: "planning.ranking:run_ranking",
     MPCTableConfig: "planning.table:run_mpc_table",
     AblationTableConfig: "planning.ablation_table:run_ablation_table",
+    PredictorTableConfig: "video.table:run_predictor_table",
     AgentTableConfig: "agents.table:run_agent_table",
 }
 

@@ -14,6 +14,7 @@ from corrwise.experiments.options.checks import check, check_names
 from corrwise.experiments.options.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.options.mpc_table import MPCTableConfig
+from corrwise.experiments.options.predictors import PredictorTableConfig
 
 COMPARED = (*FLOW_NAMES, "exact")
 BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
@@ -125,6 +126,7 @@ class TableConfig:
         | Annotated[RankingTableConfig, tyro.conf.subcommand("ranking")]
         | Annotated[MPCTableConfig, tyro.conf.subcommand("mpc")]
         | Annotated[AblationTableConfig, tyro.conf.subcommand("ablations")]
+        | Annotated[PredictorTableConfig, tyro.conf.subcommand("predictors")]
         | Annotated[AgentTableConfig, tyro.conf.subcommand("agents")]
     )
     """Which table."""

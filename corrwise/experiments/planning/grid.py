@@ -17,6 +17,7 @@ from corrwise.experiments.planning.episode_row import episode_row
 from corrwise.experiments.planning.episodes import run_episodes
 from corrwise.experiments.planning.manifest import Manifest
 from corrwise.experiments.planning.mpc import jsonable_config
+from corrwise.experiments.planning.named_predictors import weights_of
 from corrwise.experiments.planning.networks import networks_of
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.digits import six_digits
@@ -60,7 +61,10 @@ class Cell:
         unused = {*_UNUSED, *(() if self.cost.startswith("corr-") else ("cost",))}
         plain = {name: value for name, value in jsonable_config(self.config).items() if name not in unused}
         network = networks_of(self.config)[self.cost]
-        return {"cost_name": self.cost, **plain, "network": network, "manifest": self.manifest.settings}
+        plain["predictor"] = self.config.predictor_label  # a trained one's folder may be moved
+        told = {"cost_name": self.cost, **plain, "network": network, "manifest": self.manifest.settings}
+        weights = weights_of(self.config)
+        return told if weights is None else {**told, "predictor_weights": weights}
 
     @property
     def fingerprint(self) -> str:

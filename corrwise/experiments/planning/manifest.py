@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,7 @@ from corrwise.envs.metric import integration_size
 from corrwise.envs.physics import Physics
 from corrwise.experiments.records.atomic import write_bytes_atomic
 
-__all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
+__all__ = ["Manifest", "draw_manifest", "empty_manifest", "first_of", "frozen_manifest", "save_manifest"]
 
 _FOLDER = files("corrwise.experiments.planning") / "manifests"
 
@@ -90,6 +90,11 @@ def frozen_manifest(task: str) -> Manifest:
             f"{manifest.starts.shape[1]} numbers there, {now} and {size} here"
         )
     return manifest
+
+
+def first_of(manifest: Manifest, episodes: int) -> Manifest:
+    """Return the manifest's first episodes."""
+    return replace(manifest, **{name: getattr(manifest, name)[:episodes] for name in ("seeds", "starts", "goals")})
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from corrwise.experiments.options.mpc_table import MPCTableConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
-from corrwise.experiments.planning.manifest import Manifest, frozen_manifest
+from corrwise.experiments.planning.manifest import first_of, frozen_manifest
 from corrwise.experiments.planning.methods import method_config
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
@@ -33,12 +32,7 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
 
 def cells_of(config: MPCTableConfig) -> list[Cell]:
     """Return what the table is made of: each task with each method, the first episodes of the task's manifest."""
-    first = {task: _first(frozen_manifest(task), config.episodes) for task in config.tasks}
+    first = {task: first_of(frozen_manifest(task), config.episodes) for task in config.tasks}
     return [
         Cell(method, method_config(method, task), first[task]) for task in config.tasks for method in config.methods
     ]
-
-
-def _first(manifest: Manifest, episodes: int) -> Manifest:
-    parts = {name: getattr(manifest, name)[:episodes] for name in ("seeds", "starts", "goals")}
-    return replace(manifest, **parts)

@@ -111,7 +111,7 @@ def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations, agents}."),
+        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations, predictors, agents}."),
         (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
         (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
         (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),

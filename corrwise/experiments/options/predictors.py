@@ -1,0 +1,72 @@
+"""Options of ``corrwise table predictors``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from corrwise.experiments.options.checks import check, check_names
+from corrwise.experiments.options.cost import COST_NAMES
+from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
+
+ARM_NAMES = (
+    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-reg"),
+    *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
+)
+PLANNED = ("oracle", "copy-last", "zero-action")
+
+
+@dataclass(frozen=True)
+class PredictorTableConfig:
+    """Train video predictors with pixel-wise and with correspondence-wise losses; compare their frames and plans."""
+
+    out: Path = Path("runs/predictors")
+    """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
+    tasks: tuple[str, ...] = BODY_NAMES
+    """cartpole, ant, humanoid, cartpole-short."""
+    arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
+    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, resnet3d-mse, resnet3d-corr-mse, resnet3d-corr-mse-reg
+    (through the learned flow), svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse."""
+    seeds: int = 3
+    """Models of each arm and task."""
+    clips: int = 400
+    """Episodes to learn from, of coloured and of random actions."""
+    held: int = 40
+    """Episodes to judge frames on."""
+    steps: int = 3000
+    """Training steps of each model."""
+    batch: int = 16
+    """Windows in a step."""
+    horizon: int = 4
+    """Frames that are predicted in training."""
+    windows: int = 100
+    """Windows of the held-out clips that frames are judged on."""
+    shown: int = 10
+    """Frames predicted there."""
+    episodes: int = 30
+    """Frozen episodes that are planned with the first model of each arm, the oracle, the last frame and nothing at all;
+    0 plans none."""
+    cost: str = "corr-l1-disp"
+    """The image cost of those plans."""
+    look: int = 8
+    """Control steps that those plans look ahead."""
+    candidates: int = 48
+    """Action sequences tried in each iteration of a plan."""
+    iterations: int = 3
+    """Iterations of a plan."""
+    size: int = 64
+    """Pixels to a side."""
+    workers: int = 0
+    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no table."""
+        check_names("task", self.tasks, TASK_NAMES)
+        check_names("arm", self.arms, ARM_NAMES)
+        check_names("cost", (self.cost,), COST_NAMES)
+        counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown")
+        for option in (*counts, "look", "candidates", "iterations"):
+            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check(0 <= self.episodes <= 100, "episodes", "from 0 to 100", self.episodes)
+        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(self.workers >= 0, "workers", "zero or above", self.workers)

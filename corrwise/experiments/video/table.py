@@ -1,0 +1,99 @@
+"""``corrwise table predictors``: models that differ in their loss alone, their frames, and the plans made with them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.options.predictors import PredictorTableConfig
+from corrwise.experiments.options.train import TrainConfig
+from corrwise.experiments.planning.grid import Cell, run_grid
+from corrwise.experiments.planning.manifest import first_of, frozen_manifest
+from corrwise.experiments.planning.workers import done
+from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.lock import only_run
+from corrwise.experiments.records.rows import claim_folder, read_rows
+from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config
+from corrwise.experiments.video.collect import run_collect
+from corrwise.experiments.video.evaluate import KEY, run_evaluate
+from corrwise.experiments.video.table_text import predictor_tables
+from corrwise.experiments.video.train import run_train
+
+__all__ = ["run_predictor_table"]
+
+_FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change a row
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Training:
+    config: TrainConfig
+
+
+def run_predictor_table(config: PredictorTableConfig) -> Path:
+    """Collect, train, judge and plan what the folder does not hold yet, and return the table's path.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        RuntimeError: the extra ``train`` is not installed, or a worker was killed.
+    """
+    with only_run(config.out):
+        claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=(config.out / "clips").exists())
+        for task in config.tasks:
+            run_collect(clips_of(config, task, held=False))
+            run_collect(clips_of(config, task, held=True))
+        trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
+        for _ in done(_train, [_Training(train_config(config, *which)) for which in trained], config.workers):
+            pass
+        frames = {task: _judged(config, task) for task in config.tasks}
+        plans = _planned(config) if config.episodes else []
+        table = config.out / "table.md"
+        write_bytes_atomic(table, predictor_tables(frames, plans).encode())
+    return table
+
+
+def _train(job: _Training, *, threads: int) -> Path:
+    """Train a model; a worker's threads are set already."""
+    return run_train(job.config)
+
+
+def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
+    """Return the rows of the frames of all models of a task."""
+    models = [model_folder_of(config, task, arm, seed) for arm in config.arms for seed in range(config.seeds)]
+    out = config.out / "frames" / task
+    run_evaluate(
+        EvaluateConfig(
+            models=tuple(models), data=clips_of(config, task, held=True).out, out=out, horizon=config.shown,
+            windows=config.windows, videos=3,
+        )
+    )  # fmt: skip
+    names = {"copy-last", *(model.name for model in models)}
+    return [row for row in read_rows(out / "rows.jsonl", KEY) if row["model"] in names]
+
+
+def _planned(config: PredictorTableConfig) -> list[Row]:
+    """Return the rows of planning with the first model of each arm, and with what they stand between."""
+    cells = []
+    for task in config.tasks:
+        plain = MPCConfig(
+            task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
+            iterations=config.iterations, size=config.size, videos=False,
+        )  # fmt: skip
+        planned = {
+            "zero-action": replace(plain, costs=("zero-action",)),
+            "oracle": plain,
+            "copy-last": replace(plain, predictor="copy-last"),
+        }
+        for arm in config.arms:
+            planned[arm] = replace(plain, predictor=str(model_folder_of(config, task, arm, 0)))
+        manifest = first_of(frozen_manifest(task), config.episodes)
+        cells += [Cell(name, each, manifest) for name, each in planned.items()]
+    return run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
+
+
+def _jsonable(config: PredictorTableConfig) -> Row:
+    return {name: value for name, value in asdict(config).items() if name != "out"}

@@ -1,0 +1,87 @@
+"""The table of predictors: clips, models, frames and plans in one resumable folder."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.options.predictors import ARM_NAMES, PredictorTableConfig
+from corrwise.experiments.planning.grid import KEY
+from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.video.arms import train_config
+from corrwise.experiments.video.table import run_predictor_table
+from corrwise.experiments.video.table_text import predictor_tables
+
+TINY = PredictorTableConfig(
+    tasks=("cartpole",), seeds=1, clips=2, held=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
+    look=2, candidates=4, iterations=1, cost="l1", size=32, workers=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ARM_NAMES)
+def test_an_arm_is_a_model_and_a_loss(arm):
+    config = train_config(TINY, "ant", arm, 2)
+    assert f"{config.model}-{config.loss}" == arm
+    assert config.cost.flow == ("learned" if arm.endswith("-reg") else "dis"), "a regulariser needs gradients"
+    twin = asdict(train_config(TINY, "ant", arm.replace("-corr-", "-").removesuffix("-reg"), 2))
+    differs = {name for name, value in asdict(config).items() if value != twin[name]}
+    assert differs <= {"loss", "out", "cost"}, "twins differ in their loss alone"
+
+
+def test_the_same_command_goes_on(tmp_path, monkeypatch):
+    config = replace(TINY, out=tmp_path)
+    table = run_predictor_table(config).read_text()
+    for line in (
+        "| cartpole | `resnet3d-l1` | 1 |",
+        "| cartpole | `resnet3d-corr-l1` | 1 |",
+        "| cartpole | `copy-last` |",
+    ):
+        assert line in table
+    rows = read_rows(tmp_path / "plans" / "rows.jsonl", KEY)
+    assert [row["method"] for row in rows] == ["zero-action", "oracle", "copy-last", "resnet3d-l1", "resnet3d-corr-l1"]
+    monkeypatch.setattr("corrwise.experiments.planning.grid.run_episodes", None)
+    assert run_predictor_table(config).read_text() == table
+
+
+def _frames(model, window, sharpness):
+    return {"model": model, "window": window, "psnr": [30.0], "ssim": [0.9], "sharpness": [sharpness, None]}
+
+
+def test_tables_pair_windows_and_seeds_and_episodes():
+    frames = [
+        *(_frames("resnet3d-l1-0", k, 0.5 + 0.1 * k) for k in range(3)),
+        *(_frames("resnet3d-corr-l1-0", k, 0.7 + 0.1 * k) for k in range(3)),
+        _frames("copy-last", 0, 1.0),
+    ]
+    plans = [
+        {
+            "task": "cartpole",
+            "method": method,
+            "seed": seed,
+            "min_distance": near + 0.1 * seed,
+            "seconds": 1.0,
+            "steps": 1,
+        }
+        for method, near in (("zero-action", 2.0), ("oracle", 0.5), ("resnet3d-l1", 1.5), ("resnet3d-corr-l1", 0.8))
+        for seed in range(3)
+    ]
+    text = predictor_tables({"cartpole": frames}, plans)
+    assert "| `resnet3d-corr-l1` | 1 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
+    assert "+0.200 (+0.200 to +0.200)" in text
+    assert "| cartpole | `resnet3d-corr-l1` | 3 | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
+        (["--tasks", "cat"], "unknown task 'cat'"),
+        (["--cost", "l3"], "unknown cost 'l3'"),
+        (["--episodes", "101"], "episodes must be from 0 to 100, got 101"),
+        (["--steps", "0"], "steps must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+    assert cli.main(["table", "predictors", "--out", str(tmp_path / "x"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
