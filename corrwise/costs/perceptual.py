@@ -62,6 +62,7 @@ class Perceptual(nn.Module):
         check_images("images", images)
         if images.shape[-3] != 3 or min(images.shape[-2:]) < SMALLEST:
             raise ValueError(f"expected RGB images (..., 3, h, w) of at least {SMALLEST} px, got {tuple(images.shape)}")
+        self.features.to(images.device)
         activation = 2 * images.reshape(-1, *images.shape[-3:]) - 1
         taps = []
         for index, layer in enumerate(self.features):

@@ -43,4 +43,4 @@ class Terms:
         See ``flow.consistency.occluded``. NaN for a distance with one direction, which has nothing to check against.
         """
         flows = [self.flow] if self.backward is None else [self.flow, self.backward]
-        return occluded_share([flow.flatten(0, -4) for flow in flows]).reshape(self.residual.shape)
+        return occluded_share([flow.reshape(-1, *flow.shape[-3:]) for flow in flows]).reshape(self.residual.shape)

@@ -1,9 +1,9 @@
 """The residual network of Geng et al. (CVPR 2022, Table A1): 3-D over the context, 2-D from its last frame on.
 
 Three rows of the printed table cannot be meant and are read as the public code has them: the convolutions after
-up-sampling have stride 1, the third of them takes 128 channels, and the paddings, which the table omits, replicate
-before 3-D and reflect before 2-D convolutions. Actions, which the paper's network has none of, are added to the
-features of the frame they follow, where the network is narrowest.
+up-sampling have stride 1, the third of them takes 128 channels, and the paddings, which the table omits, replicate in
+the first layer and the 3-D blocks, reflect in the 2-D blocks and the last layer, and are zero elsewhere. Actions, which
+the paper's network has none of, are added to the features of the frame they follow, where the network is narrowest.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ResNet3D(VideoPredictor):
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
         """Remember the context itself, and what the first layers make of it: all candidates share that."""
         side = 2**self.config.downs
-        if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < 2 * side:
+        if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < max(4, 2 * side):
             raise ValueError(
                 f"expected pictures with sides that are multiples of {side}, got {tuple(frames.shape[-2:])}"
             )

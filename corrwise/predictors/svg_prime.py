@@ -1,7 +1,7 @@
 """SVG' (Villegas et al., NeurIPS 2019): SVG-LP whose features stay maps, remembered by convolutional LSTMs.
 
 Sizes follow a public re-implementation, which calls itself unverified: a shallow VGG down to an eighth of the
-resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) call the wide one (K = M = 2) SVG++.
+resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) call a wide one SVG++ (K = M = 2).
 """
 
 from __future__ import annotations

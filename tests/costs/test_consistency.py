@@ -118,6 +118,12 @@ def test_equal_pictures_hide_nothing_and_a_new_body_is_marked(flow, least):
     assert least < distance.terms(x, y).occluded < 0.125
 
 
+def test_single_images_have_terms_too():
+    terms = CorrespondenceWise(l1, AllPairsFlow()).terms(body(0, 0)[0], body(5, 0)[0])
+    assert terms.occluded.shape == terms.total.shape == ()
+    assert 0 <= terms.occluded <= 1
+
+
 def test_a_cost_without_an_occlusion_penalty_checks_nothing(monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("nobody asked for the forward-backward check")

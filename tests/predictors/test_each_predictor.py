@@ -12,6 +12,7 @@ from corrwise.predictors.models import make_model
 from corrwise.types import Context
 from tests.contracts import check_predictor
 from tests.envs.worlds import SIZE, simulator
+from tests.predictors.models import awake
 
 
 def _tiny(name, **options):
@@ -20,7 +21,7 @@ def _tiny(name, **options):
     def make(world):
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return make_model(name, action_dim=world.physics.action_dim, context=2, **options).eval()
+            return awake(make_model(name, action_dim=world.physics.action_dim, context=2, **options), SIZE)
 
     return make
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "check", "check_name", "check_names"]
+__all__ = ["ConfigError", "check", "check_name", "check_names", "check_that"]
 
 
 class ConfigError(Exception):
@@ -15,6 +15,12 @@ def check(ok: bool, option: str, wanted: str, got: object) -> None:
     """Raise a ConfigError that names the option, what it must be and what it was, unless ``ok``."""
     if not ok:
         raise ConfigError(f"{option} must be {wanted}, got {got}")
+
+
+def check_that(ok: bool, sentence: str) -> None:
+    """Raise a ConfigError with this sentence, unless ``ok``."""
+    if not ok:
+        raise ConfigError(sentence)
 
 
 def check_name(option: str, name: str, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from corrwise.experiments.options.checks import check, check_name
+from corrwise.experiments.options.checks import check, check_name, check_that
 from corrwise.experiments.options.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
@@ -104,7 +104,9 @@ class MPCConfig:
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
         if "/" not in self.predictor and not Path(self.predictor).is_dir():
-            check_name("predictor", self.predictor, (*PREDICTOR_NAMES, "or the folder of a trained model"))
+            known = ", ".join(PREDICTOR_NAMES)
+            there = f"unknown predictor {self.predictor!r}; there are {known}, or the folder of a run of corrwise train"
+            check_that(self.predictor in PREDICTOR_NAMES, there)
         if ":" not in self.task:
             check_name("task", self.task, TASK_NAMES)
         check(len(self.costs) > 0, "costs", "at least one name", "none")

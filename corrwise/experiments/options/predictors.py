@@ -10,7 +10,8 @@ from corrwise.experiments.options.cost import COST_NAMES
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
 
 ARM_NAMES = (
-    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-reg"),
+    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-mse", "resnet3d-corr-mse"),
+    *("resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
     *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
 )
 PLANNED = ("oracle", "copy-last", "zero-action")
@@ -25,8 +26,9 @@ class PredictorTableConfig:
     tasks: tuple[str, ...] = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
     arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
-    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, resnet3d-mse, resnet3d-corr-mse, resnet3d-corr-mse-reg
-    (through the learned flow), svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse."""
+    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, resnet3d-mse, resnet3d-corr-mse, the same through the
+    learned flow with flow scaling (resnet3d-corr-mse-learned) and with the regulariser (resnet3d-corr-mse-reg),
+    svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse."""
     seeds: int = 3
     """Models of each arm and task."""
     clips: int = 400

@@ -21,7 +21,7 @@ from corrwise.envs.metric import integration_size
 from corrwise.envs.physics import Physics
 from corrwise.experiments.records.atomic import write_bytes_atomic
 
-__all__ = ["Manifest", "draw_manifest", "empty_manifest", "first_of", "frozen_manifest", "save_manifest"]
+__all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
 
 _FOLDER = files("corrwise.experiments.planning") / "manifests"
 
@@ -49,6 +49,10 @@ class Manifest:
         told = json.dumps([self.task, self.settings, self.seeds.tolist()], sort_keys=True)
         states = (np.ascontiguousarray(each, dtype="<f8").tobytes() for each in (self.starts, self.goals))
         return hashlib.sha256(b"".join((told.encode(), *states))).hexdigest()
+
+    def part(self, which: slice) -> Manifest:
+        """Return some of the episodes."""
+        return replace(self, **{name: getattr(self, name)[which] for name in ("seeds", "starts", "goals")})
 
     def chosen(self, seeds: Sequence[int]) -> tuple[Float64[np.ndarray, "k S"], Float64[np.ndarray, "k S"]]:
         """Return the starts and goals of these seeds."""
@@ -90,11 +94,6 @@ def frozen_manifest(task: str) -> Manifest:
             f"{manifest.starts.shape[1]} numbers there, {now} and {size} here"
         )
     return manifest
-
-
-def first_of(manifest: Manifest, episodes: int) -> Manifest:
-    """Return the manifest's first episodes."""
-    return replace(manifest, **{name: getattr(manifest, name)[:episodes] for name in ("seeds", "starts", "goals")})
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:

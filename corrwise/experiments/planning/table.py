@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corrwise.experiments.options.mpc_table import MPCTableConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
-from corrwise.experiments.planning.manifest import first_of, frozen_manifest
+from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.methods import method_config
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
@@ -32,7 +32,7 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
 
 def cells_of(config: MPCTableConfig) -> list[Cell]:
     """Return what the table is made of: each task with each method, the first episodes of the task's manifest."""
-    first = {task: first_of(frozen_manifest(task), config.episodes) for task in config.tasks}
+    first = {task: frozen_manifest(task).part(slice(config.episodes)) for task in config.tasks}
     return [
         Cell(method, method_config(method, task), first[task]) for task in config.tasks for method in config.methods
     ]

@@ -36,7 +36,8 @@ def model_folder_of(config: PredictorTableConfig, task: str, arm: str, seed: int
 def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
     """Return how a model of an arm is trained."""
     model = next(name for name in ("svg-prime", "svg", "resnet3d") if arm.startswith(f"{name}-"))
-    loss = arm.removeprefix(f"{model}-")
+    loss = arm.removeprefix(f"{model}-").removesuffix("-learned")
+    learned = arm.endswith(("-learned", "-reg"))
     return TrainConfig(
         data=clips_of(config, task, held=False).out,
         model=model,
@@ -49,5 +50,5 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
         held=0.0,
         seed=seed,
         accelerator="auto",
-        cost=CostConfig(flow="learned" if loss.endswith("-reg") else "dis"),
+        cost=CostConfig(flow="learned" if learned else "dis"),
     )

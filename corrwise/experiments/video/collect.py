@@ -49,8 +49,8 @@ def run_collect(config: CollectConfig) -> Path:
                 name = shard_name(i // SHARD_CLIPS)
                 make = partial(_clips, config, simulator, numbers)
                 index[name] = kept_or_made(config.out / name, numbers, make, about)
+                write_json_atomic(config.out / INDEX, {"task": config.task, "shards": index})
                 bar.update(len(numbers))
-        write_json_atomic(config.out / INDEX, {"task": config.task, "shards": index})
     return config.out / INDEX
 
 

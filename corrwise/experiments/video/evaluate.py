@@ -24,7 +24,7 @@ from corrwise.experiments.video.evaluation import draw_curves, evaluation_page, 
 from corrwise.experiments.video.metrics import frame_metrics
 from corrwise.experiments.video.sources import open_clips
 from corrwise.predictors import CopyLast
-from corrwise.predictors.clips import Batch, ClipWindows
+from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models import load_model
 from corrwise.predictors.pretrained import WEIGHTS
 from corrwise.predictors.video_predictor import VideoPredictor
@@ -49,7 +49,14 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     """
     models = _models(config)
     context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
-    windows = ClipWindows(open_clips(config.data), context + config.horizon)
+    clips = open_clips(config.data)
+    for name, (_, model) in models.items():
+        if isinstance(model, VideoPredictor) and model.config.action_dim != clips.action_dim:
+            raise ValueError(
+                f"expected clips with {model.config.action_dim} actions a step for {name}, got {clips.action_dim}"
+            )
+        imagined(model, _blank(clips, context), context)  # a model for other pictures says so
+    windows = ClipWindows(clips, context + config.horizon)
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     file = config.out / "rows.jsonl"
     with only_run(config.out):
@@ -61,7 +68,8 @@ def run_evaluate(config: EvaluateConfig) -> Path:
             for i in tqdm(range(0, config.windows, _TOGETHER), desc=name, unit="batch"):
                 part = [k for k in range(i, min(i + _TOGETHER, config.windows)) if (name, weights, k) not in there]
                 for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
-                    row = {"model": name, "weights": weights, **row, "versions": versions()}
+                    clip = int(windows.clips(chosen[[row["window"]]])[0])
+                    row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
                     append_row(file, row)
                     rows.append(row)
         mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
@@ -78,6 +86,11 @@ def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
     seen = Context(batch.frames[:, :context], batch.actions[:, : context - 1], None)
     with torch.no_grad():
         return model(seen, batch.actions[:, None, context - 1 :])[:, 0]
+
+
+def _blank(clips: ClipSource, context: int) -> Batch:
+    """Return a black window of one frame more than the context."""
+    return Batch(torch.zeros(1, context + 1, 3, *clips.size), torch.zeros(1, context, clips.action_dim))
 
 
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:

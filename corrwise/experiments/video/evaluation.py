@@ -15,14 +15,14 @@ from corrwise.experiments.report.page import template
 from corrwise.experiments.stats import mean_and_error
 from corrwise.experiments.video.metrics import METRICS
 
-__all__ = ["draw_curves", "evaluation_page", "evaluation_table"]
+__all__ = ["clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
 
 Row = dict[str, Any]
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
 
 
 def evaluation_table(rows: Sequence[Row]) -> str:
-    """Return a line for each model: means over windows and horizon, with standard errors over windows."""
+    """Return a line for each model: means over clips, their windows and steps, with standard errors over clips."""
     metrics = _metrics(rows)
     lines = [
         "| model | windows | " + " | ".join(_NAMES[name] for name in metrics) + " |",
@@ -42,11 +42,20 @@ def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
         mine = [row for row in rows if row["model"] == model]
         cells = []
         for name in _metrics(rows):
-            values = np.array([row[name] for row in mine], dtype=float)
-            counted = np.isfinite(values).any(axis=1)
-            mean, error = mean_and_error(np.nanmean(values[counted], axis=1))
+            mean, error = mean_and_error(list(clip_means(mine, name).values()))
             cells.append(f"{mean:.{_digits(name)}f} ± {error:.{_digits(name)}f}")
         yield model, len(mine), cells
+
+
+def clip_means(rows: Sequence[Row], metric: str) -> dict[int, float]:
+    """Return a metric of each clip, over its windows and their steps, where it has one.
+
+    Windows of one clip overlap, so they say little more than one of them does.
+    """
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["clip"], []).extend(value for value in row[metric] if value is not None)
+    return {clip: float(np.mean(values)) for clip, values in sorted(found.items()) if values}
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:

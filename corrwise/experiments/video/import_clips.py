@@ -41,8 +41,7 @@ def run_import(config: ImportConfig) -> Path:
     with only_run(config.out):
         try:
             claim_folder(config.out, _jsonable(config), begun=any(config.out.glob("shard-*.h5")))
-            index = _imported(config, clips)
-            write_json_atomic(config.out / INDEX, {"source": str(config.source), "shards": index})
+            _imported(config, clips)
         except Exception:
             if fresh and not any(config.out.glob("shard-*.h5")):
                 shutil.rmtree(config.out, ignore_errors=True)
@@ -61,8 +60,8 @@ def _opened(config: ImportConfig) -> MediaClips | MinariClips:
     return MinariClips(config.source, config.size, key=config.key, scale=scale)
 
 
-def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> dict[str, Row]:
-    """Make the shards that are not there, and return the index."""
+def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
+    """Make the shards that are not there, and the index."""
     starts = range(0, len(clips), SHARD_CLIPS)
     parts = {shard_name(i // SHARD_CLIPS): range(i, min(i + SHARD_CLIPS, len(clips))) for i in starts}
     more = sorted(path.name for path in config.out.glob("shard-*.h5") if path.name not in parts)
@@ -71,14 +70,14 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> dict[str
             f"{config.out} holds {', '.join(more)}, and {config.source} now has {len(clips)} clips, which make no more "
             f"than {len(parts)} shards; choose another output folder"
         )
-    index = {}
+    index: dict[str, Row] = {}
     with tqdm(total=len(clips), unit="clip", desc=config.out.name) as bar:
         for name, numbers in parts.items():
             names = [clips.names[i] for i in numbers]
             make = partial(_read, clips, numbers)
             index[name] = kept_or_made(config.out / name, names, make, {"source": str(config.source)})
+            write_json_atomic(config.out / INDEX, {"source": str(config.source), "shards": index})
             bar.update(len(numbers))
-    return index
 
 
 def _read(clips: MediaClips | MinariClips, numbers: range) -> list[Clip]:

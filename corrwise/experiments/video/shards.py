@@ -38,7 +38,7 @@ def kept_or_made(
     except BrokenShard as error:
         tqdm.write(f"{error}; it is made anew")
         there = {}
-    if there.get("episodes") == list(episodes):
+    if there.get("episodes", [])[: len(episodes)] == list(episodes):  # more are there when fewer are asked for
         return there
     clips = make()
     with write_aside(path) as aside:

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
-from corrwise.experiments.planning.manifest import first_of, frozen_manifest
+from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
@@ -57,7 +59,8 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
 
 
 def _train(job: _Training, *, threads: int) -> Path:
-    """Train a model; a worker's threads are set already."""
+    """Train a model, by one thread: more would round differently."""
+    torch.set_num_threads(1)
     return run_train(job.config)
 
 
@@ -76,23 +79,28 @@ def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
 
 
 def _planned(config: PredictorTableConfig) -> list[Row]:
-    """Return the rows of planning with the first model of each arm, and with what they stand between."""
+    """Return the rows of planning with the models of each arm, and with what they stand between.
+
+    The episodes of an arm are shared out among its models; its rows bear the arm's name.
+    """
     cells = []
     for task in config.tasks:
+        manifest = frozen_manifest(task).part(slice(config.episodes))
         plain = MPCConfig(
             task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
             iterations=config.iterations, size=config.size, videos=False,
         )  # fmt: skip
-        planned = {
-            "zero-action": replace(plain, costs=("zero-action",)),
-            "oracle": plain,
-            "copy-last": replace(plain, predictor="copy-last"),
-        }
+        stands = {"zero-action": replace(plain, costs=("zero-action",)), "oracle": plain}
+        stands["copy-last"] = replace(plain, predictor="copy-last")
+        cells += [Cell(name, each, manifest) for name, each in stands.items()]
         for arm in config.arms:
-            planned[arm] = replace(plain, predictor=str(model_folder_of(config, task, arm, 0)))
-        manifest = first_of(frozen_manifest(task), config.episodes)
-        cells += [Cell(name, each, manifest) for name, each in planned.items()]
-    return run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
+            for seed in range(config.seeds):
+                model = replace(plain, predictor=str(model_folder_of(config, task, arm, seed)))
+                mine = manifest.part(slice(seed, None, config.seeds))
+                cells += [Cell(f"{arm}-{seed}", model, mine)] if len(mine.seeds) else []
+    rows = run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
+    arms = {f"{arm}-{seed}": arm for arm in config.arms for seed in range(config.seeds)}
+    return [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
 
 
 def _jsonable(config: PredictorTableConfig) -> Row:

@@ -1,4 +1,4 @@
-"""What rows of frames and plans say of two losses: tables, paired by window and seed, and by episode."""
+"""What rows of frames and plans say of two losses: tables, paired by clip, and by episode."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from corrwise.experiments.planning.table_text import by_method, gap_closed, paired
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
+from corrwise.experiments.video.evaluation import clip_means
 from corrwise.experiments.video.metrics import METRICS
 
 __all__ = ["predictor_tables"]
@@ -26,30 +27,44 @@ def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) 
 
 
 def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
-    head = [
-        "task",
-        "model and loss",
-        "models",
-        *METRICS,
-        *(f"{name}: more than the pixel-wise twin" for name in METRICS),
-    ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    """Compare arms clip by clip, each clip's numbers averaged over the models of an arm; beside it, model by model."""
+    more = (f"{name}: more than the pixel-wise twin (each pair of models)" for name in METRICS)
+    lines = _begun("task", "model and loss", "models", *METRICS, *more)
     for task, rows in frames.items():
-        arms: dict[str, dict[tuple[str, int], Row]] = {}
+        arms: dict[str, dict[str, list[Row]]] = {}
         for row in rows:
-            arm, _, seed = row["model"].rpartition("-") if row["model"] != "copy-last" else ("copy-last", "", "0")
-            arms.setdefault(arm, {})[seed, row["window"]] = row
-        for arm, mine in arms.items():
-            twin = arms.get(arm.replace("-corr-", "-").removesuffix("-reg"), {}) if "-corr-" in arm else {}
-            both = sorted(mine.keys() & twin.keys())
-            cells = [task, f"`{arm}`", str(len({seed for seed, _ in mine}))]
-            for name in METRICS:
-                cells.append("{:.3f} ± {:.3f}".format(*mean_and_error([_mean(row[name]) for row in mine.values()])))
-            for name in METRICS:
-                pair = [_mean(mine[key][name]) for key in both], [_mean(twin[key][name]) for key in both]
-                cells.append(paired_difference(*pair).said("+.3f"))
+            arm, _, seed = ("copy-last", "", "0") if row["model"] == "copy-last" else row["model"].rpartition("-")
+            arms.setdefault(arm, {}).setdefault(seed, []).append(row)
+        for arm, seeds in arms.items():
+            twin = arms.get(pixel_wise(arm), {}) if arm != pixel_wise(arm) else {}
+            means = [mean_and_error(list(_over_models(seeds, name).values())) for name in METRICS]
+            cells = [task, f"`{arm}`", str(len(seeds)), *(f"{mean:.3f} ± {error:.3f}" for mean, error in means)]
+            cells += [_more(seeds, twin, name) for name in METRICS]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def pixel_wise(arm: str) -> str:
+    """Return the name of the arm that an arm is compared with; its own if it is pixel-wise itself."""
+    return arm.replace("-corr-", "-").removesuffix("-reg").removesuffix("-learned")
+
+
+def _over_models(seeds: Mapping[str, Sequence[Row]], metric: str) -> dict[int, float]:
+    """Return a metric of each clip, over the models of an arm."""
+    each = [clip_means(rows, metric) for rows in seeds.values()]
+    return {clip: float(np.mean([one[clip] for one in each])) for clip in each[0] if all(clip in one for one in each)}
+
+
+def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]], metric: str) -> str:
+    both = sorted(seeds.keys() & twin.keys())
+    if not both:
+        return ""
+    mine, theirs = (_over_models({seed: arm[seed] for seed in both}, metric) for arm in (seeds, twin))
+    clips = sorted(mine.keys() & theirs.keys())
+    said = paired_difference([mine[clip] for clip in clips], [theirs[clip] for clip in clips]).said("+.3f")
+    pairs = ((clip_means(arm[seed], metric) for arm in (seeds, twin)) for seed in both)
+    alone = [np.mean(list(one.values())) - np.mean(list(two.values())) for one, two in pairs]
+    return f"{said} [{', '.join(f'{value:+.3f}' for value in alone)}]"
 
 
 def _plans_table(rows: Sequence[Row]) -> str:
@@ -67,7 +82,7 @@ def _plans_table(rows: Sequence[Row]) -> str:
         for name, mine in methods.items():
             floor, oracle = methods.get("zero-action", []), methods.get("oracle", [])
             kept = gap_closed(mine, floor, oracle)[0].said(".0%") if floor and oracle and name != "zero-action" else ""
-            twin = methods.get(name.replace("-corr-", "-").removesuffix("-reg"), []) if "-corr-" in name else []
+            twin = methods.get(pixel_wise(name), []) if name != pixel_wise(name) else []
             nearer = paired_difference(*paired("min_distance", twin, mine)).said(".2f") if twin else ""
             nearest = mean_and_error([row["min_distance"] for row in mine])[0]
             seconds = f"{sum(seconds_of(mine).values()):.2f}"
@@ -79,9 +94,3 @@ def _plans_table(rows: Sequence[Row]) -> str:
 
 def _begun(*head: str) -> list[str]:
     return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    """Return the mean over the steps in which something has moved."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")

@@ -19,7 +19,7 @@ from corrwise.experiments.video.log import Log
 from corrwise.experiments.video.losses import make_loss
 from corrwise.experiments.video.sources import Part, open_clips
 from corrwise.experiments.video.trainer import Trainer
-from corrwise.predictors.clips import Batch, ClipWindows
+from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 
 __all__ = ["MODEL", "run_train"]
 
@@ -46,14 +46,17 @@ def run_train(config: TrainConfig) -> Path:
     seen, held = Part.split(clips, config.held)
     windows = ClipWindows(seen, config.context + config.horizon, seed=config.seed, flip=not clips.action_dim)
     trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
+    trainer.check(windows.windows(np.zeros(2, dtype=int)))
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
-        return _learn(trainer, config, windows, None, None)
+        return _learn(trainer, config, windows, None, None, {})
     with only_run(config.out):
         claim_folder(config.out, _jsonable(config), ignore=FREE, begun=(config.out / CHECKPOINT).exists())
-        return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out))
+        return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
 
 
-def _learn(trainer: Trainer, config: TrainConfig, windows: ClipWindows, held: Batch | None, log: Log | None) -> Path:
+def _learn(
+    trainer: Trainer, config: TrainConfig, windows: ClipWindows, held: Batch | None, log: Log | None, told: Row
+) -> Path:
     checkpoint, model = config.out / CHECKPOINT, config.out / MODEL
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -78,7 +81,7 @@ def _learn(trainer: Trainer, config: TrainConfig, windows: ClipWindows, held: Ba
     if log is not None:
         log.close()
         about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
-        trainer.best.save_pretrained(model, {**about, "clips": _told(config), "seconds": trainer.seconds})
+        trainer.kept.save_pretrained(model, {**about, "clips": told, "seconds": trainer.seconds})
     return model
 
 
@@ -91,9 +94,9 @@ def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
     return windows.windows(np.linspace(0, len(windows) - 1, min(_SHOWN, len(windows))).astype(int))
 
 
-def _told(config: TrainConfig) -> Row:
+def _told(clips: ClipSource) -> Row:
     """Return what the clips say of themselves: the task, above all."""
-    about = getattr(open_clips(config.data), "about", {})
+    about = getattr(clips, "about", {})
     return {name: about[name] for name in ("task", "frame_skip", "size", "action_dim") if name in about}
 
 

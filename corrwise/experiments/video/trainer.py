@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.records.atomic import write_aside, write_bytes_atomic
 from corrwise.predictors.clips import Batch, ClipWindows
 from corrwise.predictors.fit import Loss, train_step
-from corrwise.predictors.models import load_model, make_model
+from corrwise.predictors.models import MODELS, load_model, make_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Distance
 
@@ -42,43 +44,58 @@ class Trainer:
     def __init__(self, config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> None:
         self.config = config
         self.fabric = _fabric(config)
+        if config.batch % self.fabric.world_size:
+            raise ValueError(f"expected a batch that {self.fabric.world_size} processes can share, got {config.batch}")
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = _model(config, action_dim, size)
         self.optimizer: Any = torch.optim.Adam(model.parameters(), lr=config.rate)
         self._step, self.optimizer = self.fabric.setup(_Step(model, distance), self.optimizer)
         self.model = model
-        kind = get_ema_multi_avg_fn(config.average)
-        self.average = AveragedModel(model, multi_avg_fn=kind, use_buffers=True) if config.average else None
-        self._distance = distance
+        average = partial(_averaged, most=config.average)
+        self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if config.average else None
+        self._distance, self._way = (
+            distance,
+            f"{_precision(config)} in {self.fabric.world_size} processes",
+        )
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
 
     @property
-    def best(self) -> VideoPredictor:
-        """The model that is kept: the moving average."""
+    def kept(self) -> VideoPredictor:
+        """The model that is worth keeping: the moving average of the weights, or the last ones."""
         kept = self.model if self.average is None else self.average.module
         assert isinstance(kept, VideoPredictor)
         return kept
+
+    def check(self, batch: Batch) -> None:
+        """Refuse clips that the model cannot learn from, before anything is written.
+
+        Raises:
+            ValueError: pictures of another size than the model's, for one.
+        """
+        with torch.no_grad():
+            self.kept.eval().learn(batch.to(self.fabric.device), torch.Generator().manual_seed(0))
 
     def learn(self, windows: ClipWindows) -> Loss:
         """Take one step and return the loss before it; which windows it sees depends on the step alone.
 
         Raises:
-            FloatingPointError: the loss or its gradient is not finite; the batch was saved, nothing was changed.
+            FloatingPointError: the loss or its gradient is not finite; the batch was saved, no weight was changed.
         """
-        batch = self._share(windows.batch(self.step, self.config.batch))
+        whole = windows.batch(self.step, self.config.batch)
+        batch = self._share(whole)
         draws = np.random.SeedSequence((self.config.seed, self.step, self.fabric.global_rank)).generate_state(1)
         self._step.train()
         loss = Loss(*self._step(batch.frames, batch.actions, int(draws[0])))
         value = float(self.fabric.all_reduce(loss.total.detach()))
-        self._check(value, "loss", batch)
+        self._check(value, "loss", whole)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
             self._step, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
         )
-        self._check(float(norm if norm is not None else 0.0), "gradient", batch)
+        self._check(float(norm if norm is not None else 0.0), "gradient", whole)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -88,7 +105,7 @@ class Trainer:
 
     def held_out(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
         """Return the loss of the kept model on a batch, and what it predicts."""
-        model, batch = self.best.eval(), batch.to(self.fabric.device)
+        model, batch = self.kept.eval(), batch.to(self.fabric.device)
         with torch.no_grad():
             loss = _Step(model, self._distance)(batch.frames, batch.actions, self.config.seed)
             shown = model.learn(batch, torch.Generator().manual_seed(self.config.seed)).frames
@@ -98,16 +115,21 @@ class Trainer:
         """Write everything that the next step depends on."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         data = io.BytesIO()
-        torch.save({**parts, "step": self.step, "seconds": self.seconds, "losses": self.losses}, data)
+        told = {"step": self.step, "seconds": self.seconds, "losses": self.losses, "way": self._way}
+        torch.save({**parts, **told}, data)
         write_bytes_atomic(path, data.getvalue())
 
     def load(self, path: Path) -> None:
         """Take up a saved state.
 
         Raises:
-            ValueError: a checkpoint of another model.
+            ValueError: a checkpoint of another model, precision or number of processes.
         """
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        if state.get("way") != self._way:
+            raise ValueError(
+                f"{path} was trained with {state.get('way')}, and here it is {self._way}: go on as it began"
+            )
         try:
             for name, part in self._parts().items():
                 part.load_state_dict(state[name])
@@ -128,10 +150,11 @@ class Trainer:
         if isfinite(value):
             return
         path = self.config.out / f"batch-{self.step}.npz"
-        with write_aside(path) as aside:
-            np.savez_compressed(aside, frames=batch.frames.cpu().numpy(), actions=batch.actions.cpu().numpy())
+        if self.fabric.is_global_zero:
+            with write_aside(path) as aside:
+                np.savez_compressed(aside, frames=batch.frames.numpy(), actions=batch.actions.numpy())
         raise FloatingPointError(
-            f"the {what} is {value} at step {self.step}; the batch is in {path}, and the last checkpoint is good"
+            f"the {what} is {value} at step {self.step}; the batch is in {path}, and the checkpoint before it is kept"
         )
 
 
@@ -155,13 +178,24 @@ class _Step(nn.Module):
             return self._distance[0](x.float(), y.float())
 
 
+@torch.no_grad()
+def _averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, *, most: float) -> None:
+    """Move an average towards new weights, faster at first: else the first weights would count for a thousand steps."""
+    decay = min(most, (1 + int(steps)) / (10 + int(steps)))
+    for each, new in zip(kept, current, strict=True):
+        if each.is_floating_point():
+            each.lerp_(new.to(each), 1 - decay)
+        else:
+            each.copy_(new)
+
+
 def _model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
     if not config.start:
         return make_model(config.model, **options)
     model = load_model(config.start).requires_grad_(True)
-    wanted = make_model(config.model, **options).config
+    wanted = MODELS[config.model].config_type(**options)
     if model.config != wanted:
         raise ValueError(f"expected a model {wanted} in {config.start} to start from, got {model.config}")
     return model
@@ -174,9 +208,19 @@ def _fabric(config: TrainConfig) -> Any:
         raise RuntimeError("training needs lightning-fabric: pip install 'corrwise[train]'") from error
     if config.accelerator == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("accelerator cuda is asked for, and torch finds no GPU here; leave it auto or say cpu")
-    gpu = config.accelerator != "cpu" and torch.cuda.is_available()
-    precision: Any = ("bf16-mixed" if gpu else "32-true") if config.precision == "auto" else config.precision
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun says so
-    fabric = Fabric(accelerator="cuda" if gpu else "cpu", devices=processes, precision=precision)
+    machines = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator="cuda" if _on_gpu(config) else "cpu", devices=processes, num_nodes=machines,
+        precision=_precision(config),
+    )  # fmt: skip
     fabric.launch()
     return fabric
+
+
+def _on_gpu(config: TrainConfig) -> bool:
+    return config.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def _precision(config: TrainConfig) -> Any:
+    return ("bf16-mixed" if _on_gpu(config) else "32-true") if config.precision == "auto" else config.precision

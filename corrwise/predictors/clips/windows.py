@@ -77,7 +77,11 @@ class ClipWindows:
         images = torch.from_numpy(frames).movedim(-1, -3).float() / 255
         return Batch(images, torch.from_numpy(np.stack([actions for _, actions in pairs])).float())
 
+    def clips(self, chosen: np.ndarray) -> np.ndarray:
+        """Return which clip each window, by number, is of; (n,)."""
+        return np.searchsorted(self._ends, chosen, side="right")
+
     def _window(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        clip = int(np.searchsorted(self._ends, i, side="right"))
+        clip = int(self.clips(np.array([i]))[0])
         start = i - int(self._ends[clip - 1]) if clip else i
         return self.source.read(clip, start, start + self.frames)

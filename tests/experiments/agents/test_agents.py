@@ -18,7 +18,7 @@ from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.records.rows import read_rows
 
 TINY = AgentTableConfig(
-    rewards=("l1", "corr-l1-disp"), seeds=1, hindsight_seeds=1, steps=8, hindsight_steps=92, episodes=2, looks=1,
+    rewards=("l1", "corr-l1-disp"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
     copies=2, size=32, hindsight_size=36, workers=1,
 )  # fmt: skip
 
@@ -76,7 +76,9 @@ def test_rows_are_made_once_and_say_what_was_learned(tmp_path):
         ("reward", "l1", 0), ("reward", "corr-l1-disp", 0), ("hindsight", "random", 0), ("hindsight", "hindsight", 0),
     }  # fmt: skip
     assert all(row["final"] == row["curve"][-1] > 0 for row in rows.values())
-    assert rows["reward", "l1", 0]["steps"] == [0, 8]
+    assert rows["reward", "l1", 0]["steps"] == [0, 20]
+    for row in (rows["reward", "l1", 0], rows["hindsight", "hindsight", 0]):
+        assert row["curve"][0] != row["curve"][1], "nothing was learned"
     assert rows["reward", "l1", 0]["curve"][0] == rows["reward", "corr-l1-disp", 0]["curve"][0], "agents begin alike"
     before = table.read_text(), (tmp_path / "rows.jsonl").read_text()
     assert (run_agent_table(config).read_text(), (tmp_path / "rows.jsonl").read_text()) == before

@@ -66,6 +66,8 @@ def test_a_killed_run_goes_on_with_the_same_clips(tmp_path):
     assert again > first, "seven episodes became ten"
     run_collect(replace(TINY, out=parts))
     assert (parts / "shard-00000.h5").stat().st_mtime_ns == again, "what is there is not made anew"
+    run_collect(replace(TINY, out=parts, episodes=3))
+    assert ClipFolder(parts).lengths == [6] * 12, "fewer take none away"
     assert all(_same(a, b) for a, b in zip(_clips(tmp_path / "whole"), _clips(parts), strict=True))
     index = json.loads((parts / "index.json").read_text())
     assert [shard["episodes"] for shard in index["shards"].values()] == [list(range(10)), [10, 11]]

@@ -89,10 +89,8 @@ def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips)
 
 
 def test_the_table_leaves_out_frames_in_which_nothing_moved():
-    rows = [
-        {"model": "a", "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5], "weights": "", "window": 0},
-        {"model": "a", "psnr": [20.0, 30.0], "ssim": [0.5, 0.7], "sharpness": [None, None], "weights": "", "window": 1},
-    ]
+    one = {"model": "a", "clip": 0, "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5]}
+    rows = [one, {**one, "clip": 1, "psnr": [20.0, 30.0], "sharpness": [None, None]}]
     assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± nan |" in evaluation_table(rows)
 
 
@@ -117,5 +115,6 @@ def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
     made.save_pretrained(tmp_path / "other")
     words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
     assert cli.main([*words, "--horizon", "3"]) == 2
-    assert "expected actions of 3 numbers, got 1" in capsys.readouterr().err
+    assert "expected clips with 3 actions a step for other, got 1" in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model"] == "resnet3d"

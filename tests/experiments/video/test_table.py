@@ -10,7 +10,7 @@ from corrwise.experiments.planning.grid import KEY
 from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.video.arms import train_config
 from corrwise.experiments.video.table import run_predictor_table
-from corrwise.experiments.video.table_text import predictor_tables
+from corrwise.experiments.video.table_text import pixel_wise, predictor_tables
 
 TINY = PredictorTableConfig(
     tasks=("cartpole",), seeds=1, clips=2, held=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
@@ -21,9 +21,11 @@ TINY = PredictorTableConfig(
 @pytest.mark.parametrize("arm", ARM_NAMES)
 def test_an_arm_is_a_model_and_a_loss(arm):
     config = train_config(TINY, "ant", arm, 2)
-    assert f"{config.model}-{config.loss}" == arm
-    assert config.cost.flow == ("learned" if arm.endswith("-reg") else "dis"), "a regulariser needs gradients"
-    twin = asdict(train_config(TINY, "ant", arm.replace("-corr-", "-").removesuffix("-reg"), 2))
+    assert f"{config.model}-{config.loss}" == arm.removesuffix("-learned")
+    assert config.cost.flow == ("learned" if arm.endswith(("-reg", "-learned")) else "dis"), (
+        "a regulariser needs gradients"
+    )
+    twin = asdict(train_config(TINY, "ant", pixel_wise(arm), 2))
     differs = {name for name, value in asdict(config).items() if value != twin[name]}
     assert differs <= {"loss", "out", "cost"}, "twins differ in their loss alone"
 
@@ -38,21 +40,28 @@ def test_the_same_command_goes_on(tmp_path, monkeypatch):
     ):
         assert line in table
     rows = read_rows(tmp_path / "plans" / "rows.jsonl", KEY)
-    assert [row["method"] for row in rows] == ["zero-action", "oracle", "copy-last", "resnet3d-l1", "resnet3d-corr-l1"]
+    assert [row["method"] for row in rows] == [
+        "zero-action",
+        "oracle",
+        "copy-last",
+        "resnet3d-l1-0",
+        "resnet3d-corr-l1-0",
+    ]
     monkeypatch.setattr("corrwise.experiments.planning.grid.run_episodes", None)
     assert run_predictor_table(config).read_text() == table
 
 
-def _frames(model, window, sharpness):
-    return {"model": model, "window": window, "psnr": [30.0], "ssim": [0.9], "sharpness": [sharpness, None]}
+def _frames(model, clip, sharpness):
+    window = {"model": model, "clip": clip, "psnr": [30.0], "ssim": [0.9]}
+    return [{**window, "sharpness": [sharpness - 0.1, None]}, {**window, "sharpness": [sharpness + 0.1]}]
 
 
-def test_tables_pair_windows_and_seeds_and_episodes():
-    frames = [
-        *(_frames("resnet3d-l1-0", k, 0.5 + 0.1 * k) for k in range(3)),
-        *(_frames("resnet3d-corr-l1-0", k, 0.7 + 0.1 * k) for k in range(3)),
-        _frames("copy-last", 0, 1.0),
-    ]
+def test_tables_pair_clips_and_episodes():
+    frames = _frames("copy-last", 0, 1.0)
+    for clip in range(3):
+        for seed, better in ((0, 0.1), (1, 0.3)):
+            frames += _frames(f"resnet3d-l1-{seed}", clip, 0.5 + 0.1 * clip)
+            frames += _frames(f"resnet3d-corr-l1-{seed}", clip, 0.5 + 0.1 * clip + better)
     plans = [
         {
             "task": "cartpole",
@@ -66,8 +75,8 @@ def test_tables_pair_windows_and_seeds_and_episodes():
         for seed in range(3)
     ]
     text = predictor_tables({"cartpole": frames}, plans)
-    assert "| `resnet3d-corr-l1` | 1 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
-    assert "+0.200 (+0.200 to +0.200)" in text
+    assert "| `resnet3d-corr-l1` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
+    assert "+0.200 (+0.200 to +0.200) [+0.100, +0.300]" in text
     assert "| cartpole | `resnet3d-corr-l1` | 3 | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
 
 

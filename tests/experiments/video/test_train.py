@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from corrwise.costs import l1
 from corrwise.experiments import cli
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.cost import CostConfig
@@ -21,7 +23,8 @@ from corrwise.experiments.video.log import strips
 from corrwise.experiments.video.losses import make_loss
 from corrwise.experiments.video.sources import Part
 from corrwise.experiments.video.train import run_train
-from corrwise.predictors.clips import Clip, ClipFolder, write_shard
+from corrwise.experiments.video.trainer import Trainer, _averaged
+from corrwise.predictors.clips import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.models import MODELS, load_model
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
@@ -108,6 +111,28 @@ def test_two_processes_share_a_batch(tiny, tmp_path):
     assert load_model(tmp_path / "two" / "model").config.width == 2
 
 
+def test_every_process_has_its_own_part_of_a_batch(tiny):
+    clips = ClipFolder(tiny.data)
+    trainer = Trainer(tiny, clips.action_dim, clips.size, l1)
+    whole = ClipWindows(clips, 4).batch(0, 6)
+    parts = []
+    for rank in range(2):
+        trainer.fabric = SimpleNamespace(global_rank=rank, world_size=2, device="cpu")
+        parts.append(trainer._share(whole))
+    assert torch.equal(torch.stack([part.frames for part in parts], dim=1).flatten(0, 1), whole.frames)
+    assert torch.equal(torch.stack([part.actions for part in parts], dim=1).flatten(0, 1), whole.actions)
+
+
+def test_the_average_follows_the_weights_at_first():
+    kept, steps = [torch.zeros(1)], 0
+    for steps in range(50):
+        _averaged(kept, [torch.full((1,), float(steps))], torch.tensor(steps), most=0.999)
+    assert kept[0] > 30, "with 0.999 from the start it would be near 1"
+    before = float(kept[0])
+    _averaged(kept, [torch.full((1,), 100.0)], torch.tensor(10**6), most=0.999)
+    assert float(kept[0]) == pytest.approx(before + 0.001 * (100 - before))
+
+
 def test_a_warm_start_begins_with_the_weights(tiny, tmp_path):
     folder = run_train(replace(tiny, average=0.0))
     again = replace(tiny, out=tmp_path / "again", start=str(folder), steps=1, rate=1e-9, average=0.0)
@@ -124,7 +149,10 @@ def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny
     monkeypatch.setattr(
         "corrwise.experiments.video.train.make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan
     )
-    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 2; the batch is in .*batch-2.npz"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept",
+    ):
         run_train(tiny)
     assert np.load(tiny.out / "batch-2.npz")["frames"].shape == (3, 4, 3, 16, 16)
     assert (tiny.out / "checkpoint.pt").read_bytes() == before
@@ -137,8 +165,10 @@ def test_losses_by_name(tiny):
         distance = make_loss(replace(tiny, loss=name, cost=CostConfig(flow=flow)))
         (gradient,) = torch.autograd.grad(distance(x, y).sum(), x)
         assert gradient.abs().sum() > 0
+    still = make_loss(replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
+    torch.testing.assert_close(still(x, y), l1(x, y))
     matched = make_loss(replace(tiny, loss="corr-l1-reg", cost=CostConfig(flow="learned")))
-    assert not matched.detach_flow, "a regulariser without gradients would teach nothing"
+    assert not matched.matched.detach_flow, "a regulariser without gradients would teach nothing"
     with pytest.raises(ValueError, match="detach_flow=False needs a flow with gradients, got DISFlow"):
         make_loss(replace(tiny, loss="corr-l1-reg"))
 
@@ -173,6 +203,7 @@ def test_strips_put_predictions_under_what_came():
         (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
         (["--rate", "0"], "rate must be above zero and finite, got 0.0"),
         (["--perceptual", "none.pth"], "none.pth"),
+        (["--options", "downs=5"], "expected pictures with sides that are multiples of 32, got (16, 16)"),
     ],
 )
 def test_bad_input_is_one_sentence(tiny, capsys, arguments, said):
