@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/prediction.py
 
-The models have random weights and the size that docs/train_a_predictor.md trains; the clips are coarse noise. Steps with
-and without correspondence alternate, so both see the same machine. Figures are medians; the last line is JSON. The exit
-status is 1 if a plan or the overhead misses its target.
+The models have random weights and the sizes that ``corrwise table predictors`` trains; the clips are coarse noise. Steps
+with and without correspondence alternate, so both see the same machine. Figures are medians; the last line is JSON. The
+exit status is 1 if a plan or the overhead misses its target.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, GoalCost, l1
 from corrwise.costs.flow import DISFlow
+from corrwise.experiments.options.train import TrainConfig
+from corrwise.experiments.video.arms import OPTIONS
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.clips import Batch
 from corrwise.predictors.fit import train_step
@@ -28,16 +30,11 @@ from corrwise.types import Context, Goal
 PLAN = 2.5  # s, at most
 OVERHEAD = 0.15  # of the pixel-wise step's time, at most
 ACTIONS, CONTEXT, SIZE = 17, 2, 64  # Humanoid's actions, the most there are
-SIZES = {
-    "resnet3d": {"width": 8, "keep": True},
-    "svg": {"width": 16, "hidden": 128},
-    "svg-prime": {"width": 8, "hidden": 32, "features": 32},
-}
 
 
 def plan_seconds(name: str, repeats: int) -> float:
     """Return the median seconds of one plan."""
-    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **SIZES[name]).eval().requires_grad_(False)
+    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **options(name)).eval().requires_grad_(False)
     planner = CEM(ACTIONS, horizon=8, candidates=48, iterations=3)
     agent = VisualMPC(model, GoalCost(l1), planner, config=AgentConfig(context_frames=CONTEXT))
     context = Context(torch.rand(1, CONTEXT, 3, SIZE, SIZE), torch.zeros(1, CONTEXT - 1, ACTIONS), None)
@@ -47,7 +44,7 @@ def plan_seconds(name: str, repeats: int) -> float:
 
 def step_seconds(name: str, repeats: int, batch: int, horizon: int) -> dict[str, float]:
     """Return the median seconds of a training step with each distance."""
-    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **SIZES[name]).train()
+    model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **options(name)).train()
     frames = (
         torch.rand(batch, CONTEXT + horizon, 3, SIZE // 8, SIZE // 8).repeat_interleave(8, -1).repeat_interleave(8, -2)
     )
@@ -66,6 +63,11 @@ def step_seconds(name: str, repeats: int, batch: int, horizon: int) -> dict[str,
     return {loss: float(np.median(spent)) for loss, spent in times.items()}
 
 
+def options(name: str) -> dict:
+    """Return a model's configuration as numbers."""
+    return TrainConfig(model=name, options=OPTIONS[name]).model_options
+
+
 def timed(call, repeats: int) -> float:
     times = []
     for _ in range(repeats + 1):
@@ -77,7 +79,7 @@ def timed(call, repeats: int) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(SIZES))
+    parser.add_argument("--models", nargs="+", default=list(OPTIONS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--horizon", type=int, default=4)

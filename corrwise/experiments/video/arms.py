@@ -10,10 +10,10 @@ from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 
-__all__ = ["clips_of", "model_folder_of", "train_config"]
+__all__ = ["OPTIONS", "clips_of", "model_folder_of", "train_config"]
 
-_HELD = 200_000  # seed of the first held-out episode
-_OPTIONS = {  # what a model of a size for two cores is
+_HELD_SEED = 200_000  # seed of the first held-out episode
+OPTIONS = {  # what a model of a size for two cores is
     "resnet3d": ("width=8", "keep=true", "blocks3d=1", "blocks2d=2"),
     "svg": ("width=16", "hidden=128", "latent=16"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4"),
@@ -24,7 +24,7 @@ def clips_of(config: PredictorTableConfig, task: str, *, held: bool) -> CollectC
     """Return how the clips of a task are collected: to learn from, or to judge on."""
     plain = CollectConfig(task=task, size=config.size)
     if held:
-        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.held, seed=_HELD)
+        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.held, seed=_HELD_SEED)
     return replace(plain, out=config.out / "clips" / task, episodes=config.clips)
 
 
@@ -46,7 +46,7 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
         steps=config.steps,
         batch=config.batch,
         horizon=config.horizon,
-        options=_OPTIONS[model],
+        options=OPTIONS[model],
         held=0.0,
         seed=seed,
         accelerator="auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -44,6 +45,7 @@ def frame_metrics(
     return found if lpips is None else {**found, "lpips": lpips(shown, true)}
 
 
+@cache
 def lpips_at_hand() -> Callable[[Tensor, Tensor], Tensor] | None:
     """Return LPIPS (AlexNet, version 0.1) if its weights lie where torch keeps downloads; nothing is downloaded."""
     if not (Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS).is_file():

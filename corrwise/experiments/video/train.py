@@ -18,13 +18,12 @@ from corrwise.experiments.records.versions import versions
 from corrwise.experiments.video.log import Log
 from corrwise.experiments.video.losses import make_loss
 from corrwise.experiments.video.sources import Part, open_clips
-from corrwise.experiments.video.trainer import Trainer
+from corrwise.experiments.video.trainer import CHECKPOINT, Trainer
 from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 
 __all__ = ["MODEL", "run_train"]
 
 MODEL = "model"  # folder of the trained predictor inside a run's
-CHECKPOINT = "checkpoint.pt"
 _SHOWN = 32  # held-out windows that are logged
 
 Row = dict[str, Any]
@@ -50,7 +49,8 @@ def run_train(config: TrainConfig) -> Path:
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
     with only_run(config.out):
-        claim_folder(config.out, _jsonable(config), ignore=FREE, begun=(config.out / CHECKPOINT).exists())
+        settings = {**_jsonable(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
+        claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
         return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
 
 

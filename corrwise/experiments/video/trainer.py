@@ -23,7 +23,9 @@ from corrwise.predictors.models import MODELS, load_model, make_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Distance
 
-__all__ = ["Trainer"]
+__all__ = ["CHECKPOINT", "Trainer"]
+
+CHECKPOINT = "checkpoint.pt"
 
 Row = dict[str, Any]
 
@@ -192,7 +194,7 @@ def _averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, 
 def _model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
-    if not config.start:
+    if not config.start or (config.out / CHECKPOINT).exists():
         return make_model(config.model, **options)
     model = load_model(config.start).requires_grad_(True)
     wanted = MODELS[config.model].config_type(**options)
