@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/prediction.py
 
-The models have random weights and the sizes that ``corrwise table predictors`` trains; the clips are coarse noise. Steps
-with and without correspondence alternate, so both see the same machine. Figures are medians; the last line is JSON. The
-exit status is 1 if a plan or the overhead misses its target.
+The models have random weights and the sizes that ``corrwise table predictors`` trains; the clips are coarse noise.
+Steps with and without correspondence alternate, so both see the same machine. Figures are medians; the last line is
+JSON. The exit status is 1 if a plan or the overhead misses its target.
 """
 
 from __future__ import annotations
