@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 __all__ = ["ImageFiles", "ImageSequences", "Pictures", "consecutive", "decode_image", "pick", "resize_image"]
 
@@ -115,6 +113,8 @@ class ImageSequences:
 
 def decode_image(data: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"] | None:
     """Return the picture, RGB, in the bytes of a PNG or JPEG file; None where they are not one."""
+    import cv2  # as Pillow below: whoever only plans needs neither
+
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
@@ -123,6 +123,8 @@ def resize_image(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> 
     """Return a picture in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
     if picture.shape[:2] == size:
         return picture
+    from PIL import Image
+
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
