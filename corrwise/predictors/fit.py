@@ -22,11 +22,13 @@ class Loss:
         total: the distances of all steps, summed, and the model's penalty; a mean over the batch.
         distances: of each predicted step, without gradient.
         penalty: without gradient.
+        frames: what was predicted, without gradient.
     """
 
     total: Float[Tensor, ""]
     distances: Float[Tensor, "T"]
     penalty: Float[Tensor, ""]
+    frames: Float[Tensor, "B T 3 h w"]
 
 
 def train_step(model: VideoPredictor, batch: Batch, distance: Distance, noise: Generator | None = None) -> Loss:
@@ -44,4 +46,4 @@ def train_step(model: VideoPredictor, batch: Batch, distance: Distance, noise: G
     learned = model.learn(batch, noise)
     values = distance(learned.frames.flatten(0, 1), learned.targets.flatten(0, 1))
     each = values.unflatten(0, learned.frames.shape[:2]).mean(dim=0)
-    return Loss(each.sum() + learned.penalty, each.detach(), learned.penalty.detach())
+    return Loss(each.sum() + learned.penalty, each.detach(), learned.penalty.detach(), learned.frames.detach())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.digits import six_digits
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 
 __all__ = ["KEY", "run_agent_table"]
@@ -34,7 +34,7 @@ def run_agent_table(config: AgentTableConfig) -> Path:
     """
     file = config.out / "rows.jsonl"
     with only_run(config.out):
-        claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
+        claim_folder(config.out, settings_of(config), ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
         there = {tuple(row[name] for name in KEY) for row in rows}
@@ -60,7 +60,3 @@ def _lessons(config: AgentTableConfig) -> list[Lesson]:
         for seed in range(seeds[lesson])
         for arm in arms[lesson]
     ]
-
-
-def _jsonable(config: AgentTableConfig) -> Row:
-    return {name: value for name, value in asdict(config).items() if name != "out"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.records.atomic import write_aside
 from corrwise.experiments.stats import mean_and_error, paired_difference, paired_ratio
 
@@ -20,7 +21,7 @@ _BASELINES = {"reward": "l1", "hindsight": "random"}
 def agent_table(rows: Sequence[Row]) -> str:
     """Return a line for each lesson and what was learned from: final distance, and the paired gain on the baseline."""
     head = ("lesson", "learned from", "agents", "ends at", "nearer than the baseline by", "as a ratio", "minutes each")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = []
     for lesson, arms in _by_arm(rows).items():
         base = arms.get(_BASELINES[lesson], {})
         for arm, mine in arms.items():
@@ -28,12 +29,11 @@ def agent_table(rows: Sequence[Row]) -> str:
             pair = [base[seed]["final"] for seed in both], [mine[seed]["final"] for seed in both]
             mean, error = mean_and_error([row["final"] for row in mine.values()])
             minutes = np.mean([row["seconds"] for row in mine.values()]) / 60
-            cells = (
+            lines.append((
                 lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f} ± {error:.2f}", paired_difference(*pair).said(".2f"),
                 paired_ratio(*pair).said(".2f"), f"{minutes:.1f}",
-            )  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            ))  # fmt: skip
+    return markdown_table(head, lines) + "\n"
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:

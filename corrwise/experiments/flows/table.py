@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from corrwise.experiments.options.tables import FlowTableConfig
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 
 __all__ = ["run_flow_table"]
@@ -40,7 +40,7 @@ def run_flow_table(config: FlowTableConfig) -> Path:
         print(sentence)
     with only_run(config.out):
         file = config.out / "rows.jsonl"
-        claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
+        claim_folder(config.out, settings_of(config), ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
         done = {flow_row_key(row): row for row in rows}
@@ -70,7 +70,3 @@ def _write_results(config: FlowTableConfig, bench: FlowBench) -> Path:
     scenes = [bench.scenes[body] for body in config.bodies if body in BODY_NAMES]
     draw_matches(config.out / "matches.png", scenes, bench.flows)
     return config.out / "table.md"
-
-
-def _jsonable(config: FlowTableConfig) -> Row:
-    return {name: value for name, value in asdict(config).items() if name != "out"}

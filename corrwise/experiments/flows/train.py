@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +18,7 @@ from corrwise.experiments.options.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.records.atomic import write_aside, write_json_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.settings import settings_of
 
 Row = dict[str, Any]
 
@@ -80,7 +80,7 @@ def _write_history(trainer: Trainer, out: Path) -> None:
 
 def jsonable_config(config: TrainFlowConfig) -> Row:
     """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
-    return {name: value for name, value in asdict(config).items() if name != "out"}
+    return settings_of(config)
 
 
 def _said(step: int, errors: dict[str, Row]) -> str:

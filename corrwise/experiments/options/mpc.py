@@ -25,6 +25,12 @@ PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
 
 
+def run_name(folder: Path) -> str:
+    """Return the name of a training run, of whose folder or of whose model's folder this is the path."""
+    path = folder.resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
 @dataclass(frozen=True)
 class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
@@ -92,10 +98,7 @@ class MPCConfig:
     @property
     def predictor_label(self) -> str:
         """What rows and pictures call the predictor: of a trained one, the name of its run's folder."""
-        if self.predictor in PREDICTOR_NAMES:
-            return self.predictor
-        path = Path(self.predictor).resolve()
-        return path.parent.name if path.name == "model" else path.name
+        return self.predictor if self.predictor in PREDICTOR_NAMES else run_name(Path(self.predictor))
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no run."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.planning.ablations import COSTS, variants
 from corrwise.experiments.planning.grid import Cell, run_grid
@@ -59,18 +60,13 @@ def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str,
             mine = [name for name in names if axis in COSTS or name.startswith(f"{chosen} ")]
             lines += [_line(name, chosen, tasks) for name in (chosen, *mine) if mine]
         head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
-        table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *lines]
-        parts += ["\n".join([f"### {axis}", "", *table])] if lines else []
+        parts += [f"### {axis}\n\n{markdown_table(head, lines)}"] if lines else []
     return "\n\n".join(parts) + "\n"
 
 
-def _line(name: str, chosen: str, tasks: Mapping[str, Rows]) -> str:
+def _line(name: str, chosen: str, tasks: Mapping[str, Rows]) -> list[str]:
     cells = [_cells(task.get(name, []), task.get(chosen, []), name == chosen) for task in tasks.values()]
-    return (
-        "| "
-        + " | ".join([f"**{name}**" if name == chosen else name, *(cell for each in cells for cell in each)])
-        + " |"
-    )
+    return [f"**{name}**" if name == chosen else name, *(cell for each in cells for cell in each)]
 
 
 def _chosen(axis: str, method: str) -> str:

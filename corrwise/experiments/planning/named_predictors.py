@@ -15,7 +15,7 @@ from corrwise.predictors.pretrained import CONFIG, WEIGHTS, about_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Predictor
 
-__all__ = ["PREDICTORS", "context_of", "make_predictor", "model_folder", "weights_of"]
+__all__ = ["PREDICTORS", "context_of", "make_predictor", "model_folder", "weights_hash", "weights_of"]
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
     "oracle": OraclePredictor,
@@ -53,13 +53,18 @@ def weights_of(config: MPCConfig) -> str | None:
     if config.predictor in PREDICTORS:
         return None
     _model(config)
-    return sha256((model_folder(config.predictor) / WEIGHTS).read_bytes()).hexdigest()[:12]
+    return weights_hash(model_folder(config.predictor))
 
 
 def model_folder(name: str) -> Path:
     """Return the folder of a trained model: the one named, or ``model`` inside the training run's that is named."""
     inside = Path(name) / "model"
     return inside if (inside / CONFIG).is_file() else Path(name)
+
+
+def weights_hash(folder: Path) -> str:
+    """Return what tells the weights in a model's folder from others."""
+    return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 
 def _model(config: MPCConfig) -> VideoPredictor:

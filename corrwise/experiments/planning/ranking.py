@@ -20,6 +20,7 @@ from corrwise.experiments.planning.ranking_text import KEY, ranking_key, ranking
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.types import Distance
 
@@ -122,7 +123,7 @@ def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
 
 def _jsonable(config: RankingTableConfig) -> Row:
     """Return what the rows depend on, each flow's own numbers among it."""
-    row = {name: value for name, value in asdict(config).items() if name != "out"}
+    row = settings_of(config)
     row["cost"].pop("flow")
     row["numbers"] = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in FLOW_NAMES}
     return row

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
 from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_ratio, share_nearer
@@ -25,10 +26,13 @@ _HEAD = (
 
 def mpc_table(rows: Iterable[Row]) -> str:
     """Return one line per task and method; ratios and shares are paired by episode, with 95 % bootstrap intervals."""
-    lines = ["| " + " | ".join(_HEAD) + " |", "|" + "---|" * len(_HEAD)]
-    for task, methods in by_method(rows).items():
-        lines += ["| " + " | ".join((task, *_cells(name, methods))) + " |" for name in METHODS if name in methods]
-    return "\n".join(lines) + "\n"
+    lines = [
+        (task, *_cells(name, methods))
+        for task, methods in by_method(rows).items()
+        for name in METHODS
+        if name in methods
+    ]
+    return markdown_table(_HEAD, lines) + "\n"
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, Rows]:

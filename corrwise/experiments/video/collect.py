@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from corrwise.experiments.planning.named_tasks import named_task, task_source
 from corrwise.experiments.records.atomic import write_json_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.behaviours import acted
 from corrwise.experiments.video.shards import kept_or_made
 from corrwise.predictors.clips.clip import Clip
@@ -60,5 +60,5 @@ def _clips(config: CollectConfig, simulator: MujocoSimulator, numbers: range) ->
 
 def _jsonable(config: CollectConfig) -> Row:
     """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
-    row = {name: value for name, value in asdict(config).items() if name != "out"}
+    row = settings_of(config)
     return {**row, "task_source": task_source(config.task)}

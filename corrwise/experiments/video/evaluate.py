@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ from tqdm import tqdm
 
 from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.options.evaluate import EvaluateConfig
-from corrwise.experiments.planning.named_predictors import model_folder
+from corrwise.experiments.options.mpc import run_name
+from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
 from corrwise.experiments.records.atomic import jsonable, write_bytes_atomic
 from corrwise.experiments.records.digits import six_digits
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.video.evaluation import draw_curves, evaluation_page, evaluation_table
@@ -26,7 +27,6 @@ from corrwise.experiments.video.sources import open_clips
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models import load_model
-from corrwise.predictors.pretrained import WEIGHTS
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Context, Predictor
 
@@ -60,7 +60,7 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     file = config.out / "rows.jsonl"
     with only_run(config.out):
-        claim_folder(config.out, {**_jsonable(config), "context": context}, ignore=_FREE, key=KEY)
+        claim_folder(config.out, {**settings_of(config), "context": context}, ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
         there = {(row["model"], row["weights"], row["window"]) for row in rows}
@@ -95,16 +95,14 @@ def _blank(clips: ClipSource, context: int) -> Batch:
 
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
-    from hashlib import sha256
-
     found: dict[str, tuple[str, Predictor]] = {}
     for path in config.models:
         folder = model_folder(str(path))
-        name = (folder.parent if folder.name == "model" else folder).resolve().name
+        name = run_name(folder)
         if name in found or name == FLOOR:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
-        model = load_model(folder).requires_grad_(False)
-        found[name] = sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12], model
+        model = load_model(folder).requires_grad_(False)  # says what is wrong with it, if it cannot be read
+        found[name] = weights_hash(folder), model
     return {**found, FLOOR: ("", CopyLast())}
 
 
@@ -127,7 +125,3 @@ def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], ba
         names.append(f"videos/window-{k}.mp4")
         write_video(config.out / names[-1], label_panels({n: to_uint8(clips[k]) for n, clips in panels.items()}), fps=5)
     return names
-
-
-def _jsonable(config: EvaluateConfig) -> Row:
-    return dict(jsonable({name: value for name, value in asdict(config).items() if name != "out"}))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.records.atomic import write_aside
 from corrwise.experiments.report.page import template
@@ -24,16 +25,10 @@ _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips":
 def evaluation_table(rows: Sequence[Row]) -> str:
     """Return a line for each model: means over clips, their windows and steps, with standard errors over clips."""
     metrics = _metrics(rows)
-    lines = [
-        "| model | windows | " + " | ".join(_NAMES[name] for name in metrics) + " |",
-        "|---" * (len(metrics) + 2) + "|",
-    ]
-    for model, windows, cells in table_cells(rows):
-        lines.append(f"| {model} | {windows} | " + " | ".join(cells) + " |")
-    told = "" if "lpips" in metrics else (
-        "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
-    )  # fmt: skip
-    return "\n".join(lines) + "\n" + told
+    lines = [(model, str(windows), *cells) for model, windows, cells in table_cells(rows)]
+    table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
+    told = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
+    return table + "\n" + ("" if "lpips" in metrics else told)
 
 
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:

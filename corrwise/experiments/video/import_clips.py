@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.records.atomic import RunFolderError, write_json_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.shards import kept_or_made
 from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.folder import INDEX, shard_name
@@ -86,5 +86,5 @@ def _read(clips: MediaClips | MinariClips, numbers: range) -> list[Clip]:
 
 def _jsonable(config: ImportConfig) -> Row:
     """Return the configuration as it stands in config.json; a folder stays the same import wherever it is moved."""
-    row = {name: value for name, value in asdict(config).items() if name != "out"}
+    row = settings_of(config)
     return {**row, "source": str(config.source.resolve())}

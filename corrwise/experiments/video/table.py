@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder, read_rows
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, run_evaluate
@@ -31,11 +32,6 @@ _FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Training:
-    config: TrainConfig
-
-
 def run_predictor_table(config: PredictorTableConfig) -> Path:
     """Collect, train, judge and plan what the folder does not hold yet, and return the table's path.
 
@@ -44,12 +40,12 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         RuntimeError: the extra ``train`` is not installed, or a worker was killed.
     """
     with only_run(config.out):
-        claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=(config.out / "clips").exists())
+        claim_folder(config.out, settings_of(config), ignore=_FREE, begun=(config.out / "clips").exists())
         for task in config.tasks:
             run_collect(clips_of(config, task, held=False))
             run_collect(clips_of(config, task, held=True))
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
-        for _ in done(_train, [_Training(train_config(config, *which)) for which in trained], config.workers):
+        for _ in done(_train, [train_config(config, *which) for which in trained], config.workers):
             pass
         frames = {task: _judged(config, task) for task in config.tasks}
         plans = _planned(config) if config.episodes else []
@@ -58,10 +54,10 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
     return table
 
 
-def _train(job: _Training, *, threads: int) -> Path:
+def _train(job: TrainConfig, *, threads: int) -> Path:
     """Train a model, by one thread: more would round differently."""
     torch.set_num_threads(1)
-    return run_train(job.config)
+    return run_train(job)
 
 
 def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
@@ -101,7 +97,3 @@ def _planned(config: PredictorTableConfig) -> list[Row]:
     rows = run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
     arms = {f"{arm}-{seed}": arm for arm in config.arms for seed in range(config.seeds)}
     return [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
-
-
-def _jsonable(config: PredictorTableConfig) -> Row:
-    return {name: value for name, value in asdict(config).items() if name != "out"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.planning.table_text import by_method, gap_closed, paired
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
@@ -29,7 +30,7 @@ def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) 
 def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
     """Compare arms clip by clip, each clip's numbers averaged over the models of an arm; beside it, model by model."""
     more = (f"{name}: more than the pixel-wise twin (each pair of models)" for name in METRICS)
-    lines = _begun("task", "model and loss", "models", *METRICS, *more)
+    lines = []
     for task, rows in frames.items():
         arms: dict[str, dict[str, list[Row]]] = {}
         for row in rows:
@@ -40,8 +41,8 @@ def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
             means = [mean_and_error(list(_over_models(seeds, name).values())) for name in METRICS]
             cells = [task, f"`{arm}`", str(len(seeds)), *(f"{mean:.3f} ± {error:.3f}" for mean, error in means)]
             cells += [_more(seeds, twin, name) for name in METRICS]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            lines.append(cells)
+    return markdown_table(["task", "model and loss", "models", *METRICS, *more], lines)
 
 
 def pixel_wise(arm: str) -> str:
@@ -68,16 +69,8 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
 
 
 def _plans_table(rows: Sequence[Row]) -> str:
-    head = (
-        "task",
-        "predictor",
-        "n",
-        "nearest",
-        "of the oracle's gain kept",
-        "nearer than the pixel-wise twin by",
-        "s a plan",
-    )
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    gains = ("of the oracle's gain kept", "nearer than the pixel-wise twin by")
+    lines = []
     for task, methods in by_method(rows).items():
         for name, mine in methods.items():
             floor, oracle = methods.get("zero-action", []), methods.get("oracle", [])
@@ -86,11 +79,5 @@ def _plans_table(rows: Sequence[Row]) -> str:
             nearer = paired_difference(*paired("min_distance", twin, mine)).said(".2f") if twin else ""
             nearest = mean_and_error([row["min_distance"] for row in mine])[0]
             seconds = f"{sum(seconds_of(mine).values()):.2f}"
-            lines.append(
-                "| " + " | ".join((task, f"`{name}`", str(len(mine)), f"{nearest:.2f}", kept, nearer, seconds)) + " |"
-            )
-    return "\n".join(lines)
-
-
-def _begun(*head: str) -> list[str]:
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+            lines.append((task, f"`{name}`", str(len(mine)), f"{nearest:.2f}", kept, nearer, seconds))
+    return markdown_table(("task", "predictor", "n", "nearest", *gains, "s a plan"), lines)

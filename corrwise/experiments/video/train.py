@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.experiments.options.train import FREE, TrainConfig
-from corrwise.experiments.records.atomic import jsonable
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
+from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import versions
 from corrwise.experiments.video.log import Log
 from corrwise.experiments.video.losses import make_loss
@@ -49,7 +48,7 @@ def run_train(config: TrainConfig) -> Path:
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
     with only_run(config.out):
-        settings = {**_jsonable(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
+        settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
         claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
         return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
 
@@ -74,9 +73,9 @@ def _learn(
             log.loss("train", trainer.step, loss)
             if trainer.step % config.every == 0 or trainer.step == config.steps:
                 if held is not None:
-                    found, shown = trainer.held_out(held)
+                    found = trainer.held_out(held)
                     log.loss("held out", trainer.step, found)
-                    log.pictures(trainer.step, held.frames, shown)
+                    log.pictures(trainer.step, held.frames, found.frames.cpu())
                 trainer.save(checkpoint)
     if log is not None:
         log.close()
@@ -98,8 +97,3 @@ def _told(clips: ClipSource) -> Row:
     """Return what the clips say of themselves: the task, above all."""
     about = getattr(clips, "about", {})
     return {name: about[name] for name in ("task", "frame_skip", "size", "action_dim") if name in about}
-
-
-def _jsonable(config: TrainConfig) -> Row:
-    """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
-    return dict(jsonable({name: value for name, value in asdict(config).items() if name != "out"}))

@@ -105,13 +105,11 @@ class Trainer:
         self.losses.append(value)
         return loss
 
-    def held_out(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
-        """Return the loss of the kept model on a batch, and what it predicts."""
-        model, batch = self.kept.eval(), batch.to(self.fabric.device)
+    def held_out(self, batch: Batch) -> Loss:
+        """Return the loss of the kept model on a batch."""
+        batch = batch.to(self.fabric.device)
         with torch.no_grad():
-            loss = _Step(model, self._distance)(batch.frames, batch.actions, self.config.seed)
-            shown = model.learn(batch, torch.Generator().manual_seed(self.config.seed)).frames
-        return Loss(*loss), shown.cpu()
+            return Loss(*_Step(self.kept.eval(), self._distance)(batch.frames, batch.actions, self.config.seed))
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
@@ -168,11 +166,11 @@ class _Step(nn.Module):
         self.model = model
         self._distance = (distance,)  # no part of the module: it may be one itself, whose weights nobody trains
 
-    def forward(self, frames: Tensor, actions: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return total, distances and penalty."""
+    def forward(self, frames: Tensor, actions: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the fields of the loss."""
         noise = torch.Generator().manual_seed(seed)
         loss = train_step(self.model, Batch(frames, actions), self._compare, noise)
-        return loss.total, loss.distances, loss.penalty
+        return loss.total, loss.distances, loss.penalty, loss.frames
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         """Compare in full precision, whatever the layers have."""

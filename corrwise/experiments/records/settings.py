@@ -1,0 +1,13 @@
+"""What config.json says of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+__all__ = ["settings_of"]
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """Return a configuration's fields but for ``out``: a folder stays the same run wherever it is moved."""
+    return {name: value for name, value in asdict(config).items() if name != "out"}
