@@ -42,9 +42,11 @@ class Pretrained(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
-        (folder / WEIGHTS).write_bytes(save(state))
         told = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
-        (folder / CONFIG).write_text(json.dumps(told, indent=2) + "\n")
+        for name, data in ((WEIGHTS, save(state)), (CONFIG, (json.dumps(told, indent=2) + "\n").encode())):
+            aside = folder / f"{name}.part"
+            aside.write_bytes(data)
+            aside.replace(folder / name)  # a file is there as a whole or as it was
 
     @classmethod
     def from_pretrained(cls: type[ModelT], folder: str | PathLike[str]) -> ModelT:
