@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from corrwise.predictors.convolutions import FlatConv3d, UpConv2d
 from corrwise.predictors.video_predictor import Memory, VideoPredictor
 
-__all__ = ["ResNet3D", "ResNet3DConfig", "UpConv2d"]
+__all__ = ["ResNet3D", "ResNet3DConfig"]
 
 _INITIAL_STD = 0.02
 _STILL = 2.0  # a mask begins at sigmoid(-2), so that most of a picture stays as it was
@@ -73,7 +74,7 @@ class ResNet3D(VideoPredictor):
         wide = widths[-1]
         self.enter = nn.Sequential(
             nn.ReplicationPad3d((3, 3, 3, 3, 1, 1)),
-            nn.Conv3d(3, widths[0], (3, 7, 7)),
+            FlatConv3d(3, widths[0], (3, 7, 7)),
             nn.BatchNorm3d(widths[0]),
             nn.ReLU(),
         )
@@ -119,19 +120,6 @@ def _down(a: int, b: int) -> nn.Module:
 
 def _up(b: int, a: int) -> nn.Module:
     return nn.Sequential(UpConv2d(b, a), nn.BatchNorm2d(a), nn.ReLU())
-
-
-class UpConv2d(nn.Conv2d):
-    """Nearest up-sampling by two and a 3 x 3 convolution, as one transposed convolution: a third of the time."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__(channels, out, 3)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h2 w2"]:
-        """Return maps of twice the size, zero-padded at the border."""
-        # An up-sampled pixel stands for two: its weights are the sums of neighbouring ones.
-        turned = F.pad(self.weight.transpose(0, 1).flip(-1, -2), (1, 1, 1, 1))
-        return F.conv_transpose2d(x, 4 * F.avg_pool2d(turned, 2, stride=1), self.bias, stride=2, padding=1)
 
 
 class _Block3D(nn.Module):

@@ -11,7 +11,6 @@ from corrwise.predictors import SVG, ResNet3D
 from corrwise.predictors.clips import Batch
 from corrwise.predictors.fit import train_step
 from corrwise.predictors.models import MODELS, load_model, make_model
-from corrwise.predictors.resnet3d import UpConv2d
 from corrwise.predictors.stochastic import kl_divergence
 from corrwise.types import Context
 from tests.predictors.models import awake
@@ -81,18 +80,6 @@ def test_actions_steer_what_is_imagined(name):
     assert (frames[:, 0] - frames[:, 1]).abs().max() > 1e-2
     assert frames.min() >= 0
     assert frames.max() <= 1
-
-
-def test_up_sampling_is_nearest_then_a_convolution():
-    layer, x = UpConv2d(3, 4), torch.randn(2, 3, 5, 6, requires_grad=True)
-    plain = torch.nn.functional.conv2d(
-        torch.nn.functional.interpolate(x, scale_factor=2), layer.weight, layer.bias, padding=1
-    )
-    torch.testing.assert_close(layer(x), plain)
-    for one, two in zip(
-        *(torch.autograd.grad(y.square().sum(), (x, layer.weight)) for y in (layer(x), plain)), strict=True
-    ):
-        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)
