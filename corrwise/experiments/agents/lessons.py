@@ -28,6 +28,7 @@ __all__ = ["Lesson", "run_lesson"]
 Row = dict[str, Any]
 _TASK, _ID = "cartpole", "corrwise/Cartpole-v0"
 _EPISODE = TASKS[_TASK].episode_steps + 1  # goals are taken from episodes that have ended
+_TYPICAL = 0.006  # the image cost of two pictures of Cartpole at random
 _FARTHEST = 2.0  # metres from the middle at which a goal picture shows the cart
 
 
@@ -85,6 +86,7 @@ _SAC: dict[str, Any] = {
 
 _SAC_FROM_PICTURES: dict[str, Any] = {
     **_SAC,
+    "learning_rate": 5e-4,
     "batch_size": 64,
     "gradient_steps": 4,
     "policy_kwargs": {"net_arch": [64, 64], "features_extractor_kwargs": {"cnn_output_dim": 64}},
@@ -95,9 +97,14 @@ def _pictures(size: int, distance: Distance) -> gymnasium.Env:
     return LastFrames(gymnasium.make(_ID, size=size, distance=distance), 2)
 
 
+def _in_units(distance: Distance, unit: float) -> Distance:
+    """Return the distance as multiples of one: rewards far below 1 leave an agent nothing but its entropy."""
+    return lambda x, y: distance(x, y) / unit
+
+
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(_pictures, config.hindsight_size, recommended(l1, "dis"))
+    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "dis"), _TYPICAL))
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)

@@ -49,7 +49,7 @@ class TrainConfig:
     clip: float = 1.0
     """Largest norm of the gradient."""
     start: str = ""
-    """Folder of a trained model of the same shape to go on from: a warm start."""
+    """Folder of a run of corrwise train, or of its model, of the same shape to go on from: a warm start."""
     held: float = 0.05
     """Share of the clips, the last ones, that no step sees; predictions of them are logged."""
     perceptual: str = ""

@@ -10,7 +10,7 @@ from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 
-__all__ = ["OPTIONS", "clips_of", "model_folder_of", "train_config"]
+__all__ = ["OPTIONS", "clips_of", "model_folder_of", "pixel_wise", "train_configs"]
 
 _HELD_SEED = 200_000  # seed of the first held-out episode
 OPTIONS = {  # what a model of a size for two cores is
@@ -33,12 +33,21 @@ def model_folder_of(config: PredictorTableConfig, task: str, arm: str, seed: int
     return config.out / "models" / task / f"{arm}-{seed}"
 
 
-def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
-    """Return how a model of an arm is trained."""
+def pixel_wise(arm: str) -> str:
+    """Return the name of the arm that an arm is compared with; its own if it is pixel-wise itself."""
+    return arm.replace("-corr-", "-").removesuffix("-reg").removesuffix("-learned")
+
+
+def train_configs(config: PredictorTableConfig, task: str, arm: str, seed: int) -> tuple[TrainConfig, ...]:
+    """Return how a model of an arm is trained: by one run, the last, or by one that starts where another ended.
+
+    A model with a regulariser begins with the base distance for a quarter of its steps, as the paper's do for five
+    epochs (Geng et al., CVPR 2022, Sec. A3).
+    """
     model = next(name for name in ("svg-prime", "svg", "resnet3d") if arm.startswith(f"{name}-"))
     loss = arm.removeprefix(f"{model}-").removesuffix("-learned")
     learned = arm.endswith(("-learned", "-reg"))
-    return TrainConfig(
+    plain = TrainConfig(
         data=clips_of(config, task, held=False).out,
         model=model,
         loss=loss,
@@ -52,3 +61,8 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
         accelerator="auto",
         cost=CostConfig(flow="learned" if learned else "dis"),
     )
+    if not arm.endswith("-reg"):
+        return (plain,)
+    base = pixel_wise(arm).removeprefix(f"{model}-")
+    first = replace(plain, loss=base, out=plain.out / base, steps=max(1, config.steps // 4), cost=CostConfig())
+    return first, replace(plain, start=str(first.out), steps=max(1, config.steps - first.steps))

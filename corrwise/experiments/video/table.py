@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder, read_rows
 from corrwise.experiments.records.settings import settings_of
-from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config
+from corrwise.experiments.video.arms import clips_of, model_folder_of, train_configs
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, run_evaluate
 from corrwise.experiments.video.table_text import predictor_tables
@@ -45,7 +46,7 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
             run_collect(clips_of(config, task, held=False))
             run_collect(clips_of(config, task, held=True))
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
-        for _ in done(_train, [train_config(config, *which) for which in trained], config.workers):
+        for _ in done(_train, [train_configs(config, *which) for which in trained], config.workers):
             pass
         frames = {task: _judged(config, task) for task in config.tasks}
         plans = _planned(config) if config.episodes else []
@@ -54,10 +55,10 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
     return table
 
 
-def _train(job: TrainConfig, *, threads: int) -> Path:
+def _train(job: Sequence[TrainConfig], *, threads: int) -> Path:
     """Train a model, by one thread: more would round differently."""
     torch.set_num_threads(1)
-    return run_train(job)
+    return [run_train(config) for config in job][-1]
 
 
 def _judged(config: PredictorTableConfig, task: str) -> list[Row]:

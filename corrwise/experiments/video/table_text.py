@@ -11,6 +11,7 @@ from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.planning.table_text import by_method, gap_closed, paired
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
+from corrwise.experiments.video.arms import pixel_wise
 from corrwise.experiments.video.evaluation import clip_means
 from corrwise.experiments.video.metrics import METRICS
 
@@ -43,11 +44,6 @@ def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
             cells += [_more(seeds, twin, name) for name in METRICS]
             lines.append(cells)
     return markdown_table(["task", "model and loss", "models", *METRICS, *more], lines)
-
-
-def pixel_wise(arm: str) -> str:
-    """Return the name of the arm that an arm is compared with; its own if it is pixel-wise itself."""
-    return arm.replace("-corr-", "-").removesuffix("-reg").removesuffix("-learned")
 
 
 def _over_models(seeds: Mapping[str, Sequence[Row]], metric: str) -> dict[int, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from functools import partial
 from math import isfinite
@@ -12,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from corrwise.experiments.options.train import TrainConfig
+from corrwise.experiments.planning.named_predictors import model_folder
 from corrwise.experiments.records.atomic import write_aside, write_bytes_atomic
+from corrwise.experiments.video.fabric import make_fabric, precision_of
+from corrwise.experiments.video.loss_step import LossStep
 from corrwise.predictors.clips import Batch, ClipWindows
-from corrwise.predictors.fit import Loss, train_step
+from corrwise.predictors.fit import Loss
 from corrwise.predictors.models import MODELS, load_model, make_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Distance
@@ -45,21 +47,19 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> None:
         self.config = config
-        self.fabric = _fabric(config)
+        self.fabric = make_fabric(config)
         if config.batch % self.fabric.world_size:
             raise ValueError(f"expected a batch that {self.fabric.world_size} processes can share, got {config.batch}")
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = _model(config, action_dim, size)
         self.optimizer: Any = torch.optim.Adam(model.parameters(), lr=config.rate)
-        self._step, self.optimizer = self.fabric.setup(_Step(model, distance), self.optimizer)
+        self._step, self.optimizer = self.fabric.setup(LossStep(model, distance), self.optimizer)
         self.model = model
         average = partial(_averaged, most=config.average)
         self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if config.average else None
-        self._distance, self._way = (
-            distance,
-            f"{_precision(config)} in {self.fabric.world_size} processes",
-        )
+        self._distance = distance
+        self._way = f"{precision_of(config)} in {self.fabric.world_size} processes"
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
 
@@ -109,7 +109,7 @@ class Trainer:
         """Return the loss of the kept model on a batch."""
         batch = batch.to(self.fabric.device)
         with torch.no_grad():
-            return Loss(*_Step(self.kept.eval(), self._distance)(batch.frames, batch.actions, self.config.seed))
+            return Loss(*LossStep(self.kept.eval(), self._distance)(batch.frames, batch.actions, self.config.seed))
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
@@ -158,26 +158,6 @@ class Trainer:
         )
 
 
-class _Step(nn.Module):
-    """The loss as a module of tensors, which is what a training library can spread over processes."""
-
-    def __init__(self, model: VideoPredictor, distance: Distance) -> None:
-        super().__init__()
-        self.model = model
-        self._distance = (distance,)  # no part of the module: it may be one itself, whose weights nobody trains
-
-    def forward(self, frames: Tensor, actions: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the fields of the loss."""
-        noise = torch.Generator().manual_seed(seed)
-        loss = train_step(self.model, Batch(frames, actions), self._compare, noise)
-        return loss.total, loss.distances, loss.penalty, loss.frames
-
-    def _compare(self, x: Tensor, y: Tensor) -> Tensor:
-        """Compare in full precision, whatever the layers have."""
-        with torch.autocast(x.device.type, enabled=False):
-            return self._distance[0](x.float(), y.float())
-
-
 @torch.no_grad()
 def _averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, *, most: float) -> None:
     """Move an average towards new weights, faster at first: else the first weights would count for a thousand steps."""
@@ -194,33 +174,8 @@ def _model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Video
     options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
     if not config.start or (config.out / CHECKPOINT).exists():
         return make_model(config.model, **options)
-    model = load_model(config.start).requires_grad_(True)
+    model = load_model(model_folder(config.start)).requires_grad_(True)
     wanted = MODELS[config.model].config_type(**options)
     if model.config != wanted:
         raise ValueError(f"expected a model {wanted} in {config.start} to start from, got {model.config}")
     return model
-
-
-def _fabric(config: TrainConfig) -> Any:
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise RuntimeError("training needs lightning-fabric: pip install 'corrwise[train]'") from error
-    if config.accelerator == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("accelerator cuda is asked for, and torch finds no GPU here; leave it auto or say cpu")
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun says so
-    machines = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
-    fabric = Fabric(
-        accelerator="cuda" if _on_gpu(config) else "cpu", devices=processes, num_nodes=machines,
-        precision=_precision(config),
-    )  # fmt: skip
-    fabric.launch()
-    return fabric
-
-
-def _on_gpu(config: TrainConfig) -> bool:
-    return config.accelerator != "cpu" and torch.cuda.is_available()
-
-
-def _precision(config: TrainConfig) -> Any:
-    return ("bf16-mixed" if _on_gpu(config) else "32-true") if config.precision == "auto" else config.precision

@@ -133,9 +133,11 @@ def test_the_average_follows_the_weights_at_first():
     assert float(kept[0]) == pytest.approx(before + 0.001 * (100 - before))
 
 
-def test_a_warm_start_begins_with_the_weights(tiny, tmp_path):
+@pytest.mark.parametrize("folder_of", [lambda run: run, lambda run: run / "model"])
+def test_a_warm_start_begins_with_the_weights(tiny, tmp_path, folder_of):
     folder = run_train(replace(tiny, average=0.0))
-    again = replace(tiny, out=tmp_path / "again", start=str(folder), steps=1, rate=1e-9, average=0.0)
+    start = folder_of(tiny.out)
+    again = replace(tiny, out=tmp_path / "again", start=str(start), steps=1, rate=1e-9, average=0.0)
     run_train(again)
     before, after = (load_model(each).parameters() for each in (folder, again.out / "model"))
     assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(before, after, strict=True))
