@@ -20,6 +20,7 @@ from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.agents.fixed_goal import FixedGoal, hanging
 from corrwise.experiments.agents.judge import final_distance, judged
 from corrwise.experiments.agents.last_frames import LastFrames
+from corrwise.experiments.agents.profiles import Profiles
 from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.types import Distance
 
@@ -28,7 +29,7 @@ __all__ = ["Lesson", "run_lesson"]
 Row = dict[str, Any]
 _TASK, _ID = "cartpole", "corrwise/Cartpole-v0"
 _EPISODE = TASKS[_TASK].episode_steps + 1  # goals are taken from episodes that have ended
-_TYPICAL = 0.006  # the image cost of two pictures of Cartpole at random
+_TYPICAL = 0.14  # the image cost of two pictures of Cartpole at random
 _FARTHEST = 2.0  # metres from the middle at which a goal picture shows the cart
 
 
@@ -86,10 +87,8 @@ _SAC: dict[str, Any] = {
 
 _SAC_FROM_PICTURES: dict[str, Any] = {
     **_SAC,
-    "learning_rate": 5e-4,
     "batch_size": 64,
-    "gradient_steps": 4,
-    "policy_kwargs": {"net_arch": [64, 64], "features_extractor_kwargs": {"cnn_output_dim": 64}},
+    "policy_kwargs": {"net_arch": [128, 128], "features_extractor_class": Profiles},
 }
 
 
@@ -104,7 +103,7 @@ def _in_units(distance: Distance, unit: float) -> Distance:
 
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "dis"), _TYPICAL))
+    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "all-pairs"), _TYPICAL))
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)

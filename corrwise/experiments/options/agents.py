@@ -28,8 +28,8 @@ class AgentTableConfig:
     """Agents that learn from hindsight."""
     steps: int = 20_000
     """Control steps that an agent of the lesson reward takes; it learns once from each."""
-    hindsight_steps: int = 20_000
-    """Control steps that an agent of the lesson hindsight takes; it learns once from each two."""
+    hindsight_steps: int = 12_000
+    """Control steps that an agent of the lesson hindsight takes; it learns once from each."""
     episodes: int = 20
     """Episodes on which an agent is judged, from seed 50000 on: the same for all."""
     looks: int = 10
