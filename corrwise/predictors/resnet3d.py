@@ -23,7 +23,7 @@ from corrwise.predictors.video_predictor import Memory, VideoPredictor
 __all__ = ["ResNet3D", "ResNet3DConfig"]
 
 _INITIAL_STD = 0.02
-_STILL = 2.0  # a mask begins at sigmoid(-2), so that most of a picture stays as it was
+_MOST = 1 - 1 / 255  # of a tanh: a frame is black or white to within half a level
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ResNet3DConfig:
         width: channels of the first convolution.
         downs: how often the resolution is halved, and the channels doubled.
         blocks3d, blocks2d: residual blocks over the context and over its last frame.
-        keep: whether the output is laid over the last frame by a mask that is learned too, so that what stands still
-            need not be painted anew (Finn et al., NeurIPS 2016). The paper paints everything.
+        keep: whether the network paints only what changes: its output is added to the last frame, both as they are
+            before the last tanh. It begins as a copy of that frame. The paper paints everything.
 
     Raises:
         ValueError: a number that makes no network.
@@ -83,7 +83,7 @@ class ResNet3D(VideoPredictor):
         self.over_time = nn.Sequential(*(_Block3D(wide) for _ in range(config.blocks3d)))
         self.last = nn.Sequential(*(_Block2D(wide) for _ in range(config.blocks2d)))
         self.up = nn.Sequential(*(_up(b, a) for a, b in list(itertools.pairwise(widths))[::-1]))
-        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3 + config.keep, 7))
+        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7))
         self.apply(_initialised)
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
@@ -104,9 +104,9 @@ class ResNet3D(VideoPredictor):
             features = features + self.act(actions).movedim(-1, 1)[..., None, None]
         hidden = self.last(self.over_time(features)[:, :, -1])
         painted = self.leave(self.up(hidden)).float()  # also where layers are in half precision
-        frame = (torch.tanh(painted[:, :3]) + 1) / 2
         if self.config.keep:
-            frame = torch.lerp(frames[:, -1], frame, torch.sigmoid(painted[:, 3:] - _STILL))
+            painted = painted + torch.atanh((2 * frames[:, -1] - 1).clamp(-_MOST, _MOST))
+        frame = (torch.tanh(painted) + 1) / 2
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
     def _seen(self, frames: Float[Tensor, "M K 3 h w"]) -> Float[Tensor, "M c K hc wc"]:

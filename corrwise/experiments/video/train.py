@@ -42,9 +42,10 @@ def run_train(config: TrainConfig) -> Path:
     """
     clips = open_clips(config.data)
     seen, held = Part.split(clips, config.held)
-    windows = ClipWindows(seen, config.context + config.horizon, seed=config.seed, flip=not clips.action_dim)
+    length, flip = config.context + config.horizon, not clips.action_dim
+    windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
-    trainer.check(windows.windows(np.zeros(2, dtype=int)))
+    trainer.check(windows.batch(0, 2))
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
     with only_run(config.out):

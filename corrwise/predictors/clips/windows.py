@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.predictors.clips.clip import ClipSource
+from corrwise.predictors.clips.crops import moving_crops
 
 __all__ = ["Batch", "ClipWindows"]
 
@@ -40,12 +41,13 @@ class ClipWindows:
         seed: of what is drawn.
         flip: whether to mirror half of the windows left to right (Geng et al., CVPR 2022, train so); for video without
             actions only, whose meaning would change.
+        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole pictures.
 
     Raises:
         ValueError: no clip is long enough, or there are actions and windows are to be flipped.
     """
 
-    def __init__(self, source: ClipSource, frames: int, *, seed: int = 0, flip: bool = False) -> None:
+    def __init__(self, source: ClipSource, frames: int, *, seed: int = 0, flip: bool = False, crop: int = 0) -> None:
         counts = np.array([max(0, length - frames + 1) for length in source.lengths])
         if not counts.sum():
             raise ValueError(
@@ -55,7 +57,7 @@ class ClipWindows:
         if flip and source.action_dim:
             raise ValueError(f"expected clips without actions to flip, got {source.action_dim} actions a step")
         self.source, self.frames = source, frames
-        self._seed, self._flip = seed, flip
+        self._seed, self._flip, self._crop = seed, flip, crop
         self._ends = counts.cumsum()
 
     def __len__(self) -> int:
@@ -63,25 +65,36 @@ class ClipWindows:
         return int(self._ends[-1])
 
     def batch(self, step: int, size: int) -> Batch:
-        """Return the windows of a training step: the same ones each time, whatever was drawn before."""
-        draw = np.random.default_rng((self._seed, step))
-        chosen = draw.integers(len(self), size=size)
-        return self.windows(chosen, draw.random(size) < 0.5 if self._flip else None)
+        """Return the windows of a training step: the same ones each time, whatever was drawn before.
 
-    def windows(self, chosen: np.ndarray, mirrored: np.ndarray | None = None) -> Batch:
-        """Return windows by number (n,), some of them mirrored if asked."""
-        pairs = [self._window(int(i)) for i in chosen]
-        frames = np.stack([frames for frames, _ in pairs])
-        if mirrored is not None:
+        Raises:
+            ValueError: crops larger than the pictures.
+        """
+        draw = np.random.default_rng((self._seed, step))
+        frames, actions = self._read(draw.integers(len(self), size=size))
+        if self._flip:
+            mirrored = draw.random(size) < 0.5
             frames[mirrored] = frames[mirrored, :, :, ::-1]
-        images = torch.from_numpy(frames).movedim(-1, -3).float() / 255
-        return Batch(images, torch.from_numpy(np.stack([actions for _, actions in pairs])).float())
+        return _batch(moving_crops(frames, self._crop, draw) if self._crop else frames, actions)
+
+    def windows(self, chosen: np.ndarray) -> Batch:
+        """Return whole windows by number (n,)."""
+        return _batch(*self._read(chosen))
 
     def clips(self, chosen: np.ndarray) -> np.ndarray:
         """Return which clip each window, by number, is of; (n,)."""
         return np.searchsorted(self._ends, chosen, side="right")
 
+    def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [self._window(int(i)) for i in chosen]
+        return np.stack([frames for frames, _ in pairs]), np.stack([actions for _, actions in pairs])
+
     def _window(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         clip = int(self.clips(np.array([i]))[0])
         start = i - int(self._ends[clip - 1]) if clip else i
         return self.source.read(clip, start, start + self.frames)
+
+
+def _batch(frames: np.ndarray, actions: np.ndarray) -> Batch:
+    images = torch.from_numpy(frames).movedim(-1, -3).float() / 255
+    return Batch(images, torch.from_numpy(actions).float())

@@ -205,6 +205,8 @@ def test_strips_put_predictions_under_what_came():
         (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
         (["--rate", "0"], "rate must be above zero and finite, got 0.0"),
         (["--perceptual", "none.pth"], "none.pth"),
+        (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
+        (["--crop", "24"], "expected crops no larger than pictures of 16 x 16, got 24"),
         (["--options", "downs=5"], "expected pictures with sides that are multiples of 32, got (16, 16)"),
     ],
 )
