@@ -24,7 +24,7 @@ __all__ = ["ResNet3D", "ResNet3DConfig"]
 
 _INITIAL_STD = 0.02
 _MOST = 1 - 1 / 255  # of a tanh: a frame is black or white to within half a level
-_LITTLE = 0.2  # paint that counts as none, before the tanh
+_LITTLE, _LEAK = 0.2, 0.05  # paint that counts for a twentieth, before the tanh: none would have no gradient
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ResNet3DConfig:
         downs: how often the resolution is halved, and the channels doubled.
         blocks3d, blocks2d: residual blocks over the context and over its last frame.
         keep: whether the network paints only what changes: its output is added to the last frame, both as they are
-            before the last tanh, and little of it counts as none. It begins as a copy of that frame, and what stands
-            still stays still to the bit. The paper paints everything.
+            before the last tanh, and little of it counts for next to nothing, so that what stands still stays still. It
+            begins as a copy of that frame. The paper paints everything.
 
     Raises:
         ValueError: a number that makes no network.
@@ -87,7 +87,7 @@ class ResNet3D(VideoPredictor):
         self.up = nn.Sequential(*(_up(b, a) for a, b in list(itertools.pairwise(widths))[::-1]))
         self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7))
         self.apply(_initialised)
-        if config.keep:  # paint that is too little everywhere would have no gradient
+        if config.keep:  # begin with paint that counts
             paint = self.leave[1].weight
             assert isinstance(paint, Tensor)
             nn.init.normal_(paint, 0.0, 2 * _LITTLE * (2 / paint[0].numel()) ** 0.5)
@@ -111,7 +111,8 @@ class ResNet3D(VideoPredictor):
         hidden = self.last(self.over_time(features)[:, :, -1])
         painted = self.leave(self.up(hidden)).float()  # also where layers are in half precision
         if self.config.keep:
-            painted = F.softshrink(painted, _LITTLE) + torch.atanh((2 * frames[:, -1] - 1).clamp(-_MOST, _MOST))
+            last = torch.atanh((2 * frames[:, -1] - 1).clamp(-_MOST, _MOST))
+            painted = last + F.softshrink(painted, _LITTLE) + _LEAK * painted
         frame = (torch.tanh(painted) + 1) / 2
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 

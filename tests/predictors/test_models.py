@@ -198,11 +198,12 @@ def test_a_residual_network_learns_what_an_action_does():
     assert last < 0.1 * first
 
 
-def test_little_paint_leaves_a_frame_as_it_was():
+def test_next_to_no_paint_leaves_a_frame_as_it_was():
     model, batch = _model("resnet3d", keep=True).eval(), _batch()
     with torch.no_grad():
         assert not torch.allclose(model(_context(batch), batch.actions[:, None])[:, 0, 0], batch.frames[:, 1])
-        model.leave[1].weight.mul_(1e-3)
+        model.leave[1].weight.zero_()
+        model.leave[1].bias.zero_()
         frames = model(_context(batch), batch.actions[:, None])[:, 0]
     assert torch.allclose(frames, batch.frames[:, 1:2].expand_as(frames), atol=0.5 / 255 + 1e-6)
 
