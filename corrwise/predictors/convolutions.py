@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["FlatConv3d", "UpConv2d"]
+__all__ = ["FewFramesConv3d", "UpConv2d"]
 
 
-class FlatConv3d(nn.Conv3d):
-    """A 3-D convolution of stride 1 and few channels as a 2-D one, channels last: 2.5 times as fast on a CPU."""
+class FewFramesConv3d(nn.Conv3d):
+    """A padded 3-D convolution of odd taps; over few frames one 2-D convolution, frames beside channels.
 
-    def forward(self, x: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n o t2 h2 w2"]:
-        """Return what Conv3d does, for inputs that are padded already."""
-        taps = self.weight.shape[2]
-        stacked = torch.stack([x[:, :, k : k + taps].flatten(1, 2) for k in range(x.shape[2] - taps + 1)], dim=1)
-        flat = stacked.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        found = F.conv2d(flat, self.weight.flatten(1, 2), self.bias)
-        return found.unflatten(0, stacked.shape[:2]).movedim(1, 2)
+    That is five times as fast on a CPU for pictures of two frames, and never takes more products.
+
+    Args:
+        channels, out: of a frame.
+        kernel: taps over time, height and width.
+        stride: over height and width; 1 over time.
+        padding_mode: "replicate" or "zeros".
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        kernel: tuple[int, int, int],
+        *,
+        stride: int = 1,
+        padding_mode: Literal["replicate", "zeros"],
+    ) -> None:
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        super().__init__(channels, out, kernel, (1, stride, stride), padding, padding_mode=padding_mode)
+
+    def forward(self, x: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n o t h2 w2"]:
+        """Return what Conv3d does."""
+        frames, taps = x.shape[2], self.kernel_size[0]
+        if frames > taps:
+            return super().forward(x)
+        # Which frame each tap of each output frame falls on: replicated at both ends, or none.
+        on = torch.arange(frames)[:, None] + torch.arange(taps) - taps // 2
+        hits = F.one_hot(on.clamp(0, frames - 1), frames)
+        if self.padding_mode == "zeros":
+            hits = hits * ((on >= 0) & (on < frames))[..., None]
+        weight = torch.einsum("ockyx,tks->toscyx", self.weight, hits.to(self.weight)).flatten(2, 3).flatten(0, 1)
+        bias = None if self.bias is None else self.bias.repeat(frames)
+        _, vertical, horizontal = (taps // 2 for taps in self.kernel_size)
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        stacked = F.pad(x.transpose(1, 2).flatten(1, 2), (horizontal, horizontal, vertical, vertical), mode=mode)
+        return F.conv2d(stacked, weight, bias, self.stride[-2:]).unflatten(1, (frames, -1)).transpose(1, 2)
 
 
 class UpConv2d(nn.Conv2d):

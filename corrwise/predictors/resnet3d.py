@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from corrwise.predictors.convolutions import FlatConv3d, UpConv2d
+from corrwise.predictors.convolutions import FewFramesConv3d, UpConv2d
 from corrwise.predictors.video_predictor import Memory, VideoPredictor
 
 __all__ = ["ResNet3D", "ResNet3DConfig"]
 
 _INITIAL_STD = 0.02
 _MOST = 1 - 1 / 255  # of a tanh: a frame is black or white to within half a level
-_LITTLE, _LEAK = 0.2, 0.05  # paint that counts for a twentieth, before the tanh: none would have no gradient
+_LITTLE, _LEAK = 0.05, 0.05  # paint that counts for a twentieth, before the tanh: none would have no gradient
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ class ResNet3D(VideoPredictor):
         widths = [config.width * 2**i for i in range(config.downs + 1)]
         wide = widths[-1]
         self.enter = nn.Sequential(
-            nn.ReplicationPad3d((3, 3, 3, 3, 1, 1)),
-            FlatConv3d(3, widths[0], (3, 7, 7)),
+            FewFramesConv3d(3, widths[0], (3, 7, 7), padding_mode="replicate"),
             nn.BatchNorm3d(widths[0]),
             nn.ReLU(),
         )
@@ -122,7 +121,7 @@ class ResNet3D(VideoPredictor):
 
 
 def _down(a: int, b: int) -> nn.Module:
-    return nn.Sequential(nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1), nn.BatchNorm3d(b), nn.ReLU())
+    return nn.Sequential(FewFramesConv3d(a, b, (3, 3, 3), stride=2, padding_mode="zeros"), nn.BatchNorm3d(b), nn.ReLU())
 
 
 def _up(b: int, a: int) -> nn.Module:
@@ -134,12 +133,12 @@ class _Block3D(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = nn.Conv3d(width, width, 3), nn.Conv3d(width, width, 3)
+        self.first, self.second = (FewFramesConv3d(width, width, (3, 3, 3), padding_mode="replicate") for _ in "12")
         self.norms = nn.ModuleList([nn.BatchNorm3d(width), nn.BatchNorm3d(width)])
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu(self.norms[0](self.first(F.pad(x, (1,) * 6, mode="replicate"))))
-        return x + self.norms[1](self.second(F.pad(hidden, (1,) * 6, mode="replicate")))
+        hidden = F.relu(self.norms[0](self.first(x)))
+        return x + self.norms[1](self.second(hidden))
 
 
 class _Block2D(nn.Module):

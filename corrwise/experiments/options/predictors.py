@@ -33,14 +33,19 @@ class PredictorTableConfig:
     """Models of each arm and task."""
     clips: int = 400
     """Episodes to learn from, of coloured and of random actions."""
+    supersample: int = 2
+    """Rays to a side of each pixel, in clips and in plans."""
     held: int = 40
     """Episodes to judge frames on."""
-    steps: int = 3000
-    """Training steps of each model."""
+    warm: int = 5000
+    """Steps by mse, of one predicted frame, that a model begins with: all arms of a model and seed go on from the same
+    weights."""
+    steps: int = 1500
+    """Training steps after that, with the arm's own loss."""
     batch: int = 16
     """Windows in a step."""
     horizon: int = 4
-    """Frames that are predicted in training."""
+    """Frames that are predicted in the arm's own steps."""
     windows: int = 100
     """Windows of the held-out clips that frames are judged on."""
     shown: int = 10
@@ -52,9 +57,9 @@ class PredictorTableConfig:
     """The image cost of those plans."""
     look: int = 8
     """Control steps that those plans look ahead."""
-    candidates: int = 48
+    candidates: int = 24
     """Action sequences tried in each iteration of a plan."""
-    iterations: int = 3
+    iterations: int = 2
     """Iterations of a plan."""
     size: int = 64
     """Pixels to a side."""
@@ -66,7 +71,7 @@ class PredictorTableConfig:
         check_names("task", self.tasks, TASK_NAMES)
         check_names("arm", self.arms, ARM_NAMES)
         check_names("cost", (self.cost,), COST_NAMES)
-        counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown")
+        counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown", "warm", "supersample")
         for option in (*counts, "look", "candidates", "iterations"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         check(0 <= self.episodes <= 100, "episodes", "from 0 to 100", self.episodes)

@@ -10,19 +10,22 @@ from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 
-__all__ = ["OPTIONS", "clips_of", "model_folder_of", "pixel_wise", "train_configs"]
+__all__ = ["OPTIONS", "clips_of", "model_folder_of", "pixel_wise", "train_config", "warm_config"]
 
 _HELD_SEED = 200_000  # seed of the first held-out episode
 OPTIONS = {  # what a model of a size for two cores is
-    "resnet3d": ("width=8", "keep=true", "blocks3d=1", "blocks2d=2"),
+    "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=16", "hidden=128", "latent=16"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4"),
 }
 
+_CROPS = {"resnet3d": 32, "svg": 0, "svg-prime": 32}  # svg is made for one size
+_WARM_RATE, _RATE = 1e-3, 5e-4  # of Adam
+
 
 def clips_of(config: PredictorTableConfig, task: str, *, held: bool) -> CollectConfig:
     """Return how the clips of a task are collected: to learn from, or to judge on."""
-    plain = CollectConfig(task=task, size=config.size)
+    plain = CollectConfig(task=task, size=config.size, supersample=config.supersample)
     if held:
         return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.held, seed=_HELD_SEED)
     return replace(plain, out=config.out / "clips" / task, episodes=config.clips)
@@ -38,31 +41,40 @@ def pixel_wise(arm: str) -> str:
     return arm.replace("-corr-", "-").removesuffix("-reg").removesuffix("-learned")
 
 
-def train_configs(config: PredictorTableConfig, task: str, arm: str, seed: int) -> tuple[TrainConfig, ...]:
-    """Return how a model of an arm is trained: by one run, the last, or by one that starts where another ended.
-
-    A model with a regulariser begins with the base distance for a quarter of its steps, as the paper's do for five
-    epochs (Geng et al., CVPR 2022, Sec. A3).
-    """
-    model = next(name for name in ("svg-prime", "svg", "resnet3d") if arm.startswith(f"{name}-"))
-    loss = arm.removeprefix(f"{model}-").removesuffix("-learned")
-    learned = arm.endswith(("-learned", "-reg"))
-    plain = TrainConfig(
+def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
+    """Return how all arms of a model begin: a small body is lost to L1 before the model knows where it goes."""
+    model = _model(arm)
+    return TrainConfig(
         data=clips_of(config, task, held=False).out,
         model=model,
-        loss=loss,
-        out=model_folder_of(config, task, arm, seed),
-        steps=config.steps,
+        loss="mse",
+        out=model_folder_of(config, task, f"{model}-warm", seed),
+        steps=config.warm,
         batch=config.batch,
-        horizon=config.horizon,
+        horizon=1,
+        crop=min(_CROPS[model], config.size),
         options=OPTIONS[model],
+        rate=_WARM_RATE,
         held=0.0,
         seed=seed,
-        accelerator="auto",
+    )
+
+
+def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
+    """Return how a model of an arm goes on: with its own loss, over several frames, where ``warm_config`` ended."""
+    warm = warm_config(config, task, arm, seed)
+    learned = arm.endswith(("-learned", "-reg"))
+    return replace(
+        warm,
+        loss=arm.removeprefix(f"{warm.model}-").removesuffix("-learned"),
+        out=model_folder_of(config, task, arm, seed),
+        start=str(warm.out),
+        steps=config.steps,
+        horizon=config.horizon,
+        rate=_RATE,
         cost=CostConfig(flow="learned" if learned else "dis"),
     )
-    if not arm.endswith("-reg"):
-        return (plain,)
-    base = pixel_wise(arm).removeprefix(f"{model}-")
-    first = replace(plain, loss=base, out=plain.out / base, steps=max(1, config.steps // 4), cost=CostConfig())
-    return first, replace(plain, start=str(first.out), steps=max(1, config.steps - first.steps))
+
+
+def _model(arm: str) -> str:
+    return next(name for name in ("svg-prime", "svg", "resnet3d") if arm.startswith(f"{name}-"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder, read_rows
 from corrwise.experiments.records.settings import settings_of
-from corrwise.experiments.video.arms import clips_of, model_folder_of, train_configs
+from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config, warm_config
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, run_evaluate
 from corrwise.experiments.video.table_text import predictor_tables
@@ -46,8 +45,10 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
             run_collect(clips_of(config, task, held=False))
             run_collect(clips_of(config, task, held=True))
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
-        for _ in done(_train, [train_configs(config, *which) for which in trained], config.workers):
-            pass
+        for part in (warm_config, train_config):  # arms of a model and seed begin with the same weights
+            jobs = list(dict.fromkeys(part(config, *which) for which in trained))
+            for _ in done(_train, jobs, config.workers):
+                pass
         frames = {task: _judged(config, task) for task in config.tasks}
         plans = _planned(config) if config.episodes else []
         table = config.out / "table.md"
@@ -55,10 +56,10 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
     return table
 
 
-def _train(job: Sequence[TrainConfig], *, threads: int) -> Path:
+def _train(job: TrainConfig, *, threads: int) -> Path:
     """Train a model, by one thread: more would round differently."""
     torch.set_num_threads(1)
-    return [run_train(config) for config in job][-1]
+    return run_train(job)
 
 
 def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
@@ -85,7 +86,7 @@ def _planned(config: PredictorTableConfig) -> list[Row]:
         manifest = frozen_manifest(task).part(slice(config.episodes))
         plain = MPCConfig(
             task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
-            iterations=config.iterations, size=config.size, videos=False,
+            iterations=config.iterations, size=config.size, supersample=config.supersample, videos=False,
         )  # fmt: skip
         stands = {"zero-action": replace(plain, costs=("zero-action",)), "oracle": plain}
         stands["copy-last"] = replace(plain, predictor="copy-last")
