@@ -19,8 +19,7 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, GoalCost, l1
 from corrwise.costs.flow import DISFlow
-from corrwise.experiments.options.train import TrainConfig
-from corrwise.experiments.video.arms import OPTIONS
+from corrwise.experiments.options.train import SMALL, TrainConfig
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.clips import Batch
 from corrwise.predictors.fit import train_step
@@ -65,7 +64,7 @@ def step_seconds(name: str, repeats: int, batch: int, horizon: int) -> dict[str,
 
 def options(name: str) -> dict:
     """Return a model's configuration as numbers."""
-    return TrainConfig(model=name, options=OPTIONS[name]).model_options
+    return TrainConfig(model=name, options=("small",)).model_options
 
 
 def timed(call, repeats: int) -> float:
@@ -79,7 +78,7 @@ def timed(call, repeats: int) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(OPTIONS))
+    parser.add_argument("--models", nargs="+", default=list(SMALL))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--horizon", type=int, default=4)

@@ -15,6 +15,11 @@ MODEL_NAMES = ("resnet3d", "svg", "svg-prime")
 LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
 ACCELERATOR_NAMES = ("auto", "cpu", "cuda")
 PRECISION_NAMES = ("auto", "32-true", "bf16-mixed")
+SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
+    "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
+    "svg": ("width=24", "hidden=128", "latent=16"),
+    "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4"),
+}
 FREE = ("out", "every", "accelerator", "steps")  # these never change what is learned by a step
 
 
@@ -44,7 +49,8 @@ class TrainConfig:
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole pictures. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
     options: tuple[str, ...] = ()
-    """More options of the model, such as width=8 keep=true blocks2d=2 (its configuration in corrwise.predictors)."""
+    """More options of the model, such as width=16 blocks2d=2 (its configuration in corrwise.predictors); small stands
+    for a size that two cores can train."""
     rate: float = 2e-4
     """Learning rate of Adam."""
     average: float = 0.999
@@ -83,15 +89,16 @@ class TrainConfig:
         check(0 <= self.average < 1, "average", "from 0 to below 1", self.average)
         check(0 <= self.held < 1, "held", "from 0 to below 1", self.held)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
-        for pair in self.options:
+        for pair in (each for each in self.options if each != "small"):
             name, equals, value = pair.partition("=")
-            check(bool(name and equals and value), "options", "pairs such as width=8", pair)
+            check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
             check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags say", pair)
 
     @property
     def model_options(self) -> dict[str, object]:
         """What ``options`` says, as numbers and truth values."""
-        return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self.options)}
+        pairs = [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
+        return {name: _value(value) for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def _value(text: str) -> object:

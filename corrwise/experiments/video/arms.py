@@ -8,17 +8,11 @@ from pathlib import Path
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
-from corrwise.experiments.options.train import TrainConfig
+from corrwise.experiments.options.train import SMALL, TrainConfig
 
-__all__ = ["OPTIONS", "clips_of", "model_folder_of", "pixel_wise", "train_config", "warm_config"]
+__all__ = ["clips_of", "model_folder_of", "pixel_wise", "train_config", "warm_config"]
 
 _HELD_SEED = 200_000  # seed of the first held-out episode
-OPTIONS = {  # what a model of a size for two cores is
-    "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
-    "svg": ("width=16", "hidden=128", "latent=16"),
-    "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4"),
-}
-
 _CROPS = {"resnet3d": 32, "svg": 0, "svg-prime": 32}  # svg is made for one size
 _WARM_RATE, _RATE = 1e-3, 5e-4  # of Adam
 
@@ -53,7 +47,7 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
         batch=config.batch,
         horizon=1,
         crop=min(_CROPS[model], config.size),
-        options=OPTIONS[model],
+        options=SMALL[model],
         rate=_WARM_RATE,
         held=0.0,
         seed=seed,

@@ -25,7 +25,7 @@ from corrwise.experiments.video.sources import Part
 from corrwise.experiments.video.train import run_train
 from corrwise.experiments.video.trainer import Trainer, _averaged
 from corrwise.predictors.clips import Clip, ClipFolder, ClipWindows, write_shard
-from corrwise.predictors.models import MODELS, load_model
+from corrwise.predictors.models import MODELS, load_model, make_model
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
 
@@ -198,7 +198,7 @@ def test_strips_put_predictions_under_what_came():
         (["--loss", "l3"], "unknown loss 'l3'"),
         (["--data", "nowhere"], "there is no folder of clips at nowhere"),
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
-        (["--options", "width"], "options must be pairs such as width=8, got width"),
+        (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
         (["--options", "colour=1"], "resnet3d has no such options"),
         (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
         (["--start", "nowhere"], "there is no model in nowhere"),
@@ -235,3 +235,9 @@ def test_a_folder_of_another_run_is_refused(tiny, capsys):
     words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", "--batch", "2"]
     assert cli.main(words) == 2
     assert "holds rows of another configuration" in capsys.readouterr().err
+
+
+def test_small_stands_for_options_that_others_change():
+    small = replace(TrainConfig(), options=("small", "width=4")).model_options
+    assert small == {"width": 4, "keep": True, "downs": 2, "blocks3d": 1, "blocks2d": 3}
+    assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODEL_NAMES)
