@@ -21,9 +21,10 @@ from corrwise.experiments.records.rows import Key, append_row, claim_folder, ope
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.video.evaluation import draw_curves, evaluation_page, evaluation_table
+from corrwise.experiments.video.evaluation import CURVES, STRIPS, draw_curves, evaluation_page, evaluation_table
 from corrwise.experiments.video.metrics import frame_metrics
 from corrwise.experiments.video.sources import open_clips
+from corrwise.experiments.video.strips import draw_strips
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models import load_model
@@ -74,10 +75,10 @@ def run_evaluate(config: EvaluateConfig) -> Path:
                     rows.append(row)
         mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
         videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
-        draw_curves(config.out / "curves.png", mine)
+        draw_curves(config.out / CURVES, mine)
         write_bytes_atomic(config.out / "table.md", evaluation_table(mine).encode())
         page = config.out / "evaluation.html"
-        write_bytes_atomic(page, evaluation_page(config, mine, config.out / "curves.png", videos).encode())
+        write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
     return page
 
 
@@ -116,10 +117,11 @@ def _rows(model: Predictor, batch: Batch, context: int, numbers: Sequence[int]) 
 
 
 def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], batch: Batch, context: int) -> list[str]:
-    """Write what came beside what each model predicted, and return the files' names."""
+    """Draw what came beside what each model predicted, and write the same as videos; return the files' names."""
     panels = {"true": batch.frames}
     for name, (_, model) in models.items():
         panels[name] = torch.cat([batch.frames[:, :context], imagined(model, batch, context)], dim=1)
+    draw_strips(config.out / STRIPS, panels, context)
     names = []
     for k in range(len(batch.frames)):
         names.append(f"videos/window-{k}.mp4")

@@ -16,7 +16,9 @@ from corrwise.experiments.report.page import template
 from corrwise.experiments.stats import mean_and_error
 from corrwise.experiments.video.metrics import METRICS
 
-__all__ = ["clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
+__all__ = ["CURVES", "STRIPS", "clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
+
+CURVES, STRIPS = "curves.png", "strips.png"
 
 Row = dict[str, Any]
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
@@ -72,7 +74,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
         figure.savefig(aside, dpi=110)
 
 
-def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], curves: Path, videos: Sequence[str]) -> str:
+def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str]) -> str:
     """Return a page that opens from disk: the table, the curves, and the videos beside it."""
     return str(
         template("evaluation.html").render(
@@ -85,11 +87,16 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], curves: Path, v
                 "seed": config.seed,
             },
             lpips="lpips" in _metrics(rows),
-            curves="data:image/png;base64," + base64.b64encode(curves.read_bytes()).decode(),
+            curves=_embedded(config.out / CURVES),
+            strips=_embedded(config.out / STRIPS) if videos else "",
             videos=videos,
             versions=(rows[-1].get("versions") or {}) if rows else {},
         )
     )
+
+
+def _embedded(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:

@@ -14,6 +14,7 @@ from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, imagined, run_evaluate
 from corrwise.experiments.video.evaluation import evaluation_table
 from corrwise.experiments.video.metrics import METRICS, frame_metrics, lpips_at_hand
+from corrwise.experiments.video.strips import moving_square
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import ClipFolder, ClipWindows
 from corrwise.predictors.models import make_model
@@ -75,6 +76,7 @@ def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
     assert all(len(row[name]) == 3 for row in rows for name in METRICS)
     assert '<video src="videos/window-1.mp4"' in page
     assert (config.out / "videos" / "window-1.mp4").stat().st_size > 500
+    assert page.count("data:image/png;base64,") == 2, "curves and strips"
     assert "| small | 5 |" in (config.out / "table.md").read_text()
     assert (lpips_at_hand() is None) == ("LPIPS was not measured" in page)
     run_evaluate(config)
@@ -118,3 +120,14 @@ def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
     assert "expected clips with 3 actions a step for other, got 1" in capsys.readouterr().err
     assert not (tmp_path / "ev").exists()
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model"] == "resnet3d"
+
+
+def test_strips_show_the_square_that_moves():
+    clip = np.zeros((3, 20, 40, 3), np.uint8)
+    for t in range(3):
+        clip[t, 8:10, 30 + t : 33 + t] = 255
+    top, left, side = moving_square(clip)
+    assert (top, left, side) == (2, 26, 13)
+    assert moving_square(clip[:1]) == (0, 0, 40)
+    clip[:, :, 0] = np.array([0, 90, 180])[:, None, None]
+    assert moving_square(clip) == (0, 7, 20), "no larger than the picture"
