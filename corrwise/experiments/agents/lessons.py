@@ -61,9 +61,9 @@ def run_lesson(job: Lesson, *, threads: int) -> Row:
 
 def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    simulator = MujocoSimulator(TASKS[_TASK], size=config.size, threads=1)
+    simulator = MujocoSimulator(TASKS[_TASK], size=config.size, supersample=config.supersample, threads=1)
     goal = hanging(simulator.model, np.random.default_rng(job.seed).uniform(-_FARTHEST, _FARTHEST))
-    make = partial(_fixed_goal, config.size, goal)
+    make = partial(_fixed_goal, config, goal)
     envs: VecEnv = DummyVecEnv([make] * config.copies)
     if job.arm != "state":
         distance = l1 if job.arm == "l1" else recommended(l1)
@@ -72,8 +72,9 @@ def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
     return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
 
 
-def _fixed_goal(size: int, goal: np.ndarray) -> gymnasium.Env:
-    return RenderToInfo(FixedGoal(VisualTask(_TASK, size=size, render_mode="rgb_array"), goal))
+def _fixed_goal(config: AgentTableConfig, goal: np.ndarray) -> gymnasium.Env:
+    task = VisualTask(_TASK, size=config.size, supersample=config.supersample, render_mode="rgb_array")
+    return RenderToInfo(FixedGoal(task, goal))
 
 
 _SAC: dict[str, Any] = {

@@ -38,6 +38,8 @@ class AgentTableConfig:
     """Environments that an agent acts in at once."""
     size: int = 64
     """Pixels to a side of the goal picture in the lesson reward."""
+    supersample: int = 2
+    """Rays to a side of each pixel in the lesson reward: with a single one the pole can fall between them."""
     hindsight_size: int = 40
     """Pixels to a side of what the lesson hindsight sees."""
     workers: int = 0
@@ -47,7 +49,7 @@ class AgentTableConfig:
         """Refuse unknown names and sizes that make no table."""
         check_names("lesson", self.lessons, LESSON_NAMES)
         check_names("reward", self.rewards, REWARD_NAMES)
-        for option in ("seeds", "hindsight_seeds", "episodes", "looks", "copies"):
+        for option in ("seeds", "hindsight_seeds", "episodes", "looks", "copies", "supersample"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         for option in ("steps", "hindsight_steps"):
             least = self.looks * self.copies

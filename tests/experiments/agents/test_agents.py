@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from corrwise.envs import TASKS, VisualTask
+from corrwise.envs import TASKS, MujocoSimulator, VisualTask
+from corrwise.envs.goals import state_at
 from corrwise.experiments import cli
 from corrwise.experiments.agents.fixed_goal import FixedGoal, hanging
 from corrwise.experiments.agents.judge import final_distance
@@ -37,6 +38,15 @@ def test_the_goal_is_the_same_in_every_episode_and_never_close_at_first():
     first = info["state_distance"]
     _, reward, terminated, truncated, info = env.step(np.ones(1, np.float32))
     assert (reward, terminated, truncated) == (pytest.approx(-info["state_distance"] / first), False, False)
+
+
+@pytest.mark.parametrize("x", [-1.66, 0.05, 1.0, 1.48, 1.77])
+def test_a_goal_picture_shows_the_pole(x):
+    default = AgentTableConfig()
+    simulator = MujocoSimulator(TASKS["cartpole"], size=default.size, supersample=default.supersample)
+    down, up = hanging(simulator.model, x), state_at(simulator.model, np.array([x, 0.0]), np.zeros(2))
+    shown = simulator.render(np.stack([down, up]))
+    assert (shown[0] - shown[1]).abs().amax(dim=(0, 2)).gt(0.1).sum() >= 10, "rows of pixels that differ"
 
 
 def test_one_can_stay_at_the_goal():
