@@ -28,9 +28,10 @@ def agent_table(rows: Sequence[Row]) -> str:
             both = sorted(mine.keys() & base.keys()) if arm != _BASELINES[lesson] else []
             pair = [base[seed]["final"] for seed in both], [mine[seed]["final"] for seed in both]
             mean, error = mean_and_error([row["final"] for row in mine.values()])
+            spread = f" ± {error:.2f}" if len(mine) > 1 else ""
             minutes = np.mean([row["seconds"] for row in mine.values()]) / 60
             lines.append((
-                lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f} ± {error:.2f}", paired_difference(*pair).said(".2f"),
+                lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f}{spread}", paired_difference(*pair).said(".2f"),
                 paired_ratio(*pair).said(".2f"), f"{minutes:.1f}",
             ))  # fmt: skip
     return markdown_table(head, lines) + "\n"
