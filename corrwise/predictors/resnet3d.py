@@ -133,7 +133,7 @@ class _Block3D(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = (FewFramesConv3d(width, width, (3, 3, 3), padding_mode="replicate") for _ in "12")
+        self.first, self.second = (FewFramesConv3d(width, width, (3, 3, 3), padding_mode="replicate") for _ in range(2))
         self.norms = nn.ModuleList([nn.BatchNorm3d(width), nn.BatchNorm3d(width)])
 
     def forward(self, x: Tensor) -> Tensor:

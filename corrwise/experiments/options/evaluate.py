@@ -17,7 +17,7 @@ class EvaluateConfig:
     data: Path
     """Folder of clips that no model was trained on."""
     out: Path = Path("runs/evaluate")
-    """Folder for rows, table.md, curves.png, videos and evaluation.html."""
+    """Folder for rows, table.md, curves.png, strips.png, videos and evaluation.html."""
     horizon: int = 10
     """Frames that are predicted, each from those before."""
     windows: int = 100

@@ -89,7 +89,7 @@ class TrainConfig:
         check(0 <= self.average < 1, "average", "from 0 to below 1", self.average)
         check(0 <= self.held < 1, "held", "from 0 to below 1", self.held)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
-        for pair in (each for each in self.options if each != "small"):
+        for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
             check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags say", pair)
@@ -97,8 +97,11 @@ class TrainConfig:
     @property
     def model_options(self) -> dict[str, object]:
         """What ``options`` says, as numbers and truth values."""
-        pairs = [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
-        return {name: _value(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+        return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self._pairs)}
+
+    @property
+    def _pairs(self) -> list[str]:
+        return [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
 
 
 def _value(text: str) -> object:

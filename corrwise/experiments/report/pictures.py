@@ -11,7 +11,7 @@ from typing import Any
 from corrwise.experiments.report.flow_color import flow_wheel
 from corrwise.experiments.report.strip import ROWS, png_bytes
 
-__all__ = ["Picture", "Pictures", "local_file", "wheel_picture"]
+__all__ = ["Picture", "Pictures", "embedded", "local_file", "wheel_picture"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Pictures:
             self.linked += 1
             return Picture(str(local), side, width // side)
         self._left -= len(data)
-        return Picture(_embed(data), side, width // side)
+        return Picture(embedded(data), side, width // side)
 
 
 def local_file(out: Path, name: Any) -> str | None:
@@ -63,8 +63,9 @@ def local_file(out: Path, name: Any) -> str | None:
 
 def wheel_picture() -> str:
     """Return the legend of the flow colours as a data address."""
-    return _embed(png_bytes(flow_wheel(72)))
+    return embedded(png_bytes(flow_wheel(72)))
 
 
-def _embed(data: bytes) -> str:
+def embedded(data: bytes) -> str:
+    """Return a PNG file's bytes as a data address."""
     return "data:image/png;base64," + base64.b64encode(data).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.records.atomic import write_aside
 from corrwise.experiments.report.page import template
+from corrwise.experiments.report.pictures import embedded
 from corrwise.experiments.stats import mean_and_error
 from corrwise.experiments.video.metrics import METRICS
 
@@ -87,16 +87,12 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
                 "seed": config.seed,
             },
             lpips="lpips" in _metrics(rows),
-            curves=_embedded(config.out / CURVES),
-            strips=_embedded(config.out / STRIPS) if videos else "",
+            curves=embedded((config.out / CURVES).read_bytes()),
+            strips=embedded((config.out / STRIPS).read_bytes()) if videos else "",
             videos=videos,
             versions=(rows[-1].get("versions") or {}) if rows else {},
         )
     )
-
-
-def _embedded(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
