@@ -14,3 +14,4 @@ measure batching benchmarks/planning.py --task humanoid --batching
 measure memory benchmarks/planning.py --task cartpole --memory
 measure goal_rewards benchmarks/goal_rewards.py
 measure correspondence benchmarks/correspondence.py --threads 2
+measure prediction benchmarks/prediction.py

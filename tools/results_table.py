@@ -46,12 +46,14 @@ def planning_rows() -> list[dict[str, Any]]:
 
 def speed_table() -> str:
     """Return what the benchmarks measured, as Markdown."""
-    render, plan, batch, memory, flow, agents = (
-        _speed(name) for name in ("rendering", "planning", "batching", "memory", "correspondence", "goal_rewards")
+    render, plan, batch, memory, flow, agents, learned = (
+        _speed(name)
+        for name in ("rendering", "planning", "batching", "memory", "correspondence", "goal_rewards", "prediction")
     )
     ours, theirs = render["raycast_s"], render["gymnasium_s"]
     split, pairs, peaks = plan["split"], flow["ms_per_pair"], memory["memory"]
     ratio = min(theirs[pose] / ours[pose] for pose in ours)
+    dearer = {name: each["corr-l1"] / each["l1"] - 1 for name, each in learned["step_s"].items()}
     rows = [
         ("Humanoid 64x64", f"{1e3 * max(ours.values()):.2f} ms", f"{ratio:.0f}x faster than Gymnasium's software GL"),
         ("corr-L1 with DIS, 64x64, both directions", f"{pairs['dis 64px x1']:.2f} ms",
@@ -65,7 +67,13 @@ def speed_table() -> str:
         ("eight environments in lockstep", f"{batch['batching']['eight']:.2f} s a plan",
          f"{batch['batching']['ratio']:.1f}x one environment"),
         ("16 Humanoids with a corr-L1 reward, DIS", f"{1e3 * agents['seconds']['dis']['ours']:.0f} ms a step",
-         f"{agents['ratios']['dis']:.0f}x faster than `Humanoid-v5` with OpenGL in a process for each"),
+         f"{agents['ratios']['dis']:.0f}x faster than `Humanoid-v5` with OpenGL in a process for each "
+         f"(all-pairs {agents['ratios']['all-pairs']:.0f}x, learned {agents['ratios']['learned']:.0f}x)"),
+        ("plan 48 x 3 x 8 with a small learned predictor", f"{learned['plan_s']['resnet3d']:.2f} s",
+         f"SVG {learned['plan_s']['svg']:.2f} s, SVG' {learned['plan_s']['svg-prime']:.2f} s"),
+        ("training it with corr-L1 (DIS)", f"{learned['step_s']['resnet3d']['corr-l1']:.2f} s a step",
+         f"{100 * dearer['resnet3d']:+.0f} % on L1 (SVG {100 * dearer['svg']:+.0f} %, "
+         f"SVG' {100 * dearer['svg-prime']:+.0f} %)"),
         ("peak memory, 4096 candidates", f"{peaks['4096']:.0f} MiB", f"{peaks['256']:.0f} MiB with 256"),
     ]  # fmt: skip
     return "| on 2 CPU cores | | |\n|---|---|---|\n" + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)

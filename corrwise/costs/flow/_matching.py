@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from corrwise.costs.flow._cheapest import cheapest_columns, cheapest_rows
+
 __all__ = ["Group", "expected_matches", "matches", "squares", "take"]
 
 FAR = 1e10  # the squared difference to a padded position: larger than any real one, and small enough to stay finite
@@ -55,8 +57,8 @@ def matches(group: Group) -> tuple[Float[Tensor, "P n 2"], Float[Tensor, "P n 2"
         cost = torch.bmm(left[:, block], right).sqrt_()
         # Scaled on its own: torch's fused multiply-add rounds differently at the ends of a row.
         cost += torch.bmm(at_left[:, block], at_right).sqrt_().mul_(group.weight)
-        row_best.append(cost.min(dim=2).indices)
-        values, indices = cost.min(dim=1)
+        row_best.append(cheapest_rows(cost))
+        values, indices = cheapest_columns(cost)
         if col_best is None or col_cost is None:
             col_cost, col_best = values, indices
         else:

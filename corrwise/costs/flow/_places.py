@@ -58,7 +58,7 @@ class Places:
         """Return the positions (x, y) in pixels."""
         return torch.stack((self.x[chunk.index], self.y[chunk.index]), dim=-1).float()
 
-    def look(self, patches: Float[Tensor, "B h w C k k"], chunk: Chunk) -> Float[Tensor, "P n K"]:
+    def look(self, patches: Float[Tensor, "B h w k k C"], chunk: Chunk) -> Float[Tensor, "P n K"]:
         """Return the patches at the positions, flat, and zeros for padding.
 
         Padding looks at the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
@@ -74,11 +74,12 @@ class Places:
         return field.permute(0, 3, 1, 2)
 
 
-def patches_of(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h w C side side"]:
+def patches_of(images: Float[Tensor, "B C h w"], side: int) -> Float[Tensor, "B h w side side C"]:
     """Return a view of all patches of ``side`` pixels, beyond the border mirrored."""
     margin = side // 2
     padded = F.pad(images, (margin, margin, margin, margin), mode="reflect")
-    return padded.unfold(2, side, 1).unfold(3, side, 1).permute(0, 2, 3, 1, 4, 5)
+    padded = padded.contiguous(memory_format=torch.channels_last)  # a row of a patch lies together
+    return padded.unfold(2, side, 1).unfold(3, side, 1).permute(0, 2, 3, 4, 5, 1)
 
 
 def paired_chunks(first: Places, second: Places, max_entries: int) -> Iterator[tuple[Chunk, Chunk]]:

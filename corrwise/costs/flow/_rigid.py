@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from corrwise.costs.flow._cheapest import cheapest_columns, cheapest_rows
 from corrwise.costs.flow._matching import squares, take
 
 __all__ = ["BodyGroup", "rigid_matches"]
@@ -87,7 +88,7 @@ class _Moves:
 
 
 def _cheapest(cost: Tensor, first: Side, second: Side) -> tuple[_Moves, _Moves]:
-    row, column = cost.min(dim=2).indices, cost.min(dim=1).indices
+    row, column = cheapest_rows(cost), cheapest_columns(cost)[1]
     there = _Moves(row, take(second.positions, row) - first.positions)
     return there, _Moves(column, take(first.positions, column) - second.positions)
 

@@ -120,7 +120,7 @@ class AllPairsFlow:
         )
 
     def _patches(self, images: Tensor) -> Tensor:
-        """Return a view (B, h, w, C, patch, patch) of all patches, in 8-bit levels about zero."""
+        """Return a view (B, h, w, patch, patch, C) of all patches, in 8-bit levels about zero."""
         levels = LEVELS * images
         if self.temperature is None:
             levels = levels.float().round_()
