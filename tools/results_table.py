@@ -26,6 +26,7 @@ from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
 from corrwise.experiments.planning.ranking_text import ranking_table
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import by_method, mpc_table
+from corrwise.experiments.planning.turned_table import turned_table
 from corrwise.experiments.records.rows import read_rows
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
@@ -116,7 +117,8 @@ def guide_with_tables(text: str) -> str:
 
 def planning_with_tables(text: str) -> str:
     """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
-    rows, tables = planning_rows(), {"paper": paper_table, "table": mpc_table, "hours": hours_table}
+    rows = planning_rows()
+    tables = {"paper": paper_table, "table": mpc_table, "turned": turned_table, "hours": hours_table}
     return _filled(text, {name: table(rows) for name, table in tables.items()})
 
 
