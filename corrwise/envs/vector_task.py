@@ -17,7 +17,7 @@ from corrwise.envs.metric import integration_size
 from corrwise.envs.pictures import to_uint8
 from corrwise.envs.vector_infos import Infos, final, tell
 from corrwise.envs.vector_reset import reset_rows, seeds_of
-from corrwise.envs.visual_task import VisualTask
+from corrwise.envs.visual_task import NO_EPISODE, VisualTask
 
 __all__ = ["VectorVisualTask"]
 
@@ -106,8 +106,12 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         return observation, rewards.astype(np.float64), diverged, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """Return the current pictures, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``."""
-        return tuple(self._pictures(self._states)) if self.render_mode == "rgb_array" else None
+        """Return the current pictures, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
+        return tuple(self._pictures(self.snapshot())) if self.render_mode == "rgb_array" else None
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:
@@ -120,7 +124,13 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         return tuple(seed for _, seed in self._random)
 
     def snapshot(self) -> Float64[np.ndarray, "B S"]:
-        """Return the full integration states, warm start included."""
+        """Return the full integration states, warm start included.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
+        if not self._random:
+            raise gymnasium.error.ResetNeeded(NO_EPISODE)
         return self._states.copy()
 
     def _begin(self, which: np.ndarray) -> None:

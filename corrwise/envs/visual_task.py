@@ -15,6 +15,11 @@ from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.task import Task
 from corrwise.types import Distance
 
+NO_EPISODE = (
+    "there is no episode yet: call reset() first "
+    "(an agent that takes its state from here acts in this environment alone)"
+)
+
 
 class VisualTask(gymnasium.Env):
     """Reach the state that a picture shows.
@@ -122,7 +127,7 @@ class VisualTask(gymnasium.Env):
             gymnasium.error.ResetNeeded: before the first ``reset``.
         """
         if self._state is None:
-            raise gymnasium.error.ResetNeeded("there is no episode yet: call reset() first")
+            raise gymnasium.error.ResetNeeded(NO_EPISODE)
         return self._state.copy()
 
     def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:

@@ -28,14 +28,16 @@ def load_agent(
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: a model that cannot be read, or goal that is no picture.
+        ValueError: a model that cannot be read or knows no actions, or a goal that is no picture.
     """
     model = load_model(model_folder(str(path))).requires_grad_(False)
+    if not model.config.action_dim:
+        raise ValueError(f"{path} learned from clips without actions: there is nothing to plan with it")
     horizon, candidates = MPCConfig.horizon, MPCConfig.candidates
     return VisualMPC(
         model,
         cost or GoalCost(recommended(l1)),
-        planner or CEM(max(1, model.config.action_dim), horizon=horizon, candidates=candidates),
+        planner or CEM(model.config.action_dim, horizon=horizon, candidates=candidates),
         goal=goal,
         config=AgentConfig(context_frames=model.config.context),
     )

@@ -89,9 +89,10 @@ class Stochastic(VideoPredictor):
         return frame, (self.encoder(frame)[0], *skips, *predicting, *expecting)
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
-        """Predict each frame from the true one before it; the penalty is beta times the KL divergence of all frames.
+        """Predict each frame from the one before it; the penalty is beta times the KL divergence of all frames.
 
-        As in the paper every frame but the first is predicted, those of the context too.
+        As in the paper every frame but the first is predicted, those of the context too. After the context the frame
+        before is the model's own if the configuration says ``recursive``, the true one otherwise.
 
         Raises:
             ValueError: see ``VideoPredictor.learn``.
@@ -104,14 +105,17 @@ class Stochastic(VideoPredictor):
         predicting, expecting, knowing = (
             part.begin(features[:, 0]) for part in (self.predictor, self.prior, self.posterior)
         )
-        shown, divergence = [], batch.frames.new_zeros(())
+        shown: list[Tensor] = []
+        divergence = batch.frames.new_zeros(())
         for t in range(length - 1):
+            own = self.config.recursive and t >= self.config.context
+            before = self.encoder(shown[-1])[0] if own else features[:, t]
             told, knowing = self.posterior(features[:, t + 1], knowing)
-            expected, expecting = self.prior(features[:, t], expecting)
+            expected, expecting = self.prior(before, expecting)
             mean, log_variance = told
             drawn = torch.randn(mean.shape, generator=noise, device=None if noise is None else noise.device).to(mean)
             latent = mean + drawn * torch.exp(0.5 * log_variance)
-            seen, predicting = self.predictor(self.joined(features[:, t], batch.actions[:, t], latent), predicting)
+            seen, predicting = self.predictor(self.joined(before, batch.actions[:, t], latent), predicting)
             true = min(t, self.config.context - 1)
             shown.append(self.decoder(seen, [skip[:, true] for skip in skips]).float())
             divergence = divergence + kl_divergence(*told, *expected)

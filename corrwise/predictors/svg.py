@@ -29,6 +29,8 @@ class SVGConfig:
         hidden: of each LSTM layer.
         layers: of the LSTM that predicts; prior and posterior have one.
         beta: weight of the KL divergence.
+        recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
+            published, from the true ones.
 
     Raises:
         ValueError: a number that makes no model.
@@ -43,6 +45,7 @@ class SVGConfig:
     hidden: int = 256
     layers: int = 2
     beta: float = 1e-4
+    recursive: bool = False
 
     def __post_init__(self) -> None:
         check_numbers(self)

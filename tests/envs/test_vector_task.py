@@ -135,9 +135,12 @@ def test_bad_input_is_one_sentence():
         VectorVisualTask(0, task="cartpole")
     with pytest.raises(ValueError, match="unknown task 'walker'"):
         VectorVisualTask(2, task="walker")
-    envs = VectorVisualTask(2, task="cartpole", size=16)
+    envs = VectorVisualTask(2, task="cartpole", size=16, render_mode="rgb_array")
     with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
         envs.step(np.zeros((2, 1), np.float32))
+    for early in (envs.snapshot, envs.render):
+        with pytest.raises(gymnasium.error.ResetNeeded, match=r"call reset\(\) first"):
+            early()
     with pytest.raises(gymnasium.error.ResetNeeded, match="the first reset is of all copies"):
         envs.reset(options={"reset_mask": np.array([True, False])})
     with pytest.raises(ValueError, match="expected 2 seeds, got 3"):

@@ -1,6 +1,7 @@
 """Learned models: their contexts, their chains, their files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,9 +134,10 @@ def test_latents_are_shared_by_candidates_and_drawn_from_copies(name):
 
 
 @pytest.mark.parametrize("name", ["svg", "svg-prime"])
-def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the_prior(name):
-    """Window of one frame more than the context: the true frame before it is what both have seen."""
-    model, batch = awake(_model(name)), _batch(3)
+@pytest.mark.parametrize(("recursive", "length"), [(False, 3), (True, 5)])
+def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the_prior(name, recursive, length):
+    """Over one frame more than the context, or over all where training, too, goes on from its own frames."""
+    model, batch = awake(_model(name, recursive=recursive)), _batch(length)
 
     class Blind(torch.nn.Module):
         states = model.posterior.states
@@ -152,11 +154,24 @@ def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the
         prior(features, states)
     )
     with torch.no_grad():
-        learned = model.learn(batch, torch.Generator().manual_seed(0)).frames[:, -1]
-        imagined = model(_context(batch), batch.actions[:, None, 1:])[:, 0, 0]
+        learned = model.learn(batch, torch.Generator().manual_seed(0)).frames[:, 1:]
+        imagined = model(_context(batch), batch.actions[:, None, 1:])[:, 0]
         torch.testing.assert_close(learned, imagined, rtol=1e-3, atol=1e-4)
         shifted = Batch(batch.frames, batch.actions.flip(1))
-        assert (model.learn(shifted, torch.Generator().manual_seed(0)).frames[:, -1] - learned).abs().max() > 1e-3
+        assert (model.learn(shifted, torch.Generator().manual_seed(0)).frames[:, 1:] - learned).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["svg", "svg-prime"])
+def test_recursive_training_sees_its_own_frames_after_the_context(name):
+    model, batch = awake(_model(name)), _batch(5)
+    found = {}
+    for recursive in (False, True):
+        model.config = replace(model.config, recursive=recursive)
+        with torch.no_grad():
+            found[recursive] = model.learn(batch, torch.Generator().manual_seed(0)).frames
+    true, own = found[False], found[True]
+    torch.testing.assert_close(true[:, :2], own[:, :2])
+    assert (true[:, 2:] - own[:, 2:]).abs().max() > 1e-3, "its own frames after the context are not the true ones"
 
 
 def test_the_papers_network_has_as_many_numbers_as_its_table():

@@ -34,7 +34,7 @@ class VecImageGoalReward(VecEnvWrapper):
 
     Raises:
         FileNotFoundError, ValueError: as in ``ImageGoalReward``.
-        TypeError: ``venv`` is no ``VecEnv``.
+        TypeError: ``venv`` is no ``VecEnv``, or the distance cannot be called.
     """
 
     def __init__(

@@ -23,9 +23,14 @@ class Scorer:
         form: how a reward is made of costs.
         num_envs: how many environments.
         device: where distances are computed.
+
+    Raises:
+        TypeError: the distance cannot be called.
     """
 
     def __init__(self, distance: Distance, form: RewardForm, *, num_envs: int, device: str = "cpu") -> None:
+        if not callable(distance):
+            raise TypeError(f"expected a distance of images, such as corrwise.costs.l1, got {distance!r}")
         self.distance, self.form, self.device = distance, form, device
         self._before, self._first = np.full(num_envs, np.nan), np.full(num_envs, np.nan)
 

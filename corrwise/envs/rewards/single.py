@@ -37,10 +37,11 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
     Raises:
         FileNotFoundError, ValueError: there is no such picture in the environment or for a goal, neither or both goals
             are given, or the form is unknown.
+        TypeError: ``env`` is no single environment of Gymnasium, or the distance cannot be called.
     """
 
     def __init__(
-        self, env: gymnasium.Env, distance: Distance, goal: GoalPicture = None, *,
+        self, env: object, distance: Distance, goal: GoalPicture = None, *,
         goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
         added: bool = False, device: str = "cpu",
     ) -> None:  # fmt: skip
@@ -48,6 +49,11 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
             self, distance=distance, goal=goal, goal_key=goal_key, source=source, form=form, gamma=gamma, added=added,
             device=device, _disable_deepcopy=True,
         )  # fmt: skip
+        if not isinstance(env, gymnasium.Env):
+            raise TypeError(
+                f"expected an environment of Gymnasium, got {type(env).__name__}; VectorImageGoalReward takes "
+                "Gymnasium's vector environments, VecImageGoalReward those of Stable-Baselines3"
+            )
         gymnasium.Wrapper.__init__(self, env)
         self._view, self._fixed = View(env.observation_space, goal, goal_key, source), goal is not None
         if self._view.renders:

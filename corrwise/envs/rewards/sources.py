@@ -30,7 +30,8 @@ class View:
         source: "render", "observation" or the entry of the observation that is the picture.
 
     Raises:
-        FileNotFoundError, ValueError: neither or both goals are given, or there is no such picture.
+        FileNotFoundError, ValueError: neither or both goals are given, there is no such picture, or the goal is of
+            another size than the observation's pictures.
     """
 
     def __init__(
@@ -48,6 +49,10 @@ class View:
         self._pixels = None if self.renders else Pixels.of(space, source, "source")
         self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key")
         self._goal = None if goal is None else goal_picture(goal)
+        wanted = self._asked.size if self._asked is not None else np.asarray(self._goal).shape[:2]
+        if self._pixels is not None and wanted != self._pixels.size:
+            goals, pictures = (" x ".join(map(str, size)) for size in (wanted, self._pixels.size))
+            raise ValueError(f"the goal is {goals} pixels, the pictures are {pictures}")
 
     def __call__(
         self, observation: Any, info: Mapping[str, Any], row: int | None = None
@@ -77,11 +82,13 @@ class Pixels:
         key: of a Dict observation, or "observation" for one that is a picture itself.
         stacked: whether frames have an axis of their own.
         last: whether channels lie last.
+        size: (height, width).
     """
 
     key: str | None
     stacked: bool
     last: bool
+    size: tuple[int, ...]
 
     @classmethod
     def of(cls, space: gymnasium.Space, name: str, what: str) -> Pixels:
@@ -108,7 +115,7 @@ class Pixels:
                 f"expected {what} {name!r} to be a uint8 picture (H, W, 3) or (3, H, W), or a stack of them, "
                 f"got {space.dtype} {shape}"
             )
-        return cls(key, len(shape) == 4, last)
+        return cls(key, len(shape) == 4, last, shape[-3:-1] if last else shape[-2:])
 
     def newest(self, observation: Any, row: int | None = None) -> np.ndarray:
         """Return the newest picture of one observation, or of a row of many."""

@@ -34,13 +34,19 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
 
     Raises:
         FileNotFoundError, ValueError: as in ``ImageGoalReward``, or the autoreset mode is not told.
+        TypeError: ``env`` is no vector environment of Gymnasium, or the distance cannot be called.
     """
 
     def __init__(
-        self, env: gymnasium.vector.VectorEnv, distance: Distance, goal: GoalPicture = None,
+        self, env: object, distance: Distance, goal: GoalPicture = None,
         *, goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
         added: bool = False, device: str = "cpu",
     ) -> None:  # fmt: skip
+        if not isinstance(env, gymnasium.vector.VectorEnv):
+            raise TypeError(
+                f"expected a vector environment of Gymnasium, got {type(env).__name__}; ImageGoalReward takes single "
+                "environments, VecImageGoalReward Stable-Baselines3's"
+            )
         super().__init__(env)
         mode = env.metadata.get("autoreset_mode")
         if mode is None:

@@ -40,7 +40,7 @@ class MPCConfig:
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
-    body pixels lie from their true places: the bound of any optical flow) and exact-flow-squared."""
+    body pixels lie from their true places: a flow without error) and exact-flow-squared."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"

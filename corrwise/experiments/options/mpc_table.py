@@ -23,7 +23,7 @@ class MPCTableConfig:
     methods: tuple[str, ...] = METHOD_NAMES
     """l1, corr-l1 (flow scaling), corr-l1-reg (regulariser), corr-l1-disp (the default), and the controls zero-action,
     random-action, state (the true state distance is the cost), exact-flow and exact-flow-squared (how far, or its
-    square, the goal's body pixels truly lie: the bound of any optical flow)."""
+    square, the goal's body pixels truly lie: a flow without error)."""
     episodes: int = 100
     """How many of the 100 frozen starts and goals, from the first."""
     workers: int = 0

@@ -14,7 +14,6 @@ ARM_NAMES = (
     *("resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
     *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
 )
-PLANNED = ("oracle", "copy-last", "zero-action")
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class PredictorTableConfig:
     shown: int = 10
     """Frames predicted there."""
     episodes: int = 30
-    """Frozen episodes that are planned with the first model of each arm, the oracle, the last frame and nothing at all;
-    0 plans none."""
+    """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
+    frame and nothing at all; 0 plans none."""
     cost: str = "corr-l1-disp"
     """The image cost of those plans."""
     look: int = 8

@@ -17,8 +17,8 @@ ACCELERATOR_NAMES = ("auto", "cpu", "cuda")
 PRECISION_NAMES = ("auto", "32-true", "bf16-mixed")
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
-    "svg": ("width=24", "hidden=128", "latent=16"),
-    "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4"),
+    "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
+    "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
 }
 FREE = ("out", "every", "accelerator", "steps")  # these never change what is learned by a step
 

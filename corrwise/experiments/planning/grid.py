@@ -82,7 +82,7 @@ class _Job:
 
 
 def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int) -> list[Row]:
-    """Run what the folder does not hold yet, and return the rows of these cells.
+    """Run what the folder does not hold yet, and return the rows of these cells and their episodes.
 
     Rows of other settings under the same name are left where they are and made anew; the newest counts. The rows
     depend neither on the workers nor on the lockstep, but for their seconds.
@@ -114,7 +114,8 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int) -
                     append_row(out / "rows.jsonl", row)
                     rows.append(row)
                     bar.update()
-    return current_rows(rows, prints)
+    asked = {(cell.config.task, cell.method, int(seed)) for cell in cells for seed in cell.manifest.seeds}
+    return [row for row in current_rows(rows, prints) if (row["task"], row["method"], row["seed"]) in asked]
 
 
 def _told(out: Path, name: str) -> Row:

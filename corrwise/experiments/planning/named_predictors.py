@@ -9,6 +9,7 @@ from pathlib import Path
 
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments.options.mpc import MPCConfig
+from corrwise.experiments.planning.named_tasks import named_task
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.predictors.models import load_model
 from corrwise.predictors.pretrained import CONFIG, WEIGHTS, about_model
@@ -27,7 +28,8 @@ def make_predictor(config: MPCConfig, simulator: MujocoSimulator) -> Predictor:
     """Return the predictor that a configuration names.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such model, it is of another task, or it cannot be read.
+        FileNotFoundError, ValueError: there is no such model, it is of another task or of other pictures, or it cannot
+            be read.
     """
     if config.predictor in PREDICTORS:
         return PREDICTORS[config.predictor](simulator)
@@ -72,12 +74,26 @@ def _model(config: MPCConfig) -> VideoPredictor:
     clips = about_model(folder)["about"].get("clips", {})
     if clips.get("task", config.task) != config.task:
         raise ValueError(f"{config.predictor} was trained on {clips['task']}, and the task here is {config.task}")
+    model = _loaded(folder)
+    if model.config.action_dim != _actions(config.task):
+        raise ValueError(
+            f"{config.predictor} knows {model.config.action_dim} actions a step, and {config.task} has "
+            f"{_actions(config.task)}"
+        )
+    rays = clips.get("supersample", config.supersample)
+    if rays != config.supersample:
+        raise ValueError(f"{config.predictor} was trained with supersample {rays}, got {config.supersample}")
     size = clips.get("size", [config.size] * 2)
     if list(size) != [config.size] * 2:
         raise ValueError(
             f"{config.predictor} was trained on pictures of {size[0]} x {size[1]} pixels, got size {config.size}"
         )
-    return _loaded(folder)
+    return model
+
+
+@cache
+def _actions(task: str) -> int:
+    return int(named_task(task).compile().nu)
 
 
 @cache

@@ -42,7 +42,7 @@ def run_collect(config: CollectConfig) -> Path:
     with only_run(config.out):
         claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=any(config.out.glob("shard-*.h5")))
         index = read_index(config.out)
-        about = {"task": config.task, "frame_skip": task.frame_skip}
+        about = {"task": config.task, "frame_skip": task.frame_skip, "supersample": config.supersample}
         with tqdm(total=config.episodes, unit="episode", desc=config.out.name) as bar:
             for i in range(0, config.episodes, SHARD_CLIPS):
                 numbers = range(i, min(i + SHARD_CLIPS, config.episodes))

@@ -28,6 +28,7 @@ from corrwise.experiments.video.strips import draw_strips
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models import load_model
+from corrwise.predictors.pretrained import about_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Context, Predictor
 
@@ -51,6 +52,8 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     models = _models(config)
     context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
     clips = open_clips(config.data)
+    for path in config.models:
+        _check_clips(model_folder(str(path)), clips)
     for name, (_, model) in models.items():
         if isinstance(model, VideoPredictor) and model.config.action_dim != clips.action_dim:
             raise ValueError(
@@ -61,7 +64,8 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     file = config.out / "rows.jsonl"
     with only_run(config.out):
-        claim_folder(config.out, {**settings_of(config), "context": context}, ignore=_FREE, key=KEY)
+        settings = {**settings_of(config), "context": context, "frames": sum(clips.lengths)}
+        claim_folder(config.out, settings, ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
         there = {(row["model"], row["weights"], row["window"]) for row in rows}
@@ -105,6 +109,14 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
         model = load_model(folder).requires_grad_(False)  # says what is wrong with it, if it cannot be read
         found[name] = weights_hash(folder), model
     return {**found, FLOOR: ("", CopyLast())}
+
+
+def _check_clips(folder: Path, clips: ClipSource) -> None:
+    """Refuse a model that was trained on clips of another task or other pictures, where both tell."""
+    theirs, ours = about_model(folder)["about"].get("clips", {}), getattr(clips, "about", {})
+    for name in ("task", "frame_skip", "size", "supersample"):
+        if name in theirs and name in ours and theirs[name] != ours[name]:
+            raise ValueError(f"{folder} was trained on clips of {name} {theirs[name]}, and these are of {ours[name]}")
 
 
 def _rows(model: Predictor, batch: Batch, context: int, numbers: Sequence[int]) -> list[Row]:

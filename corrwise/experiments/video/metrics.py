@@ -28,14 +28,15 @@ def frame_metrics(
     """Return each metric of every frame.
 
     ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
-    the brightness gradient around what has moved since the last frame of the context, as a share of the true frame's
-    (1 is as sharp; NaN where nothing has moved).
+    the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
+    as a share of the larger (1 is as sharp, noise is no gain; NaN where nothing has moved).
 
     Args:
-        shown: predictions.
+        shown: predictions; one that is not finite counts as black.
         true: what came.
         last: the last frame of the context.
     """
+    shown = shown.where(shown.isfinite().flatten(2).all(2)[..., None, None, None], 0.0)
     found = {
         "psnr": -10 * torch.log10(mse(shown, true).clamp_min(_LEAST)),
         "ssim": 1 - 2 * ssim(shown, true),
@@ -67,8 +68,8 @@ def lpips_at_hand() -> Callable[[Tensor, Tensor], Tensor] | None:
 def _sharpness(shown: Tensor, true: Tensor, last: Tensor) -> Tensor:
     moved = ((true - last[:, None]).abs() > _MOVED).any(dim=2).float()
     around = F.max_pool2d(moved, _AROUND, stride=1, padding=_AROUND // 2)
-    edges = [(_gradient(frames) * around).sum(dim=(-2, -1)) for frames in (shown, true)]
-    return torch.where(edges[1] > 0, edges[0] / edges[1].clamp_min(1e-12), torch.nan)
+    mine, theirs = ((_gradient(frames) * around).sum(dim=(-2, -1)) for frames in (shown, true))
+    return torch.where(theirs > 0, torch.minimum(mine, theirs) / torch.maximum(mine, theirs), torch.nan)
 
 
 def _gradient(frames: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
+from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
@@ -21,7 +22,7 @@ from corrwise.experiments.records.rows import claim_folder, read_rows
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config, warm_config
 from corrwise.experiments.video.collect import run_collect
-from corrwise.experiments.video.evaluate import KEY, run_evaluate
+from corrwise.experiments.video.evaluate import FLOOR, KEY, run_evaluate
 from corrwise.experiments.video.table_text import predictor_tables
 from corrwise.experiments.video.train import run_train
 
@@ -72,8 +73,8 @@ def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
             windows=config.windows, videos=3,
         )
     )  # fmt: skip
-    names = {"copy-last", *(model.name for model in models)}
-    return [row for row in read_rows(out / "rows.jsonl", KEY) if row["model"] in names]
+    weights = {FLOOR: "", **{model.name: weights_hash(model_folder(str(model))) for model in models}}
+    return [row for row in read_rows(out / "rows.jsonl", KEY) if weights.get(row["model"]) == row["weights"]]
 
 
 def _planned(config: PredictorTableConfig) -> list[Row]:

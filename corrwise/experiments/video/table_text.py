@@ -18,11 +18,12 @@ from corrwise.experiments.video.metrics import METRICS
 __all__ = ["predictor_tables"]
 
 Row = dict[str, Any]
+_OVER_CLIPS = "Intervals are over clips, with the models as they are; each pair of models stands in square brackets."
 
 
 def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) -> str:
     """Return two tables: of predicted frames, and of the plans made with them."""
-    parts = ["### Frames", "", _frames_table(frames)]
+    parts = ["### Frames", "", _frames_table(frames), "", _OVER_CLIPS]
     if plans:
         parts += ["", "### Plans", "", _plans_table(plans)]
     return "\n".join(parts) + "\n"

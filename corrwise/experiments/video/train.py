@@ -23,6 +23,7 @@ from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
 __all__ = ["MODEL", "run_train"]
 
 MODEL = "model"  # folder of the trained predictor inside a run's
+GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
 
 Row = dict[str, Any]
@@ -37,7 +38,7 @@ def run_train(config: TrainConfig) -> Path:
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: clips, weights or options that cannot be used.
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss is not finite; the weights of the last checkpoint are in the folder ``last-good``.
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
     clips = open_clips(config.data)
@@ -65,7 +66,13 @@ def _learn(
     with tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=log is None) as bar:
         while trainer.step < config.steps:
             began = perf_counter()
-            loss = trainer.learn(windows)
+            try:
+                loss = trainer.learn(windows)
+            except FloatingPointError as error:
+                if log is None:
+                    raise
+                log.close()
+                raise FloatingPointError(f"{error}; {_way_out(trainer, config, told)}") from error
             trainer.seconds += perf_counter() - began
             bar.update()
             bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
@@ -80,9 +87,23 @@ def _learn(
                 trainer.save(checkpoint)
     if log is not None:
         log.close()
-        about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
-        trainer.kept.save_pretrained(model, {**about, "clips": told, "seconds": trainer.seconds})
+        _keep(trainer, config, model, told)
     return model
+
+
+def _way_out(trainer: Trainer, config: TrainConfig, told: Row) -> str:
+    """Keep the weights of the last checkpoint as a model, and return how to go on from them."""
+    checkpoint, good = config.out / CHECKPOINT, config.out / GOOD
+    if not checkpoint.exists():
+        return "there is none yet: a lower --rate may help"
+    trainer.load(checkpoint)  # a network that has seen what is not finite may keep that in its running means
+    _keep(trainer, config, good, told)
+    return f"--start {good} with another --rate and --out goes on from its weights, those of step {trainer.step}"
+
+
+def _keep(trainer: Trainer, config: TrainConfig, folder: Path, told: Row) -> None:
+    about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
+    trainer.kept.save_pretrained(folder, {**about, "clips": told, "seconds": trainer.seconds})
 
 
 def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
@@ -97,4 +118,4 @@ def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
 def _told(clips: ClipSource) -> Row:
     """Return what the clips say of themselves: the task, above all."""
     about = getattr(clips, "about", {})
-    return {name: about[name] for name in ("task", "frame_skip", "size", "action_dim") if name in about}
+    return {name: about[name] for name in ("task", "frame_skip", "size", "supersample", "action_dim") if name in about}

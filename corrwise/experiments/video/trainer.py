@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Sequence
 from functools import partial
 from math import isfinite
@@ -123,9 +124,12 @@ class Trainer:
         """Take up a saved state.
 
         Raises:
-            ValueError: a checkpoint of another model, precision or number of processes.
+            ValueError: a checkpoint of another model, precision or number of processes, or one that is damaged.
         """
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            raise ValueError(f"{path} is no checkpoint that can be read: remove it to begin anew") from error
         if state.get("way") != self._way:
             raise ValueError(
                 f"{path} was trained with {state.get('way')}, and here it is {self._way}: go on as it began"
@@ -134,7 +138,7 @@ class Trainer:
             for name, part in self._parts().items():
                 part.load_state_dict(state[name])
         except (RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} is a checkpoint of another model: {error}") from error
+            raise ValueError(f"{path} is a checkpoint of another model than {self.config.model}") from error
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
     def _parts(self) -> dict[str, Any]:

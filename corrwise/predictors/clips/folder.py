@@ -59,7 +59,8 @@ class ClipFolder:
             self.lengths += about["lengths"]
             self._where += [(self.path / name, i) for i in range(len(about["lengths"]))]
         if not found:
-            raise ValueError(f"{self.path} holds no clips: expected shard-*.h5, as corrwise collect writes them")
+            why = "; ".join(self.broken) or "expected shard-*.h5, as corrwise collect writes them"
+            raise ValueError(f"{self.path} holds no clips: {why}")
         kinds = {name: ((*about["size"],), about["action_dim"]) for name, about in found.items()}
         first, kind = next(iter(kinds.items()))
         other = next((name for name in kinds if kinds[name] != kind), None)

@@ -4,6 +4,7 @@ import cv2
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 
 from corrwise.costs import CorrespondenceWise, l1, ssim
 from corrwise.costs.flow import AllPairsFlow
@@ -154,10 +155,16 @@ def test_what_has_no_three_colours_is_refused_at_every_size(shape):
 
 
 @pytest.mark.parametrize(
-    "shape", [(84, 84, 3), (3, 84, 84), (84, 96, 12), (12, 84, 96), (4, 84, 84, 3), (4, 3, 84, 84)]
-)
-def test_what_has_three_colours_is_taken_at_every_size(shape):
-    ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
+    ("shape", "size"),
+    [
+        ((84, 84, 3), (84, 84)), ((3, 84, 84), (84, 84)), ((84, 96, 12), (84, 96)), ((12, 84, 96), (84, 96)),
+        ((4, 84, 84, 3), (84, 84)), ((4, 3, 84, 84), (84, 84)),
+    ],
+)  # fmt: skip
+def test_what_has_three_colours_is_taken_at_every_size_with_a_goal_of_that_size(shape, size):
+    ImageGoalReward(_Shows(shape), l1, np.zeros((*size, 3), np.uint8), source="observation")
+    with pytest.raises(ValueError, match=f"the goal is 16 x 16 pixels, the pictures are {size[0]} x {size[1]}"):
+        ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
 
 
 def _grey():
@@ -197,6 +204,15 @@ def test_bad_files_and_sizes_are_one_sentence(tmp_path):
         ImageGoalReward(Walk(), l1, str(tmp_path / "text.png"))
     with pytest.raises(ValueError, match=f"the goal is 20 x 20 pixels, the pictures are {SIDE} x {SIDE}"):
         ImageGoalReward(Walk(), l1, np.zeros((20, 20, 3), np.uint8)).reset()
+    with pytest.raises(ValueError, match=f"the goal is 20 x 24 pixels, the pictures are {SIDE} x {SIDE}"):
+        ImageGoalReward(Walk(kind="dict"), l1, np.zeros((20, 24, 3), np.uint8), source="pixels")
+
+
+def test_what_is_no_environment_and_no_distance_is_said():
+    with pytest.raises(TypeError, match=r"expected an environment of Gymnasium, got SyncVectorEnv; VectorImageGoal"):
+        ImageGoalReward(SyncVectorEnv([Walk]), l1, columns(8))
+    with pytest.raises(TypeError, match="'l1'"):
+        ImageGoalReward(Walk(), "l1", columns(8))
 
 
 def test_a_cost_that_is_not_finite_is_no_reward():

@@ -225,6 +225,13 @@ def test_what_is_missing_is_said_in_a_sentence():
         RenderToInfo(Walk(render_mode=None))
     with pytest.raises(ValueError, match="no source 'rgb'; there are pixels, wanted"):
         VecImageGoalReward(DummyVecEnv(_copies(kind="dict")), l1, columns(8), source="rgb")
+    with pytest.raises(TypeError, match="expected a vector environment of Gymnasium, got DummyVecEnv"):
+        VectorImageGoalReward(DummyVecEnv(plain), l1, columns(8))
+    small, size = np.zeros((20, 20, 3), np.uint8), "the goal is 20 x 20 pixels"
+    with pytest.raises(ValueError, match=size):
+        VectorImageGoalReward(SyncVectorEnv(_copies(kind="dict")), l1, small, source="pixels")
+    with pytest.raises(ValueError, match=size):
+        VecImageGoalReward(DummyVecEnv(_copies()), l1, small).reset()
     silent = SyncVectorEnv(_copies())
     silent.metadata = {}
     with pytest.raises(ValueError, match="does not say in metadata"):

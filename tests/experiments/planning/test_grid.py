@@ -59,6 +59,13 @@ def test_a_run_goes_on_and_repeats_nothing(tmp_path, episodes, monkeypatch):
     assert _timeless(run_grid(tmp_path, cells, workers=1, lockstep=3)) == _timeless(rows)
 
 
+def test_rows_of_episodes_that_are_not_asked_for_are_left_out(tmp_path, episodes):
+    cells = _cells(episodes)[:1]
+    run_grid(tmp_path, cells, workers=1, lockstep=3)
+    few = [replace(cell, manifest=episodes.part(slice(1))) for cell in cells]
+    assert [row["seed"] for row in run_grid(tmp_path, few, workers=1, lockstep=3)] == [7]
+
+
 def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
     before = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3)
     after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], workers=1, lockstep=3)

@@ -1,6 +1,7 @@
 """Evaluating predictors: what the numbers mean, and rows that are made once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from corrwise.experiments import cli
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.evaluate import EvaluateConfig
+from corrwise.experiments.records.config_match import ConfigMismatch
 from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, imagined, run_evaluate
@@ -66,6 +68,18 @@ def test_blur_and_absence_are_less_sharp():
         for s in (_square(9, 3), _square(9, 5), 0 * last[0])
     ]
     assert 1 > sharpness[0] > sharpness[1] > sharpness[2] == 0
+    noise = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0))
+    (noisy,) = frame_metrics((_square(9) + noise)[None, None], true, last)["sharpness"].flatten().tolist()
+    assert noisy < sharpness[0], "noise is not sharp"
+
+
+def test_a_frame_that_is_not_finite_counts_as_black():
+    true, last = torch.stack([_square(6), _square(9)])[None], _square(3)[None]
+    broken = true.clone()
+    broken[0, 1, 0, 3, 3] = torch.nan
+    black = torch.stack([_square(6), torch.zeros(3, 24, 24)])[None]
+    mine, theirs = (frame_metrics(shown, true, last) for shown in (broken, black))
+    assert all(torch.equal(mine[name], theirs[name]) for name in METRICS)
 
 
 def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
@@ -120,6 +134,33 @@ def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
     assert "expected clips with 3 actions a step for other, got 1" in capsys.readouterr().err
     assert not (tmp_path / "ev").exists()
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model"] == "resnet3d"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"task": "ant"}, "was trained on clips of task ant, and these are of cartpole"),
+        ({"size": [24, 24]}, r"was trained on clips of size [24, 24], and these are of [32, 32]"),
+        ({"supersample": 2}, "was trained on clips of supersample 2, and these are of 1"),
+    ],
+)
+def test_a_model_of_other_clips_is_one_sentence(clips, tmp_path, capsys, told, said):
+    made = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "other", {"clips": told})
+    words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
+    assert cli.main([*words, "--horizon", "3"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
+
+
+def test_rows_of_fewer_clips_are_not_mixed_in(model, tmp_path):
+    clips = CollectConfig(out=tmp_path / "clips", episodes=1, steps=9, size=32)
+    run_collect(clips)
+    config = EvaluateConfig(models=(model,), data=clips.out, out=tmp_path / "ev", horizon=3, windows=2, videos=0)
+    run_evaluate(config)
+    run_collect(replace(clips, episodes=2))
+    with pytest.raises(ConfigMismatch, match="frames is 10 there and 20 here"):
+        run_evaluate(config)
 
 
 def test_strips_show_the_square_that_moves():

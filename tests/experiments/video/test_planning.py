@@ -19,10 +19,11 @@ PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4"
         "--size", "16")  # fmt: skip
 
 
-def _trained(folder, seed=0, size=16, task="cartpole"):
+def _trained(folder, seed=0, size=16, task="cartpole", action_dim=1, supersample=1):
     torch.manual_seed(seed)
-    model = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
-    model.save_pretrained(folder / "model", {"clips": {"task": task, "size": [size, size]}})
+    model = make_model("resnet3d", context=2, action_dim=action_dim, width=2, downs=2, blocks3d=1, blocks2d=1)
+    told = {"task": task, "size": [size, size], "supersample": supersample}
+    model.save_pretrained(folder / "model", {"clips": told if task else {}})
     return folder
 
 
@@ -70,6 +71,8 @@ def test_an_agent_is_ready_to_act(tmp_path):
     assert agent.predictor.training is False
     with pytest.raises(FileNotFoundError, match="there is no model in"):
         load_agent(tmp_path / "none")
+    with pytest.raises(ValueError, match="learned from clips without actions"):
+        load_agent(_trained(tmp_path / "idle", action_dim=0))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,9 @@ def test_an_agent_is_ready_to_act(tmp_path):
     [
         ({"task": "ant"}, (), "was trained on ant, and the task here is cartpole"),
         ({"size": 24}, (), "was trained on pictures of 24 x 24 pixels, got size 16"),
+        ({"supersample": 2}, (), "was trained with supersample 2, got 1"),
+        ({"task": "", "action_dim": 3}, (), "knows 3 actions a step, and cartpole has 1"),
+        ({"task": "", "action_dim": 0}, (), "knows 0 actions a step, and cartpole has 1"),
         (None, (), "there is no model in"),
     ],
 )

@@ -153,11 +153,22 @@ def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny
     )
     with pytest.raises(
         FloatingPointError,
-        match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept",
+        match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept; "
+        r"--start .*last-good with another --rate and --out goes on from its weights, those of step 2",
     ):
         run_train(tiny)
     assert np.load(tiny.out / "batch-2.npz")["frames"].shape == (3, 4, 3, 16, 16)
     assert (tiny.out / "checkpoint.pt").read_bytes() == before
+    good, kept = (load_model(tiny.out / name).state_dict() for name in ("last-good", "model"))
+    assert all(torch.equal(good[name], kept[name]) for name in kept), "the weights of step 2"
+
+
+@pytest.mark.parametrize("data", [b"", b"no checkpoint"])
+def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
+    run_train(replace(tiny, steps=2))
+    (tiny.out / "checkpoint.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to begin anew"):
+        run_train(tiny)
 
 
 def test_losses_by_name(tiny):
@@ -222,7 +233,11 @@ def test_clips_that_are_no_clips_are_one_sentence(tiny, tmp_path, capsys):
     folder.mkdir()
     words = ["train", "--data", str(folder), "--out", str(tiny.out), "--steps", "1"]
     assert cli.main(words) == 2
-    assert "holds no clips" in capsys.readouterr().err
+    assert "holds no clips: expected shard-*.h5" in capsys.readouterr().err
+    (folder / "shard-00000.h5").write_text("no HDF5")
+    with pytest.warns(UserWarning, match="no shard of clips that can be read"):
+        assert cli.main(words) == 2
+    assert f"{folder} holds no clips: {folder / 'shard-00000.h5'} " in capsys.readouterr().err
     for i, size in enumerate((16, 24)):
         clip = Clip(np.zeros((9, size, size, 3), np.uint8), np.zeros((8, 1), np.float32))
         write_shard(folder / f"shard-{i:05d}.h5", [clip], {})
