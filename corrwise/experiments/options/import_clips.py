@@ -14,12 +14,13 @@ class ImportConfig:
     """Make clips of videos, images or a Minari dataset; the same command continues an import that was stopped."""
 
     source: Path
-    """A video (mp4, avi, mov), a folder with videos or folders of images (png, jpg), or the folder of a Minari dataset.
-    Actions, if there are any, lie beside a clip as <name>.npy or actions.npy, a row for every step between frames."""
+    """A video (mp4, avi, mov), a folder with videos or folders of images (png, jpg), or the folder of a Minari dataset
+    in HDF5. Actions, if there are any, lie beside a clip as <name>.npy or actions.npy, a row for every step between
+    frames."""
     out: Path = Path("clips/imported")
     """Folder of HDF5 shards with at most ten clips each, and an index."""
     size: int = 64
-    """Pixels to a side that every frame is resized to."""
+    """Pixels to a side that every frame is resized to, whatever its shape."""
     key: str = "pixels"
     """Which observation of a Minari dataset shows the pictures, where there are several."""
     low: float = -1.0

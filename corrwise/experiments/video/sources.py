@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ __all__ = ["DATASETS", "Part", "open_clips"]
 
 DATASETS: Mapping[str, Callable[[Path, str], ClipSource]] = {
     "kitti": kitti_raw,
+    "kitti-prednet": partial(kitti_raw, layout="prednet"),
     "caltech": caltech_pedestrian,
     "cityscapes": cityscapes_sequences,
+    "cityscapes-1024": partial(cityscapes_sequences, size=(512, 1024)),
 }
 """Datasets in their own layout, by what stands before the colon; each is a function of the folder and the split."""
 

@@ -25,6 +25,7 @@ __all__ = ["MODEL", "run_train"]
 MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
+_LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
 
@@ -47,12 +48,19 @@ def run_train(config: TrainConfig) -> Path:
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
     trainer.check(windows.batch(0, 2))
+    _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
     with only_run(config.out):
         settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
         claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
         return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
+
+
+def _warn_of_size(trainer: Trainer) -> None:
+    numbers = sum(weights.numel() for weights in trainer.kept.parameters())
+    if trainer.fabric.device.type == "cpu" and trainer.fabric.is_global_zero and numbers > _LARGE:
+        tqdm.write(f"{numbers / 1e6:.0f} million weights on a CPU take days; --options small is made for one")
 
 
 def _learn(

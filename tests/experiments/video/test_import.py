@@ -187,7 +187,7 @@ def _seq(path):
 
 
 def _kitti(root, drive, length):
-    _images(root / drive[:10] / f"{drive}_sync" / "image_03" / "data", length)
+    _images(root / drive[:10] / f"{drive}_sync" / "image_03" / "data", length, size=(20, 66))
     for file in root.rglob("?.png"):
         file.rename(file.with_stem(file.stem.zfill(10)))
 
@@ -208,6 +208,8 @@ def test_datasets_are_opened_by_their_name(tmp_path, monkeypatch):
         f"kitti:{root}@train": ((256, 512), [4]),
         f"caltech:{root}@train": ((288, 384), [2]),
         f"cityscapes:{root}@val": ((256, 512), [2]),
+        f"kitti-prednet:{root}": ((128, 160), [4]),
+        f"cityscapes-1024:{root}@val": ((512, 1024), [2]),
     }
     for text, kind in opened.items():
         source = open_clips(Path(text))
