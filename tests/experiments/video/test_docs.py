@@ -1,20 +1,27 @@
-"""The examples of docs/train_a_predictor.md run as they stand, after its commands in a smaller size."""
+"""The commands of docs/train_a_predictor.md run, each in a smaller size, and its examples as they stand after them."""
 
 import re
+import shlex
 from pathlib import Path
 
 from corrwise.experiments import cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "train_a_predictor.md"
+SMALLER = {  # said after what the page says, and so in its place
+    "collect": "--episodes 2 --steps 12",
+    "train": "--options width=2 keep=true blocks3d=1 blocks2d=1 --steps 1 --batch 2",
+    "evaluate": "--horizon 3 --windows 2 --videos 1",
+    "mpc": "--episodes 1 --steps 2 --horizon 2 --candidates 4 --iterations 1 --costs zero-action l1",
+}
 
 
 def test_commands_and_snippets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert (
-        cli.main(["collect", "--task", "cartpole", "--episodes", "2", "--steps", "8", "--out", "clips/cartpole"]) == 0
-    )
-    small = ["--options", "width=2", "keep=true", "blocks3d=1", "blocks2d=1", "--steps", "1", "--batch", "2"]
-    assert cli.main(["train", "--data", "clips/cartpole", "--loss", "corr-l1", "--out", "runs/x", *small]) == 0
+    first = re.search(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[1]
+    commands = [words for words in map(shlex.split, first.splitlines()) if words[0].endswith("corrwise")]
+    assert [words[1] for words in commands] == ["collect", "train", "train", "collect", "evaluate", "mpc"]
+    for _, *words in commands:
+        assert cli.main([*words, *SMALLER[words[0]].split()]) == 0, words
     clips, agent = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     names: dict = {}
     exec(compile(clips, PAGE, "exec"), names)
