@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/prediction.py
 
-The models have random weights and the sizes that ``corrwise table predictors`` trains; the clips are coarse noise, in
-whole pictures and in the crops that the recipe trains on. Steps with and without correspondence alternate, so both
-see the same machine. A plan is timed with pixel L1, which leaves the predictor's time, and with the default cost.
-Figures are medians; the last line is JSON. The exit status is 1 if a plan (pixel L1) or the overhead (whole pictures)
-misses its target.
+The models have random weights and the sizes that ``corrwise table predictors`` trains; plans are of Humanoid,
+training clips coarse noise, in whole pictures and in the crops that the recipe trains on. Steps with and without
+correspondence alternate, so both see the same machine. A plan is timed with pixel L1, which leaves the predictor's
+time, and with the default cost. Figures are medians; the last line is JSON. The exit status is 1 if a plan (pixel L1)
+or the overhead (whole pictures) misses its target.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, GoalCost, l1, recommended
 from corrwise.costs.flow import DISFlow
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.options.train import SMALL, TrainConfig
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.clips import Batch
 from corrwise.predictors.fit import train_step
 from corrwise.predictors.models import make_model
-from corrwise.types import Context, Distance, Goal
+from corrwise.types import Context, Distance
 
 PLAN = 2.5  # s, at most
 OVERHEAD = 0.15  # of the pixel-wise step's time, at most
@@ -39,8 +40,9 @@ def plan_seconds(name: str, distance: Distance, repeats: int) -> float:
     model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **options(name)).eval().requires_grad_(False)
     planner = CEM(ACTIONS, horizon=8, candidates=48, iterations=3)
     agent = VisualMPC(model, GoalCost(distance), planner, config=AgentConfig(context_frames=CONTEXT))
-    context = Context(torch.rand(1, CONTEXT, 3, SIZE, SIZE), torch.zeros(1, CONTEXT - 1, ACTIONS), None)
-    goal = Goal(torch.rand(1, 1, 3, SIZE, SIZE))
+    seen, goal = Fleet(MujocoSimulator(TASKS["humanoid"], size=SIZE)).reset([0])
+    frames = seen.frames.expand(-1, CONTEXT, -1, -1, -1)
+    context = Context(frames, torch.zeros(1, CONTEXT - 1, ACTIONS), None)
     return timed(lambda: agent.plan(context, goal, planner.init(1), [generator(0, 0)]), repeats)
 
 

@@ -72,9 +72,8 @@ def speed_table() -> str:
          f"{agents['ratios']['dis']:.0f}x faster than `Humanoid-v5` with OpenGL in a process for each "
          f"(all-pairs {agents['ratios']['all-pairs']:.0f}x, learned {agents['ratios']['learned']:.0f}x)"),
         ("plan 48 x 3 x 8 with a small learned predictor, pixel L1", f"{plans['resnet3d']['l1']:.2f} s",
-         f"SVG {plans['svg']['l1']:.2f} s, SVG' {plans['svg-prime']['l1']:.2f} s; "
-         f"with the default cost {plans['resnet3d']['default']:.2f}, {plans['svg']['default']:.2f} and "
-         f"{plans['svg-prime']['default']:.2f} s"),
+         f"with the default cost {plans['resnet3d']['default']:.2f} s; SVG {plans['svg']['l1']:.2f} s, "
+         f"SVG' {plans['svg-prime']['l1']:.2f} s"),
         ("training it with corr-L1 (DIS)", f"{steps['resnet3d']['64']['corr-l1']:.2f} s a step",
          f"{100 * dearer['resnet3d']:+.0f} % on L1 (SVG {100 * dearer['svg']:+.0f} %, "
          f"SVG' {100 * dearer['svg-prime']:+.0f} %)"),

@@ -1,0 +1,159 @@
+"""Where single plans truly lead: what each cost's plan gains, and how much of that errors of the flow take away.
+
+    .venv/bin/python benchmarks/single_plans.py --task humanoid
+
+The default cost acts on tuning episodes; at steps 2, 7, 12, 17 and 22 every cost plans anew from the same state with
+the same draws, and the state distance at the end of its plan is noted. ``exact`` is the default cost with a flow
+without error in place of the learned one, ``exact where seen`` the same with hidden pixels moving like those around
+them, as no picture says where these go. Differences are paired, with a bootstrap interval; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from corrwise.costs import CorrespondenceWise, GoalCost
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.experiments.options.cost import CostConfig
+from corrwise.experiments.planning.bounds import Price, exact_flow_price, state_price
+from corrwise.experiments.planning.named_costs import make_distance
+from corrwise.experiments.stats import paired_difference
+from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, planned_actions, shift
+from corrwise.mpc.optimize import optimize
+from corrwise.predictors import OraclePredictor
+from corrwise.types import Distance
+
+MOMENTS, HORIZON, DEFAULT = (2, 7, 12, 17, 22), 12, "corr-l1-disp"
+FILL = 3.0  # px, the standard deviation of the window over which hidden pixels take the motion of those around them
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state on the way, and where to go."""
+
+    seed: int
+    step: int
+    state: np.ndarray
+    goal: np.ndarray
+
+
+class GivenFlow:
+    """A flow that is known beforehand."""
+
+    flows: tuple[Tensor, Tensor]
+
+    def __call__(self, target: Tensor, source: Tensor) -> Tensor:
+        """Return the first direction."""
+        return self.flows[0]
+
+    def both(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both directions."""
+        return self.flows
+
+
+def moments(simulator: MujocoSimulator, seeds: range) -> Iterator[Moment]:
+    """Yield states that planning with the default cost comes through."""
+    distance = make_distance(DEFAULT, CostConfig())
+    for seed in seeds:
+        fleet, planner = Fleet(simulator), _planner(simulator)
+        agent = VisualMPC(OraclePredictor(simulator), GoalCost(distance), planner, config=AgentConfig())
+        (context, goal), proposal, draws = fleet.reset([seed]), planner.init(1), [generator(seed, 0)]
+        for step in range(max(MOMENTS) + 1):
+            if step in MOMENTS:
+                yield Moment(seed, step, fleet.snapshot().copy(), fleet.goal_states.copy())
+            proposal, _ = agent.plan(context, goal, proposal, draws)
+            context = fleet.step(first_action(planner, proposal))
+            proposal = shift(proposal)
+
+
+def image_price(simulator: MujocoSimulator, distance: Distance) -> Price:
+    """Return what pictures of the states cost."""
+
+    def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
+        frames = simulator.renderer.render(states[0, :, 0])
+        with torch.no_grad():
+            goal = simulator.renderer.render(goals).expand_as(frames).contiguous()
+            return distance(frames, goal)[None, :, None]
+
+    return price
+
+
+def exact_price(simulator: MujocoSimulator, *, seen: bool) -> Price:
+    """Return the default cost with the true flow."""
+    distance, given = make_distance(DEFAULT, CostConfig()), GivenFlow()
+    assert isinstance(distance, CorrespondenceWise)
+    distance.flow = given
+    inner = image_price(simulator, distance)
+
+    def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
+        ends, (goal,) = states[0, :, 0], goals
+        both = (simulator.renderer.correspondence(*pair) for pair in ((ends, goal), (goal, ends)))
+        there, back = (filled(flow, visible) if seen else flow.nan_to_num(0.0) for flow, visible in both)
+        given.flows = there, back
+        return inner(states, goals)
+
+    return price
+
+
+def filled(flow: Tensor, visible: Tensor) -> Tensor:
+    """Return the flow with hidden pixels moving like the visible ones of moving bodies around them."""
+    side = torch.arange(-4 * FILL, 4 * FILL + 1)
+    window = torch.exp(-(side[:, None].square() + side[None].square()) / (2 * FILL**2))[None, None]
+    around = partial(F.conv2d, weight=window, padding=len(side) // 2)
+    flow = flow.nan_to_num(0.0)
+    trusted = (visible & (flow != 0).any(dim=1)).float()[:, None]
+    moved = around((flow * trusted).flatten(0, 1)[:, None]).view_as(flow)
+    return torch.where(visible[:, None], flow, moved / around(trusted).clamp_min(1e-6))
+
+
+def led(simulator: MujocoSimulator, price: Price, moment: Moment) -> float:
+    """Return how far from the goal's state a plan made with a price ends."""
+    planner = _planner(simulator)
+
+    def cost(actions: Tensor) -> Tensor:
+        return price(simulator.states(moment.state, actions, [HORIZON - 1]), moment.goal)[:, :, 0].float()
+
+    proposal, _ = optimize(planner, cost, planner.init(1), [generator(moment.seed, moment.step + 1)])
+    actions = planned_actions(planner, proposal)[:, None]
+    (end,) = simulator.states(moment.state, actions, [HORIZON - 1])[0, 0]
+    return float(simulator.state_distance(end, moment.goal[0]))
+
+
+def _planner(simulator: MujocoSimulator) -> CEM:
+    return CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=48, iterations=3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="humanoid", choices=sorted(TASKS))
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1020)
+    options = parser.parse_args()
+    simulator = MujocoSimulator(TASKS[options.task])
+    prices: dict[str, Callable[[], Price]] = {
+        "l1": lambda: image_price(simulator, make_distance("l1", CostConfig())),
+        "default": lambda: image_price(simulator, make_distance(DEFAULT, CostConfig())),
+        "exact where seen": lambda: exact_price(simulator, seen=True),
+        "exact": lambda: exact_price(simulator, seen=False),
+        "exact-flow": lambda: exact_flow_price(simulator),
+        "state": lambda: state_price(simulator),
+    }
+    tried = list(moments(simulator, range(options.seed, options.seed + options.episodes)))
+    ends = {name: [led(simulator, make(), moment) for moment in tried] for name, make in prices.items()}
+    for name, mine in ends.items():
+        nearer = paired_difference(ends["default"], mine).said("+.3f") if name != "default" else ""
+        print(f"{name:<17} ends {np.mean(mine):.3f} from the goal; nearer than the default by {nearer}")
+    print(json.dumps({"task": options.task, "moments": [(each.seed, each.step) for each in tried], "ends": ends}))
+
+
+if __name__ == "__main__":
+    main()
