@@ -106,7 +106,7 @@ def to_states(source: Callable[[], np.ndarray] | None, batch: int) -> Float64[np
     shape = states.shape
     states = states[None] if states.ndim == 1 else states
     if states.ndim != 2 or len(states) != batch:
-        raise ValueError(f"expected a state_source of shape ({batch}, S), a state for each environment, got {shape}")
+        raise ValueError(f"expected a state_source of shape ({batch}, S), got {shape}: a state for each environment")
     broken = ~np.isfinite(states).all(axis=1)
     if broken.any():
         row = int(broken.argmax())
