@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -139,16 +139,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1020)
     options = parser.parse_args()
     simulator = MujocoSimulator(TASKS[options.task])
-    prices: dict[str, Callable[[], Price]] = {
-        "l1": lambda: image_price(simulator, make_distance("l1", CostConfig())),
-        "default": lambda: image_price(simulator, make_distance(DEFAULT, CostConfig())),
-        "exact where seen": lambda: exact_price(simulator, seen=True),
-        "exact": lambda: exact_price(simulator, seen=False),
-        "exact-flow": lambda: exact_flow_price(simulator),
-        "state": lambda: state_price(simulator),
+    prices: dict[str, Price] = {
+        "l1": image_price(simulator, make_distance("l1", CostConfig())),
+        "default": image_price(simulator, make_distance(DEFAULT, CostConfig())),
+        "exact where seen": exact_price(simulator, seen=True),
+        "exact": exact_price(simulator, seen=False),
+        "exact-flow": exact_flow_price(simulator),
+        "state": state_price(simulator),
     }
     tried = list(moments(simulator, range(options.seed, options.seed + options.episodes)))
-    ends = {name: [led(simulator, make(), moment) for moment in tried] for name, make in prices.items()}
+    ends = {name: [led(simulator, price, moment) for moment in tried] for name, price in prices.items()}
     for name, mine in ends.items():
         nearer = paired_difference(ends["default"], mine).said("+.3f") if name != "default" else ""
         print(f"{name:<17} ends {np.mean(mine):.3f} from the goal; nearer than the default by {nearer}")

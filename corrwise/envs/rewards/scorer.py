@@ -10,6 +10,7 @@ import torch
 
 from corrwise.envs.pictures import from_uint8
 from corrwise.envs.rewards.forms import RewardForm
+from corrwise.envs.rewards.sources import check_sizes
 from corrwise.types import Distance
 
 __all__ = ["Scorer"]
@@ -41,9 +42,7 @@ class Scorer:
             ValueError: pictures and goals differ in size, or the distance gives no finite value for each.
         """
         seen, wanted = (from_uint8(np.stack(pictures)) for pictures in zip(*looks, strict=True))
-        if seen.shape != wanted.shape:
-            size = " x ".join(str(side) for side in wanted.shape[2:])
-            raise ValueError(f"the goal is {size} pixels, the pictures are {seen.shape[2]} x {seen.shape[3]}")
+        check_sizes(tuple(wanted.shape[2:]), tuple(seen.shape[2:]))
         seen, wanted = seen.to(self.device), wanted.to(self.device)
         with torch.no_grad():
             terms: Any = getattr(self.distance, "terms", None)

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-__all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "goal_picture"]
+__all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "check_sizes", "goal_picture"]
 
 GoalPicture = np.ndarray | str | os.PathLike[str] | None
 
@@ -50,9 +50,8 @@ class View:
         self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key")
         self._goal = None if goal is None else goal_picture(goal)
         wanted = self._asked.size if self._asked is not None else np.asarray(self._goal).shape[:2]
-        if self._pixels is not None and wanted != self._pixels.size:
-            goals, pictures = (" x ".join(map(str, size)) for size in (wanted, self._pixels.size))
-            raise ValueError(f"the goal is {goals} pixels, the pictures are {pictures}")
+        if self._pixels is not None:
+            check_sizes(wanted, self._pixels.size)
 
     def __call__(
         self, observation: Any, info: Mapping[str, Any], row: int | None = None
@@ -124,6 +123,13 @@ class Pixels:
         if self.stacked:
             array = array[..., -1, :, :, :]
         return array[..., -3:] if self.last else array[..., -3:, :, :]
+
+
+def check_sizes(goal: tuple[int, ...], pictures: tuple[int, ...]) -> None:
+    """Raise a ValueError unless goal and pictures have the same (height, width)."""
+    if goal != pictures:
+        goals, shown = (" x ".join(map(str, size)) for size in (goal, pictures))
+        raise ValueError(f"the goal is {goals} pixels, the pictures are {shown}")
 
 
 def goal_picture(goal: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
