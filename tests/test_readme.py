@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from tools.results_table import PLANNING, guide_with_tables, planning_with_tables, readme_with_tables
+from tools.results_table import (
+    PLANNING,
+    RESULTS,
+    guide_with_tables,
+    planning_with_tables,
+    predictors,
+    readme_with_tables,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,14 +48,18 @@ def test_every_link_of_a_page_leads_somewhere(page):
 
 def test_the_result_tables_are_those_that_the_rows_give():
     text = (ROOT / "README.md").read_text()
-    assert readme_with_tables(text) == text, "run tools/results_table.py"
+    assert readme_with_tables(text) == text, "run python -m tools.results_table"
 
 
 def test_the_tables_of_the_planning_results_are_those_that_the_rows_give():
     text = PLANNING.read_text()
-    assert planning_with_tables(text) == text, "run tools/results_table.py"
+    assert planning_with_tables(text) == text, "run python -m tools.results_table"
 
 
 def test_the_tables_of_the_guide_to_flows_are_those_that_the_rows_give():
     text = (ROOT / "docs/choose_a_flow.md").read_text()
-    assert guide_with_tables(text) == text, "run tools/results_table.py"
+    assert guide_with_tables(text) == text, "run python -m tools.results_table"
+
+
+def test_the_table_of_predictors_is_the_one_that_the_rows_give():
+    assert (RESULTS / "predictors" / "table.md").read_text() == predictors(), "run python -m tools.results_table"

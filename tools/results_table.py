@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.options.ablations import METHOD_NAMES
 from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.options.predictors import ARM_NAMES
 from corrwise.experiments.planning.ablation_table import ablation_table
 from corrwise.experiments.planning.ablations import AXES, variants
 from corrwise.experiments.planning.grid import KEY as GRID_KEY
@@ -28,6 +28,9 @@ from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import by_method, mpc_table
 from corrwise.experiments.planning.turned_table import turned_table
 from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.video.evaluate import KEY as FRAMES_KEY
+from corrwise.experiments.video.table_text import predictor_tables
+from tools.speed_table import speed_table
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
@@ -43,47 +46,6 @@ def planning_rows() -> list[dict[str, Any]]:
     counts = Counter((row["task"], row["method"]) for row in rows)
     whole = {(cell.config.task, cell.method): len(cell.manifest.seeds) for cell in cells}
     return [row for row in rows if counts[row["task"], row["method"]] == whole[row["task"], row["method"]]]
-
-
-def speed_table() -> str:
-    """Return what the benchmarks measured, as Markdown."""
-    render, plan, batch, memory, flow, agents, learned = (
-        _speed(name)
-        for name in ("rendering", "planning", "batching", "memory", "correspondence", "goal_rewards", "prediction")
-    )
-    ours, theirs = render["raycast_s"], render["gymnasium_s"]
-    split, pairs, peaks = plan["split"], flow["ms_per_pair"], memory["memory"]
-    ratio = min(theirs[pose] / ours[pose] for pose in ours)
-    steps, plans = learned["step_s"], learned["plan_s"]
-    dearer = {name: each["64"]["corr-l1"] / each["64"]["l1"] - 1 for name, each in steps.items()}
-    rows = [
-        ("Humanoid 64x64", f"{1e3 * max(ours.values()):.2f} ms", f"{ratio:.0f}x faster than Gymnasium's software GL"),
-        ("corr-L1 with DIS, 64x64, both directions", f"{pairs['dis 64px x1']:.2f} ms",
-         f"{pairs['raft-large 128px x1'] / pairs['dis 64px x1']:.0f}x faster than with RAFT-large at 128x128"),
-        ("Humanoid plan 48 x 3 x 8, DIS, beyond physics", f"{split['dis']['beyond_physics']:.3f} s",
-         f"physics {split['dis']['simulate']:.3f} s in the same run"),
-        ("the same with all-pairs flow", f"{split['all-pairs']['beyond_physics']:.3f} s",
-         f"physics {split['all-pairs']['simulate']:.3f} s in the same run"),
-        ("the same with the learned flow, the default", f"{split['learned']['beyond_physics']:.3f} s",
-         f"physics {split['learned']['simulate']:.3f} s in the same run"),
-        ("eight environments in lockstep", f"{batch['batching']['eight']:.2f} s a plan",
-         f"{batch['batching']['ratio']:.1f}x one environment"),
-        ("16 Humanoids with a corr-L1 reward, DIS", f"{1e3 * agents['seconds']['dis']['ours']:.0f} ms a step",
-         f"{agents['ratios']['dis']:.0f}x faster than `Humanoid-v5` with OpenGL in a process for each "
-         f"(all-pairs {agents['ratios']['all-pairs']:.0f}x, learned {agents['ratios']['learned']:.0f}x)"),
-        ("plan 48 x 3 x 8 with a small learned predictor, pixel L1", f"{plans['resnet3d']['l1']:.2f} s",
-         f"with the default cost {plans['resnet3d']['default']:.2f} s; SVG {plans['svg']['l1']:.2f} s, "
-         f"SVG' {plans['svg-prime']['l1']:.2f} s"),
-        ("training it with corr-L1 (DIS)", f"{steps['resnet3d']['64']['corr-l1']:.2f} s a step",
-         f"{100 * dearer['resnet3d']:+.0f} % on L1 (SVG {100 * dearer['svg']:+.0f} %, "
-         f"SVG' {100 * dearer['svg-prime']:+.0f} %)"),
-        ("peak memory, 4096 candidates", f"{peaks['4096']:.0f} MiB", f"{peaks['256']:.0f} MiB with 256"),
-    ]  # fmt: skip
-    return "| on 2 CPU cores | | |\n|---|---|---|\n" + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)
-
-
-def _speed(name: str) -> dict[str, Any]:
-    return json.loads((RESULTS / "speed" / f"{name}.json").read_text())
 
 
 def flow_tables() -> dict[str, str]:
@@ -140,6 +102,27 @@ def ablations() -> str:
     return f"{said}{chosen}\nNearer by: than the line in bold.\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
 
 
+def predictors() -> str:
+    """Return docs/results/predictors/table.md, of the rows there are: of each model those of its newest weights."""
+    folder = RESULTS / "predictors"
+    frames = {}
+    for file in (folder / "frames" / task / "rows.jsonl" for task in TASK_NAMES):
+        rows = read_rows(file, FRAMES_KEY) if file.exists() else []
+        newest = {row["model"]: row["weights"] for row in rows}
+        if rows:
+            frames[file.parent.name] = [row for row in rows if newest[row["model"]] == row["weights"]]
+    return predictor_tables(frames, planned_with_models(folder))
+
+
+def planned_with_models(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of the plans made with trained models, under the name that the models of an arm share."""
+    rows = read_rows(folder / "plans" / "rows.jsonl", GRID_KEY)
+    arms = {f"{arm}-{seed}": arm for arm in ARM_NAMES for seed in range(10)}
+    newest = {(row["task"], row["method"]): row["settings"] for row in rows}
+    rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
+    return [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
+
+
 def hours_table(rows: list[dict[str, Any]]) -> str:
     """Return the hours of one core that each method took on each task, as Markdown."""
     tasks = by_method(rows)
@@ -163,4 +146,5 @@ if __name__ == "__main__":
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
     PLANNING.write_text(planning_with_tables(PLANNING.read_text()))
     (RESULTS / "ablations" / "table.md").write_text(ablations())
+    (RESULTS / "predictors" / "table.md").write_text(predictors())
     draw_table(RESULTS / "table-mpc" / "table.png", planning_rows())

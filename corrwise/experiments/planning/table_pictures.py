@@ -15,6 +15,15 @@ from corrwise.experiments.records.atomic import write_aside
 
 __all__ = ["draw_table"]
 
+# Grey are those that look at nothing, black what no picture says, purple the bound of all flows.
+_CONTROL_STYLE = {
+    "zero-action": ("0.6", "--"),
+    "random-action": ("0.6", ":"),
+    "state": ("black", "-."),
+    "exact-flow": ("C4", "--"),
+    "exact-flow-squared": ("C4", ":"),
+}
+
 Row = dict[str, Any]
 
 
@@ -41,13 +50,8 @@ def draw_table(path: Path, rows: Iterable[Row]) -> None:
 def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
     for i, name in enumerate(name for name in METHODS if name in methods):
         curves = np.array([row["distances"] for row in methods[name]], dtype=float)
-        control = name in CONTROL_NAMES
-        axis.plot(
-            np.nanmean(curves, axis=0),
-            label=name,
-            color="0.6" if control else f"C{i}",
-            linestyle=("--", ":", "-.", (0, (1, 3)), (0, (5, 3)))[CONTROL_NAMES.index(name)] if control else "-",
-        )
+        color, dashes = _CONTROL_STYLE.get(name, (f"C{i}", "-"))
+        axis.plot(np.nanmean(curves, axis=0), label=name, color=color, linestyle=dashes)
     axis.set(xlabel="control step", ylim=(0, None))
 
 

@@ -60,7 +60,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     metrics = _metrics(rows)
-    figure = Figure(figsize=(4 * len(metrics), 3.2), layout="constrained")
+    figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         for i, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
             values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
@@ -69,7 +69,8 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             style = {"color": "0.5", "linestyle": "--"} if model == "copy-last" else {"color": f"C{i}"}
             axis.plot(steps, np.nanmean(values[:, seen], axis=0), label=model, **style)
         axis.set(xlabel="predicted step", title=_NAMES[name])
-    figure.axes[0].legend(frameon=False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=110)
 
