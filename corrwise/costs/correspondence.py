@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_pair, check_per_sample
+from corrwise.costs._precision import in_full_precision
 from corrwise.costs.displacement import displacement_of
 from corrwise.costs.flow.both_ways import both_ways
 from corrwise.costs.flow.consistency import occluded_share
@@ -79,6 +80,7 @@ class CorrespondenceWise:
         self.symmetric, self.penalized, self.padding, self.detach_flow = symmetric, penalized, padding, detach_flow
         self.occlusion = occlusion
 
+    @in_full_precision
     def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
         """Return one value per pair of images; lower is nearer.
 
@@ -94,6 +96,7 @@ class CorrespondenceWise:
             total = total + self.occlusion * occluded_share(flows)
         return total.reshape(x.shape[:-3])
 
+    @in_full_precision
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
         """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
         x_flat, y_flat, flows = self._match(x, y)

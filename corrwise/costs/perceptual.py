@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from corrwise.costs._checks import check_images, check_pair
+from corrwise.costs._precision import like_weights
 from corrwise.costs._weights import load_weights
 
 __all__ = ["Perceptual"]
@@ -55,7 +56,7 @@ class Perceptual(nn.Module):
             TypeError, ValueError: not two float RGB images of one shape, or smaller than 16 px.
         """
         check_pair(x, y)
-        return self.compare(self.encode(x), self.encode(y))
+        return self.compare(self.encode(x), self.encode(y)).to(x.dtype)
 
     def encode(self, images: Float[Tensor, "*batch 3 h w"]) -> tuple[Tensor, ...]:
         """Return the five activations of every image, each (*batch, channels, height, width)."""
@@ -63,7 +64,7 @@ class Perceptual(nn.Module):
         if images.shape[-3] != 3 or min(images.shape[-2:]) < SMALLEST:
             raise ValueError(f"expected RGB images (..., 3, h, w) of at least {SMALLEST} px, got {tuple(images.shape)}")
         self.features.to(images.device)
-        activation = 2 * images.reshape(-1, *images.shape[-3:]) - 1
+        activation = 2 * like_weights(images.reshape(-1, *images.shape[-3:]), self.features) - 1
         taps = []
         for index, layer in enumerate(self.features):
             activation = layer(activation)

@@ -134,4 +134,8 @@ def recommended(
         raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {flow!r}")
     preset = PRESETS[flow]
     chosen = preset.form if form is None else form
-    return preset.apply(distance, FLOWS[flow](**{**preset.options(chosen), **options}), chosen)
+    try:
+        made = FLOWS[flow](**{**preset.options(chosen), **options})
+    except TypeError as error:
+        raise ValueError(f"flow {flow!r} has no such options: {error}") from error
+    return preset.apply(distance, made, chosen)

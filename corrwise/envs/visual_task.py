@@ -36,6 +36,8 @@ class VisualTask(gymnasium.Env):
         renderer: "raycast" or "gl".
         supersample: rays per pixel side of the ray caster.
         render_mode: None or "rgb_array".
+        threads: threads of physics and ray caster; 0 means all CPUs. Of many environments in processes of their own
+            each wants 1.
 
     Raises:
         TypeError: if ``task`` is neither a name nor a Task.
@@ -47,12 +49,14 @@ class VisualTask(gymnasium.Env):
 
     def __init__(
         self, task: str | Task, *, distance: Distance | None = None, size: SupportsIndex = 64,
-        renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None,
+        renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None, threads: int = 0,
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.task = _find(task) if isinstance(task, str) else task
-        self.simulator = MujocoSimulator(self.task, size=size, renderer=renderer, supersample=supersample)
+        self.simulator = MujocoSimulator(
+            self.task, size=size, renderer=renderer, supersample=supersample, threads=threads
+        )
         self._state: np.ndarray | None = None
         self.distance = distance
         self.render_mode = render_mode

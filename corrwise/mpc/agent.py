@@ -138,11 +138,14 @@ class VisualMPC:
         return generators, reset(shift(state.proposal), start), Context(seen, done, simulators)
 
     def _placed(self, frames: Tensor, goal: Goal) -> tuple[Tensor, Goal]:
-        """Return frames and goal on the device of the predictor's weights, where it has any."""
+        """Return frames on the device of the predictor's weights, where it has any, and the goal where costs are to be.
+
+        The same goal comes back where it lies right: costs know one by identity.
+        """
         weights = next(self.predictor.parameters(), None) if isinstance(self.predictor, torch.nn.Module) else None
-        if weights is None or weights.device == frames.device == goal.frames.device:
-            return frames, goal
-        return frames.to(weights.device), Goal(goal.frames.to(weights.device))
+        device = goal.frames.device if weights is None else weights.device
+        placed = goal.frames.to(self.config.device or device)
+        return frames if weights is None else frames.to(device), goal if placed is goal.frames else Goal(placed)
 
 
 def _rows(mask: Bool[Tensor, " B"], like: Shaped[Tensor, "B ..."]) -> Bool[Tensor, "B ..."]:

@@ -24,7 +24,7 @@ def to_frames(image: Any, what: str, *, floats: bool = False) -> Float[Tensor, "
     Raises:
         ValueError: for any other dtype, shape or range.
     """
-    array = np.asarray(image)
+    array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
     is_float = floats and np.issubdtype(array.dtype, np.floating)
     shaped = array.ndim in (3, 4) and array.size > 0 and 3 in (array.shape[-1], array.shape[-3])
     in_range = not is_float or (array.size > 0 and array.min() >= 0 and array.max() <= 1)
@@ -38,7 +38,7 @@ def to_frames(image: Any, what: str, *, floats: bool = False) -> Float[Tensor, "
 
 
 def to_goal(goal: Any) -> Goal:
-    """Return a goal image or a batch of them, one for each environment, as a Goal; a Goal stays as it is.
+    """Return a goal image or a batch of them, one for each environment, as a Goal of float32; a Goal's device stays.
 
     Raises:
         ValueError: when an image is not one, or a Goal's frames are not floating point (B,G,C,h,w) in [0, 1].
@@ -51,7 +51,7 @@ def to_goal(goal: Any) -> Goal:
         got = f"{str(frames.dtype).removeprefix('torch.')} ({','.join(map(str, frames.shape))})"
         span = f" from {frames.min():g} to {frames.max():g}" if frames.numel() else ""
         raise ValueError(f"goal: expected floating point frames (B,G,C,h,w) in [0,1], got {got}{span}")
-    return goal
+    return goal if frames.dtype == torch.float32 else Goal(frames.float())  # costs know a goal by identity
 
 
 def read(obs: Observation, goal: Goal | None) -> tuple[Float[Tensor, "B 3 h w"], Goal, bool]:

@@ -125,6 +125,8 @@ class AgentConfig:
     """About how many predicted frames may exist at a time; bounds the memory, not the result."""
     seed: int = 0
     """Where the random numbers of all environments come from; see :func:`corrwise.mpc.generator`."""
+    device: str | None = None
+    """Where costs are computed, such as ``cuda``; None is where the predictor's weights are, or else the goal."""
 
     def __post_init__(self) -> None:
         _check_numbers(self)

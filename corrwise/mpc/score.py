@@ -78,7 +78,7 @@ def score(
     the aggregate needs are predicted. The cost sees one environment at a time, so what a network makes of a batch, to
     the last bit, never depends on which other environments are planned for. The result does not depend on the chunks
     as long as predictor and cost treat every candidate for itself (a predictor that draws from ``generators`` draws
-    chunk by chunk).
+    chunk by chunk). Costs are computed on the goal's device, whichever the predictor's frames are on.
 
     Raises:
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
@@ -116,9 +116,9 @@ def _only(context: Context, group: range) -> Context:
 
 
 def _of_one(cost: Cost, frames: Float[Tensor, "N T C h w"], goal: Goal) -> Float[Tensor, "1 N T"]:
-    values = cost(frames[None], goal)
+    values = cost(frames[None].to(goal.frames.device), goal)
     _check_shape("the cost", "values", (1, *frames.shape[:2]), tuple(values.shape))
-    return values
+    return values.to(frames.device)
 
 
 def _check_pictures(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import Any, get_type_hints
 
 from corrwise.predictors.pretrained import about_model
 from corrwise.predictors.resnet3d import ResNet3D
@@ -11,7 +11,7 @@ from corrwise.predictors.svg import SVG
 from corrwise.predictors.svg_prime import SVGPrime
 from corrwise.predictors.video_predictor import VideoPredictor
 
-__all__ = ["MODELS", "load_model", "make_model"]
+__all__ = ["MODELS", "load_model", "make_model", "model_config"]
 
 MODELS: dict[str, type[VideoPredictor]] = {kind.name: kind for kind in (ResNet3D, SVG, SVGPrime)}
 
@@ -20,14 +20,26 @@ def make_model(name: str, **options: Any) -> VideoPredictor:
     """Return a fresh model by name, its weights drawn from torch's global generator.
 
     Raises:
-        ValueError: an unknown name, or options that make no model.
+        ValueError: see ``model_config``.
     """
-    kind = _kind(name)
+    return _kind(name)(model_config(name, **options))
+
+
+def model_config(name: str, **options: Any) -> Any:
+    """Return the configuration of a model by name.
+
+    Raises:
+        ValueError: an unknown name, options that the model does not have, or values of another type than theirs.
+    """
+    kind = _kind(name).config_type
+    for option, wanted in get_type_hints(kind).items():
+        value = options.get(option)
+        if option in options and (type(value) is not wanted) and not (wanted is float and type(value) is int):
+            raise ValueError(f"expected {option} of {name} to be {wanted.__name__}, got {value!r}")
     try:
-        config = kind.config_type(**options)
+        return kind(**options)
     except TypeError as error:
         raise ValueError(f"{name} has no such options: {error}") from error
-    return kind(config)
 
 
 def load_model(folder: str | PathLike[str]) -> VideoPredictor:

@@ -96,7 +96,8 @@ class ResNet3D(VideoPredictor):
         side = 2**self.config.downs
         if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < max(4, 2 * side):
             raise ValueError(
-                f"expected pictures with sides that are multiples of {side}, got {tuple(frames.shape[-2:])}"
+                f"expected pictures with sides that are multiples of {side} and at least {max(4, 2 * side)}, "
+                f"got {tuple(frames.shape[-2:])}"
             )
         return frames, actions, self._seen(frames)
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from corrwise.costs import CorrespondenceWise, Perceptual, l1, mse, ssim, warp
-from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, LearnedFlow, RAFTFlow
+from corrwise.costs import CorrespondenceWise, Perceptual, l1, mse, recommended, ssim, warp
+from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, DISFlow, LearnedFlow, Polished, RAFTFlow
+from corrwise.costs.flow.consistency import TrustedFlow
 from tests.costs.pictures import bodies, texture
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -12,8 +13,15 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 @pytest.mark.parametrize(
     "flow",
-    [*(FLOWS[name]() for name in ("all-pairs", "rigid", "dis", "zero", "affine", "homography")), CoarseToFine()],
-    ids=["all-pairs", "rigid", "dis", "zero", "affine", "homography", "coarse-to-fine"],
+    [
+        *(FLOWS[name]() for name in ("all-pairs", "rigid", "dis", "zero", "affine", "homography")),
+        *(CoarseToFine(), AllPairsFlow(temperature=0.02), Polished(AllPairsFlow(), DISFlow())),
+        TrustedFlow(AllPairsFlow()),
+    ],
+    ids=[
+        *("all-pairs", "rigid", "dis", "zero", "affine", "homography"),
+        *("coarse-to-fine", "soft", "polished", "trusted"),
+    ],
 )
 def test_flows(flow):
     x, y = bodies(8)
@@ -50,3 +58,23 @@ def test_perceptual():
 def test_warp():
     image, flow = texture(2), torch.randn(2, 2, 32, 32) * 5
     assert torch.allclose(warp(image.cuda(), flow.cuda()).cpu(), warp(image, flow), atol=1e-4)
+
+
+@pytest.mark.parametrize("flow", ["learned", "all-pairs"])
+def test_recommended_distances_and_their_gradient(flow):
+    (x, y), distance = bodies(4), recommended(l1, flow)
+    on_cpu = distance(x, y)
+    seen = x.cuda().requires_grad_()
+    found = distance(seen, y.cuda())
+    found.sum().backward()
+    assert torch.allclose(found.detach().cpu(), on_cpu, rtol=0.05, atol=1e-3)
+    assert seen.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+def test_autocast_around_a_distance_changes_nothing(half):
+    x, y = (images.cuda() for images in bodies(4))
+    distance = recommended(l1, "all-pairs")
+    with torch.autocast("cuda", half):
+        found = distance(x, y)
+    assert torch.equal(found, distance(x, y))

@@ -115,3 +115,9 @@ def test_what_makes_no_sense_is_refused_with_its_value():
         recommended(l1, form="best")
     with pytest.raises(ValueError, match=r"\[0, 1\], got 2"):
         Preset(scaling=2.0).apply(l1, FLOWS["zero"](), "scaled")
+
+
+@pytest.mark.parametrize(("flow", "options"), [("learned", {"colour": 1}), ("zero", {"weights": "x"})])
+def test_options_that_a_flow_does_not_have_are_refused(flow, options):
+    with pytest.raises(ValueError, match=f"flow '{flow}' has no such options"):
+        recommended(l1, flow, **options)

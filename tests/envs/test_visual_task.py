@@ -238,3 +238,12 @@ def test_supersample_smooths_the_pictures():
     assert not np.array_equal(*pictures)
     with pytest.raises(ValueError, match="supersample must be at least 1"):
         VisualTask("cartpole", size=SIZE, supersample=0)
+
+
+def test_threads_change_no_picture():
+    one, all_cores = VisualTask("cartpole", size=16, threads=1), VisualTask("cartpole", size=16)
+    for env in (one, all_cores):
+        env.reset(seed=3)
+    action = np.full(1, 0.7, np.float32)
+    (seen, *_), (expected, *_) = one.step(action), all_cores.step(action)
+    assert all(np.array_equal(seen[name], expected[name]) for name in expected)

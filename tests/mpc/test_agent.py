@@ -51,7 +51,9 @@ def test_shapes_of_single_and_vector_observations(lead, first):
         grey(200)[None],
         grey(200).astype(np.float32) / 255,
         grey(200).astype(np.float64) / 255,
+        torch.full((3, SIZE, SIZE), 200 / 255, dtype=torch.float64, requires_grad=True),
         Goal(torch.full((1, 1, 3, SIZE, SIZE), 200 / 255)),
+        Goal(torch.full((1, 1, 3, SIZE, SIZE), 200 / 255, dtype=torch.float64)),
     ],
 )
 def test_a_goal_given_beforehand_is_for_all_environments(goal):
@@ -225,3 +227,31 @@ def test_bad_agent_settings_are_refused(values, unhooked):
     (name,) = values
     with pytest.raises(ValueError, match=f"{name} must be"):
         agent(**values)
+
+
+class _Elsewhere(FakeCost):
+    """Notes which goals it sees, and on which device the frames are."""
+
+    def __init__(self):
+        self.goals, self.devices = [], set()
+
+    def __call__(self, frames, goal):
+        self.goals.append(goal)
+        self.devices.add((frames.device.type, goal.frames.device.type))
+        return torch.zeros(frames.shape[:3])
+
+
+def test_costs_are_computed_where_they_are_asked_for():
+    cost = _Elsewhere()
+    mpc = VisualMPC(FakePredictor(), cost, CEM(2, candidates=8), goal=grey(200), config=AgentConfig(device="meta"))
+    action, _ = mpc.predict(grey(50))
+    assert cost.devices == {("meta", "meta")}
+    assert np.isfinite(action).all()
+
+
+def test_a_goal_that_lies_right_stays_the_same_object():
+    cost = _Elsewhere()
+    mpc = VisualMPC(FakePredictor(), cost, CEM(2, candidates=8), goal=grey(200), config=AgentConfig(device="cpu"))
+    _, state = mpc.predict(grey(50))
+    mpc.predict(grey(50), state)
+    assert all(goal is cost.goals[0] for goal in cost.goals)

@@ -85,13 +85,15 @@ def test_actions_steer_what_is_imagined(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_half_precision_inside_gives_whole_frames(name):
-    model, batch = _model(name).eval(), _batch()
+    model, batch = awake(_model(name)), _batch()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         loss = train_step(model, batch, l1, torch.Generator().manual_seed(0))
         frames = model(_context(batch), batch.actions[:, None, 1:])
     assert frames.dtype == loss.total.dtype == torch.float32
     with torch.no_grad():
-        assert (frames - model(_context(batch), batch.actions[:, None, 1:])).abs().max() < 0.05
+        whole = model(_context(batch), batch.actions[:, None, 1:])
+        answer = whole - model(_context(batch), -batch.actions[:, None, 1:])
+    assert (frames - whole).abs().max() < 0.3 * answer.abs().max(), "rounding is less than what actions change"
 
 
 def test_training_and_imagining_are_the_same_chain():

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._precision import in_full_precision
 from corrwise.costs.flow._bodies import body_flows
 from corrwise.costs.flow._matching import Group, expected_matches, matches
 from corrwise.costs.flow._places import Chunk, Places, differing, patches_of
@@ -25,8 +26,9 @@ class AllPairsFlow:
     The cost of a match is the root mean square difference of two small colour patches plus ``penalty`` times the
     displacement. Only positions where the images differ take part; all others stay where they are. One cost matrix
     gives both directions. Patches are rounded to 8-bit levels, and then the result for a pair does not depend, to the
-    bit, on the batch around it or on ``max_entries``. Positions are chosen from the data, so the host waits for a GPU
-    twice per call: for how many positions there are in all, and then for how many each pair has.
+    bit, on the batch around it or on ``max_entries``. Autocast is off inside; of matrix products on a GPU the same asks
+    for whole float32, which is torch's default (TF32 changes matches). Positions are chosen from the data, so the host
+    waits for a GPU: for how many positions there are, for how many each pair has, and at every chunk of pairs.
 
     With a ``rigidity`` only moving bodies are matched, each pixel like those around it: brightness, contrast and noise
     are compensated, the still background is painted out of the patches, and in two rounds the matches that both
@@ -91,6 +93,7 @@ class AllPairsFlow:
         """
         return self.both(target, source)[0]
 
+    @in_full_precision
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:

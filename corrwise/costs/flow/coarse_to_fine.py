@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._precision import in_full_precision
 from corrwise.costs.flow._places import Places, differing, patches_of
 from corrwise.costs.flow.all_pairs import LEVELS, TIE_BREAK, AllPairsFlow, patch_unit
 from corrwise.costs.flow.both_ways import both_ways
@@ -68,6 +69,7 @@ class CoarseToFine:
         return self.both(target, source)[0]
 
     @torch.no_grad()
+    @in_full_precision
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:

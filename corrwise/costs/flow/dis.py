@@ -113,11 +113,14 @@ def _grey(images: Tensor) -> np.ndarray:
         got = (channels, height, width)
         raise ValueError(f"expected grey or RGB images of at least {SMALLEST} px for DIS, got {got}")
     with torch.no_grad():
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
         weights = images.new_tensor(LUMA if channels == 3 else (1.0,))[:, None, None]
         grey = (images * weights).sum(dim=1).mul_(255).round_().nan_to_num_(0, 255, 0).clamp_(0, 255)
         return grey.to(torch.uint8).cpu().numpy()
 
 
 def _finite(first: Tensor, second: Tensor) -> np.ndarray:
+    wide = torch.promote_types(first.dtype, torch.float32)  # a half type has too little room for a sum
     with torch.no_grad():  # a sum is finite only if all its parts are
-        return (first.sum(dim=(1, 2, 3)) + second.sum(dim=(1, 2, 3))).isfinite().cpu().numpy()
+        sums = [images.sum(dim=(1, 2, 3), dtype=wide) for images in (first, second)]
+        return (sums[0] + sums[1]).isfinite().cpu().numpy()

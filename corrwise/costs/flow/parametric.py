@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._precision import in_full_precision
 from corrwise.costs.flow._global_fit import global_flow
 from corrwise.costs.flow._maps import AFFINE, HOMOGRAPHY
 from corrwise.costs.flow._places import REACH, THRESHOLD, differing
@@ -40,6 +41,7 @@ class _GlobalFit:
         """Whether the flow has a gradient: if the wrapped one has."""
         return getattr(self.flow, "differentiable", True)
 
+    @in_full_precision
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         """Return where to sample ``source`` so that it matches ``target``, in pixels.
 
@@ -52,6 +54,7 @@ class _GlobalFit:
         forward, backward = both_ways(self.flow, target, source)
         return self._moving(forward, backward, _moved(target, source))
 
+    @in_full_precision
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:

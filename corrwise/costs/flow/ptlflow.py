@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._precision import like_weights
 from corrwise.costs._weights import is_file, read_file
 from corrwise.costs.flow._resize import resized, restored, working_size
 
@@ -82,11 +83,11 @@ class PtlFlow(nn.Module):
             return target.new_zeros(0, 2, height, width)
         self.model.to(target.device)  # follow the images; free when it is there already
         size = working_size(height, width, least=self.size, stride=self.stride)
-        pair = torch.stack([resized(images, size) for images in (target, source)], dim=1)
+        pair = torch.stack([resized(like_weights(images, self.model), size) for images in (target, source)], dim=1)
         flows = self.model({"images": pair.flip(2)})["flows"]  # RGB -> BGR
         if tuple(flows.shape) != (batch, 1, 2, *size):
             raise ValueError(f"expected {self.name} to return {(batch, 1, 2, *size)}, got {tuple(flows.shape)}")
-        return restored(flows[:, 0], (height, width))
+        return restored(flows[:, 0], (height, width)).to(target.dtype)
 
     def train(self, mode: bool = True) -> PtlFlow:
         """Stay in evaluation mode, whatever the training loop around asks for (the models then return only a flow)."""

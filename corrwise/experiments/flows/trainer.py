@@ -14,6 +14,7 @@ from corrwise.costs.flow._places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
 from corrwise.costs.flow.net_file import facts_of, load_net
+from corrwise.experiments.device import device_named
 from corrwise.experiments.flows.candidates import fingerprint
 from corrwise.experiments.flows.exact_pairs import Pairs
 from corrwise.experiments.flows.loss import flow_loss
@@ -34,7 +35,7 @@ class Trainer:
 
     def __init__(self, config: TrainFlowConfig) -> None:
         names = {each.name for each in fields(FlowNetConfig)}
-        self.device = torch.device(_device(config.device))
+        self.device = torch.device(device_named(config.device, option="device"))
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             net = FlowNet(FlowNetConfig(**{name: getattr(config, name) for name in names}))
@@ -104,9 +105,3 @@ class Trainer:
 
     def _record(self) -> Row:
         return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors", "begun_with")}
-
-
-def _device(name: str) -> str:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device cuda is asked for, and torch finds no GPU here; leave --device auto or say cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from corrwise.experiments.options.checks import check
+from corrwise.experiments.options.checks import check, check_name
+from corrwise.experiments.options.train import ACCELERATOR_NAMES
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,16 @@ class EvaluateConfig:
     """Windows that are shown as videos."""
     seed: int = 0
     """Seed of the windows."""
+    batch: int = 20
+    """Windows that are predicted at a time; bounds the memory."""
+    accelerator: str = "auto"
+    """auto (a GPU when there is one), cpu or cuda."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no table."""
         check(len(self.models) > 0, "models", "at least one folder", "none")
-        for option in ("horizon", "windows"):
+        check_name("accelerator", self.accelerator, ACCELERATOR_NAMES)
+        for option in ("horizon", "windows", "batch"):
             check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
         check(self.videos >= 0, "videos", "zero or above", self.videos)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)

@@ -20,7 +20,7 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
 }
-FREE = ("out", "every", "accelerator", "steps")  # these never change what is learned by a step
+FREE = ("out", "every", "accelerator", "steps", "readers")  # these never change what is learned by a step
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class TrainConfig:
     """Steps between checkpoints, logged pictures and held-out losses."""
     seed: int = 0
     """Seed of weights, windows and latents."""
+    readers: int = 2
+    """Threads of each process that read the clips of the next steps meanwhile."""
     accelerator: str = "auto"
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
     precision: str = "auto"
@@ -87,6 +89,7 @@ class TrainConfig:
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
         check(0 < self.clip < inf, "clip", "above zero and finite", self.clip)
         check(0 <= self.average < 1, "average", "from 0 to below 1", self.average)
+        check(self.readers >= 0, "readers", "zero or above", self.readers)
         check(0 <= self.held < 1, "held", "from 0 to below 1", self.held)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
         for pair in self._pairs:

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.device import device_named
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import run_name
 from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
@@ -36,8 +37,7 @@ __all__ = ["FLOOR", "KEY", "imagined", "run_evaluate"]
 
 KEY: Key = {"model": str, "weights": str, "window": int}
 FLOOR = "copy-last"
-_FREE = ("models", "videos")  # these never change a row
-_TOGETHER = 20  # windows predicted at a time
+_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
 
 Row = dict[str, Any]
 
@@ -48,6 +48,7 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: models or clips that cannot be used, or do not fit each other.
+        RuntimeError: a GPU is asked for, and there is none.
     """
     models = _models(config)
     context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
@@ -70,8 +71,8 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         check_versions(config.out, rows)
         there = {(row["model"], row["weights"], row["window"]) for row in rows}
         for name, (weights, model) in models.items():
-            for i in tqdm(range(0, config.windows, _TOGETHER), desc=name, unit="batch"):
-                part = [k for k in range(i, min(i + _TOGETHER, config.windows)) if (name, weights, k) not in there]
+            for i in tqdm(range(0, config.windows, config.batch), desc=name, unit="batch"):
+                part = [k for k in range(i, min(i + config.batch, config.windows)) if (name, weights, k) not in there]
                 for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
                     clip = int(windows.clips(chosen[[row["window"]]])[0])
                     row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
@@ -87,10 +88,15 @@ def run_evaluate(config: EvaluateConfig) -> Path:
 
 
 def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
-    """Return what a model predicts after the first frames of each window, from the actions alone; (n, T, 3, h, w)."""
-    seen = Context(batch.frames[:, :context], batch.actions[:, : context - 1], None)
+    """Return what a model predicts after the first frames of each window, from the actions alone; (n, T, 3, h, w).
+
+    It predicts where its weights are, and the frames come back to where the batch is.
+    """
+    weights = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    there = batch if weights is None else batch.to(weights.device)
+    seen = Context(there.frames[:, :context], there.actions[:, : context - 1], None)
     with torch.no_grad():
-        return model(seen, batch.actions[:, None, context - 1 :])[:, 0]
+        return model(seen, there.actions[:, None, context - 1 :])[:, 0].to(batch.frames.device)
 
 
 def _blank(clips: ClipSource, context: int) -> Batch:
@@ -101,13 +107,14 @@ def _blank(clips: ClipSource, context: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
     found: dict[str, tuple[str, Predictor]] = {}
+    device = device_named(config.accelerator, option="accelerator")
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)
         if name in found or name == FLOOR:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # says what is wrong with it, if it cannot be read
-        found[name] = weights_hash(folder), model
+        found[name] = weights_hash(folder), model.to(device)
     return {**found, FLOOR: ("", CopyLast())}
 
 
@@ -132,7 +139,8 @@ def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], ba
     """Draw what came beside what each model predicted, and write the same as videos; return the files' names."""
     panels = {"true": batch.frames}
     for name, (_, model) in models.items():
-        panels[name] = torch.cat([batch.frames[:, :context], imagined(model, batch, context)], dim=1)
+        shown = torch.cat([imagined(model, part, context) for part in batch.split(config.batch)])
+        panels[name] = torch.cat([batch.frames[:, :context], shown], dim=1)
     draw_strips(config.out / STRIPS, panels, context)
     names = []
     for k in range(len(batch.frames)):

@@ -29,8 +29,8 @@ Row = dict[str, Any]
 def run_import(config: ImportConfig) -> Path:
     """Import what the folder does not hold yet, and return the index's path.
 
-    A shard appears whole or not at all; one that cannot be read, or holds other clips than the source now has, is made
-    anew. Where nothing could be imported, no folder is left.
+    A shard appears whole or not at all; one that cannot be read, or holds other clips than the source now has, or clips
+    whose files have changed since, is made anew. Where nothing could be imported, no folder is left.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
@@ -74,8 +74,8 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
     with tqdm(total=len(clips), unit="clip", desc=config.out.name) as bar:
         for name, numbers in parts.items():
             names = [clips.names[i] for i in numbers]
-            make = partial(_read, clips, numbers)
-            index[name] = kept_or_made(config.out / name, names, make, {"source": str(config.source)})
+            make, stamps = partial(_read, clips, numbers), [clips.stamp(i) for i in numbers]
+            index[name] = kept_or_made(config.out / name, names, make, {"source": str(config.source)}, stamps=stamps)
             write_json_atomic(config.out / INDEX, {"source": str(config.source), "shards": index})
             bar.update(len(numbers))
 

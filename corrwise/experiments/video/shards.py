@@ -19,7 +19,12 @@ Row = dict[str, Any]
 
 
 def kept_or_made(
-    path: Path, episodes: Sequence[int | str], make: Callable[[], Sequence[Clip]], about: Mapping[str, Any]
+    path: Path,
+    episodes: Sequence[int | str],
+    make: Callable[[], Sequence[Clip]],
+    about: Mapping[str, Any],
+    *,
+    stamps: Sequence[str] = (),
 ) -> Row:
     """Return what a shard of these episodes tells of itself, after making it if it is not there, broken or of others.
 
@@ -28,6 +33,7 @@ def kept_or_made(
         episodes: the numbers or names of its clips.
         make: returns the clips.
         about: what else is known about all of them.
+        stamps: of what each clip is made from, so that one whose source has changed is made anew.
 
     Raises:
         RunFolderError: it cannot be written.
@@ -38,9 +44,10 @@ def kept_or_made(
     except BrokenShard as error:
         tqdm.write(f"{error}; it is made anew")
         there = {}
-    if there.get("episodes", [])[: len(episodes)] == list(episodes):  # more are there when fewer are asked for
-        return there
+    told = {"episodes": list(episodes), **({"stamps": list(stamps)} if stamps else {})}
+    if all(there.get(name, [])[: len(episodes)] == each for name, each in told.items()):
+        return there  # more are there when fewer are asked for
     clips = make()
     with write_aside(path) as aside:
-        write_shard(aside, clips, {**about, "episodes": list(episodes), "versions": versions()})
+        write_shard(aside, clips, {**about, **told, "versions": versions()})
     return shard_about(path)

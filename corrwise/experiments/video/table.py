@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from corrwise.envs import TASKS
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
@@ -23,8 +25,10 @@ from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config, warm_config
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import FLOOR, KEY, run_evaluate
+from corrwise.experiments.video.starting_model import starting_model
 from corrwise.experiments.video.table_text import predictor_tables
 from corrwise.experiments.video.train import run_train
+from corrwise.types import Context
 
 __all__ = ["run_predictor_table"]
 
@@ -38,8 +42,10 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        ValueError: pictures that a model cannot see, or more frames than a task has.
         RuntimeError: the extra ``train`` is not installed, or a worker was killed.
     """
+    _check(config)
     with only_run(config.out):
         claim_folder(config.out, settings_of(config), ignore=_FREE, begun=(config.out / "clips").exists())
         for task in config.tasks:
@@ -57,10 +63,26 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
     return table
 
 
+def _check(config: PredictorTableConfig) -> None:
+    """Refuse pictures and lengths that some model or task does not have, before hours of training."""
+    for arm, task in product(config.arms, config.tasks):
+        job, frames = train_config(config, task, arm, 0), TASKS[task].episode_steps + 1
+        asked = job.context + max(config.horizon, config.shown)
+        if asked > frames:
+            raise ValueError(f"expected context and horizon of at most the {frames} frames of {task}, got {asked}")
+        size = (config.size, config.size)
+        model = starting_model(replace(job, start=""), 1, size)
+        model(Context(torch.zeros(1, 1, 3, *size), torch.zeros(1, 0, 1), None), torch.zeros(1, 1, 1, 1))
+
+
 def _train(job: TrainConfig, *, threads: int) -> Path:
     """Train a model, by one thread: more would round differently."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    return run_train(job)
+    try:
+        return run_train(job)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _judged(config: PredictorTableConfig, task: str) -> list[Row]:

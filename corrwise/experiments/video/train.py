@@ -19,6 +19,7 @@ from corrwise.experiments.video.losses import make_loss
 from corrwise.experiments.video.sources import Part, open_clips
 from corrwise.experiments.video.trainer import CHECKPOINT, Trainer
 from corrwise.predictors.clips import Batch, ClipSource, ClipWindows
+from corrwise.predictors.pretrained import about_model
 
 __all__ = ["MODEL", "run_train"]
 
@@ -48,6 +49,8 @@ def run_train(config: TrainConfig) -> Path:
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
     trainer.check(windows.batch(0, 2))
+    if config.crop:  # held-out pictures, and those of plans, are whole
+        trainer.check(windows.windows(np.array([0])))
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
@@ -69,13 +72,16 @@ def _learn(
     checkpoint, model = config.out / CHECKPOINT, config.out / MODEL
     if checkpoint.exists():
         trainer.load(checkpoint)
+    if trainer.step >= config.steps and _steps_of(model) == trainer.step:
+        return model  # which says what it was trained with
     if log is not None:
         log.begin(trainer.step)
-    with tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=log is None) as bar:
+    bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=log is None)
+    with bar, trainer.batches(windows) as batches:
         while trainer.step < config.steps:
             began = perf_counter()
             try:
-                loss = trainer.learn(windows)
+                loss = trainer.learn(batches)
             except FloatingPointError as error:
                 if log is None:
                     raise
@@ -88,11 +94,11 @@ def _learn(
                 continue
             log.loss("train", trainer.step, loss)
             if trainer.step % config.every == 0 or trainer.step == config.steps:
+                trainer.save(checkpoint)
                 if held is not None:
                     found = trainer.held_out(held)
                     log.loss("held out", trainer.step, found)
-                    log.pictures(trainer.step, held.frames, found.frames.cpu())
-                trainer.save(checkpoint)
+                    log.pictures(trainer.step, held.frames, found.frames)
     if log is not None:
         log.close()
         _keep(trainer, config, model, told)
@@ -112,6 +118,14 @@ def _way_out(trainer: Trainer, config: TrainConfig, told: Row) -> str:
 def _keep(trainer: Trainer, config: TrainConfig, folder: Path, told: Row) -> None:
     about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
     trainer.kept.save_pretrained(folder, {**about, "clips": told, "seconds": trainer.seconds})
+
+
+def _steps_of(model: Path) -> int | None:
+    """Return how many steps the model in a folder was trained for; None where there is none."""
+    try:
+        return int(about_model(model)["about"]["steps"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
 
 
 def _held_batch(held: Part, config: TrainConfig) -> Batch | None:

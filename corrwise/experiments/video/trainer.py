@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -16,13 +17,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from corrwise.experiments.options.train import TrainConfig
-from corrwise.experiments.planning.named_predictors import model_folder
 from corrwise.experiments.records.atomic import write_aside, write_bytes_atomic
 from corrwise.experiments.video.fabric import make_fabric, precision_of
 from corrwise.experiments.video.loss_step import LossStep
-from corrwise.predictors.clips import Batch, ClipWindows
+from corrwise.experiments.video.starting_model import starting_model
+from corrwise.predictors.clips import Batch, BatchesAhead, ClipWindows
 from corrwise.predictors.fit import Loss
-from corrwise.predictors.models import MODELS, load_model, make_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Distance
 
@@ -53,7 +53,8 @@ class Trainer:
             raise ValueError(f"expected a batch that {self.fabric.world_size} processes can share, got {config.batch}")
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            model = _model(config, action_dim, size)
+            going_on = (config.out / CHECKPOINT).exists()  # its weights are read later
+            model = starting_model(replace(config, start="") if going_on else config, action_dim, size)
         self.optimizer: Any = torch.optim.Adam(model.parameters(), lr=config.rate)
         self._step, self.optimizer = self.fabric.setup(LossStep(model, distance), self.optimizer)
         self.model = model
@@ -80,25 +81,29 @@ class Trainer:
         with torch.no_grad():
             self.kept.eval().learn(batch.to(self.fabric.device), torch.Generator().manual_seed(0))
 
-    def learn(self, windows: ClipWindows) -> Loss:
+    def batches(self, windows: ClipWindows) -> BatchesAhead:
+        """Return this process's part of every batch, to be read ahead."""
+        part = slice(self.fabric.global_rank, None, self.fabric.world_size)
+        return BatchesAhead(windows, self.config.batch, part=part, readers=self.config.readers)
+
+    def learn(self, batches: BatchesAhead) -> Loss:
         """Take one step and return the loss before it; which windows it sees depends on the step alone.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the batch was saved, no weight was changed.
         """
-        whole = windows.batch(self.step, self.config.batch)
-        batch = self._share(whole)
+        batch = batches.batch(self.step).to(self.fabric.device)
         draws = np.random.SeedSequence((self.config.seed, self.step, self.fabric.global_rank)).generate_state(1)
         self._step.train()
         loss = Loss(*self._step(batch.frames, batch.actions, int(draws[0])))
         value = float(self.fabric.all_reduce(loss.total.detach()))
-        self._check(value, "loss", whole)
+        self._check(value, "loss", batches)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
             self._step, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
         )
-        self._check(float(norm if norm is not None else 0.0), "gradient", whole)
+        self._check(float(norm if norm is not None else 0.0), "gradient", batches)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -107,10 +112,18 @@ class Trainer:
         return loss
 
     def held_out(self, batch: Batch) -> Loss:
-        """Return the loss of the kept model on a batch."""
-        batch = batch.to(self.fabric.device)
-        with torch.no_grad():
-            return Loss(*LossStep(self.kept.eval(), self._distance)(batch.frames, batch.actions, self.config.seed))
+        """Return the loss of the kept model on a batch, of whatever size, on the CPU; a part of it at a time."""
+        model, found = LossStep(self.kept.eval(), self._distance), []
+        with torch.no_grad(), self.fabric.autocast():
+            for part in batch.split(max(1, self.config.batch // self.fabric.world_size)):
+                on_device = part.to(self.fabric.device)
+                loss = model(on_device.frames, on_device.actions, self.config.seed)
+                found.append([each.float().cpu() for each in loss])
+        weights = torch.tensor([len(frames) for *_, frames in found]) / len(batch.frames)
+        total, distances, penalty = (
+            torch.stack(each).movedim(0, -1) @ weights for each in list(zip(*found, strict=True))[:3]
+        )
+        return Loss(total, distances, penalty, torch.cat([frames for *_, frames in found]))
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
@@ -145,16 +158,12 @@ class Trainer:
         parts = {"model": self.model, "optimizer": self.optimizer}
         return parts if self.average is None else {**parts, "average": self.average}
 
-    def _share(self, batch: Batch) -> Batch:
-        """Return this process's part of a batch."""
-        part = slice(self.fabric.global_rank, None, self.fabric.world_size)
-        return Batch(batch.frames[part], batch.actions[part]).to(self.fabric.device)
-
-    def _check(self, value: float, what: str, batch: Batch) -> None:
+    def _check(self, value: float, what: str, batches: BatchesAhead) -> None:
         if isfinite(value):
             return
         path = self.config.out / f"batch-{self.step}.npz"
         if self.fabric.is_global_zero:
+            batch = batches.whole(self.step)
             with write_aside(path) as aside:
                 np.savez_compressed(aside, frames=batch.frames.numpy(), actions=batch.actions.numpy())
         raise FloatingPointError(
@@ -171,15 +180,3 @@ def _averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, 
             each.lerp_(new.to(each), 1 - decay)
         else:
             each.copy_(new)
-
-
-def _model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
-    sized = {"size": size[0]} if config.model == "svg" else {}
-    options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
-    if not config.start or (config.out / CHECKPOINT).exists():
-        return make_model(config.model, **options)
-    model = load_model(model_folder(config.start)).requires_grad_(True)
-    wanted = MODELS[config.model].config_type(**options)
-    if model.config != wanted:
-        raise ValueError(f"expected a model {wanted} in {config.start} to start from, got {model.config}")
-    return model

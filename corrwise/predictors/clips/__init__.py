@@ -1,5 +1,6 @@
 """Video to learn from: clips in shards, and windows of them as batches."""
 
+from corrwise.predictors.clips.ahead import BatchesAhead
 from corrwise.predictors.clips.caltech import caltech_pedestrian
 from corrwise.predictors.clips.cityscapes import cityscapes_sequences
 from corrwise.predictors.clips.clip import Clip, ClipSource
@@ -11,6 +12,7 @@ from corrwise.predictors.clips.windows import Batch, ClipWindows
 
 __all__ = [
     "Batch",
+    "BatchesAhead",
     "BrokenShard",
     "Clip",
     "ClipFolder",

@@ -6,6 +6,7 @@ import json
 import warnings
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class ClipFolder:
         self.about = found[first]
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._room = _KEPT
+        self._reading = Lock()
 
     def read(
         self, clip: int, start: int, stop: int
@@ -88,8 +90,10 @@ class ClipFolder:
         path, i = self._where[clip]
         if self.lengths[clip] * 3 * self.size[0] * self.size[1] > self._room:
             return read_clip(path, i, start, stop)
-        self._kept[clip] = read_clip(path, i)
-        self._room -= self._kept[clip][0].nbytes
+        with self._reading:
+            if clip not in self._kept:
+                self._kept[clip] = read_clip(path, i)
+                self._room -= self._kept[clip][0].nbytes
         return self.read(clip, start, stop)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.image_sequences import ImageFiles, resize_image
-from corrwise.predictors.clips.media_files import MediaFiles, find_media
+from corrwise.predictors.clips.media_files import MediaFiles, files_stamp, find_media
 from corrwise.predictors.clips.scaled_actions import scaled_actions
 
 __all__ = ["MediaClips"]
@@ -66,6 +66,11 @@ class MediaClips:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def stamp(self, i: int) -> str:
+        """Return what changes when the files of a clip do."""
+        clip = self._clips[i]
+        return files_stamp([*clip.files, *([] if clip.actions is None else [clip.actions])])
 
     def __getitem__(self, i: int) -> Clip:
         """Return a clip.

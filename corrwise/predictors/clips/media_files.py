@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["IMAGES", "VIDEOS", "MediaFiles", "find_media"]
+__all__ = ["IMAGES", "VIDEOS", "MediaFiles", "files_stamp", "find_media"]
 
 IMAGES = (".png", ".jpg", ".jpeg")
 VIDEOS = (".mp4", ".avi", ".mov")
@@ -33,6 +34,12 @@ class MediaFiles:
     def is_video(self) -> bool:
         """Whether it is one video."""
         return self.files[0].suffix.lower() in VIDEOS
+
+
+def files_stamp(files: Sequence[Path]) -> str:
+    """Return what changes when files do: a short hash of their names, sizes and times."""
+    told = [(file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 
 def find_media(path: Path) -> list[MediaFiles]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.image_sequences import decode_image, resize_image
+from corrwise.predictors.clips.media_files import files_stamp
 from corrwise.predictors.clips.scaled_actions import scaled_actions
 
 __all__ = ["MinariClips", "minari_file"]
@@ -76,6 +77,10 @@ class MinariClips:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def stamp(self, i: int) -> str:
+        """Return what changes when the file does, which holds all episodes."""
+        return files_stamp([self._path])
 
     def __getitem__(self, i: int) -> Clip:
         """Return an episode.

@@ -31,6 +31,10 @@ class Batch:
         """Return the batch on a device."""
         return Batch(self.frames.to(device), self.actions.to(device))
 
+    def split(self, size: int) -> list[Batch]:
+        """Return the batch in parts of so many windows, the last one of what is left."""
+        return [Batch(*part) for part in zip(self.frames.split(size), self.actions.split(size), strict=True)]
+
 
 class ClipWindows:
     """Random windows of clips, every clip in proportion to the windows it has.
@@ -64,18 +68,27 @@ class ClipWindows:
         """Return how many different windows there are."""
         return int(self._ends[-1])
 
-    def batch(self, step: int, size: int) -> Batch:
+    def batch(self, step: int, size: int, *, part: slice = slice(None)) -> Batch:
         """Return the windows of a training step: the same ones each time, whatever was drawn before.
+
+        Args:
+            step: which one.
+            size: windows that it has in all.
+            part: which of them to return; only those are read, unless there are crops to draw of each in turn.
 
         Raises:
             ValueError: crops larger than the pictures.
         """
         draw = np.random.default_rng((self._seed, step))
-        frames, actions = self._read(draw.integers(len(self), size=size))
+        chosen = draw.integers(len(self), size=size)
+        read = slice(None) if self._crop else part
+        frames, actions = self._read(chosen[read])
         if self._flip:
-            mirrored = draw.random(size) < 0.5
+            mirrored = (draw.random(size) < 0.5)[read]
             frames[mirrored] = frames[mirrored, :, :, ::-1]
-        return _batch(moving_crops(frames, self._crop, draw) if self._crop else frames, actions)
+        if self._crop:
+            return _batch(moving_crops(frames, self._crop, draw)[part], actions[part])
+        return _batch(frames, actions)
 
     def windows(self, chosen: np.ndarray) -> Batch:
         """Return whole windows by number (n,)."""

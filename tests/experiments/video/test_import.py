@@ -71,6 +71,16 @@ def test_a_killed_import_goes_on_with_the_same_clips(tmp_path):
     assert all(np.array_equal(a.frames, b.frames) for a, b in zip(whole, _clips(tmp_path / "out"), strict=True))
 
 
+def test_a_source_that_was_corrected_is_imported_again(tmp_path):
+    source = _images(tmp_path / "source" / "clip", 3, actions=0.5)
+    run_import(_config(tmp_path))
+    _images(source, 4, seed=1, actions=-0.5)
+    run_import(_config(tmp_path))
+    (clip,) = _clips(tmp_path / "out")
+    assert clip.frames.shape[0] == 4
+    assert (clip.actions == -0.5).all()
+
+
 def test_clips_that_came_are_followed_and_none_that_went_is_thrown_away(tmp_path):
     _source(tmp_path / "source", clips=11)
     run_import(_config(tmp_path))

@@ -106,3 +106,17 @@ def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
     assert cli.main(["table", "predictors", "--out", str(tmp_path / "x"), *arguments]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 50, "arms": ("resnet3d-l1",)}, "multiples of 4"),
+        ({"size": 36, "arms": ("svg-mse",)}, "36"),
+        ({"tasks": ("ant",), "shown": 30}, "expected context and horizon of at most the 31 frames of ant, got 32"),
+    ],
+)
+def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        run_predictor_table(replace(TINY, out=tmp_path / "table", **options))
+    assert not (tmp_path / "table").exists()

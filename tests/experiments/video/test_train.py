@@ -111,14 +111,17 @@ def test_two_processes_share_a_batch(tiny, tmp_path):
     assert load_model(tmp_path / "two" / "model").config.width == 2
 
 
-def test_every_process_has_its_own_part_of_a_batch(tiny):
+@pytest.mark.parametrize("crop", [0, 8])
+def test_every_process_has_its_own_part_of_a_batch(tiny, crop):
     clips = ClipFolder(tiny.data)
-    trainer = Trainer(tiny, clips.action_dim, clips.size, l1)
-    whole = ClipWindows(clips, 4).batch(0, 6)
-    parts = []
+    trainer = Trainer(replace(tiny, batch=6), clips.action_dim, clips.size, l1)
+    windows, parts = ClipWindows(clips, 4, crop=crop), []
+    whole = windows.batch(0, 6)
     for rank in range(2):
         trainer.fabric = SimpleNamespace(global_rank=rank, world_size=2, device="cpu")
-        parts.append(trainer._share(whole))
+        with trainer.batches(windows) as batches:
+            parts.append(batches.batch(0))
+            assert torch.equal(batches.whole(0).frames, whole.frames)
     assert torch.equal(torch.stack([part.frames for part in parts], dim=1).flatten(0, 1), whole.frames)
     assert torch.equal(torch.stack([part.actions for part in parts], dim=1).flatten(0, 1), whole.actions)
 
@@ -211,6 +214,11 @@ def test_strips_put_predictions_under_what_came():
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
         (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
         (["--options", "colour=1"], "resnet3d has no such options"),
+        (["--options", "keep=no"], "expected keep of resnet3d to be bool, got 'no'"),
+        (["--options", "width=true"], "expected width of resnet3d to be int, got True"),
+        (["--options", "downs=2.0"], "expected downs of resnet3d to be int, got 2.0"),
+        (["--options", "widht=3", "--start", "nowhere"], "resnet3d has no such options"),
+        (["--readers", "-1"], "readers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
         (["--start", "nowhere"], "there is no model in nowhere"),
         (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
@@ -218,7 +226,10 @@ def test_strips_put_predictions_under_what_came():
         (["--perceptual", "none.pth"], "none.pth"),
         (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
         (["--crop", "24"], "expected crops no larger than pictures of 16 x 16, got 24"),
-        (["--options", "downs=5"], "expected pictures with sides that are multiples of 32, got (16, 16)"),
+        (
+            ["--options", "downs=5"],
+            "sides that are multiples of 32 and at least 64, got (16, 16)",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(tiny, capsys, arguments, said):
@@ -256,3 +267,53 @@ def test_small_stands_for_options_that_others_change():
     small = replace(TrainConfig(), options=("small", "width=4")).model_options
     assert small == {"width": 4, "keep": True, "downs": 2, "blocks3d": 1, "blocks2d": 3}
     assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODEL_NAMES)
+
+
+def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_path):
+    run_collect(CollectConfig(out=tmp_path / "clips", episodes=4, steps=8, size=20))
+    config = TrainConfig(
+        data=tmp_path / "clips", out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")
+    )
+    for held in (0.0, 0.25):
+        with pytest.raises(ValueError, match="multiples of 8"):
+            run_train(replace(config, held=held))
+    assert not config.out.exists()
+
+
+def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeypatch):
+    def fails(trainer, batch):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Trainer, "held_out", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_train(tiny)
+    assert len(_checkpoint(tiny)["losses"]) == 2
+
+
+def test_a_held_out_loss_is_the_mean_over_its_parts(tiny):
+    clips = ClipFolder(tiny.data)
+    batch = ClipWindows(clips, 4).batch(0, 8)
+    trainer = Trainer(replace(tiny, batch=3), clips.action_dim, clips.size, l1)
+    whole = Trainer(replace(tiny, batch=8), clips.action_dim, clips.size, l1).held_out(batch)
+    parts = trainer.held_out(batch)
+    for name in ("total", "distances", "penalty", "frames"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
+
+
+def test_a_finished_run_keeps_what_it_says_of_itself(tiny, monkeypatch):
+    folder = run_train(tiny)
+    before = (folder / "config.json").read_bytes()
+    logs = sorted((tiny.out / "logs").iterdir())
+    monkeypatch.setattr("corrwise.experiments.video.train.versions", lambda: {"corrwise": "later"})
+    assert run_train(tiny) == folder
+    assert (folder / "config.json").read_bytes() == before
+    assert sorted((tiny.out / "logs").iterdir()) == logs
+    run_train(replace(tiny, steps=5))
+    assert json.loads((folder / "config.json").read_text())["about"]["versions"] == {"corrwise": "later"}
+
+
+@pytest.mark.parametrize("readers", [0, 1, 5])
+def test_readers_change_no_loss(tiny, tmp_path, readers):
+    run_train(tiny)
+    run_train(replace(tiny, out=tmp_path / "other", readers=readers))
+    assert _checkpoint(replace(tiny, out=tmp_path / "other"))["losses"] == _checkpoint(tiny)["losses"]
