@@ -1,40 +1,68 @@
-"""Make docs/pictures/bodies.png from run folders: one step of one episode of each body, enlarged and labelled.
+"""Make docs/pictures/planning.gif from run folders: an episode of each body with two costs, and what one of them matched.
 
-Usage: .venv/bin/python tools/readme_pictures.py runs/cartpole runs/ant runs/humanoid --cost corr-l1-reg
+Of each run it shows the episode in which the ratio of the two nearest distances is the median. Usage:
+
+    .venv/bin/corrwise mpc --task cartpole --costs l1 corr-l1-disp --episodes 5 --out runs/pictures/cartpole
+    (and so for ant and humanoid)
+    .venv/bin/python tools/readme_pictures.py runs/pictures/cartpole runs/pictures/ant runs/pictures/humanoid
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from corrwise.experiments.records.rows import read_rows
-from corrwise.experiments.report.strip import load_strip, save_strip, split_strip
+from corrwise.experiments.report.strip import ROWS, load_strip, split_strip
 from corrwise.experiments.report.video import label_panels
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
-NAMES = ("goal", "what the planner saw", "what it predicted", "matched flow")
+COSTS = ("l1", "corr-l1-disp")
+NAMES = ("pixel L1", "corr-L1")
+STAY = 10  # frames that the end is shown for
 
 
-def panel(folder: Path, cost: str, share: float) -> np.ndarray:
-    """Return the four pictures of the run's nearest episode, ``share`` of the way to its nearest step."""
-    rows = [row for row in read_rows(folder / "rows.jsonl") if row["cost"] == cost]
-    row = min(rows, key=lambda row: row["min_distance"] / row["start_distance"])
-    step = int(share * int(np.argmin(row["distances"])))
-    frames = split_strip(load_strip(folder / row["strip"]))[:, step]
-    return label_panels({name: frame[None] for name, frame in zip(NAMES, frames, strict=True)}, scale=3)[0]
+def median_episode(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of both costs in the episode whose ratio of nearest distances is the median."""
+    rows = {(row["cost"], row["seed"]): row for row in read_rows(folder / "rows.jsonl")}
+    seeds = sorted({seed for _, seed in rows})
+    ratios = [rows[COSTS[0], seed]["min_distance"] / rows[COSTS[1], seed]["min_distance"] for seed in seeds]
+    seed = seeds[int(np.argsort(ratios)[len(ratios) // 2])]
+    return [rows[cost, seed] for cost in COSTS]
+
+
+def body(folder: Path) -> list[np.ndarray]:
+    """Return the frames of one body's line: the goal, what both planners saw, and what was matched."""
+    told = median_episode(folder)
+    strips = []
+    for row in told:
+        names = row.get("panels") or ROWS
+        strips.append(dict(zip(names, split_strip(load_strip(folder / row["strip"]), rows=len(names)), strict=True)))
+    frames = []
+    for step in range(len(strips[0]["seen"])):
+        seen = {
+            f"{name}: {row['distances'][step]:.2f} away": strip["seen"][step]
+            for name, row, strip in zip(NAMES, told, strips, strict=True)
+        }
+        panels = {"goal": strips[0]["goal"][step], **seen, "what corr-L1 matched": strips[1]["flow"][step]}
+        frames.append(label_panels({name: panel[None] for name, panel in panels.items()}, scale=3)[0])
+    return frames
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--cost", default="corr-l1-reg")
-    parser.add_argument("--share", type=float, default=0.5, help="how far on the way to the nearest step")
-    options = parser.parse_args()
-    panels = [panel(folder, options.cost, options.share) for folder in options.folders]
-    save_strip(PICTURES / "bodies.png", np.concatenate(panels))
+    bodies = [body(folder) for folder in parser.parse_args().folders]
+    steps = max(len(frames) for frames in bodies) + STAY
+    whole = [np.concatenate([frames[min(t, len(frames) - 1)] for frames in bodies]) for t in range(steps)]
+    images = [Image.fromarray(frame) for frame in whole]
+    palette = images[len(images) // 2].quantize(128, dither=Image.Dither.NONE)
+    shown = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    shown[0].save(PICTURES / "planning.gif", save_all=True, append_images=shown[1:], duration=100, loop=0, optimize=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Summary:
         nearest_iqm: its interquartile mean.
         pairs: seeds shared with the baseline; 0 for the baseline itself and where there is none.
         difference: nearest minus the baseline's, paired by seed; below zero is better than the baseline.
-        ratio: nearest over the baseline's, paired by seed.
+        ratio: the baseline's nearest over this one's, paired by seed: how many times nearer.
         nearer: share of pairs that came nearer than the baseline.
         seconds: per control step, by phase; ``other`` is what the phases do not explain.
         terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
@@ -109,7 +109,7 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
         last10=mean_and_error(_column(rows, "last10_distance"))[0],
         pairs=len(paired),
         difference=paired_difference(a, b),
-        ratio=paired_ratio(a, b),
+        ratio=paired_ratio(b, a),
         nearer=share_nearer(a, b),
         seconds=seconds_of(rows),
         terms={name: mean_and_error(_column(rows, name))[0] for name in TERMS},

@@ -102,7 +102,7 @@ def test_the_table_pairs_on_shared_seeds_only():
     assert math.isnan(first.difference.value)
     assert (second.cost, second.n, second.pairs, second.nearer) == ("corr-l1", 3, 2, 1.0)
     assert second.difference == (-3.0, -3.0, -3.0)
-    assert second.ratio.value == pytest.approx(5 / 11)
+    assert second.ratio.value == pytest.approx(11 / 5)
     assert second.nearest == pytest.approx((2 + 3 + 8) / 3)
     assert (second.start, second.final - second.nearest, second.last10 - second.nearest) == pytest.approx((5, 1, 2))
     assert second.seconds["plan"] == pytest.approx(0.05)
