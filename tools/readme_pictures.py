@@ -1,4 +1,4 @@
-"""Make docs/pictures/planning.gif from run folders: an episode of each body with two costs, and what one of them matched.
+"""Make docs/pictures/planning.gif from run folders: an episode of each body with two costs, and what one matched.
 
 Of each run it shows the episode in which the ratio of the two nearest distances is the median. Usage:
 
@@ -42,15 +42,22 @@ def body(folder: Path) -> list[np.ndarray]:
     for row in told:
         names = row.get("panels") or ROWS
         strips.append(dict(zip(names, split_strip(load_strip(folder / row["strip"]), rows=len(names)), strict=True)))
-    frames = []
+    frames, flow = [], stretched(strips[1]["flow"])
     for step in range(len(strips[0]["seen"])):
         seen = {
             f"{name}: {row['distances'][step]:.2f} away": strip["seen"][step]
             for name, row, strip in zip(NAMES, told, strips, strict=True)
         }
-        panels = {"goal": strips[0]["goal"][step], **seen, "what corr-L1 matched": strips[1]["flow"][step]}
+        panels = {"goal": strips[0]["goal"][step], **seen, "what corr-L1 matched": flow[step]}
         frames.append(label_panels({name: panel[None] for name, panel in panels.items()}, scale=3)[0])
     return frames
+
+
+def stretched(flow: np.ndarray) -> np.ndarray:
+    """Return colours of an episode's flow so that all but its longest tenth can be told apart: white is no motion."""
+    ink = 255.0 - flow
+    strength = ink.max(axis=-1)
+    return (255 - np.clip(ink * 255 / np.quantile(strength[strength > 0], 0.9), 0, 255)).astype(np.uint8)
 
 
 def main() -> None:
@@ -60,9 +67,10 @@ def main() -> None:
     steps = max(len(frames) for frames in bodies) + STAY
     whole = [np.concatenate([frames[min(t, len(frames) - 1)] for frames in bodies]) for t in range(steps)]
     images = [Image.fromarray(frame) for frame in whole]
-    palette = images[len(images) // 2].quantize(128, dither=Image.Dither.NONE)
-    shown = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    shown[0].save(PICTURES / "planning.gif", save_all=True, append_images=shown[1:], duration=100, loop=0, optimize=True)
+    plain = {"dither": Image.Dither.NONE}
+    palette = Image.fromarray(np.concatenate(whole[::3])).quantize(256, Image.Quantize.MAXCOVERAGE, **plain)
+    first, *more = (image.quantize(palette=palette, **plain) for image in images)
+    first.save(PICTURES / "planning.gif", save_all=True, append_images=more, duration=100, loop=0, optimize=True)
 
 
 if __name__ == "__main__":
