@@ -120,7 +120,9 @@ def planned_with_models(folder: Path) -> list[dict[str, Any]]:
     arms = {f"{arm}-{seed}": arm for arm in ARM_NAMES for seed in range(10)}
     newest = {(row["task"], row["method"]): row["settings"] for row in rows}
     rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
-    return [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
+    rows = [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
+    order = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # as the command plans them, whenever it did
+    return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), order.index(row["method"])))
 
 
 def hours_table(rows: list[dict[str, Any]]) -> str:
