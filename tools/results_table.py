@@ -117,10 +117,12 @@ def predictors() -> str:
 def planned_with_models(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of the plans made with trained models, under the name that the models of an arm share."""
     rows = read_rows(folder / "plans" / "rows.jsonl", GRID_KEY)
-    arms = {f"{arm}-{seed}": arm for arm in ARM_NAMES for seed in range(10)}
     newest = {(row["task"], row["method"]): row["settings"] for row in rows}
     rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
-    rows = [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
+    arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
+    rows = [
+        {**row, "method": arms[row["method"]] if arms[row["method"]] in ARM_NAMES else row["method"]} for row in rows
+    ]
     order = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # as the command plans them, whenever it did
     return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), order.index(row["method"])))
 

@@ -9,23 +9,27 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HALF_TYPES", "in_full_precision", "like_weights"]
+__all__ = ["in_full_precision", "like_weights"]
 
-HALF_TYPES = (torch.float16, torch.bfloat16)
+_HALF_TYPES = (torch.float16, torch.bfloat16)
 
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
-def in_full_precision(method: MethodT) -> MethodT:
-    """Run a method of two images without autocast; images of a half type go in as float32, and their type comes out."""
+def in_full_precision(function: FunctionT) -> FunctionT:
+    """Run a function without autocast; tensors that are all of one half type go in as float32, and it comes out."""
 
-    @wraps(method)
-    def run(self: Any, x: Any, y: Any) -> Any:
-        if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-            return method(self, x, y)  # which says what is wrong with them
-        half = x.dtype in HALF_TYPES and y.dtype == x.dtype
-        with torch.autocast(x.device.type, enabled=False):
-            return _as(method(self, x.float(), y.float()), x.dtype) if half else method(self, x, y)
+    @wraps(function)
+    def run(*args: Any, **named: Any) -> Any:
+        tensors = [each for each in (*args, *named.values()) if isinstance(each, Tensor)]
+        if not tensors:
+            return function(*args, **named)  # which says what is wrong with that
+        (dtype, *others) = {each.dtype for each in tensors}
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            if dtype not in _HALF_TYPES or others:
+                return function(*args, **named)
+            wide = [_as(each, torch.float32) for each in args]
+            return _as(function(*wide, **{name: _as(each, torch.float32) for name, each in named.items()}), dtype)
 
     return run  # type: ignore[return-value]
 

@@ -8,13 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_images
-from corrwise.costs._precision import HALF_TYPES
+from corrwise.costs._precision import in_full_precision
 
 __all__ = ["warp"]
 
 PADDINGS = ("reflection", "border", "zeros")
 
 
+@in_full_precision  # no half type tells the columns of 256 px apart
 def warp(
     image: Float[Tensor, "B C h w"], flow: Float[Tensor, "B 2 h w"], padding: str = "reflection"
 ) -> Float[Tensor, "B C h w"]:
@@ -38,8 +39,6 @@ def warp(
         raise ValueError(f"expected an image (B, C, h, w) and a flow (B, 2, h, w), got {got}")
     if padding not in PADDINGS:
         raise ValueError(f"expected padding to be one of {', '.join(PADDINGS)}, got {padding!r}")
-    if image.dtype in HALF_TYPES and flow.dtype == image.dtype:  # no half type tells the columns of 256 px apart
-        return warp(image.float(), flow.float(), padding).to(image.dtype)
     sampled = F.grid_sample(image, _grid(flow), mode="bilinear", padding_mode=padding, align_corners=True)
     return sampled.masked_fill(~torch.isfinite(flow.sum(dim=1, keepdim=True)), torch.nan)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from corrwise.costs import CorrespondenceWise, Perceptual, l1, recommended, warp
-from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
+from corrwise.costs.flow import AffineFit, AllPairsFlow, DISFlow, ZeroFlow
 from tests.costs.pictures import bodies, texture
 from tests.costs.test_flows import SMALL
 
@@ -66,3 +66,9 @@ def test_images_of_two_float_types_are_refused():
     for flow in (AllPairsFlow(), CorrespondenceWise(l1, AllPairsFlow())):
         with pytest.raises(TypeError, match=r"of torch\.bfloat16 like"):
             flow(x.bfloat16(), y)
+
+
+def test_images_may_be_named():
+    x, y = bodies(1)
+    for flow in (AffineFit(), DISFlow()):
+        assert torch.equal(flow(target=x.bfloat16(), source=y.bfloat16()), flow(x.bfloat16(), y.bfloat16()))

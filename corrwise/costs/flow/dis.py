@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
+from corrwise.costs._precision import in_full_precision
 
 __all__ = ["DISFlow"]
 
@@ -50,6 +51,7 @@ class DISFlow:
             raise ValueError(f"expected threads of at least 1, got {threads}")
         self.preset, self.finest_scale, self.threads = preset, finest_scale, threads
 
+    @in_full_precision
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         """Return where to sample ``source`` so that it matches ``target``, in pixels.
 
@@ -59,6 +61,7 @@ class DISFlow:
         check_batch_pair(target, source)
         return self._estimate([(_grey(target), _grey(source))], _finite(target, source)).to(target)
 
+    @in_full_precision
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
@@ -113,14 +116,11 @@ def _grey(images: Tensor) -> np.ndarray:
         got = (channels, height, width)
         raise ValueError(f"expected grey or RGB images of at least {SMALLEST} px for DIS, got {got}")
     with torch.no_grad():
-        images = images.to(torch.promote_types(images.dtype, torch.float32))
         weights = images.new_tensor(LUMA if channels == 3 else (1.0,))[:, None, None]
         grey = (images * weights).sum(dim=1).mul_(255).round_().nan_to_num_(0, 255, 0).clamp_(0, 255)
         return grey.to(torch.uint8).cpu().numpy()
 
 
 def _finite(first: Tensor, second: Tensor) -> np.ndarray:
-    wide = torch.promote_types(first.dtype, torch.float32)  # a half type has too little room for a sum
     with torch.no_grad():  # a sum is finite only if all its parts are
-        sums = [images.sum(dim=(1, 2, 3), dtype=wide) for images in (first, second)]
-        return (sums[0] + sums[1]).isfinite().cpu().numpy()
+        return (first.sum(dim=(1, 2, 3)) + second.sum(dim=(1, 2, 3))).isfinite().cpu().numpy()

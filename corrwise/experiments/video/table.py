@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +64,15 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
 
 def _check(config: PredictorTableConfig) -> None:
     """Refuse pictures and lengths that some model or task does not have, before hours of training."""
-    for arm, task in product(config.arms, config.tasks):
-        job, frames = train_config(config, task, arm, 0), TASKS[task].episode_steps + 1
-        asked = job.context + max(config.horizon, config.shown)
+    size, asked = (config.size, config.size), TrainConfig.context + max(config.horizon, config.shown)
+    for task in config.tasks:
+        frames = TASKS[task].episode_steps + 1
         if asked > frames:
             raise ValueError(f"expected context and horizon of at most the {frames} frames of {task}, got {asked}")
-        size = (config.size, config.size)
-        model = starting_model(replace(job, start=""), 1, size)
+    jobs = (warm_config(config, task, arm, 0) for task in config.tasks for arm in config.arms)
+    for job in {job.model: job for job in jobs}.values():
+        with torch.random.fork_rng():
+            model = starting_model(job, 1, size)
         model(Context(torch.zeros(1, 1, 3, *size), torch.zeros(1, 0, 1), None), torch.zeros(1, 1, 1, 1))
 
 
