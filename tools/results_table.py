@@ -120,9 +120,7 @@ def planned_with_models(folder: Path) -> list[dict[str, Any]]:
     newest = {(row["task"], row["method"]): row["settings"] for row in rows}
     rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
     arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
-    rows = [
-        {**row, "method": arms[row["method"]] if arms[row["method"]] in ARM_NAMES else row["method"]} for row in rows
-    ]
+    rows = [{**row, "method": arms[row["method"]]} if arms[row["method"]] in ARM_NAMES else row for row in rows]
     order = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # as the command plans them, whenever it did
     return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), order.index(row["method"])))
 
