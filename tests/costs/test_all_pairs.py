@@ -28,6 +28,15 @@ def test_stays_where_nothing_differs():
     assert (flow.permute(0, 2, 3, 1)[still] == 0).all()
 
 
+@pytest.mark.parametrize("reach", [0, 1, 2, 9])
+def test_differing_pixels_reach_as_far_as_pooling_does(reach):
+    x = torch.zeros(2, 3, 6, 8)
+    y = (torch.rand(x.shape, generator=generator(0)) > 0.98).float()
+    y[0, 1, 0, 0], y[1, 2, 5, 7], y[1, 0, 2, 2] = 1, 1, torch.nan
+    wanted = torch.nn.functional.max_pool2d((y.nan_to_num(0) > 0).any(1).float(), 2 * reach + 1, 1, reach) > 0
+    assert torch.equal(differing(x, y, threshold=0.5, reach=reach), wanted)
+
+
 def test_agrees_with_the_definition():
     """Row by row from the formula: RMS of the patch difference plus the penalty times the distance."""
     x, y = (torch.randint(0, 256, (1, 3, 9, 7), generator=generator(seed)) / 255 for seed in (0, 1))

@@ -103,4 +103,4 @@ def take(values: Float[Tensor, "P n D"], index: Int64[Tensor, "P m"]) -> Float[T
 
 def _norms(vectors: Tensor, valid: Tensor | None) -> Tensor:
     norms = vectors.square().sum(2, keepdim=True)
-    return norms if valid is None else norms.masked_fill(~valid[..., None], FAR)
+    return norms if valid is None else norms.masked_fill_(~valid[..., None], FAR)

@@ -127,7 +127,7 @@ class AllPairsFlow:
         levels = LEVELS * images
         if self.temperature is None:
             levels = levels.float().round_()
-        return patches_of(levels - (LEVELS + 1) // 2, self.patch)
+        return patches_of(levels.sub_((LEVELS + 1) // 2), self.patch)
 
     def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
         a, b = (places.look(patches, chunk) for patches in (first, second))
