@@ -5,14 +5,15 @@
 The default cost acts on tuning episodes; at steps 2, 7, 12, 17 and 22 every cost plans anew from the same state with
 the same draws, and the state distance at the end of its plan is noted. ``exact`` is the default cost with a flow
 without error in place of the learned one, ``exact where seen`` the same with hidden pixels moving like those around
-them, as no picture says where these go. Differences are paired, with a bootstrap interval; the last line is JSON.
+them, as no picture says where these go. Differences are paired, with a bootstrap interval over episodes, whose states
+resemble each other; the last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from corrwise.costs import CorrespondenceWise, GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.experiments.options.checks import check_tuning_seeds
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.planning.bounds import Price, exact_flow_price, state_price
 from corrwise.experiments.planning.named_costs import make_distance
@@ -132,12 +134,21 @@ def _planner(simulator: MujocoSimulator) -> CEM:
     return CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=48, iterations=3)
 
 
+def by_episode(tried: Sequence[Moment], ends: Sequence[float]) -> list[float]:
+    """Return the mean of each episode's states."""
+    found: dict[int, list[float]] = {}
+    for moment, end in zip(tried, ends, strict=True):
+        found.setdefault(moment.seed, []).append(end)
+    return [float(np.mean(each)) for each in found.values()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="humanoid", choices=sorted(TASKS))
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1020)
     options = parser.parse_args()
+    check_tuning_seeds("seed", options.seed, options.episodes)
     simulator = MujocoSimulator(TASKS[options.task])
     prices: dict[str, Price] = {
         "l1": image_price(simulator, make_distance("l1", CostConfig())),
@@ -150,7 +161,8 @@ def main() -> None:
     tried = list(moments(simulator, range(options.seed, options.seed + options.episodes)))
     ends = {name: [led(simulator, price, moment) for moment in tried] for name, price in prices.items()}
     for name, mine in ends.items():
-        nearer = paired_difference(ends["default"], mine).said("+.3f") if name != "default" else ""
+        pair = (by_episode(tried, each) for each in (ends["default"], mine))
+        nearer = paired_difference(*pair).said("+.3f") if name != "default" else ""
         print(f"{name:<17} ends {np.mean(mine):.3f} from the goal; nearer than the default by {nearer}")
     print(json.dumps({"task": options.task, "moments": [(each.seed, each.step) for each in tried], "ends": ends}))
 

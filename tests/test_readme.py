@@ -12,14 +12,16 @@ from corrwise.experiments import cli
 from tools.results_table import (
     PLANNING,
     RESULTS,
+    ablations,
     guide_with_tables,
     planning_with_tables,
     predictors,
+    ranks,
     readme_with_tables,
 )
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_library_example_runs(capsys):
@@ -29,7 +31,7 @@ def test_the_library_example_runs(capsys):
     assert re.match(r"\d\.\d\d away at first, \d\.\d\d at the nearest", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda config: 0)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
@@ -40,7 +42,7 @@ def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
         assert cli.main(words[: words.index(";")] if ";" in words else words) == 0, line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
@@ -63,3 +65,12 @@ def test_the_tables_of_the_guide_to_flows_are_those_that_the_rows_give():
 
 def test_the_table_of_predictors_is_the_one_that_the_rows_give():
     assert (RESULTS / "predictors" / "table.md").read_text() == predictors(), "run python -m tools.results_table"
+
+
+def test_the_table_of_ablations_is_the_one_that_the_rows_give():
+    assert (RESULTS / "ablations" / "table.md").read_text() == ablations(), "run python -m tools.results_table"
+
+
+@pytest.mark.parametrize("folder", ["ranking", "ranking/random"])
+def test_the_tables_of_ranks_are_those_that_the_rows_give(folder):
+    assert (RESULTS / folder / "table.md").read_text() == ranks(folder), "run python -m tools.results_table"

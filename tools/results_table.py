@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from corrwise.costs import PRESETS
 from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
-from corrwise.experiments.options.ablations import METHOD_NAMES
 from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.options.predictors import ARM_NAMES
-from corrwise.experiments.planning.ablation_table import ablation_table
-from corrwise.experiments.planning.ablations import AXES, variants
+from corrwise.experiments.planning.ablation_table import ablation_page
 from corrwise.experiments.planning.grid import KEY as GRID_KEY
 from corrwise.experiments.planning.grid import Cell, current_rows
-from corrwise.experiments.planning.manifest import empty_manifest, frozen_manifest
+from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.methods import METHODS, method_config
 from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.ranking_text import KEY as RANKING_KEY
@@ -65,7 +61,7 @@ def flow_tables() -> dict[str, str]:
         "degraded": bodies_table(rows, "degraded"),
         "check": check_table(rows),
         "composed": (RESULTS / "flows" / "composed.md").read_text(),
-        "ranking": ranking_table(read_rows(RESULTS / "ranking" / "rows.jsonl", RANKING_KEY)),
+        "ranking": ranks("ranking"),
     }
 
 
@@ -83,23 +79,17 @@ def planning_with_tables(text: str) -> str:
     """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
     rows = planning_rows()
     tables = {"paper": paper_table, "table": mpc_table, "turned": turned_table, "hours": hours_table}
-    random = ranking_table(read_rows(RESULTS / "ranking" / "random" / "rows.jsonl", RANKING_KEY))
-    return _filled(text, {**{name: table(rows) for name, table in tables.items()}, "random": random})
+    return _filled(text, {**{name: table(rows) for name, table in tables.items()}, "random": ranks("ranking/random")})
+
+
+def ranks(folder: str) -> str:
+    """Return the table.md of a folder of ``corrwise table ranking``, of the rows there are."""
+    return ranking_table(read_rows(RESULTS / folder / "rows.jsonl", RANKING_KEY))
 
 
 def ablations() -> str:
     """Return docs/results/ablations/table.md, of the rows there are."""
-    tried = dict(METHODS) | {name: each for axis in AXES for name, each in variants(axis, METHOD_NAMES)}
-    prints = {
-        (task, name): Cell(name, replace(each, task=task), empty_manifest(task)).fingerprint
-        for (name, each), task in product(tried.items(), TASK_NAMES)
-    }
-    rows = current_rows(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), prints)
-    counts = Counter((row["task"], row["method"]) for row in rows)
-    rows = [row for row in rows if counts[row["task"], row["method"]] >= 20]
-    chosen = mpc_table(row for row in rows if row["method"] in METHODS)
-    said = "# Each choice changed alone\n\nTuning episodes (seeds from 1000 on), 20 of each task. What was chosen:\n\n"
-    return f"{said}{chosen}\nNearer by: than the line in bold.\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
+    return ablation_page(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), 20)
 
 
 def predictors() -> str:

@@ -26,7 +26,10 @@ def sample_episode(
 
     Raises:
         RuntimeError: if no goal is found, which says that the task's goal sampling asks too much.
+        ValueError: if the model has no actuators.
     """
+    if not physics.action_dim:
+        raise ValueError(f"{task.name}: the model has no actuators, so no actions lead anywhere")
     for _ in range(_TRIES):
         start = start_state(task, physics.model, rng)
         actions = _hidden_actions(task, physics.action_dim, rng)

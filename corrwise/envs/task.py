@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
+from numbers import Integral
 
 import mujoco
 import numpy as np
@@ -48,9 +50,12 @@ class GoalSampling:
     Attributes:
         min_steps, max_steps: control steps of the hidden sequence, both ends included.
         correlation: AR(1) coefficient of the hidden actions from one step to the next, in [0, 1).
-        std: their standard deviation before they are clipped to [-1, 1].
-        min_distance: the least state distance from the start, so that no start already meets its goal.
+        std: their standard deviation before they are clipped to [-1, 1]; above 0.
+        min_distance: the least state distance from the start, above 0, so that no start already meets its goal.
         accept: a further condition on (start qpos, goal qpos), both (nq,).
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     min_steps: int
@@ -59,6 +64,14 @@ class GoalSampling:
     std: float = 1.0
     min_distance: float = 0.5
     accept: Callable[[np.ndarray, np.ndarray], bool] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse hidden actions that are none, and goals that are met at once."""
+        if not 0 <= self.correlation < 1:
+            raise ValueError(f"expected correlation of at least 0 and below 1, got {self.correlation}")
+        for name in ("std", "min_distance"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"expected a finite {name} above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,8 @@ class Task:
         velocity_weight: seconds; how much a velocity difference counts in the full state distance.
 
     Raises:
-        ValueError: if ``frame_skip`` is below 1, or goals lie outside the episode.
+        ValueError: if ``frame_skip`` is no whole number of at least 1, goals lie outside the episode, or the velocity
+            weight is negative or not finite.
     """
 
     name: str
@@ -90,8 +104,10 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse goals that an episode has no time to reach."""
-        if self.frame_skip < 1:
-            raise ValueError(f"{self.name}: frame_skip must be at least 1, got {self.frame_skip}")
+        if not isinstance(self.frame_skip, Integral) or self.frame_skip < 1:
+            raise ValueError(f"{self.name}: frame_skip must be a whole number of at least 1, got {self.frame_skip}")
+        if not 0 <= self.velocity_weight < inf:
+            raise ValueError(f"{self.name}: velocity_weight must be finite and at least 0, got {self.velocity_weight}")
         if not 1 <= self.goal.min_steps <= self.goal.max_steps <= self.episode_steps:
             raise ValueError(
                 f"{self.name}: goals must lie 1 to {self.episode_steps} control steps (one episode) from the start, "
@@ -102,9 +118,12 @@ class Task:
         """Return the compiled model with the task's camera in it.
 
         Raises:
+            TypeError: if ``model`` returns something else than a specification.
             ValueError: if the camera looks along its ``up`` direction, or MuJoCo cannot compile the model.
         """
         spec = self.model()
+        if not isinstance(spec, mujoco.MjSpec):
+            raise TypeError(f"{self.name}: model must return a mujoco.MjSpec, got {type(spec).__name__}")
         camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=self.camera.position, fovy=self.camera.fovy)
         mujoco.mju_mat2Quat(camera.quat, self.camera.axes().ravel())
         return spec.compile()

@@ -74,7 +74,10 @@ def _run(config: Command) -> int:
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
     task = config.table if isinstance(config, TableConfig) else config
     module, function = _RUNS[type(task)].split(":")
-    print(getattr(import_module(f"corrwise.experiments.{module}"), function)(task))
+    made = getattr(import_module(f"corrwise.experiments.{module}"), function)(task)
+    if isinstance(config, TableConfig):
+        print(made.read_text())
+    print(made)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task, VisualTask
 from corrwise.envs.goals import sample_episode
 from corrwise.envs.package_models import dm_control_model
+from corrwise.envs.physics import Physics
 from tests.contracts import check_task
 from tests.envs.worlds import SIZE, rest, simulator
 
@@ -72,8 +74,40 @@ def test_goals_beyond_an_episode_are_refused(low, high):
 
 
 def test_no_physics_step_is_refused():
-    with pytest.raises(ValueError, match="cartpole: frame_skip must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="cartpole: frame_skip must be a whole number of at least 1, got 0"):
         replace(TASKS["cartpole"], frame_skip=0)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_velocity_weight_that_weighs_nothing_is_refused(weight):
+    with pytest.raises(ValueError, match=f"velocity_weight must be finite and at least 0, got {weight}"):
+        replace(TASKS["cartpole"], velocity_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"min_distance": 0.0}, "a finite min_distance above 0, got 0.0"),
+        ({"min_distance": float("nan")}, "a finite min_distance above 0, got nan"),
+        ({"correlation": 1.0}, "correlation of at least 0 and below 1, got 1.0"),
+        ({"correlation": float("nan")}, "correlation of at least 0 and below 1, got nan"),
+        ({"std": -1.0}, "a finite std above 0, got -1.0"),
+    ],
+)
+def test_goals_that_are_none_are_refused(numbers, said):
+    with pytest.raises(ValueError, match=f"expected {said}"):
+        GoalSampling(min_steps=1, max_steps=5, **numbers)
+
+
+def test_a_model_without_actuators_has_no_goals():
+    still = replace(TASKS["cartpole"], model=lambda: mujoco.MjSpec.from_string("<mujoco><worldbody/></mujoco>"))
+    with pytest.raises(ValueError, match="cartpole: the model has no actuators"):
+        sample_episode(still, Physics(still.compile(), 1), np.random.default_rng(0))
+
+
+def test_a_compiled_model_is_no_specification():
+    with pytest.raises(TypeError, match=r"must return a mujoco.MjSpec, got MjModel|returned.* MjModel|violates"):
+        replace(TASKS["cartpole"], model=TASKS["cartpole"].compile).compile()
 
 
 def test_a_camera_that_looks_straight_up_is_refused():

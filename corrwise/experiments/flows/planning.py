@@ -12,7 +12,7 @@ from corrwise.experiments.planning.ablations import variants
 from corrwise.experiments.planning.grid import Cell, current_rows
 from corrwise.experiments.planning.manifest import empty_manifest
 from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS
-from corrwise.experiments.planning.table_text import by_method, gap_closed, paired
+from corrwise.experiments.planning.table_text import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.stats import paired_difference
 
 __all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
@@ -27,9 +27,9 @@ def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
     gap, n = gap_closed(ours, floor, bound)
     if not n or gap.value != gap.value:
         return ""
-    near, floor_, bound_ = paired("min_distance", ours, floor, bound)
-    whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
-    if n > 1 and not whole.excludes_zero:
+    if not gap_is_clear(floor, bound):
+        near, floor_, bound_ = paired("min_distance", ours, floor, bound)
+        whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
         return f"nearer by {gained.said('.2f')}, exact flow by {whole.said('.2f')}, n = {n}"
     return f"{gap.said('.0%')}, n = {n}"
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import BODY_NAMES
+from corrwise.experiments.options.train_flow import FIRST_PLANNED_SEED
 from corrwise.experiments.planning.bounds import PlanByTruth, Price
 from corrwise.experiments.planning.named_costs import make_cost
 from corrwise.experiments.planning.watch import Watch
@@ -28,7 +29,6 @@ from corrwise.types import Cost, Goal, Planner
 
 __all__ = ["planned_states", "plans_of"]
 
-SEEDS = 5000  # episodes from here on teach; tables and tuning use others
 HORIZON = 12
 _LOCKSTEP = 8
 _CHEAPEST, _OTHERS = 6, 6  # candidates kept of each iteration: where the net may err, and the rest
@@ -51,7 +51,7 @@ def planned_states(task: str, weights: str, *, size: int, episodes: int, candida
     simulator = MujocoSimulator(TASKS[task], size=size)
     cost = make_cost("corr-l1-disp", CostConfig(flow="learned", learned_weights=weights))
     planner = CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=candidates)
-    seeds = range(SEEDS, SEEDS + episodes)
+    seeds = range(FIRST_PLANNED_SEED, FIRST_PLANNED_SEED + episodes)
     groups = [seeds[i : i + _LOCKSTEP] for i in range(0, episodes, _LOCKSTEP)]
     return np.concatenate([part for group in groups for part in _candidates(simulator, cost, planner, group)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from corrwise.experiments.options.checks import check, check_names
+from corrwise.experiments.options.checks import check, check_names, check_tuning_seeds
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
 
 AXIS_NAMES = (
@@ -44,11 +44,6 @@ class AblationTableConfig:
         check_names("axis", self.axes, AXIS_NAMES)
         check_names("method", self.methods, METHOD_NAMES)
         check(self.episodes >= 1, "episodes", "at least 1", self.episodes)
-        check(
-            self.seed >= 0 and self.seed + self.episodes <= 10000,
-            "seed",
-            "zero or above, its last below 10000",
-            self.seed,
-        )
+        check_tuning_seeds("seed", self.seed, self.episodes)
         check(self.workers >= 0, "workers", "zero or above", self.workers)
         check(self.lockstep >= 1, "lockstep", "at least 1", self.lockstep)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "check", "check_name", "check_names", "check_that"]
+__all__ = ["FIRST_TEST_SEED", "ConfigError", "check", "check_name", "check_names", "check_that", "check_tuning_seeds"]
+
+FIRST_TEST_SEED = 10_000  # of the planning table's frozen episodes; what is chosen or learned uses those below
 
 
 class ConfigError(Exception):
@@ -21,6 +23,12 @@ def check_that(ok: bool, sentence: str) -> None:
     """Raise a ConfigError with this sentence, unless ``ok``."""
     if not ok:
         raise ConfigError(sentence)
+
+
+def check_tuning_seeds(option: str, first: int, episodes: int) -> None:
+    """Raise a ConfigError if episodes that something is chosen by or learned from reach into those of the tests."""
+    wanted = f"zero or above, its last below {FIRST_TEST_SEED}"
+    check(first >= 0 and first + episodes <= FIRST_TEST_SEED, option, wanted, first)
 
 
 def check_name(option: str, name: str, names: Iterable[str]) -> None:

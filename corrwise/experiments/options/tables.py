@@ -10,7 +10,7 @@ import tyro
 
 from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.options.agents import AgentTableConfig
-from corrwise.experiments.options.checks import check, check_names
+from corrwise.experiments.options.checks import check, check_names, check_tuning_seeds
 from corrwise.experiments.options.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.options.mpc_table import MPCTableConfig
@@ -114,7 +114,7 @@ class RankingTableConfig:
         steps = len(self.moments) > 0 and min(self.moments) >= 0 and len(set(self.moments)) == len(self.moments)
         check(steps, "moments", "different steps from 0 up", " ".join(map(str, self.moments)) or "none")
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
+        check_tuning_seeds("seed", self.seed, self.episodes)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from corrwise.experiments.options.checks import check, check_name
+from corrwise.experiments.options.checks import FIRST_TEST_SEED, check, check_name
 
 DEVICE_NAMES = ("auto", "cpu", "cuda")
+FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
 FREE = ("out", "device", "every", "judged")  # these never change what is learned
 
 
@@ -66,7 +67,8 @@ class TrainFlowConfig:
             self.width >= 1 and self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width
         )
         check(self.size >= 16 and self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
-        check(self.plans >= 0, "plans", "zero or above", self.plans)
+        most = FIRST_TEST_SEED - FIRST_PLANNED_SEED
+        check(0 <= self.plans <= most, "plans", f"from 0 to {most}: further ones test", self.plans)
         check(self.plans == 0 or self.weights != "", "weights", "those to plan with, for --plans", self.weights)
         check(self.episodes >= 2, "episodes", "at least 2", self.episodes)
         check(0 <= self.tasks <= 1, "tasks", "from 0 to 1", self.tasks)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from corrwise.experiments.markdown import markdown_table
-from corrwise.experiments.options.ablations import AblationTableConfig
-from corrwise.experiments.planning.ablations import COSTS, variants
-from corrwise.experiments.planning.grid import Cell, run_grid
-from corrwise.experiments.planning.manifest import draw_manifest
+from corrwise.experiments.options.ablations import METHOD_NAMES, AblationTableConfig
+from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.planning.ablations import AXES, COSTS, variants
+from corrwise.experiments.planning.grid import KEY, Cell, current_rows, run_grid
+from corrwise.experiments.planning.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.planning.methods import METHODS, OURS
-from corrwise.experiments.planning.table_text import by_method, paired
+from corrwise.experiments.planning.table_text import by_method, mpc_table, paired
 from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
 
-__all__ = ["ablation_table", "run_ablation_table"]
+__all__ = ["ablation_page", "ablation_table", "run_ablation_table"]
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -40,21 +43,42 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
     for task in config.tasks:
         manifest = draw_manifest(task, seeds)
         cells += [Cell(name, replace(each, task=task), manifest) for name, each in named]
-    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
-    write_bytes_atomic(table, ablation_table(rows, config.axes, config.methods).encode())
+    write_bytes_atomic(table, ablation_page(read_rows(config.out / "rows.jsonl", KEY), config.episodes).encode())
     return table
+
+
+def ablation_page(rows: Sequence[Row], episodes: int) -> str:
+    """Return the tables of all axes that a folder has rows of, whichever command made them.
+
+    What has fewer episodes than these is left out, and so are rows of other settings than a variant has now.
+    """
+    tried = {**METHODS, **{name: each for axis in AXES for name, each in variants(axis, METHOD_NAMES)}}
+    none = {task: empty_manifest(task) for task in sorted({row["task"] for row in rows})}
+    there = sorted({(row["task"], row["method"]) for row in rows if row["method"] in tried})
+    prints = {(task, name): Cell(name, replace(tried[name], task=task), none[task]).fingerprint for task, name in there}
+    rows = current_rows(rows, prints)
+    counts = Counter((row["task"], row["method"]) for row in rows)
+    rows = [row for row in rows if counts[row["task"], row["method"]] >= episodes]
+    rows.sort(key=lambda row: TASK_NAMES.index(row["task"]))
+    chosen = mpc_table(row for row in rows if row["method"] in METHODS)
+    seeds = sorted({row["seed"] for row in rows}) or [0]
+    said = f"# Each choice changed alone\n\nTuning episodes, seeds {seeds[0]} to {seeds[-1]}. What was chosen:\n\n"
+    return f"{said}{chosen}\nNearer by: than the line in bold.\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
 
 
 def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str, ...]) -> str:
     """Return a table for each axis: a line per variant, with what it gains on the choice made, paired by episode.
 
-    Variants without rows are left out.
+    Variants without rows are left out, and so are tasks on which none was tried.
     """
-    tasks = by_method(rows)
+    every = by_method(rows)
     parts = []
     for axis in axes:
-        names = [name for name, _ in variants(axis, methods) if any(name in task for task in tasks.values())]
+        every_name = [name for name, _ in variants(axis, methods)]
+        tasks = {task: mine for task, mine in every.items() if any(name in mine for name in every_name)}
+        names = [name for name in every_name if any(name in mine for mine in tasks.values())]
         lines = []
         for chosen in dict.fromkeys(_chosen(axis, method) for method in methods):
             mine = [name for name in names if axis in COSTS or name.startswith(f"{chosen} ")]

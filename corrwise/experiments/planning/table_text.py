@@ -10,10 +10,10 @@ import numpy as np
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
-from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_ratio, share_nearer
+from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_difference, paired_ratio, share_nearer
 from corrwise.experiments.summary import seconds_of
 
-__all__ = ["by_method", "gap_closed", "mpc_table", "paired"]
+__all__ = ["by_method", "gap_closed", "gap_is_clear", "mpc_table", "paired"]
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -25,14 +25,18 @@ _HEAD = (
 
 
 def mpc_table(rows: Iterable[Row]) -> str:
-    """Return one line per task and method; ratios and shares are paired by episode, with 95 % bootstrap intervals."""
+    """Return one line per task and method; ratios and shares are paired by episode, with 95 % bootstrap intervals.
+
+    A tie is half nearer. A share of a gap that may be none is left out, and so is a column in which nothing stands.
+    """
     lines = [
         (task, *_cells(name, methods))
         for task, methods in by_method(rows).items()
         for name in METHODS
         if name in methods
     ]
-    return markdown_table(_HEAD, lines) + "\n"
+    kept = [i for i, _ in enumerate(_HEAD) if not lines or any(line[i] for line in lines)]
+    return markdown_table([_HEAD[i] for i in kept], [[line[i] for i in kept] for line in lines]) + "\n"
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, Rows]:
@@ -60,6 +64,12 @@ def gap_closed(ours: Sequence[Row], floor: Sequence[Row], bound: Sequence[Row]) 
     return paired_ratio(least - near, least - most), int(np.isfinite(near + least + most).sum())
 
 
+def gap_is_clear(floor: Sequence[Row], bound: Sequence[Row]) -> bool:
+    """Return whether the bound comes nearer than the floor, or farther: whether a share of that gap means anything."""
+    whole = paired_difference(*paired("min_distance", floor, bound))
+    return whole.low != whole.low or whole.excludes_zero  # one episode has no interval
+
+
 def _cells(name: str, methods: Rows) -> list[str]:
     mine, l1 = methods[name], methods.get(BASELINE, [])
     nearest = [row["min_distance"] for row in mine]
@@ -76,8 +86,7 @@ def _cells(name: str, methods: Rows) -> list[str]:
         _ratio("min_distance", l1, mine) if name != BASELINE else "1",
         _ratio("last10_distance", l1, mine) if name != BASELINE else "1",
         _percent(share_nearer(*reversed(paired("min_distance", l1, mine)))) if name != BASELINE and l1 else "",
-        _gap(mine, l1, methods.get(CEILING, [])) if name != BASELINE else "0 %",
-        _gap(mine, l1, methods.get(BOUND, [])) if name != BASELINE else "0 %",
+        *(_gap(mine, l1, methods.get(best, [])) for best in (CEILING, BOUND)),
         f"{sum(seconds.values()):.2f}",
         phases,
     ]
@@ -88,7 +97,9 @@ def _ratio(column: str, l1: Sequence[Row], mine: Sequence[Row]) -> str:
 
 
 def _gap(mine: Sequence[Row], l1: Sequence[Row], best: Sequence[Row]) -> str:
-    return gap_closed(mine, l1, best)[0].said(".0%")
+    if not l1 or not best or not gap_is_clear(l1, best):
+        return ""
+    return gap_closed(mine, l1, best)[0].said(".0%") if mine is not l1 else "0 %"
 
 
 def _percent(share: float) -> str:

@@ -13,8 +13,9 @@ from corrwise.experiments.flows.degrade import degraded
 from corrwise.experiments.flows.exact_pairs import BodyPairs, Pairs, PlannedPairs
 from corrwise.experiments.flows.layers import painted
 from corrwise.experiments.flows.pairs import FlowPairs
-from corrwise.experiments.flows.plans import SEEDS, planned_states
+from corrwise.experiments.flows.plans import planned_states
 from corrwise.experiments.options.mpc import BODY_NAMES
+from corrwise.experiments.options.train_flow import FIRST_PLANNED_SEED
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_plans_are_learned_from():
     steps, iterations = TASKS["cartpole"].episode_steps, 3
     assert states.shape == (steps * iterations * 4, 2, integration_size(simulator.model))
     assert (states[:, 1] == states[0, 1]).all(), "one episode has one goal"
-    _, goal = Fleet(MujocoSimulator(TASKS["cartpole"], size=16)).reset([SEEDS])
+    _, goal = Fleet(MujocoSimulator(TASKS["cartpole"], size=16)).reset([FIRST_PLANNED_SEED])
     pairs = PlannedPairs(simulator, states).sample(5, np.random.default_rng(0))
     assert torch.equal(pairs.x[0], goal.frames[0, 0]), "x is the goal, y what a prediction stands for"
     assert pairs.flow_xy.nan_to_num(0).abs().amax() > 1, "candidates are elsewhere"

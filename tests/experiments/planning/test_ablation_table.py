@@ -76,6 +76,11 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
     assert "| l1 horizon 8 |" in text
     assert "| **l1** |" in text
     assert not {1000, 1001} & set(frozen_manifest("cartpole").seeds.tolist())
+    assert text.startswith("# Each choice changed alone\n\nTuning episodes, seeds 1000 to 1001.")
+    assert capsys.readouterr().out == f"{text}\n{out / 'table.md'}\n"
+    flags[flags.index("l1")] = "state"  # another command into the same folder
+    assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0
+    assert "| l1 horizon 8 |" in (out / "table.md").read_text()
 
 
 @pytest.mark.parametrize(

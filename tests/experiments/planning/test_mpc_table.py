@@ -50,15 +50,30 @@ def test_pairs_are_pairs_and_what_is_missing_is_left_out():
     rows = [{**row, "min_distance": None} if row["seed"] == 3 and row["method"] == "l1" else row for row in _rows()]
     assert _line(mpc_table(rows), "`corr-l1-disp`")[9].startswith("86%")
     alone = [row for row in _rows() if row["method"] == "corr-l1-disp"]
-    assert _line(mpc_table(alone), "`corr-l1-disp`")[6:11] == [""] * 5
+    plain = ["cartpole", "`corr-l1-disp`", "6", "0.75", "0.75", "1.75", "4.00", "2.00 / 1.00 / 0.50 / 0.50"]
+    assert _line(mpc_table(alone), "`corr-l1-disp`") == plain, "nothing is said beside no L1"
 
 
 def test_the_papers_numbers_stand_under_ours():
-    ours, theirs = paper_table([*_rows(), _row("corr-l1", 99, 1.0)]).splitlines()[2:]
+    ours, last, theirs = paper_table([*_rows(), _row("corr-l1", 99, 1.0)]).splitlines()[2:]
     assert ours == "| **cartpole** | 2.25 | 1.00 | 0.75 (3.00x) | 0.65 (3.46x) | 0.50 (4.50x) |", "99 has no L1"
+    assert last == "| last 10 steps | 3.25 | 2.00 | 1.75 (1.86x) | 1.65 (1.97x) | 1.50 (2.17x) |"
     assert theirs == "| the paper's | 5.520 | 1.653 (3.34x) |  |  |  |"
-    (short,) = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
+    short, _ = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
     assert short == "| **cartpole-short** | 1.00 |", "which the paper does not have"
+
+
+def test_no_share_of_a_gap_that_may_be_none_and_no_empty_column():
+    near = {"l1": 2.0, "corr-l1-disp": 1.0, "exact-flow": 1.9}
+    rows = [
+        _row(name, seed, value + (seed % 3 if name == "exact-flow" else 1))
+        for name, value in near.items()
+        for seed in range(9)
+    ]
+    head, _, *lines = mpc_table(rows).splitlines()
+    assert "gap" not in head, "exact flow is no nearer than L1, and there is no row of the true state"
+    assert all(line.count("|") == head.count("|") for line in lines)
+    assert "gap to exact flow closed" in mpc_table(_rows())
 
 
 def test_pictures_are_drawn_of_any_rows(tmp_path):
@@ -90,7 +105,7 @@ def test_the_command_leaves_rows_table_and_picture(tmp_path, quick, capsys):
     out = tmp_path / "table"
     flags = ["--tasks", "cartpole", "--methods", "l1", "corr-l1", "state", "--episodes", "2", "--workers", "1"]
     assert cli.main(["table", "mpc", "--out", str(out), *flags]) == 0
-    assert capsys.readouterr().out.strip() == str(out / "table.md")
+    assert capsys.readouterr().out.strip() == f"{(out / 'table.md').read_text()}\n{out / 'table.md'}"
     text = (out / "table.md").read_text()
     assert _line(text, "`corr-l1`")[2] == "2"
     assert (out / "table.png").exists()
