@@ -15,3 +15,4 @@ measure memory benchmarks/planning.py --task cartpole --memory
 measure goal_rewards benchmarks/goal_rewards.py
 measure correspondence benchmarks/correspondence.py --threads 2
 measure prediction benchmarks/prediction.py
+measure planning_table benchmarks/planning_table.py

@@ -30,7 +30,7 @@ __all__ = ["KEY", "Cell", "current_rows", "run_grid"]
 KEY: Key = {"task": str, "method": str, "seed": int}
 # Said by the row, or they change nothing.
 _UNUSED = ("task", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
-_TOLD = ("corrwise", "mujoco", "torch")  # versions that a row names
+_TOLD = ("corrwise", "mujoco", "torch", "gymnasium", "dm-control", "opencv-python-headless")  # of a row's versions
 
 Row = dict[str, Any]
 
