@@ -15,6 +15,7 @@ from corrwise.experiments.records.atomic import write_aside
 __all__ = ["draw_strips", "moving_square"]
 
 _WINDOWS, _COLUMNS = 6, 6  # windows, and predicted frames of each, that are shown at most
+_ROWS = 24  # of frames in the picture, unless one window has more panels
 _AROUND = 4  # px around what moves
 _CHANGED = 12  # levels of 255 that are motion
 _SIDE = 1.1  # inches of a frame
@@ -34,7 +35,8 @@ def draw_strips(path: Path, panels: Mapping[str, Float[Tensor, "n T 3 h w"]], co
     true = next(iter(frames.values()))
     ahead = true.shape[1] - context
     shown = np.unique(np.linspace(0, ahead, min(ahead, _COLUMNS) + 1).round().astype(int))
-    rows = [(name, window) for window in range(min(len(true), _WINDOWS)) for name in frames]
+    windows = min(len(true), _WINDOWS, max(1, _ROWS // len(frames)))
+    rows = [(name, window) for window in range(windows) for name in frames]
     figure = Figure(figsize=(_SIDE * len(shown) + 1.4, _SIDE * len(rows) + 0.3), layout="constrained")
     for line, (name, window) in zip(figure.subplots(len(rows), len(shown), squeeze=False), rows, strict=True):
         top, left, side = moving_square(true[window, context - 1 :])

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, imagined, run_evaluate
 from corrwise.experiments.video.evaluation import evaluation_table
 from corrwise.experiments.video.metrics import METRICS, frame_metrics, lpips_at_hand
-from corrwise.experiments.video.strips import moving_square
+from corrwise.experiments.video.strips import draw_strips, moving_square
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import ClipFolder, ClipWindows
 from corrwise.predictors.models import make_model
@@ -172,3 +173,11 @@ def test_strips_show_the_square_that_moves():
     assert moving_square(clip[:1]) == (0, 0, 40)
     clip[:, :, 0] = np.array([0, 90, 180])[:, None, None]
     assert moving_square(clip) == (0, 7, 20), "no larger than the picture"
+
+
+@pytest.mark.parametrize(("panels", "lines"), [(2, 6), (8, 24), (14, 14)])
+def test_the_picture_of_many_models_shows_fewer_windows(panels, lines, tmp_path):
+    clips = torch.rand(3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    draw_strips(tmp_path / "strips.png", {f"model {i}": clips for i in range(panels)}, context=2)
+    height = cv2.imread(str(tmp_path / "strips.png")).shape[0]
+    assert height == pytest.approx(80 * (1.1 * lines + 0.3), abs=2), "80 dots to an inch, 1.1 inches a line"
