@@ -9,7 +9,7 @@ from corrwise.experiments.options.checks import check, check_names, check_tuning
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
 
 AXIS_NAMES = (
-    *("planner", "horizon", "candidates", "aggregate", "size", "supersample"),
+    *("planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon"),
     *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
 )
 ALIKE = ("l1", "corr-l1-disp")
@@ -25,7 +25,7 @@ class AblationTableConfig:
     tasks: tuple[str, ...] = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
     axes: tuple[str, ...] = AXIS_NAMES
-    """planner, horizon, candidates, aggregate, size and supersample (of every method); flow, epsilon,
+    """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
     regulariser, price, power and occlusion (of the cost)."""
     methods: tuple[str, ...] = ALIKE
     """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""

@@ -13,14 +13,24 @@ from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS
 
 __all__ = ["AXES", "variants"]
 
-SHARED: Mapping[str, tuple[Any, ...]] = MappingProxyType(  # tried for the baseline and for ours alike
+_ALONE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "planner": ("random", "icem", "mppi"),
-        "horizon": (8, 16),
+        "horizon": (4, 6, 8, 16),
         "candidates": (24, 96),
         "aggregate": ("sum", "last-times-k", "min"),
         "size": (32, 96),
         "supersample": (2,),
+    }
+)
+SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tried for the baseline and for ours alike
+    {
+        **{axis: {str(value): {axis: value} for value in values} for axis, values in _ALONE.items()},
+        "planner-horizon": {  # a short plan may ask for another planner
+            f"{planner} {horizon}": {"planner": planner, "horizon": horizon}
+            for planner in ("icem", "mppi")
+            for horizon in (6, 8, 16)
+        },
     }
 )
 _SCALED, _REGULARIZED = METHODS["corr-l1"], METHODS["corr-l1-reg"]
@@ -70,5 +80,5 @@ def variants(axis: str, methods: tuple[str, ...] = (BASELINE, OURS)) -> Iterator
         yield from ((f"{axis} {value}", config) for value, config in COSTS[axis].items())
         return
     for method in methods:
-        for value in SHARED[axis]:
-            yield f"{method} {axis} {value}", replace(METHODS[method], **{axis: value})
+        for said, changed in SHARED[axis].items():
+            yield f"{method} {axis} {said}", replace(METHODS[method], **changed)
