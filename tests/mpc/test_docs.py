@@ -21,7 +21,7 @@ def test_documented_planner_keeps_the_contract(tmp_path, monkeypatch):
 def test_documented_policies_run(capsys):
     page = PAGE.with_name("mpc_as_a_policy.md")
     one, many = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    quick = one.replace('"corrwise/Cartpole-v0"', '"corrwise/Cartpole-v0", size=24, max_episode_steps=2')
+    quick = one.replace('"corrwise/Cartpole-v0"', '"corrwise/Cartpole-v0", max_episode_steps=2')
     exec(compile(quick, page, "exec"), {})
     assert re.match(r"mean return -\d\.\d\d", capsys.readouterr().out)
     names: dict = {}
