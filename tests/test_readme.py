@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
+from corrwise.experiments.planning.grid import KEY
+from corrwise.experiments.planning.table_text import mpc_table
+from corrwise.experiments.records.rows import read_rows
 from tools.results_table import (
+    ABLATIONS,
+    BEFORE,
     PLANNING,
     RESULTS,
     ablations,
@@ -67,8 +72,13 @@ def test_the_table_of_predictors_is_the_one_that_the_rows_give():
     assert (RESULTS / "predictors" / "table.md").read_text() == predictors(), "run python -m tools.results_table"
 
 
-def test_the_table_of_ablations_is_the_one_that_the_rows_give():
-    assert (RESULTS / "ablations" / "table.md").read_text() == ablations(), "run python -m tools.results_table"
+@pytest.mark.parametrize("folder", ABLATIONS)
+def test_the_tables_of_ablations_are_those_that_the_rows_give(folder):
+    assert (RESULTS / folder / "table.md").read_text() == ablations(folder), "run python -m tools.results_table"
+
+
+def test_the_table_of_ants_first_planner_is_the_one_that_the_rows_give():
+    assert (BEFORE / "table.md").read_text() == mpc_table(read_rows(BEFORE / "rows.jsonl", KEY))
 
 
 @pytest.mark.parametrize("folder", ["ranking", "ranking/random"])

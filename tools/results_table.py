@@ -31,7 +31,9 @@ from tools.speed_table import speed_table
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
+ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; those of Ant again, on more episodes
 PLANNING = RESULTS / "table-mpc" / "README.md"
+BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 
 
 def planning_rows() -> list[dict[str, Any]]:
@@ -87,9 +89,9 @@ def ranks(folder: str) -> str:
     return ranking_table(read_rows(RESULTS / folder / "rows.jsonl", RANKING_KEY))
 
 
-def ablations() -> str:
-    """Return docs/results/ablations/table.md, of the rows there are."""
-    return ablation_page(read_rows(RESULTS / "ablations" / "rows.jsonl", GRID_KEY), 20)
+def ablations(folder: str) -> str:
+    """Return the table.md of a folder of ``corrwise table ablations``, of the rows there are."""
+    return ablation_page(read_rows(RESULTS / folder / "rows.jsonl", GRID_KEY), 20)
 
 
 def predictors() -> str:
@@ -137,6 +139,8 @@ if __name__ == "__main__":
     README.write_text(readme_with_tables(README.read_text()))
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
     PLANNING.write_text(planning_with_tables(PLANNING.read_text()))
-    (RESULTS / "ablations" / "table.md").write_text(ablations())
+    for folder in ABLATIONS:
+        (RESULTS / folder / "table.md").write_text(ablations(folder))
+    (BEFORE / "table.md").write_text(mpc_table(read_rows(BEFORE / "rows.jsonl", GRID_KEY)))
     (RESULTS / "predictors" / "table.md").write_text(predictors())
     draw_table(RESULTS / "table-mpc" / "table.png", planning_rows())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from corrwise.experiments.options.cost import CostConfig
@@ -11,7 +10,7 @@ from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.planning.ablations import variants
 from corrwise.experiments.planning.grid import Cell, current_rows
 from corrwise.experiments.planning.manifest import empty_manifest
-from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS
+from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS, planned
 from corrwise.experiments.planning.table_text import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.stats import paired_difference
 
@@ -42,12 +41,11 @@ def planning_cells(
     Of every flow its recommended cost counts (``forms``: form by flow). Rows made with other settings than these
     methods have now are left out, and so are those of another network than ``networks`` (by flow) names.
     """
-    every = {**METHODS, **dict(variants("flow"))}
-    methods = {name: each for name, each in every.items() if each.cost == CostConfig(flow=each.cost.flow)}
     tried = [
-        Cell(name, replace(each, task=body), empty_manifest(body))
+        Cell(name, planned(each, body), empty_manifest(body))
         for body in BODY_NAMES
-        for name, each in methods.items()
+        for name, each in {**METHODS, **dict(variants("flow", body))}.items()
+        if each.cost == CostConfig(flow=each.cost.flow)
     ]
     tasks = by_method(current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in tried}))
     cells: dict[tuple[str, str], str] = {}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.ablations import METHOD_NAMES, AblationTableConfig
-from corrwise.experiments.options.mpc import TASK_NAMES
-from corrwise.experiments.planning.ablations import AXES, COSTS, variants
+from corrwise.experiments.planning.ablations import AXES, COSTS, names, variants
 from corrwise.experiments.planning.grid import KEY, Cell, current_rows, run_grid
 from corrwise.experiments.planning.manifest import draw_manifest, empty_manifest
-from corrwise.experiments.planning.methods import METHODS, OURS
+from corrwise.experiments.planning.methods import METHODS, OURS, method_config
 from corrwise.experiments.planning.table_text import by_method, mpc_table, paired
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows
@@ -35,14 +33,14 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
     seeds = [config.seed + i for i in range(config.episodes)]
-    named = [pair for axis in config.axes for pair in variants(axis, config.methods)]
     compared = [_chosen(axis, method) for axis in config.axes for method in config.methods]
     chosen = dict.fromkeys([*config.methods, *compared])
-    named = [*((method, METHODS[method]) for method in chosen), *named]
     cells = []
     for task in config.tasks:
         manifest = draw_manifest(task, seeds)
-        cells += [Cell(name, replace(each, task=task), manifest) for name, each in named]
+        named = [(method, method_config(method, task)) for method in chosen]
+        named += [pair for axis in config.axes for pair in variants(axis, task, config.methods)]
+        cells += [Cell(name, each, manifest) for name, each in named]
     run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
     write_bytes_atomic(table, ablation_page(read_rows(config.out / "rows.jsonl", KEY), config.episodes).encode())
@@ -54,18 +52,15 @@ def ablation_page(rows: Sequence[Row], episodes: int) -> str:
 
     What has fewer episodes than these is left out, and so are rows of other settings than a variant has now.
     """
-    tried = {**METHODS, **{name: each for axis in AXES for name, each in variants(axis, METHOD_NAMES)}}
-    none = {task: empty_manifest(task) for task in sorted({row["task"] for row in rows})}
-    there = sorted({(row["task"], row["method"]) for row in rows if row["method"] in tried})
-    prints = {(task, name): Cell(name, replace(tried[name], task=task), none[task]).fingerprint for task, name in there}
-    rows = current_rows(rows, prints)
+    rows = current_rows(rows, _fingerprints({(row["task"], row["method"]) for row in rows}))
     counts = Counter((row["task"], row["method"]) for row in rows)
     rows = [row for row in rows if counts[row["task"], row["method"]] >= episodes]
-    rows.sort(key=lambda row: TASK_NAMES.index(row["task"]))
     chosen = mpc_table(row for row in rows if row["method"] in METHODS)
     seeds = sorted({row["seed"] for row in rows}) or [0]
-    said = f"# Each choice changed alone\n\nTuning episodes, seeds {seeds[0]} to {seeds[-1]}. What was chosen:\n\n"
-    return f"{said}{chosen}\nNearer by: than the line in bold.\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
+    planners = "; ".join(f"{task} {_planner(task)}" for task in by_method(rows))
+    head = f"# Each choice changed alone\n\nTuning episodes, seeds {seeds[0]} to {seeds[-1]}."
+    lines = f"What was chosen ({planners}):\n\n{chosen}\nNearer by: than the line in bold."
+    return f"{head} {lines}\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
 
 
 def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str, ...]) -> str:
@@ -76,16 +71,32 @@ def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str,
     every = by_method(rows)
     parts = []
     for axis in axes:
-        every_name = [name for name, _ in variants(axis, methods)]
-        tasks = {task: mine for task, mine in every.items() if any(name in mine for name in every_name)}
-        names = [name for name in every_name if any(name in mine for mine in tasks.values())]
+        tried = {task: [name for name, _ in variants(axis, task, methods)] for task in every}
+        tasks = {task: mine for task, mine in every.items() if any(name in mine for name in tried[task])}
+        found = [name for name in names(axis, methods) if any(name in mine for mine in tasks.values())]
         lines = []
         for chosen in dict.fromkeys(_chosen(axis, method) for method in methods):
-            mine = [name for name in names if axis in COSTS or name.startswith(f"{chosen} ")]
+            mine = [name for name in found if axis in COSTS or name.startswith(f"{chosen} ")]
             lines += [_line(name, chosen, tasks) for name in (chosen, *mine) if mine]
         head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
         parts += [f"### {axis}\n\n{markdown_table(head, lines)}"] if lines else []
     return "\n\n".join(parts) + "\n"
+
+
+def _fingerprints(there: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the fingerprints that rows of these tasks and methods would have now; unknown names are left out."""
+    prints: dict[tuple[str, str], str] = {}
+    for task in sorted({task for task, _ in there}):
+        tried = {method: method_config(method, task) for method in METHODS}
+        tried |= {name: each for axis in AXES for name, each in variants(axis, task, METHOD_NAMES)}
+        cells = [Cell(name, each, empty_manifest(task)) for name, each in tried.items() if (task, name) in there]
+        prints |= {(task, cell.method): cell.fingerprint for cell in cells}
+    return prints
+
+
+def _planner(task: str) -> str:
+    config = method_config(OURS, task)
+    return f"{config.planner}, {config.horizon} steps"
 
 
 def _line(name: str, chosen: str, tasks: Mapping[str, Rows]) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
-from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS
+from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS, method_config, planned
 
-__all__ = ["AXES", "variants"]
+__all__ = ["AXES", "names", "variants"]
 
 _ALONE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
-        "planner": ("random", "icem", "mppi"),
-        "horizon": (4, 6, 8, 16),
+        "planner": ("random", "cem", "icem", "mppi"),
+        "horizon": (4, 6, 8, 12, 16),
         "candidates": (24, 96),
         "aggregate": ("sum", "last-times-k", "min"),
         "size": (32, 96),
@@ -28,8 +28,8 @@ SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tri
         **{axis: {str(value): {axis: value} for value in values} for axis, values in _ALONE.items()},
         "planner-horizon": {  # a short plan may ask for another planner
             f"{planner} {horizon}": {"planner": planner, "horizon": horizon}
-            for planner in ("icem", "mppi")
-            for horizon in (6, 8, 16)
+            for planner in ("cem", "icem", "mppi")
+            for horizon in _ALONE["horizon"]
         },
     }
 )
@@ -70,15 +70,24 @@ COSTS: Mapping[str, Mapping[str, MPCConfig]] = MappingProxyType(  # tried for wh
 AXES = (*SHARED, *COSTS)
 
 
-def variants(axis: str, methods: tuple[str, ...] = (BASELINE, OURS)) -> Iterator[tuple[str, MPCConfig]]:
-    """Yield name and configuration of what is tried along an axis, but for the choice made; names begin with a method.
+def names(axis: str, methods: tuple[str, ...]) -> list[str]:
+    """Return the names of what is tried along an axis, on one task or another."""
+    if axis in COSTS:
+        return [f"{axis} {value}" for value in COSTS[axis]]
+    return [f"{method} {axis} {value}" for method in methods for value in SHARED[axis]]
 
-    Along the axes of planner and picture the methods are tried side by side. Along those of the cost there is nothing
-    to try for the baseline, and the name begins with the axis.
+
+def variants(axis: str, task: str, methods: tuple[str, ...] = (BASELINE, OURS)) -> Iterator[tuple[str, MPCConfig]]:
+    """Yield name and configuration of what is tried on a task along an axis, but for what is chosen there already.
+
+    Along the axes of planner and picture the methods are tried side by side, and names begin with a method. Along
+    those of the cost there is nothing to try for the baseline, and the name begins with the axis.
     """
     if axis in COSTS:
-        yield from ((f"{axis} {value}", config) for value, config in COSTS[axis].items())
+        yield from ((f"{axis} {value}", planned(config, task)) for value, config in COSTS[axis].items())
         return
     for method in methods:
+        chosen = method_config(method, task)
         for said, changed in SHARED[axis].items():
-            yield f"{method} {axis} {said}", replace(METHODS[method], **changed)
+            if all(getattr(chosen, option) != value for option, value in changed.items()):
+                yield f"{method} {axis} {said}", replace(chosen, **changed)

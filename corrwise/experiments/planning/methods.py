@@ -1,15 +1,16 @@
-"""What the planning table compares: every method has the same planner, budget and pictures; only the cost differs."""
+"""What the planning table compares: on a task every method has the same planner, budget and pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from corrwise.experiments.options.cost import CONTROL_NAMES, CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
 
-__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "method_config"]
+__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "PLANNERS", "method_config", "planned"]
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
 BASELINE, OURS = "l1", "corr-l1-disp"  # what the others are measured by, and what they lead to
@@ -26,6 +27,16 @@ METHODS: Mapping[str, MPCConfig] = MappingProxyType(
 )
 
 
+PLANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # where tuning episodes ask for another than PLAIN's
+    {"ant": MappingProxyType({"planner": "icem", "horizon": 8})}
+)
+
+
 def method_config(method: str, task: str) -> MPCConfig:
     """Return the configuration of a method on a task."""
-    return replace(METHODS[method], task=task)
+    return planned(METHODS[method], task)
+
+
+def planned(config: MPCConfig, task: str) -> MPCConfig:
+    """Return the configuration on a task, with the planner that all methods have there."""
+    return replace(config, task=task, **PLANNERS.get(task, {}))

@@ -9,6 +9,7 @@ import numpy as np
 
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.cost import CONTROL_NAMES
+from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.planning.methods import BASELINE, BOUND, CEILING, METHODS
 from corrwise.experiments.stats import Estimate, iqm, mean_and_error, paired_difference, paired_ratio, share_nearer
 from corrwise.experiments.summary import seconds_of
@@ -40,11 +41,11 @@ def mpc_table(rows: Iterable[Row]) -> str:
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, Rows]:
-    """Return the rows of each task, by method."""
-    tasks: dict[str, Rows] = {}
+    """Return the rows of each task, by method; tasks as the command line names them, whichever was run first."""
+    tasks: dict[str, Rows] = {name: {} for name in TASK_NAMES}
     for row in rows:
         tasks.setdefault(row["task"], {}).setdefault(row["method"], []).append(row)
-    return tasks
+    return {task: methods for task, methods in tasks.items() if methods}
 
 
 def paired(column: str, *runs: Sequence[Row]) -> list[list[float | None]]:

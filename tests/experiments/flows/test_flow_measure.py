@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -16,7 +14,7 @@ from corrwise.experiments.options.tables import FlowTableConfig
 from corrwise.experiments.planning.ablations import variants
 from corrwise.experiments.planning.grid import Cell
 from corrwise.experiments.planning.manifest import empty_manifest
-from corrwise.experiments.planning.methods import METHODS
+from corrwise.experiments.planning.methods import METHODS, method_config
 
 TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
 BANDS = ("0_2", "2_8", "8_32")
@@ -80,15 +78,16 @@ def test_the_gap_closed_is_paired_by_seed():
 
 
 def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
-    def rows(method, config, *distances, **changed):
-        cell = Cell(method, replace(config, task="ant"), empty_manifest("ant"))
+    tried = {**{name: method_config(name, "ant") for name in METHODS}, **dict(variants("flow", "ant"))}
+
+    def rows(method, *distances, **changed):
+        cell = Cell(method, tried[method], empty_manifest("ant"))
         said = {"task": "ant", "method": method, "settings": cell.fingerprint, **changed}
         return [{**said, "seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
 
-    tried = dict(variants("flow"))
-    controls = [*rows("l1", METHODS["l1"], 4.0, 6.0, 9.0), *rows("exact-flow", METHODS["exact-flow"], 2.0, 2.0)]
+    controls = [*rows("l1", 4.0, 6.0, 9.0), *rows("exact-flow", 2.0, 2.0)]
     name = "all-pairs, regularised"
-    ours = rows(f"flow {name}", tried[f"flow {name}"], 2.5, 3.0, 0.0)
+    ours = rows(f"flow {name}", 2.5, 3.0, 0.0)
     forms = {"all-pairs": "reg"}
     cells = planning_cells([*controls, *ours], forms, {})
     assert list(cells) == [("all-pairs", "ant")]
@@ -96,15 +95,15 @@ def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
     assert planning_cells([], forms, {}) == {}
     assert planning_cells([*controls, *ours], {"all-pairs": "disp"}, {}) == {}, "not the recommended cost"
     assert planning_cells([*controls, *ours], forms, {"all-pairs": "another net's"}) == {}
-    learned = rows("corr-l1-disp", METHODS["corr-l1-disp"], 3.0, 3.0)
-    network = Cell("", replace(METHODS["corr-l1-disp"], task="ant"), empty_manifest("ant")).settings["network"]
+    learned = rows("corr-l1-disp", 3.0, 3.0)
+    network = Cell("", tried["corr-l1-disp"], empty_manifest("ant")).settings["network"]
     assert network
     assert (
         planning_cells([*controls, *learned], {"learned": "disp"}, {"learned": network})["learned", "ant"][:3] == "67%"
     )
-    medium = rows("flow dis medium, scaled", tried["flow dis medium, scaled"], 4.0, 6.0)
+    medium = rows("flow dis medium, scaled", 4.0, 6.0)
     assert planning_cells([*controls, *medium], {"dis": "scaled"}, {}) == {}, "not the preset that the flow has"
-    other = rows(f"flow {name}", tried[f"flow {name}"], 2.5, 3.0, settings="others")
+    other = rows(f"flow {name}", 2.5, 3.0, settings="others")
     assert planning_cells([*controls, *other], forms, {}) == {}
 
 

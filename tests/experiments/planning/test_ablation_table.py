@@ -6,19 +6,22 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.options.ablations import AXIS_NAMES
+from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.planning import ablation_table
 from corrwise.experiments.planning import methods as mpc_methods
 from corrwise.experiments.planning.ablation_table import ablation_table as text_of
-from corrwise.experiments.planning.ablations import AXES, COSTS, variants
+from corrwise.experiments.planning.ablations import AXES, COSTS, names, variants
 from corrwise.experiments.planning.manifest import frozen_manifest
-from corrwise.experiments.planning.methods import METHODS
+from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS, method_config
 from corrwise.experiments.planning.named_costs import resolved
 
 
 def test_the_names_are_those_of_the_command_line():
     assert AXES == AXIS_NAMES
-    named = [name for axis in AXES for name, _ in variants(axis)]
-    assert len(set(named)) == len(named)
+    for task in BODY_NAMES:
+        named = [name for axis in AXES for name, _ in variants(axis, task)]
+        assert len(set(named)) == len(named)
+        assert named == [name for axis in AXES for name in names(axis, (BASELINE, OURS)) if name in named]
 
 
 def _differs(one, other):
@@ -27,13 +30,15 @@ def _differs(one, other):
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_each_variant_changes_one_thing(axis):
-    for name, config in variants(axis):
+@pytest.mark.parametrize("task", BODY_NAMES)
+def test_each_variant_changes_one_thing(axis, task):
+    for name, config in variants(axis, task):
+        assert config.task == task
         if axis in COSTS:
-            assert _differs(config, METHODS["corr-l1"]) <= {"cost"}
+            assert _differs(config, method_config("corr-l1", task)) <= {"cost"}
         else:
             method = name.split()[0]
-            assert _differs(config, METHODS[method]) == set(axis.split("-"))
+            assert _differs(config, method_config(method, task)) == set(axis.split("-"))
             assert config.costs == METHODS[method].costs
 
 
@@ -46,17 +51,17 @@ def test_a_line_says_what_a_variant_gains_on_the_choice_made():
         _row(method, seed, value + seed)
         for method, value in (
             ("l1", 2.0),
-            ("l1 horizon 8", 1.5),
+            ("l1 horizon 6", 1.5),
             ("corr-l1-disp", 1.0),
-            ("corr-l1-disp horizon 8", 1.2),
+            ("corr-l1-disp horizon 6", 1.2),
         )
         for seed in range(4)
     ]
     lines = text_of(rows, ["horizon"], ("l1", "corr-l1-disp")).splitlines()
     assert lines[0] == "### horizon"
     assert "| **l1** | 3.50 |  | 2.00 |" in lines
-    assert "| l1 horizon 8 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
-    assert "| corr-l1-disp horizon 8 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
+    assert "| l1 horizon 6 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
+    assert "| corr-l1-disp horizon 6 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
     assert not any("horizon 16" in line for line in lines), "what was not measured is left out"
     assert text_of(rows, ["size"], ("l1", "corr-l1-disp")) == "\n"
 
@@ -67,7 +72,7 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
     monkeypatch.setattr(ablation_table, "METHODS", quick)
     monkeypatch.setattr(mpc_methods, "METHODS", quick)
     monkeypatch.setattr(
-        ablation_table, "variants", lambda axis, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
+        ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
     )
     out = tmp_path / "out"
     flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--workers", "1"]
@@ -76,7 +81,8 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
     assert "| l1 horizon 8 |" in text
     assert "| **l1** |" in text
     assert not {1000, 1001} & set(frozen_manifest("cartpole").seeds.tolist())
-    assert text.startswith("# Each choice changed alone\n\nTuning episodes, seeds 1000 to 1001.")
+    assert text.startswith("# Each choice changed alone\n\nTuning episodes, seeds 1000 to 1001. What was chosen")
+    assert "chosen (cartpole cem, 2 steps):" in text
     assert capsys.readouterr().out == f"{text}\n{out / 'table.md'}\n"
     flags[flags.index("l1")] = "state"  # another command into the same folder
     assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0

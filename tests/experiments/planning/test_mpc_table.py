@@ -1,16 +1,18 @@
 """The planning table: what it says follows from the rows, and the command makes it whole."""
 
+from itertools import product
+
 import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.options.mpc_table import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.planning import methods as mpc_methods
-from corrwise.experiments.planning.methods import METHODS, method_config
+from corrwise.experiments.planning.methods import METHODS, PLANNERS, method_config
 from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.table import cells_of
 from corrwise.experiments.planning.table_pictures import draw_table
-from corrwise.experiments.planning.table_text import mpc_table
+from corrwise.experiments.planning.table_text import by_method, mpc_table
 
 
 def _row(method, seed, nearest, task="cartpole"):
@@ -63,6 +65,11 @@ def test_the_papers_numbers_stand_under_ours():
     assert short == "| **cartpole-short** | 1.00 |", "which the paper does not have"
 
 
+def test_tasks_stand_in_one_order_whichever_was_run_first():
+    rows = [_row("l1", 0, 1.0, task=task) for task in ("my.py:MINE", *reversed(TASK_NAMES))]
+    assert list(by_method(rows)) == [*TASK_NAMES, "my.py:MINE"]
+
+
 def test_no_share_of_a_gap_that_may_be_none_and_no_empty_column():
     near = {"l1": 2.0, "corr-l1-disp": 1.0, "exact-flow": 1.9}
     rows = [
@@ -85,11 +92,13 @@ def test_pictures_are_drawn_of_any_rows(tmp_path):
 
 def test_names_are_those_of_the_command_line_and_all_share_planner_and_budget():
     assert tuple(METHODS) == METHOD_NAMES
-    plain = method_config("l1", "ant")
-    for name in METHODS:
-        config = method_config(name, "ant")
+    for task, name in product(TASK_NAMES, METHODS):
+        plain, config = method_config("l1", task), method_config(name, task)
         for option in ("planner", "horizon", "candidates", "iterations", "aggregate", "size", "supersample", "cem"):
             assert getattr(config, option) == getattr(plain, option)
+        assert config.task == task
+        assert config.costs == METHODS[name].costs
+    assert set(PLANNERS) <= set(TASK_NAMES)
     assert len(cells_of(MPCTableConfig())) == len(TASK_NAMES) * len(METHODS)
 
 
