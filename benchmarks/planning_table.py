@@ -42,7 +42,7 @@ def main() -> int:
         wall = perf_counter() - began
         rows = read_rows(config.out / "rows.jsonl", KEY)
     whole = sum(row["seconds"] for row in rows)
-    shares = {name: sum(row[f"seconds_{name}"] for row in rows) / whole for name in PHASES}
+    shares = {name: sum(row.get(f"seconds_{name}", 0.0) for row in rows) / whole for name in PHASES}
     hours = wall * FROZEN / options.episodes / 3600
     print(f"{len(rows)} episodes in {wall:.0f} s, so {len(rows) * FROZEN // options.episodes} take {hours:.2f} h")
     print(", ".join(f"{name} {share:.0%}" for name, share in shares.items()), f"; rest {1 - sum(shares.values()):.0%}")

@@ -31,7 +31,7 @@ from tools.speed_table import speed_table
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
-ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; those of Ant again, on more episodes
+ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; some again, on more episodes
 PLANNING = RESULTS / "table-mpc" / "README.md"
 BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 
