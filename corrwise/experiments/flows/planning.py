@@ -10,7 +10,7 @@ from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.planning.ablations import variants
 from corrwise.experiments.planning.grid import Cell, current_rows
 from corrwise.experiments.planning.manifest import empty_manifest
-from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS, planned
+from corrwise.experiments.planning.methods import BASELINE, BOUND, METHODS, method_config
 from corrwise.experiments.planning.table_text import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.stats import paired_difference
 
@@ -42,9 +42,9 @@ def planning_cells(
     methods have now are left out, and so are those of another network than ``networks`` (by flow) names.
     """
     tried = [
-        Cell(name, planned(each, body), empty_manifest(body))
+        Cell(name, each, empty_manifest(body))
         for body in BODY_NAMES
-        for name, each in {**METHODS, **dict(variants("flow", body))}.items()
+        for name, each in [*((name, method_config(name, body)) for name in METHODS), *variants("flow", body)]
         if each.cost == CostConfig(flow=each.cost.flow)
     ]
     tasks = by_method(current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in tried}))

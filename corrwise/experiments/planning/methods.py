@@ -10,7 +10,7 @@ from typing import Any
 from corrwise.experiments.options.cost import CONTROL_NAMES, CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
 
-__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "PLANNERS", "method_config", "planned"]
+__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "TASK_PLANNERS", "method_config", "planned"]
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
 BASELINE, OURS = "l1", "corr-l1-disp"  # what the others are measured by, and what they lead to
@@ -27,7 +27,7 @@ METHODS: Mapping[str, MPCConfig] = MappingProxyType(
 )
 
 
-PLANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # where tuning episodes ask for another than PLAIN's
+TASK_PLANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # where tuning episodes ask for another than PLAIN's
     {"ant": MappingProxyType({"planner": "icem", "horizon": 8})}
 )
 
@@ -39,4 +39,4 @@ def method_config(method: str, task: str) -> MPCConfig:
 
 def planned(config: MPCConfig, task: str) -> MPCConfig:
     """Return the configuration on a task, with the planner that all methods have there."""
-    return replace(config, task=task, **PLANNERS.get(task, {}))
+    return replace(config, task=task, **TASK_PLANNERS.get(task, {}))

@@ -8,7 +8,7 @@ from corrwise.experiments import cli
 from corrwise.experiments.options.mpc import TASK_NAMES
 from corrwise.experiments.options.mpc_table import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.planning import methods as mpc_methods
-from corrwise.experiments.planning.methods import METHODS, PLANNERS, method_config
+from corrwise.experiments.planning.methods import METHODS, TASK_PLANNERS, method_config
 from corrwise.experiments.planning.paper_table import paper_table
 from corrwise.experiments.planning.table import cells_of
 from corrwise.experiments.planning.table_pictures import draw_table
@@ -98,7 +98,7 @@ def test_names_are_those_of_the_command_line_and_all_share_planner_and_budget():
             assert getattr(config, option) == getattr(plain, option)
         assert config.task == task
         assert config.costs == METHODS[name].costs
-    assert set(PLANNERS) <= set(TASK_NAMES)
+    assert set(TASK_PLANNERS) <= set(TASK_NAMES)
     assert len(cells_of(MPCTableConfig())) == len(TASK_NAMES) * len(METHODS)
 
 
