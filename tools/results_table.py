@@ -11,7 +11,6 @@ from corrwise.costs import PRESETS
 from corrwise.experiments.flows.planning import planning_cells
 from corrwise.experiments.flows.table_text import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.options.mpc import TASK_NAMES
-from corrwise.experiments.options.predictors import ARM_NAMES
 from corrwise.experiments.planning.ablation_table import ablation_page
 from corrwise.experiments.planning.grid import KEY as GRID_KEY
 from corrwise.experiments.planning.grid import Cell, current_rows
@@ -24,7 +23,7 @@ from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import by_method, mpc_table
 from corrwise.experiments.planning.turned_table import turned_table
 from corrwise.experiments.records.rows import read_rows
-from corrwise.experiments.video.evaluate import KEY as FRAMES_KEY
+from corrwise.experiments.video.held import held_frames, held_plans
 from corrwise.experiments.video.table_text import predictor_tables
 from tools.speed_table import speed_table
 
@@ -95,26 +94,9 @@ def ablations(folder: str) -> str:
 
 
 def predictors() -> str:
-    """Return docs/results/predictors/table.md, of the rows there are: of each model those of its newest weights."""
+    """Return docs/results/predictors/table.md, of the rows there are."""
     folder = RESULTS / "predictors"
-    frames = {}
-    for file in (folder / "frames" / task / "rows.jsonl" for task in TASK_NAMES):
-        rows = read_rows(file, FRAMES_KEY) if file.exists() else []
-        newest = {row["model"]: row["weights"] for row in rows}
-        if rows:
-            frames[file.parent.name] = [row for row in rows if newest[row["model"]] == row["weights"]]
-    return predictor_tables(frames, planned_with_models(folder))
-
-
-def planned_with_models(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of the plans made with trained models, under the name that the models of an arm share."""
-    rows = read_rows(folder / "plans" / "rows.jsonl", GRID_KEY)
-    newest = {(row["task"], row["method"]): row["settings"] for row in rows}
-    rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
-    arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
-    rows = [{**row, "method": arms[row["method"]]} if arms[row["method"]] in ARM_NAMES else row for row in rows]
-    order = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # as the command plans them, whenever it did
-    return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), order.index(row["method"])))
+    return predictor_tables(held_frames(folder), held_plans(folder))
 
 
 def hours_table(rows: list[dict[str, Any]]) -> str:

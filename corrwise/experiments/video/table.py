@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,15 +14,15 @@ from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
-from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.atomic import write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
-from corrwise.experiments.records.rows import claim_folder, read_rows
+from corrwise.experiments.records.rows import claim_folder
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config, warm_config
 from corrwise.experiments.video.collect import run_collect
-from corrwise.experiments.video.evaluate import FLOOR, KEY, run_evaluate
+from corrwise.experiments.video.evaluate import run_evaluate
+from corrwise.experiments.video.held import held_frames, held_plans
 from corrwise.experiments.video.starting_model import starting_model
 from corrwise.experiments.video.table_text import predictor_tables
 from corrwise.experiments.video.train import run_train
@@ -33,11 +32,9 @@ __all__ = ["run_predictor_table"]
 
 _FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change a row
 
-Row = dict[str, Any]
-
 
 def run_predictor_table(config: PredictorTableConfig) -> Path:
-    """Collect, train, judge and plan what the folder does not hold yet, and return the table's path.
+    """Collect, train, judge and plan what the folder lacks, and return the path of a table of all that it holds.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
@@ -55,10 +52,12 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
             jobs = list(dict.fromkeys(part(config, *which) for which in trained))
             for _ in done(_train, jobs, config.workers):
                 pass
-        frames = {task: _judged(config, task) for task in config.tasks}
-        plans = _planned(config) if config.episodes else []
+        for task in config.tasks:
+            _judge(config, task)
+        if config.episodes:
+            _plan(config)
         table = config.out / "table.md"
-        write_bytes_atomic(table, predictor_tables(frames, plans).encode())
+        write_bytes_atomic(table, predictor_tables(held_frames(config.out), held_plans(config.out)).encode())
     return table
 
 
@@ -72,7 +71,7 @@ def _check(config: PredictorTableConfig) -> None:
     jobs = (warm_config(config, task, arm, 0) for task in config.tasks for arm in config.arms)
     for job in {job.model: job for job in jobs}.values():
         with torch.random.fork_rng():
-            model = starting_model(job, 1, size)
+            model = starting_model(job, 1, size).eval()  # normalisation by batches asks for more than one picture
         model(Context(torch.zeros(1, 1, 3, *size), torch.zeros(1, 0, 1), None), torch.zeros(1, 1, 1, 1))
 
 
@@ -86,25 +85,19 @@ def _train(job: TrainConfig, *, threads: int) -> Path:
         torch.set_num_threads(before)
 
 
-def _judged(config: PredictorTableConfig, task: str) -> list[Row]:
-    """Return the rows of the frames of all models of a task."""
+def _judge(config: PredictorTableConfig, task: str) -> None:
+    """Measure the frames of all models of a task."""
     models = [model_folder_of(config, task, arm, seed) for arm in config.arms for seed in range(config.seeds)]
-    out = config.out / "frames" / task
     run_evaluate(
         EvaluateConfig(
-            models=tuple(models), data=clips_of(config, task, held=True).out, out=out, horizon=config.shown,
-            windows=config.windows, videos=3,
+            models=tuple(models), data=clips_of(config, task, held=True).out, out=config.out / "frames" / task,
+            horizon=config.shown, windows=config.windows, videos=3,
         )
     )  # fmt: skip
-    weights = {FLOOR: "", **{model.name: weights_hash(model_folder(str(model))) for model in models}}
-    return [row for row in read_rows(out / "rows.jsonl", KEY) if weights.get(row["model"]) == row["weights"]]
 
 
-def _planned(config: PredictorTableConfig) -> list[Row]:
-    """Return the rows of planning with the models of each arm, and with what they stand between.
-
-    The episodes of an arm are shared out among its models; its rows bear the arm's name.
-    """
+def _plan(config: PredictorTableConfig) -> None:
+    """Plan with the models of each arm, which share out the episodes, and with what they stand between."""
     cells = []
     for task in config.tasks:
         manifest = frozen_manifest(task).part(slice(config.episodes))
@@ -120,6 +113,4 @@ def _planned(config: PredictorTableConfig) -> list[Row]:
                 model = replace(plain, predictor=str(model_folder_of(config, task, arm, seed)))
                 mine = manifest.part(slice(seed, None, config.seeds))
                 cells += [Cell(f"{arm}-{seed}", model, mine)] if len(mine.seeds) else []
-    rows = run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
-    arms = {f"{arm}-{seed}": arm for arm in config.arms for seed in range(config.seeds)}
-    return [{**row, "method": arms.get(row["method"], row["method"])} for row in rows]
+    run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)

@@ -1,5 +1,6 @@
 """The table of predictors: clips, models, frames and plans in one resumable folder."""
 
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -9,6 +10,7 @@ from corrwise.experiments.options.predictors import ARM_NAMES, PredictorTableCon
 from corrwise.experiments.planning.grid import KEY
 from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.video.arms import pixel_wise, train_config, warm_config
+from corrwise.experiments.video.held import held_frames, held_plans
 from corrwise.experiments.video.table import run_predictor_table
 from corrwise.experiments.video.table_text import predictor_tables
 
@@ -40,6 +42,38 @@ def test_the_regularised_arm_is_trained_and_judged(tmp_path):
     run_predictor_table(replace(TINY, out=tmp_path, arms=("resnet3d-corr-mse-reg",), episodes=0, steps=2))
     models = tmp_path / "models" / "cartpole"
     assert sorted(folder.name for folder in models.iterdir()) == ["resnet3d-corr-mse-reg-0", "resnet3d-warm-0"]
+
+
+def test_the_arms_of_every_model_are_trained_and_judged(tmp_path):
+    arms = ("resnet3d-mse", "svg-mse", "svg-prime-mse")
+    table = run_predictor_table(replace(TINY, out=tmp_path, arms=arms, episodes=0, size=64)).read_text()
+    for arm in arms:
+        assert f"| cartpole | `{arm}` | 1 |" in table
+
+
+def test_the_table_tells_of_all_that_the_folder_holds(tmp_path):
+    config = replace(TINY, out=tmp_path, arms=("resnet3d-corr-l1",))
+    run_predictor_table(config)
+    table = run_predictor_table(replace(config, arms=("resnet3d-l1",), episodes=0)).read_text()
+    frames, plans = table.split("### Plans")
+    lines = [line.split("|")[2].strip(" `") for line in frames.splitlines() if line.startswith("| cartpole")]
+    assert lines == ["resnet3d-l1", "resnet3d-corr-l1", "copy-last"]
+    assert "`resnet3d-corr-l1`" in plans
+    assert "`resnet3d-l1`" not in plans, "its plans were not asked for"
+
+
+def test_of_what_was_made_twice_the_newest_counts(tmp_path):
+    file = tmp_path / "frames" / "ant" / "rows.jsonl"
+    file.parent.mkdir(parents=True)
+    window = {"model": "resnet3d-l1-0", "window": 0}
+    file.write_text("".join(f"{json.dumps({**window, 'weights': weights})}\n" for weights in ("old", "new")))
+    assert [row["weights"] for row in held_frames(tmp_path)["ant"]] == ["new"]
+    assert held_plans(tmp_path) == []
+    file = tmp_path / "plans" / "rows.jsonl"
+    file.parent.mkdir()
+    row = {"task": "ant", "method": "resnet3d-l1-0", "seed": 1}
+    file.write_text("".join(f"{json.dumps({**row, 'settings': each})}\n" for each in ("old", "new")))
+    assert held_plans(tmp_path) == [{**row, "method": "resnet3d-l1", "settings": "new"}]
 
 
 def test_the_same_command_goes_on(tmp_path, monkeypatch):
