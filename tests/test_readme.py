@@ -16,6 +16,7 @@ from tools.results_table import (
     ABLATIONS,
     BEFORE,
     PLANNING,
+    PREDICTORS,
     RESULTS,
     ablations,
     guide_with_tables,
@@ -68,8 +69,9 @@ def test_the_tables_of_the_guide_to_flows_are_those_that_the_rows_give():
     assert guide_with_tables(text) == text, "run python -m tools.results_table"
 
 
-def test_the_table_of_predictors_is_the_one_that_the_rows_give():
-    assert (RESULTS / "predictors" / "table.md").read_text() == predictors(), "run python -m tools.results_table"
+@pytest.mark.parametrize("folder", PREDICTORS)
+def test_the_tables_of_predictors_are_those_that_the_rows_give(folder):
+    assert (RESULTS / folder / "table.md").read_text() == predictors(folder), "run python -m tools.results_table"
 
 
 @pytest.mark.parametrize("folder", ABLATIONS)

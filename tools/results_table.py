@@ -31,6 +31,7 @@ RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
 ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; some again, on more episodes
+PREDICTORS = ("predictors",)
 PLANNING = RESULTS / "table-mpc" / "README.md"
 BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 
@@ -93,10 +94,9 @@ def ablations(folder: str) -> str:
     return ablation_page(read_rows(RESULTS / folder / "rows.jsonl", GRID_KEY), 20)
 
 
-def predictors() -> str:
-    """Return docs/results/predictors/table.md, of the rows there are."""
-    folder = RESULTS / "predictors"
-    return predictor_tables(held_frames(folder), held_plans(folder))
+def predictors(folder: str) -> str:
+    """Return the table.md of a folder of ``corrwise table predictors``, of the rows there are."""
+    return predictor_tables(held_frames(RESULTS / folder), held_plans(RESULTS / folder))
 
 
 def hours_table(rows: list[dict[str, Any]]) -> str:
@@ -124,5 +124,6 @@ if __name__ == "__main__":
     for folder in ABLATIONS:
         (RESULTS / folder / "table.md").write_text(ablations(folder))
     (BEFORE / "table.md").write_text(mpc_table(read_rows(BEFORE / "rows.jsonl", GRID_KEY)))
-    (RESULTS / "predictors" / "table.md").write_text(predictors())
+    for folder in PREDICTORS:
+        (RESULTS / folder / "table.md").write_text(predictors(folder))
     draw_table(RESULTS / "table-mpc" / "table.png", planning_rows())
