@@ -27,7 +27,7 @@ class PredictorTableConfig:
     arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
     """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, resnet3d-mse, resnet3d-corr-mse, the same through the
     learned flow with flow scaling (resnet3d-corr-mse-learned) and with the regulariser (resnet3d-corr-mse-reg),
-    svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse."""
+    svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
     seeds: int = 3
     """Models of each arm and task."""
     clips: int = 400

@@ -13,7 +13,7 @@ from corrwise.experiments.video.evaluate import KEY as FRAMES_KEY
 
 __all__ = ["held_frames", "held_plans"]
 
-_PLANNED = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # in the order of the command
+_ORDER = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # in the order of the command
 
 Row = dict[str, Any]
 
@@ -42,4 +42,4 @@ def held_plans(folder: Path) -> list[Row]:
 
 def _place(name: str) -> int:
     """Return where a line stands: twins side by side, whichever was run first, and what is no arm at the end."""
-    return _PLANNED.index(name) if name in _PLANNED else len(_PLANNED)
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)

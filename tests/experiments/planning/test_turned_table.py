@@ -45,7 +45,7 @@ def test_the_table_splits_episodes_and_leaves_out_bodies_that_are_not_free():
     rows = [
         {"task": task, "method": method, "seed": seed, "min_distance": distance}
         for task in ("ant", "cartpole")
-        for method, distance in (("l1", 2.0), ("corr-l1-disp", 1.0), ("exact-flow", 0.5))
+        for method, distance in (("l1", 2.0), ("corr-l1-disp", 1.0), ("exact-flow", 0.5), ("state", 0.25))
         for seed in seeds
     ]
     head, _, *lines = turned_table(rows).strip().split("\n")
@@ -53,7 +53,7 @@ def test_the_table_splits_episodes_and_leaves_out_bodies_that_are_not_free():
     cells = [line.strip("| ").split(" | ") for line in lines]
     assert [cell[0] for cell in cells] == ["ant", "ant"]
     assert sum(int(cell[2]) for cell in cells) == len(seeds)
-    assert all(cell[3:6] == ["2.00", "1.00", "0.50"] and cell[6].startswith("2.00") for cell in cells)
+    assert all(cell[3:7] == ["2.00", "1.00", "0.50", "0.25"] and cell[7].startswith("2.00") for cell in cells)
 
 
 def _after(first: np.ndarray, then: np.ndarray) -> np.ndarray:
