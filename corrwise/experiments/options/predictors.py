@@ -10,8 +10,8 @@ from corrwise.experiments.options.cost import COST_NAMES
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
 
 ARM_NAMES = (
-    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-mse", "resnet3d-corr-mse"),
-    *("resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
+    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg"),
+    *("resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
     *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
 )
 
@@ -25,8 +25,8 @@ class PredictorTableConfig:
     tasks: tuple[str, ...] = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
     arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
-    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, resnet3d-mse, resnet3d-corr-mse, the same through the
-    learned flow with flow scaling (resnet3d-corr-mse-learned) and with the regulariser (resnet3d-corr-mse-reg),
+    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, the same through the learned flow with flow scaling
+    (resnet3d-corr-l1-learned) and with the regulariser (resnet3d-corr-l1-reg), all of these with mse in place of l1,
     svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
     seeds: int = 3
     """Models of each arm and task."""

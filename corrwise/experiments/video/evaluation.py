@@ -56,23 +56,35 @@ def clip_means(rows: Sequence[Row], metric: str) -> dict[int, float]:
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
-    """Draw each metric over the predicted steps, a line for each model."""
+    """Draw each metric over the predicted steps, a line for each model; models of several seeds share a colour."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics = _metrics(rows)
+    metrics, models = _metrics(rows), list(dict.fromkeys(row["model"] for row in rows))
+    kinds = {kind: [model for model in models if _kind(model) == kind] for kind in dict.fromkeys(map(_kind, models))}
+    colours = dict(zip(kinds, colormaps["tab10" if len(kinds) <= 10 else "tab20"].colors * len(kinds), strict=False))
     figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        for i, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+        for model in models:
             values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
             seen = np.isfinite(values).any(axis=0)
             steps = np.arange(1, values.shape[1] + 1)[seen]
-            style = {"color": "0.5", "linestyle": "--"} if model == "copy-last" else {"color": f"C{i}"}
-            axis.plot(steps, np.nanmean(values[:, seen], axis=0), label=model, **style)
+            kind, alike = _kind(model), kinds[_kind(model)]
+            style = {"color": "0.5", "linestyle": "--"} if model == "copy-last" else {"color": colours[kind]}
+            if model == alike[0]:
+                style["label"] = model if len(alike) == 1 else f"{kind}, {len(alike)} models"
+            axis.plot(steps, np.nanmean(values[:, seen], axis=0), **style)
         axis.set(xlabel="predicted step", title=_NAMES[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=110)
+
+
+def _kind(model: str) -> str:
+    """Return the name that models of several seeds share."""
+    name, _, number = model.rpartition("-")
+    return name if number.isdigit() else model
 
 
 def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from corrwise.experiments.records.config_match import ConfigMismatch
 from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import KEY, imagined, run_evaluate
-from corrwise.experiments.video.evaluation import evaluation_table
+from corrwise.experiments.video.evaluation import draw_curves, evaluation_table
 from corrwise.experiments.video.metrics import METRICS, frame_metrics, lpips_at_hand
 from corrwise.experiments.video.strips import draw_strips, moving_square
 from corrwise.predictors import CopyLast
@@ -162,6 +162,15 @@ def test_rows_of_fewer_clips_are_not_mixed_in(model, tmp_path):
     run_collect(replace(clips, episodes=2))
     with pytest.raises(ConfigMismatch, match="frames is 10 there and 20 here"):
         run_evaluate(config)
+
+
+def test_models_of_several_seeds_share_a_colour(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda figure, handles, labels, **_: told.append(labels))
+    models = ("copy-last", "svg-l1-0", "svg-l1-1", "mine")
+    draw_curves(tmp_path / "curves.png", [{"model": model, "psnr": [30.0, 20.0]} for model in models])
+    assert told == [["copy-last", "svg-l1, 2 models", "mine"]]
+    assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
 def test_strips_show_the_square_that_moves():
