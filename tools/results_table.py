@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
 ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; some again, on more episodes
-PREDICTORS = ("predictors",)
+PREDICTORS = ("predictors", "predictor-losses")  # L1 on all bodies; other losses and models on Cartpole
 PLANNING = RESULTS / "table-mpc" / "README.md"
 BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 
