@@ -62,7 +62,8 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
 
     metrics, models = _metrics(rows), list(dict.fromkeys(row["model"] for row in rows))
     kinds = {kind: [model for model in models if _kind(model) == kind] for kind in dict.fromkeys(map(_kind, models))}
-    colours = dict(zip(kinds, colormaps["tab10" if len(kinds) <= 10 else "tab20"].colors * len(kinds), strict=False))
+    palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
+    colours = {kind: palette(i % palette.N) for i, kind in enumerate(kinds)}
     figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         for model in models:
