@@ -70,11 +70,12 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
             seen = np.isfinite(values).any(axis=0)
             steps = np.arange(1, values.shape[1] + 1)[seen]
-            kind, alike = _kind(model), kinds[_kind(model)]
-            style = {"color": "0.5", "linestyle": "--"} if model == "copy-last" else {"color": colours[kind]}
-            if model == alike[0]:
-                style["label"] = model if len(alike) == 1 else f"{kind}, {len(alike)} models"
-            axis.plot(steps, np.nanmean(values[:, seen], axis=0), **style)
+            kind, floor = _kind(model), model == "copy-last"
+            label = f"{kind}, {len(kinds[kind])} models" if len(kinds[kind]) > 1 else model
+            axis.plot(
+                steps, np.nanmean(values[:, seen], axis=0), label=label if model == kinds[kind][0] else None,
+                color="0.5" if floor else colours[kind], linestyle="--" if floor else "-",
+            )  # fmt: skip
         axis.set(xlabel="predicted step", title=_NAMES[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
