@@ -74,7 +74,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             label = f"{kind}, {len(kinds[kind])} models" if len(kinds[kind]) > 1 else model
             axis.plot(
                 steps, np.nanmean(values[:, seen], axis=0), label=label if model == kinds[kind][0] else None,
-                color="0.5" if floor else colours[kind], linestyle="--" if floor else "-",
+                color="black" if floor else colours[kind], linestyle="--" if floor else "-",
             )  # fmt: skip
         axis.set(xlabel="predicted step", title=_NAMES[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
