@@ -22,7 +22,7 @@ from corrwise.experiments.records.rows import Key, append_row, claim_folder, ope
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.video.evaluation import CURVES, STRIPS, draw_curves, evaluation_page, evaluation_table
+from corrwise.experiments.video.evaluation import CURVES, FLOOR, STRIPS, draw_curves, evaluation_page, evaluation_table
 from corrwise.experiments.video.metrics import frame_metrics
 from corrwise.experiments.video.sources import open_clips
 from corrwise.experiments.video.strips import draw_strips
@@ -33,10 +33,9 @@ from corrwise.predictors.pretrained import about_model
 from corrwise.predictors.video_predictor import VideoPredictor
 from corrwise.types import Context, Predictor
 
-__all__ = ["FLOOR", "KEY", "imagined", "run_evaluate"]
+__all__ = ["KEY", "imagined", "run_evaluate"]
 
 KEY: Key = {"model": str, "weights": str, "window": int}
-FLOOR = "copy-last"
 _FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
 
 Row = dict[str, Any]

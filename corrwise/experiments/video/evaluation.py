@@ -16,9 +16,10 @@ from corrwise.experiments.report.pictures import embedded
 from corrwise.experiments.stats import mean_and_error
 from corrwise.experiments.video.metrics import METRICS
 
-__all__ = ["CURVES", "STRIPS", "clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
+__all__ = ["CURVES", "FLOOR", "STRIPS", "clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
 
 CURVES, STRIPS = "curves.png", "strips.png"
+FLOOR = "copy-last"  # what every model is judged beside
 
 Row = dict[str, Any]
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
@@ -60,22 +61,22 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics, models = _metrics(rows), list(dict.fromkeys(row["model"] for row in rows))
-    kinds = {kind: [model for model in models if _kind(model) == kind] for kind in dict.fromkeys(map(_kind, models))}
+    metrics = _metrics(rows)
+    kinds: dict[str, list[str]] = {}
+    for model in dict.fromkeys(row["model"] for row in rows):
+        kinds.setdefault(_kind(model), []).append(model)
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
-    colours = {kind: palette(i % palette.N) for i, kind in enumerate(kinds)}
     figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        for model in models:
-            values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
-            seen = np.isfinite(values).any(axis=0)
-            steps = np.arange(1, values.shape[1] + 1)[seen]
-            kind, floor = _kind(model), model == "copy-last"
-            label = f"{kind}, {len(kinds[kind])} models" if len(kinds[kind]) > 1 else model
-            axis.plot(
-                steps, np.nanmean(values[:, seen], axis=0), label=label if model == kinds[kind][0] else None,
-                color="black" if floor else colours[kind], linestyle="--" if floor else "-",
-            )  # fmt: skip
+        for i, (kind, models) in enumerate(kinds.items()):
+            color, line = ("black", "--") if kind == FLOOR else (palette(i % palette.N), "-")
+            label: str | None = f"{kind}, {len(models)} models" if len(models) > 1 else models[0]
+            for model in models:
+                values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
+                seen = np.isfinite(values).any(axis=0)
+                steps = np.arange(1, values.shape[1] + 1)[seen]
+                axis.plot(steps, np.nanmean(values[:, seen], axis=0), label=label, color=color, linestyle=line)
+                label = None  # named once
         axis.set(xlabel="predicted step", title=_NAMES[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
