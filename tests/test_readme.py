@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from corrwise.experiments import cli
 from corrwise.experiments.planning.grid import KEY
 from corrwise.experiments.planning.table_text import mpc_table
 from corrwise.experiments.records.rows import read_rows
+from tests.snippets import ROOT, blocks
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -26,15 +26,12 @@ from tools.results_table import (
     readme_with_tables,
 )
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def test_the_library_example_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_library_example_is_short():
+    (code,) = blocks(ROOT / "README.md")
     assert len([line for line in code.splitlines() if line]) <= 16
-    exec(compile(code.replace("range(40)", "range(2)"), "README.md", "exec"), {})
-    assert re.match(r"\d\.\d\d away at first, \d\.\d\d at the nearest", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from corrwise._triton_guard import load_triton
 from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.task import CAMERA_NAME
 
@@ -27,8 +28,7 @@ class GLRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
-        from corrwise.envs import _triton_first  # noqa: F401  # before OpenGL, and not for those who do not draw with it
-
+        load_triton()  # before OpenGL, and not for those who do not draw with it
         self.model, self.height, self.width = model, height, width
         try:
             self._renderer = mujoco.Renderer(model, height, width)

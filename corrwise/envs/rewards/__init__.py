@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from corrwise.envs import _triton_first  # noqa: F401  # who rewards pictures renders them, and makes optimizers
+from corrwise._triton_guard import load_triton
 from corrwise.envs.rewards.forms import FORMS
 from corrwise.envs.rewards.render_to_info import RenderToInfo
 from corrwise.envs.rewards.single import ImageGoalReward
@@ -12,6 +12,8 @@ from corrwise.envs.rewards.vector import VectorImageGoalReward
 
 if TYPE_CHECKING:
     from corrwise.envs.rewards.sb3 import VecImageGoalReward
+
+load_triton()  # who rewards images draws them, and makes optimizers
 
 __all__ = ["FORMS", "ImageGoalReward", "RenderToInfo", "VecImageGoalReward", "VectorImageGoalReward"]
 

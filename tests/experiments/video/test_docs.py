@@ -2,11 +2,11 @@
 
 import re
 import shlex
-from pathlib import Path
 
 from corrwise.experiments import cli
+from tests.snippets import ROOT, chains, run_alone
 
-PAGE = Path(__file__).parents[3] / "docs" / "train_a_predictor.md"
+PAGE = ROOT / "docs" / "train_a_predictor.md"
 SMALLER = {  # said after what the page says, and so in its place
     "collect": "--episodes 2 --steps 12",
     "train": "--options width=2 keep=true blocks3d=1 blocks2d=1 --steps 1 --batch 2",
@@ -22,9 +22,6 @@ def test_commands_and_snippets(tmp_path, monkeypatch):
     assert [words[1] for words in commands] == ["collect", "train", "train", "collect", "evaluate", "mpc"]
     for _, *words in commands:
         assert cli.main([*words, *SMALLER[words[0]].split()]) == 0, words
-    clips, agent = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    names: dict = {}
-    exec(compile(clips, PAGE, "exec"), names)
-    assert names["batch"].frames.shape == (4, 6, 3, 64, 64)
-    exec(compile(agent, PAGE, "exec"), names)
-    assert abs(names["action"]).max() <= 1
+    clips, agent = (run_alone(code, tmp_path) for code in chains(PAGE))
+    assert clips.stdout == "torch.Size([4, 6, 3, 64, 64]) torch.Size([4, 5, 1])\n", clips.stderr
+    assert agent.returncode == 0, agent.stderr

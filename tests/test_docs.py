@@ -1,0 +1,58 @@
+"""Each Python block of the docs that has its own imports runs alone in a fresh process, smaller where it is slow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.envs.test_gl import needs_egl
+from tests.snippets import ROOT, chains, run_alone, save_named
+
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if page.name != "train_a_predictor.md"  # its blocks go on from its commands: tests/experiments/video/test_docs.py
+]
+QUICK = {
+    "range(40)": "range(2)",
+    'make("corrwise/Cartpole-v0")\nplanner': 'make("corrwise/Cartpole-v0", max_episode_steps=2)\nplanner',
+    "num_envs=4": "num_envs=4, size=24",
+    "num_envs=16": "num_envs=2, size=32",
+    'make("corrwise/Cartpole-v0", distance': 'make("corrwise/Cartpole-v0", size=36, distance',
+    "learn(50)": "learn(46)",
+}
+PRINTS = {  # what a reader sees, by a line of the block
+    "at the nearest": r"\d\.\d\d away at first, \d\.\d\d at the nearest\n",
+    "evaluate_policy(": r"mean return -\d\.\d\d\n",
+    "goal_displacement": r"-(\d\S*) \1 0\.\d+\n|-(\d\S*) \2 [1-9]\S*\n",
+}
+CHAINS = [
+    pytest.param(page, code, id=f"{page.stem}-{number}", marks=[needs_egl] if "rgb_array" in code else [])
+    for page in PAGES
+    for number, code in enumerate(chains(page))
+]
+
+
+@pytest.mark.parametrize(("page", "code"), CHAINS)
+def test_a_block_with_imports_of_its_own_runs_alone(page, code, tmp_path):
+    save_named(page, tmp_path)
+    for slow, quick in QUICK.items():
+        code = code.replace(slow, quick)
+    done = run_alone(code, tmp_path, MUJOCO_GL="egl" if "rgb_array" in code else "disable")
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+    for line, printed in PRINTS.items():
+        if line in code:
+            assert re.fullmatch(printed, done.stdout), done.stdout
+
+
+def test_every_replacement_still_finds_what_it_makes_quick():
+    everything = "".join(code for page in PAGES for code in chains(page))
+    assert [slow for slow in QUICK if slow not in everything] == []
+    assert [line for line in PRINTS if line not in everything] == []
+
+
+def test_what_draws_by_opengl_closes_its_environment():
+    for page in PAGES:
+        for code in chains(page):
+            assert "rgb_array" not in code or ".close()" in code, page.name
