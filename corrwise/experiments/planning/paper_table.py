@@ -37,17 +37,17 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 
 
 def paper_table(rows: Iterable[Row]) -> str:
-    """Return the mean nearest distance of each method on each task and how many times nearer than L1 that is.
+    """Return the mean distance over an episode's last ten steps, and how many times less than L1's that is.
 
-    Under it stands the same of the mean over an episode's last ten steps: the smallest flatters a body that swings past
-    its goal. A ratio is of means, over the episodes that both methods have. A method without rows has no column.
+    Under it stands the same of the smallest distance, which flatters a body that swings past its goal. A ratio is of
+    means, over the episodes that both methods have. A method without rows has no column.
     """
     tasks = by_method(rows)
     columns = [name for name in COLUMNS if any(name in methods for methods in tasks.values())]
     lines = ["| | " + " | ".join(COLUMNS[name] for name in columns) + " |", "|" + "---|" * (len(columns) + 1)]
     for task in (name for name in TASK_NAMES if name in tasks):
         methods = tasks[task]
-        for said, column in ((f"**{task}**", "min_distance"), ("last 10 steps", "last10_distance")):
+        for said, column in ((f"**{task}**, last 10 steps", "last10_distance"), ("nearest", "min_distance")):
             cells = [_ours(column, methods.get(name, []), methods.get(BASELINE, [])) for name in columns]
             lines.append("| " + " | ".join([said, *cells]) + " |")
         if task in PAPER:

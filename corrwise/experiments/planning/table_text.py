@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 
 _HEAD = (
-    "task", "method", "n", "nearest", "IQM", "last 10", "L1 / this", "last 10: L1 / this", "nearer than L1",
+    "task", "method", "n", "last 10", "last 10: L1 / this", "nearest", "IQM", "L1 / this", "nearer than L1",
     "gap to state closed", "gap to exact flow closed", "s a plan", "simulate / render / flow / rest",
 )  # fmt: skip
 
@@ -55,19 +55,21 @@ def paired(column: str, *runs: Sequence[Row]) -> list[list[float | None]]:
     return [[each[seed] for seed in seeds] for each in values]
 
 
-def gap_closed(ours: Sequence[Row], floor: Sequence[Row], bound: Sequence[Row]) -> tuple[Estimate, int]:
-    """Return (floor - ours) / (floor - bound) of the mean nearest distances on the episodes that all three have.
+def gap_closed(
+    ours: Sequence[Row], floor: Sequence[Row], bound: Sequence[Row], column: str = "min_distance"
+) -> tuple[Estimate, int]:
+    """Return (floor - ours) / (floor - bound) of the mean distances on the episodes that all three have.
 
     1 is what the bound reaches with the same planner, 0 what the floor does. With the number of episodes, and a paired
     bootstrap interval.
     """
-    near, least, most = (np.array(each, dtype=float) for each in paired("min_distance", ours, floor, bound))
+    near, least, most = (np.array(each, dtype=float) for each in paired(column, ours, floor, bound))
     return paired_ratio(least - near, least - most), int(np.isfinite(near + least + most).sum())
 
 
-def gap_is_clear(floor: Sequence[Row], bound: Sequence[Row]) -> bool:
+def gap_is_clear(floor: Sequence[Row], bound: Sequence[Row], column: str = "min_distance") -> bool:
     """Return whether the bound comes nearer than the floor, or farther: whether a share of that gap means anything."""
-    whole = paired_difference(*paired("min_distance", floor, bound))
+    whole = paired_difference(*paired(column, floor, bound))
     return whole.low != whole.low or whole.excludes_zero  # one episode has no interval
 
 
@@ -81,11 +83,11 @@ def _cells(name: str, methods: Rows) -> list[str]:
     return [
         said,
         str(len(mine)),
+        f"{mean_and_error([row['last10_distance'] for row in mine])[0]:.2f}",
+        _ratio("last10_distance", l1, mine) if name != BASELINE else "1",
         f"{mean_and_error(nearest)[0]:.2f}",
         f"{iqm(nearest):.2f}",
-        f"{mean_and_error([row['last10_distance'] for row in mine])[0]:.2f}",
         _ratio("min_distance", l1, mine) if name != BASELINE else "1",
-        _ratio("last10_distance", l1, mine) if name != BASELINE else "1",
         _percent(share_nearer(*reversed(paired("min_distance", l1, mine)))) if name != BASELINE and l1 else "",
         *(_gap(mine, l1, methods.get(best, [])) for best in (CEILING, BOUND)),
         f"{sum(seconds.values()):.2f}",

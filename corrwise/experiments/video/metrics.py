@@ -29,7 +29,8 @@ def frame_metrics(
 
     ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
     the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
-    as a share of the larger (1 is as sharp, noise is no gain; NaN where nothing has moved).
+    as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
+    a blurred frame raises it, so it counts beside ``psnr`` and ``ssim`` only.
 
     Args:
         shown: predictions; one that is not finite counts as black.

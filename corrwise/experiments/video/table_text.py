@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from corrwise.experiments.markdown import markdown_table
-from corrwise.experiments.planning.table_text import by_method, gap_closed, paired
+from corrwise.experiments.planning.table_text import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
 from corrwise.experiments.video.arms import pixel_wise
@@ -66,15 +66,26 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
 
 
 def _plans_table(rows: Sequence[Row]) -> str:
-    gains = ("of the oracle's gain kept", "nearer than the pixel-wise twin by")
+    columns = {"last 10": "last10_distance", "nearest": "min_distance"}
+    gains = ("of the oracle's gain kept", "less than the pixel-wise twin's by")
     lines = []
     for task, methods in by_method(rows).items():
         for name, mine in methods.items():
-            floor, oracle = methods.get("zero-action", []), methods.get("oracle", [])
-            kept = gap_closed(mine, floor, oracle)[0].said(".0%") if floor and oracle and name != "zero-action" else ""
-            twin = methods.get(pixel_wise(name), []) if name != pixel_wise(name) else []
-            nearer = paired_difference(*paired("min_distance", twin, mine)).said(".2f") if twin else ""
-            nearest = mean_and_error([row["min_distance"] for row in mine])[0]
+            cells = [cell for column in columns.values() for cell in _plan_cells(name, methods, column)]
             seconds = f"{sum(seconds_of(mine).values()):.2f}"
-            lines.append((task, f"`{name}`", str(len(mine)), f"{nearest:.2f}", kept, nearer, seconds))
-    return markdown_table(("task", "predictor", "n", "nearest", *gains, "s a plan"), lines)
+            lines.append((task, f"`{name}`", str(len(mine)), *cells, seconds))
+    head = [cell for name in columns for cell in (name, *(f"{name}: {gain}" for gain in gains))]
+    return markdown_table(("task", "predictor", "n", *head, "s a plan"), lines)
+
+
+def _plan_cells(name: str, methods: Mapping[str, Sequence[Row]], column: str) -> list[str]:
+    """Return a mean distance, the share of the oracle's gain on no action, and how much less than the twin's it is.
+
+    A share of a gain that may be none is left out.
+    """
+    mine, floor, oracle = methods[name], methods.get("zero-action", []), methods.get("oracle", [])
+    gains = floor and oracle and name != "zero-action" and gap_is_clear(floor, oracle, column)
+    kept = gap_closed(mine, floor, oracle, column)[0].said(".0%") if gains else ""
+    twin = methods.get(pixel_wise(name), []) if name != pixel_wise(name) else []
+    less = paired_difference(*paired(column, twin, mine)).said(".2f") if twin else ""
+    return [f"{mean_and_error([row[column] for row in mine])[0]:.2f}", kept, less]

@@ -36,10 +36,10 @@ def _line(text, method):
 
 def test_a_line_says_what_the_rows_say():
     line = _line(mpc_table(_rows()), "`corr-l1-disp`")
-    assert line[:5] == ["cartpole", "`corr-l1-disp`", "6", "0.75", "0.75"]
-    assert line[5] == "1.75"
-    assert line[6].startswith("3.00 (")
-    assert line[7].startswith("1.86 (")
+    assert line[:4] == ["cartpole", "`corr-l1-disp`", "6", "1.75"]
+    assert line[4].startswith("1.86 (")
+    assert line[5:7] == ["0.75", "0.75"]
+    assert line[7].startswith("3.00 (")
     assert line[8] == "100%"
     assert line[9] == "86% (86% to 86%)"
     assert line[10] == "94% (94% to 94%)"
@@ -48,21 +48,21 @@ def test_a_line_says_what_the_rows_say():
 
 def test_pairs_are_pairs_and_what_is_missing_is_left_out():
     rows = [*_rows(), _row("corr-l1-disp", 99, 1000.0)]
-    assert _line(mpc_table(rows), "`corr-l1-disp`")[6].startswith("3.00 ("), "episode 99 has no L1 beside it"
+    assert _line(mpc_table(rows), "`corr-l1-disp`")[7].startswith("3.00 ("), "episode 99 has no L1 beside it"
     rows = [{**row, "min_distance": None} if row["seed"] == 3 and row["method"] == "l1" else row for row in _rows()]
     assert _line(mpc_table(rows), "`corr-l1-disp`")[9].startswith("86%")
     alone = [row for row in _rows() if row["method"] == "corr-l1-disp"]
-    plain = ["cartpole", "`corr-l1-disp`", "6", "0.75", "0.75", "1.75", "4.00", "2.00 / 1.00 / 0.50 / 0.50"]
+    plain = ["cartpole", "`corr-l1-disp`", "6", "1.75", "0.75", "0.75", "4.00", "2.00 / 1.00 / 0.50 / 0.50"]
     assert _line(mpc_table(alone), "`corr-l1-disp`") == plain, "nothing is said beside no L1"
 
 
 def test_the_papers_numbers_stand_under_ours():
-    ours, last, theirs = paper_table([*_rows(), _row("corr-l1", 99, 1.0)]).splitlines()[2:]
-    assert ours == "| **cartpole** | 2.25 | 1.00 | 0.75 (3.00x) | 0.65 (3.46x) | 0.50 (4.50x) |", "99 has no L1"
-    assert last == "| last 10 steps | 3.25 | 2.00 | 1.75 (1.86x) | 1.65 (1.97x) | 1.50 (2.17x) |"
+    last, ours, theirs = paper_table([*_rows(), _row("corr-l1", 99, 1.0)]).splitlines()[2:]
+    assert ours == "| nearest | 2.25 | 1.00 | 0.75 (3.00x) | 0.65 (3.46x) | 0.50 (4.50x) |", "99 has no L1"
+    assert last == "| **cartpole**, last 10 steps | 3.25 | 2.00 | 1.75 (1.86x) | 1.65 (1.97x) | 1.50 (2.17x) |"
     assert theirs == "| the paper's | 5.520 | 1.653 (3.34x) |  |  |  |"
-    short, _ = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
-    assert short == "| **cartpole-short** | 1.00 |", "which the paper does not have"
+    _, short = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
+    assert short == "| nearest | 1.00 |", "which the paper does not have"
 
 
 def test_tasks_stand_in_one_order_whichever_was_run_first():

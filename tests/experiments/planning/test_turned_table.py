@@ -35,25 +35,35 @@ def test_an_ant_turned_by_a_quarter_with_its_legs_renamed_looks_the_same():
 
 def test_turns_are_angles_between_start_and_goal():
     manifest = frozen_manifest("humanoid").part(slice(2))
-    goals = manifest.starts.copy()
-    goals[0, ORIENTATION] = _after(goals[0, ORIENTATION], QUARTER)
-    assert list(turned(replace(manifest, goals=goals)).values()) == pytest.approx([90.0, 0.0], abs=1e-4)
+    starts, goals = manifest.starts.copy(), manifest.starts.copy()
+    starts[0, ORIENTATION], goals[0, ORIENTATION] = (1, 0, 0, 0), QUARTER
+    angles = turned(replace(manifest, starts=starts, goals=goals))
+    assert list(angles.values()) == pytest.approx([90.0, 0.0], abs=1e-4)
+
+
+def test_a_body_that_falls_over_has_not_turned():
+    manifest = frozen_manifest("humanoid").part(slice(1))
+    starts, goals = manifest.starts.copy(), manifest.starts.copy()
+    starts[0, ORIENTATION] = 1, 0, 0, 0
+    goals[0, ORIENTATION] = np.sqrt(0.75), 0, 0.5, 0  # pitches by 60 degrees
+    assert turned(replace(manifest, starts=starts, goals=goals)) == {10000: pytest.approx(0.0, abs=1e-4)}
 
 
 def test_the_table_splits_episodes_and_leaves_out_bodies_that_are_not_free():
     seeds = frozen_manifest("ant").seeds.tolist()
     rows = [
-        {"task": task, "method": method, "seed": seed, "min_distance": distance}
+        {"task": task, "method": method, "seed": seed, "min_distance": distance, "last10_distance": 2 * distance}
         for task in ("ant", "cartpole")
         for method, distance in (("l1", 2.0), ("corr-l1-disp", 1.0), ("exact-flow", 0.5), ("state", 0.25))
         for seed in seeds
     ]
     head, _, *lines = turned_table(rows).strip().split("\n")
-    assert head.startswith("| task | degrees to turn | n |")
+    assert head.startswith("| task | degrees of yaw | n | distance |")
     cells = [line.strip("| ").split(" | ") for line in lines]
-    assert [cell[0] for cell in cells] == ["ant", "ant"]
-    assert sum(int(cell[2]) for cell in cells) == len(seeds)
-    assert all(cell[3:7] == ["2.00", "1.00", "0.50", "0.25"] and cell[7].startswith("2.00") for cell in cells)
+    assert [(cell[0], cell[3]) for cell in cells] == [("ant", "last 10 steps"), ("ant", "nearest")] * 2
+    assert sum(int(cell[2]) for cell in cells[::2]) == len(seeds)
+    assert all(cell[4:8] == ["4.00", "2.00", "1.00", "0.50"] and cell[8].startswith("2.00") for cell in cells[::2])
+    assert all(cell[4:8] == ["2.00", "1.00", "0.50", "0.25"] and cell[8].startswith("2.00") for cell in cells[1::2])
 
 
 def _after(first: np.ndarray, then: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from corrwise.experiments.video.strips import draw_strips, moving_square
 from corrwise.predictors import CopyLast
 from corrwise.predictors.clips import ClipFolder, ClipWindows
 from corrwise.predictors.models import make_model
+from tests.snippets import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,18 @@ def test_blur_and_absence_are_less_sharp():
     assert 1 > sharpness[0] > sharpness[1] > sharpness[2] == 0
     noise = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0))
     (noisy,) = frame_metrics((_square(9) + noise)[None, None], true, last)["sharpness"].flatten().tolist()
-    assert noisy < sharpness[0], "noise is not sharp"
+    assert noisy < sharpness[0], "so much noise is no gain"
+
+
+def test_a_little_noise_on_a_blurred_frame_counts_as_sharpness_which_the_docs_say():
+    true, last = _square(9)[None, None], _square(3)[None]
+    noise = 0.05 * torch.randn(3, 24, 24, generator=torch.Generator().manual_seed(0))
+    blurred, noisy = ((_square(9, 5) + added)[None, None] for added in (0, noise))
+    first, second = (frame_metrics(each, true, last) for each in (blurred, noisy))
+    assert second["sharpness"] > first["sharpness"]
+    assert second["psnr"] < first["psnr"]
+    page = (ROOT / "docs" / "train_a_predictor.md").read_text()
+    assert "noise on a blurred frame raises it" in " ".join(page.split())
 
 
 def test_a_frame_that_is_not_finite_counts_as_black():

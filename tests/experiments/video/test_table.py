@@ -114,6 +114,7 @@ def test_tables_pair_clips_and_episodes():
             "method": method,
             "seed": seed,
             "min_distance": near + 0.1 * seed,
+            "last10_distance": 2 * near + 0.1 * seed,
             "seconds": 1.0,
             "steps": 1,
         }
@@ -123,7 +124,8 @@ def test_tables_pair_clips_and_episodes():
     text = predictor_tables({"cartpole": frames}, plans)
     assert "| `resnet3d-corr-l1` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
     assert "+0.200 (+0.200 to +0.200) [+0.100, +0.300]" in text
-    assert "| cartpole | `resnet3d-corr-l1` | 3 | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
+    last = "1.70 | 80% (80% to 80%) | 1.40 (1.40 to 1.40)"
+    assert f"| `resnet3d-corr-l1` | 3 | {last} | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
 
 
 @pytest.mark.parametrize(
