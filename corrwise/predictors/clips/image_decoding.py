@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
 __all__ = ["MAX_PIXELS", "BitDepth", "check_pixels", "decode_image", "resize_image"]
 
+T = TypeVar("T")
+
 MAX_PIXELS = 2**26
 """Pixels that an image or a frame may have, 8192 x 8192: what a file declares is refused before it takes memory."""
 
 _WHITE = 2**16 - 1  # of 16 bits
 _UNUSED = 2**14 - 1  # images of 16 bits that stay below hold 14 bits or fewer, and would be nearly black
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
 _SINGLE = ("TIFF", "WEBP", "PNG")  # files that may hold several images; those of an MPO are views of one
 _ORIENTATION = 274  # the tag of TIFF and EXIF
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -85,23 +88,29 @@ def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[n
     if header is None:
         return None
     check_pixels(header.size, name)
-    if header.format in _SINGLE and getattr(header, "is_animated", False):
-        raise ValueError(f"expected one image in {name}, got {header.n_frames}")
+    images = _attempt(lambda: header.n_frames if header.is_animated else 1, 1) if header.format in _SINGLE else 1
+    if images > 1:
+        raise ValueError(f"expected one image in {name}, got {images}")
+    if header.mode == "F" or (header.mode == "I" and header.format == "TIFF"):
+        numbers = "32-bit floats" if header.mode == "F" else "32-bit integers"
+        extrema = _attempt(header.getextrema, None)
+        if extrema is None:
+            return None
+        least, most = extrema
+        raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {numbers} from {least:g} to {most:g}")
     decoded = _decoded(data)
     if decoded is None:
         return None
-    if header.format == "PPM" and (white := _declared_white(data)) not in (255, _WHITE):
+    if header.format == "PPM" and (white := _attempt(lambda: _declared_white(data), 255)) not in (255, _WHITE):
         decoded = _scaled(np.minimum(decoded, white).astype(np.uint16), white)
     if decoded.dtype == np.uint16:
         decoded = depth.scaled(decoded, name)
     if decoded.dtype != np.uint8:
-        raise ValueError(
-            f"expected an image of 8 or 16 bits in {name}, got {decoded.dtype} from {decoded.min():g} to "
-            f"{decoded.max():g}"
-        )
+        least, most = decoded.min(), decoded.max()
+        raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {decoded.dtype} from {least:g} to {most:g}")
     if header.format == "TIFF":  # its reader has applied it
         return decoded
-    return _upright(decoded, header.getexif().get(_ORIENTATION, 1))
+    return _upright(decoded, _attempt(lambda: header.getexif().get(_ORIENTATION, 1), 1))
 
 
 def check_pixels(size: tuple[int, int], name: str) -> None:
@@ -140,6 +149,14 @@ def _header(data: bytes | bytearray, name: str) -> Any:
         return None
 
 
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
+    """Return what Pillow reads from a header, or something else where that is broken."""
+    try:
+        return read()
+    except Exception:  # as above
+        return otherwise
+
+
 def _decoded(data: bytes | bytearray) -> np.ndarray | None:
     import cv2
 
@@ -153,7 +170,7 @@ def _decoded(data: bytes | bytearray) -> np.ndarray | None:
 
 def _declared_white(data: bytes | bytearray) -> int:
     """Return the largest value that a PPM or PGM file declares; 255 of a PBM file, which has only black and white."""
-    fields = _COMMENT.sub(b" ", bytes(data[:1000])).split(maxsplit=4)
+    fields = _COMMENT.sub(b" ", bytes(data[: 2**16])).split(maxsplit=4)
     return 255 if fields[0] in (b"P1", b"P4") else min(int(fields[3]), _WHITE)
 
 

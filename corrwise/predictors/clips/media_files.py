@@ -96,8 +96,8 @@ def scan_media(path: Path) -> FoundMedia:
     ``actions.npy`` among them or ``<folder>.npy`` beside their folder; those of a video are ``<video>.npy`` beside it,
     or ``actions.npy`` where it is the only clip in its folder. What begins with a dot is left alone.
 
-    Links are followed. A folder or video that is reached on several ways is taken once: under its own name where it
-    lies in the folder, otherwise under its first link's. Images that are links are taken wherever they are.
+    Links are followed. A folder or video that is reached in several ways is taken once: where it lies in the folder by
+    itself, otherwise by the first link. Images that are links are taken wherever they are.
 
     Raises:
         FileNotFoundError: nothing is there.

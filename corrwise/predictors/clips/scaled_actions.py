@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def load_actions(path: Path) -> np.ndarray:
                 raise ValueError(f"expected {prod(shape) * dtype.itemsize} bytes of {dtype} {shape}, got {left}")
             file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError, TokenError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} cannot be read as an array of actions: {why}") from error
 
