@@ -101,9 +101,7 @@ def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
         if head != _JPEG:
             raise ValueError(f"expected a JPEG as frame {len(places)} of {path}, got bytes that begin {head.hex(' ')}")
         if length < 4 + len(_JPEG):
-            raise ValueError(
-                f"expected more than {4 + len(_JPEG)} bytes as frame {len(places)} of {path}, got {length}"
-            )
+            raise ValueError(f"expected at least {4 + len(_JPEG)} bytes in frame {len(places)} of {path}, got {length}")
         places.append((at + 4, length - 4))
         at += length + after
     return places

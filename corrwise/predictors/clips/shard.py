@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from corrwise.predictors.clips.clip import Clip, check_clip
+from corrwise.predictors.clips.written_hdf5 import WrittenHDF5
 
 __all__ = [
     "SHARD_BYTES",
@@ -53,10 +55,10 @@ def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping
     if len(kinds) > 1:
         raise ValueError(f"expected clips of one size and one number of actions, got (H, W), A of {sorted(kinds)}")
     ((size, action_dim),) = kinds
-    with h5py.File(path, "w") as file:
-        _describe(file, about, size, action_dim, [len(clip.frames) for clip in clips])
+    with WrittenHDF5(path) as written:
+        _describe(written.file, about, size, action_dim, [len(clip.frames) for clip in clips])
         for i, clip in enumerate(clips):
-            _write(file.create_group(_NAME.format(i)), clip)
+            _write(written.file.create_group(_NAME.format(i)), clip)
 
 
 class ShardWriter:
@@ -77,13 +79,14 @@ class ShardWriter:
     def __init__(self, path: str | PathLike[str], size: tuple[int, int], action_dim: int) -> None:
         self.lengths: list[int] = []
         self._size, self._action_dim = size, action_dim
-        self._file = h5py.File(path, "w")
+        self._written = WrittenHDF5(path)
+        self._file = self._written.file
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._written.__exit__(kind, error, at)
 
     @property
     def is_full(self) -> bool:
@@ -110,7 +113,7 @@ class ShardWriter:
         name = _NAME.format(len(self.lengths))
         group = self._file.create_group(name)
         try:
-            length = _append(group, frames)
+            length = self._append(group, frames)
             steps = np.zeros((length - 1, 0), np.float32) if actions is None else actions
             if length < 1 or steps.shape != (length - 1, self._action_dim):
                 raise ValueError(
@@ -119,7 +122,7 @@ class ShardWriter:
                 )
             group.create_dataset("actions", data=steps.astype(np.float32))
             group.attrs["about"] = json.dumps(dict(about))
-        except BaseException:
+        except ValueError:
             del group, self._file[name]
             raise
         self.lengths.append(length)
@@ -134,7 +137,22 @@ class ShardWriter:
         with _opened(path) as source:
             length = len(source[_NAME.format(clip)]["frames"])
             source.copy(_NAME.format(clip), self._file, name)
+        self._written.check()
         self.lengths.append(length)
+
+    def _append(self, group: h5py.Group, frames: Iterable[np.ndarray]) -> int:
+        """Write frames chunk by chunk, and return how many there are."""
+        data, length = None, 0
+        for block in _blocks(frames):
+            if data is None:
+                grows = (None, *block.shape[1:])
+                data = group.create_dataset("frames", data=block, maxshape=grows, chunks=block.shape, **_PACKED)
+            else:
+                data.resize(length + len(block), axis=0)
+                data[length:] = block
+            length += len(block)
+            self._written.check()
+        return length
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Write what is known about all clips, without which the shard cannot be read."""
@@ -199,21 +217,6 @@ def _describe(
 ) -> None:
     known = {**about, "format": _FORMAT, "size": size, "action_dim": action_dim, "lengths": list(lengths)}
     file.attrs["about"] = json.dumps(known)
-
-
-def _append(group: h5py.Group, frames: Iterable[np.ndarray]) -> int:
-    """Write frames chunk by chunk, and return how many there are."""
-    data, length = None, 0
-    for block in _blocks(frames):
-        if data is None:
-            data = group.create_dataset(
-                "frames", data=block, maxshape=(None, *block.shape[1:]), chunks=block.shape, **_PACKED
-            )
-        else:
-            data.resize(length + len(block), axis=0)
-            data[length:] = block
-        length += len(block)
-    return length
 
 
 def _blocks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
