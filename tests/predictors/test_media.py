@@ -1,5 +1,6 @@
 """Clips from videos, images and Minari datasets."""
 
+import os
 import struct
 
 import cv2
@@ -204,6 +205,22 @@ def test_links_are_followed_and_loops_are_cut(tmp_path):
         MediaClips(linked, 16)[0]
 
 
+def test_folders_that_cannot_be_read_are_broken(tmp_path, monkeypatch):
+    _images(tmp_path / "a", _pictures())
+    _images(tmp_path / "b", _pictures())
+    scandir = os.scandir
+
+    def refused(path):
+        if os.fspath(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(ValueError, match=r"the folder .*/b cannot be read: Permission denied"):
+        MediaClips(tmp_path, 16)
+    assert MediaClips(tmp_path, 16, skip_broken=True).names == ["a"]
+
+
 def test_images_of_more_than_8_bits_share_a_white(tmp_path):
     (tmp_path / "a").mkdir()
     for i, most in enumerate((4000, 1000)):
@@ -325,6 +342,9 @@ def test_media_that_cannot_be_used_are_one_sentence(tmp_path):
     for path in (tmp_path / "text.mp4", cut):
         with pytest.raises(ValueError, match=f"{path.name} cannot be read as a video past frame 0: "):
             MediaClips(path, 16)[0]
+    (tmp_path / "text.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes().replace(b"avc1", b"none"))
+    with pytest.raises(ValueError, match=r"text.mp4 cannot be read as a video: PyAV has no decoder for it"):
+        MediaClips(tmp_path / "text.mp4", 16)[0]
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=8000)
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
@@ -442,6 +462,19 @@ def test_minari_actions_are_brought_to_one(tmp_path):
 def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode, key, said):
     with pytest.raises(ValueError, match=said):
         MinariClips(_minari(tmp_path, [episode], key=key), 16)
+
+
+def test_sizes_that_a_minari_dataset_declares_are_checked(tmp_path):
+    path = _minari(tmp_path, [(_pictures(4), _actions(3))] * 3)
+    with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_0/actions"], file["episode_1/observations"]
+        file["episode_0"].create_dataset("actions", (10**12, 2), np.float32, chunks=(1000, 2))
+        file["episode_1"].create_dataset("observations", (4, 60000, 60000, 3), np.uint8, chunks=(1, 16, 16, 3))
+    with pytest.raises(ValueError, match=rf"at most {MAX_ACTION_BYTES} bytes of actions in episode_0 of .*, got"):
+        MinariClips(path, 16)
+    clips = MinariClips(path, 16, skip_broken=True)
+    assert (clips.names, list(clips.broken)) == (["episode_2"], ["episode_0", "episode_1"])
+    assert "pixels in each of the pictures" in clips.broken["episode_1"]
 
 
 def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):

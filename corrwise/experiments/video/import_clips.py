@@ -24,6 +24,7 @@ from corrwise.predictors.clips.minari import MinariClips, minari_file
 __all__ = ["run_import"]
 
 Row = dict[str, Any]
+_LINES = 20  # of clips that were skipped, on the terminal
 
 
 def run_import(config: ImportConfig) -> Path:
@@ -95,7 +96,10 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
 def _summary(summary: Row, new: int, removed: int) -> list[str]:
     changes = f"{new} read now" + (f", {removed} removed because the source no longer has them" if removed else "")
     lines = [f"imported {summary['clips']} clips, {summary['frames']} frames ({changes})"]
-    lines += [f"skipped {name}: {why}" for name, why in summary["skipped"].items()]
+    skipped = [f"skipped {name}: {why}" for name, why in summary["skipped"].items()]
+    lines += skipped[:_LINES]
+    if len(skipped) > _LINES:
+        lines.append(f"skipped {len(skipped) - _LINES} more, listed in {INDEX}")
     if left := summary["left"]:
         parts = ", ".join(f"{count} {why}" for why, count in left.items())
         lines.append(f"left alone {sum(left.values())} files and folders: {parts}")

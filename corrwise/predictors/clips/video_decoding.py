@@ -39,6 +39,8 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
             if stream is None:
                 raise ValueError(f"{path} holds no pictures")
             context = stream.codec_context
+            if context is None:
+                raise ValueError(f"{path} cannot be read as a video: PyAV has no decoder for it")
             check_pixels((context.width, context.height), str(path))
             context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
             frame: Any
@@ -61,7 +63,7 @@ def has_video(path: Path) -> bool:
     try:
         with av.open(str(path)) as container:
             stream = _stream(container)
-            return stream is not None and stream.codec_context.width > 0
+            return stream is not None and stream.codec_context is not None and stream.codec_context.width > 0
     except (av.FFmpegError, OSError, ValueError):
         return False
 
