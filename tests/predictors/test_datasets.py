@@ -137,6 +137,24 @@ def test_kitti_reads_the_drives_that_are_there(tmp_path):
     assert kitti_raw(tmp_path, "val", layout="prednet").read(0, 0, 2)[0].shape == (2, 128, 160, 3)
 
 
+def test_kitti_as_jpeg_is_kitti(tmp_path, monkeypatch):
+    """Many have converted the frames to save space; where some are there as both, none comes twice."""
+    _kitti(tmp_path, "2011_09_26_drive_0005", range(6), size=(48, 64))
+    data = tmp_path / "2011_09_26/2011_09_26_drive_0005_sync/image_03/data"
+    whole = kitti_raw(tmp_path, "val", layout="prednet").read(0, 0, 6)[0]
+    for number, suffix in enumerate((".jpg", ".jpeg", ".jpg", ".jpg")):
+        file = data / f"{number:010d}.png"
+        Image.open(file).save(file.with_suffix(suffix), "JPEG", quality=95)
+        if number < 3:
+            file.unlink()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = kitti_raw("~", "val", layout="prednet")
+    assert source.lengths == [6]
+    frames = source.read(0, 0, 6)[0]
+    np.testing.assert_array_equal(frames[3:], whole[3:], "the PNG is read where there is one")
+    np.testing.assert_allclose(frames.astype(int), whole.astype(int), atol=4)
+
+
 def test_geng_s_layout_is_theirs(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (375, 1242, 3), dtype=np.uint8)
     _write(tmp_path / "2011_09_26/2011_09_26_drive_0005_sync/image_03/data/0000000000.png", picture)
@@ -197,6 +215,10 @@ def test_broken_seq_files_are_one_sentence(tmp_path):
             data[:1028] + b"??" + data[1030:],
             "expected a JPEG as frame 0 of .*odd.seq, got bytes that begin 3f 3f",
         ),
+        "short frame": (
+            data[:1024] + struct.pack("<I", 4) + data[1028:],
+            "expected at least 6 bytes in frame 0 of .*short frame.seq, got 4",
+        ),
         "raw": (
             data[:568] + b"\x64" + data[569:],
             r"expected frames of format 102 or 201 \(JPEG\) in .*, got format 100",
@@ -251,6 +273,16 @@ def test_cityscapes_comes_in_snippets(tmp_path):
     assert _blue(source.read(2, 0, 3)[0]) == [0, 1, 2]
     assert ClipWindows(source, 4).batch(0, 2).frames.shape == (2, 4, 3, 8, 16)
     assert cityscapes_sequences(tmp_path, "val").size == (256, 512)
+
+
+def test_cityscapes_as_jpeg_is_cityscapes(tmp_path):
+    for number, suffix in enumerate((".png", ".jpg", ".jpg")):
+        name = tmp_path / "leftImg8bit_sequence/val/ulm" / f"ulm_000000_{number:06d}_leftImg8bit.png"
+        _write(name.with_suffix(suffix), _picture(number, (16, 32)))
+        _write(name, _picture(number, (16, 32))) if number == 1 else None
+    source = cityscapes_sequences(tmp_path, "val", size=(8, 16))
+    assert source.lengths == [3]
+    assert _blue(source.read(0, 0, 3)[0]) == [0, 1, 2]
 
 
 def test_snippets_that_touch_are_two(tmp_path):

@@ -1,15 +1,19 @@
 """Clips from videos, images and Minari datasets."""
 
+import os
+import struct
+
 import cv2
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from corrwise.predictors.clips import image_decoding
 from corrwise.predictors.clips.media import MediaClips
-from corrwise.predictors.clips.media_files import find_media
+from corrwise.predictors.clips.media_files import find_media, scan_media
 from corrwise.predictors.clips.minari import MinariClips
-from corrwise.predictors.clips.scaled_actions import scaled_actions
+from corrwise.predictors.clips.scaled_actions import MAX_ACTION_BYTES, load_actions, scaled_actions
 
 av = pytest.importorskip("av")
 
@@ -94,6 +98,195 @@ def test_a_video_that_was_taken_sideways_is_upright(tmp_path, degrees):
     np.testing.assert_allclose(clip.frames[:, 16, [12, 36]].astype(int), shown[:, 16, [12, 36]].astype(int), atol=16)
 
 
+def _shown(path, matrix):
+    """Make an MP4 file state a display matrix: a, b, c, d of x' = ax + cy and y' = bx + dy."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    a, b, c, d = (65536 * number for number in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "show"),
+    [
+        ((1, 0, 0, 1), lambda image: image),
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+        ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, -1, 1, 0), lambda image: np.rot90(image)),
+        ((0, -1, -1, 0), lambda image: image[::-1, ::-1].transpose(1, 0, 2)),
+    ],
+)
+def test_videos_are_turned_and_mirrored_as_they_are_to_be_shown(tmp_path, matrix, show):
+    stored = np.zeros((2, 32, 48, 3), np.uint8)
+    stored[:, :16, :24, 0], stored[:, :16, 24:, 1], stored[:, 16:, :24, 2] = 200, 200, 200
+    _video(tmp_path / "a.mp4", stored)
+    _shown(tmp_path / "a.mp4", matrix)
+    shown = show(stored[0])
+    (clip,) = MediaClips(tmp_path, shown.shape[:2])
+    assert np.abs(clip.frames[1].astype(int) - shown.astype(int)).mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mkv", "libx264"),
+        (".webm", "libvpx"),
+        (".m4v", "libx264"),
+        (".mpg", "mpeg1video"),
+        (".ts", "libx264"),
+        (".wmv", "wmv2"),
+        (".flv", "flv"),
+        (".gif", "gif"),
+        (".y4m", "rawvideo"),
+    ],
+)
+def test_every_container_is_a_video(tmp_path, suffix, codec):
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "rgb8" if codec == "gif" else "yuv420p"
+        for picture in _pictures(7, (32, 48)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    clips = MediaClips(tmp_path, 16)
+    assert clips.names == [f"a{suffix}"]
+    assert clips[0].frames.shape == (7, 16, 16, 3)
+
+
+def test_what_is_no_media_is_counted_and_left(tmp_path):
+    _video(tmp_path / "film.mkv", _pictures())
+    np.save(tmp_path / "film.npy", _actions(4))
+    np.save(tmp_path / "other.npy", _actions(4))
+    (tmp_path / "index.ts").write_text("const x: number = 1")  # TypeScript
+    (tmp_path / "song.ogg").write_bytes(b"OggS")
+    (tmp_path / ".DS_Store").write_text("")
+    (tmp_path / ".thumbnails").mkdir()
+    _images(tmp_path / "alone", _pictures(1))
+    found = scan_media(tmp_path)
+    assert [clip.name for clip in found.clips] == ["film.mkv"]
+    assert found.left == {"hidden": 2, "images alone in their folder": 1, "neither video nor image": 3}
+
+
+def test_numbers_in_names_order_frames_and_clips(tmp_path):
+    names = ("1700000000.25", "1700000000.5", "1700000001")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    for name, picture in zip(names, pictures, strict=True):
+        _images(tmp_path / "a", [picture], f"{name}.png")
+        _video(tmp_path / f"{name}.mp4", _pictures())
+    clips = MediaClips(tmp_path, 16)
+    assert clips.names == [*(f"{name}.mp4" for name in names), "a"]
+    np.testing.assert_array_equal(clips[3].frames, pictures)
+
+
+def test_links_are_followed_and_loops_are_cut(tmp_path):
+    source, outside = tmp_path / "source", tmp_path / "outside"
+    _images(source / "walk", _pictures())
+    _images(outside / "run", _pictures())
+    _video(outside / "film.mp4", _pictures())
+    (source / "a").symlink_to(source / "walk")  # as another name comes before
+    (source / "b").symlink_to(outside)
+    (source / "c").symlink_to(outside / "run")
+    (source / "again.mp4").symlink_to(outside / "film.mp4")
+    (source / "walk" / "up").symlink_to(source)
+    (outside / "loop").symlink_to(source)
+    found = scan_media(source)
+    assert [clip.name for clip in found.clips] == ["b/film.mp4", "b/run", "walk"]
+    assert found.left == {"links to what is taken already": 5}
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for i in (2, 10, 1):  # links to images are frames wherever they are, even twice
+        (linked / f"{i}.png").symlink_to(source / "walk" / "0.png")
+    assert MediaClips(linked, 16)[0].frames.shape[0] == 3
+    (linked / "3.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(FileNotFoundError, match=r"no picture at .*3.png"):
+        MediaClips(linked, 16)[0]
+
+
+def test_folders_that_cannot_be_read_are_broken(tmp_path, monkeypatch):
+    _images(tmp_path / "a", _pictures())
+    _images(tmp_path / "b", _pictures())
+    scandir = os.scandir
+
+    def refused(path):
+        if os.fspath(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(ValueError, match=r"the folder .*/b cannot be read: Permission denied"):
+        MediaClips(tmp_path, 16)
+    assert MediaClips(tmp_path, 16, skip_broken=True).names == ["a"]
+
+
+def test_images_of_more_than_8_bits_share_a_white(tmp_path):
+    (tmp_path / "a").mkdir()
+    for i, most in enumerate((4000, 1000)):
+        cv2.imwrite(str(tmp_path / "a" / f"{i}.png"), np.full((16, 16), most, np.uint16))
+    with pytest.raises(ValueError, match=r"a has images of 16 bits with values from 1000 to 4000, .* white = 4095"):
+        MediaClips(tmp_path, 16)[0]
+    frames = MediaClips(tmp_path, 16, white=4000)[0].frames
+    assert [int(frame.max()) for frame in frames] == [255, 64]
+
+
+@pytest.mark.skipif("ffv1" not in av.codecs_available, reason="PyAV has no FFV1 here")
+def test_videos_of_16_bits_are_scaled_by_their_white(tmp_path):
+    with av.open(str(tmp_path / "depth.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 16, 16, "gray16le"
+        for most in (4000, 2000):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16), most, np.uint16), format="gray16le")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match=r"depth.mkv has images of 16 bits with values from 2000 to 4000"):
+        MediaClips(tmp_path, 16)[0]
+    frames = MediaClips(tmp_path, 16, white=4000)[0].frames
+    assert [int(frame.max()) for frame in frames] == [255, 128]
+
+
+def test_frames_that_are_there_twice_are_refused(tmp_path):
+    _images(tmp_path / "a", _pictures(3))
+    _images(tmp_path / "a", _pictures(1), "{}.jpg")
+    with pytest.raises(ValueError, match=r"expected one image of each name, got .*a/0.jpg beside 0.png"):
+        MediaClips(tmp_path, 16)
+
+
+def test_declared_sizes_of_videos_are_checked(tmp_path, monkeypatch):
+    _video(tmp_path / "a.mp4", _pictures(3, (32, 48)))
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"expected at most 1000 pixels in .*a.mp4, got 48 x 32"):
+        MediaClips(tmp_path, 16)[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 2)}", f"at most {MAX_ACTION_BYTES} bytes"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 2)}", f"at most {MAX_ACTION_BYTES} bytes"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (1000, 2)}", r"8000 bytes of float32 \(1000, 2\), got 32"),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (4, 2)}", "Object arrays cannot be loaded"),
+        ("{'descr': '<f4'", "cannot be read as an array"),
+        ("((((((", "cannot be read as an array"),
+    ],
+)
+def test_declared_sizes_of_actions_are_checked(tmp_path, header, said):
+    header = header.ljust(117).encode() + b"\n"
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(32))
+    with pytest.raises(ValueError, match=rf"a.npy cannot be read as an array of actions: .*{said}|{said}"):
+        load_actions(path)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _images(tmp_path / "clips" / "a", _pictures())
+    assert MediaClips("~/clips", 16).names == ["a"]
+    _minari(tmp_path / "data set", [(_pictures(4), _actions(3))])
+    assert MinariClips("~/data set", 16).names == ["episode_0"]
+
+
 def test_actions_lie_beside_their_clip(tmp_path):
     taken = [_actions(4, seed=seed) for seed in range(4)]
     _images(tmp_path / "inside", _pictures())
@@ -140,9 +333,7 @@ def test_media_that_cannot_be_used_are_one_sentence(tmp_path):
         MediaClips(tmp_path / "none", 16)
     (tmp_path / "text.txt").write_text("")
     for path in (tmp_path, tmp_path / "text.txt"):
-        with pytest.raises(
-            ValueError, match=r"holds no clips: expected videos \(.mp4, .avi, .mov\) or folders with at"
-        ):
+        with pytest.raises(ValueError, match=r"holds no clips: expected videos \(.mp4, .mkv, .*\) or folders with at"):
             MediaClips(path, 16)
     _video(tmp_path / "whole.mp4", _pictures())
     (tmp_path / "text.mp4").write_bytes(b"no video")
@@ -151,6 +342,9 @@ def test_media_that_cannot_be_used_are_one_sentence(tmp_path):
     for path in (tmp_path / "text.mp4", cut):
         with pytest.raises(ValueError, match=f"{path.name} cannot be read as a video past frame 0: "):
             MediaClips(path, 16)[0]
+    (tmp_path / "text.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes().replace(b"avc1", b"none"))
+    with pytest.raises(ValueError, match=r"text.mp4 cannot be read as a video: PyAV has no decoder for it"):
+        MediaClips(tmp_path / "text.mp4", 16)[0]
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=8000)
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
@@ -268,6 +462,19 @@ def test_minari_actions_are_brought_to_one(tmp_path):
 def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode, key, said):
     with pytest.raises(ValueError, match=said):
         MinariClips(_minari(tmp_path, [episode], key=key), 16)
+
+
+def test_sizes_that_a_minari_dataset_declares_are_checked(tmp_path):
+    path = _minari(tmp_path, [(_pictures(4), _actions(3))] * 3)
+    with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_0/actions"], file["episode_1/observations"]
+        file["episode_0"].create_dataset("actions", (10**12, 2), np.float32, chunks=(1000, 2))
+        file["episode_1"].create_dataset("observations", (4, 60000, 60000, 3), np.uint8, chunks=(1, 16, 16, 3))
+    with pytest.raises(ValueError, match=rf"at most {MAX_ACTION_BYTES} bytes of actions in episode_0 of .*, got"):
+        MinariClips(path, 16)
+    clips = MinariClips(path, 16, skip_broken=True)
+    assert (clips.names, list(clips.broken)) == (["episode_2"], ["episode_0", "episode_1"])
+    assert "pixels in each of the pictures" in clips.broken["episode_1"]
 
 
 def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):

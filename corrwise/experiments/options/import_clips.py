@@ -8,15 +8,17 @@ from pathlib import Path
 
 from corrwise.experiments.options.checks import check
 
+_LARGEST = 4096  # pixels to a side
+
 
 @dataclass(frozen=True)
 class ImportConfig:
     """Make clips of videos, images or a Minari dataset; the same command continues an import that was stopped."""
 
     source: Path
-    """A video (mp4, avi, mov), a folder with videos or folders of images (png, jpg), or the folder of a Minari dataset
-    in HDF5. Actions, if there are any, lie beside a clip as <name>.npy or actions.npy, a row for every step between
-    frames."""
+    """A video (mp4, mkv, webm, avi, mov and others), a folder with videos or folders of images (png, jpg, tif, webp and
+    others), or the folder of a Minari dataset in HDF5. Links are followed. Actions, if there are any, lie beside a clip
+    as <name>.npy or actions.npy, a row for every step between frames."""
     out: Path = Path("clips/imported")
     """Folder of HDF5 shards with at most ten clips each, and an index."""
     size: int = 64
@@ -29,10 +31,18 @@ class ImportConfig:
     """Highest number in an action."""
     every: int = 1
     """Keep every n-th frame; for video without actions only."""
+    white: int | None = None
+    """The value that is white in images of more than 8 bits, such as 4095 in images of 12 bits; without it 65535, and
+    clips whose values stay at or below 16383 are refused."""
+    skip_broken: bool = False
+    """Go on without clips that cannot be read, and list them at the end."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no clips."""
         check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(self.size <= _LARGEST, "size", f"at most {_LARGEST} pixels", self.size)
         check(self.every >= 1, "every", "at least 1", self.every)
+        white = self.white
+        check(white is None or 1 <= white < 2**16, "white", f"from 1 to {2**16 - 1}", white)
         check(-inf < self.low < inf, "low", "finite", self.low)
         check(self.low < self.high < inf, "high", f"finite and above low ({self.low:g})", self.high)

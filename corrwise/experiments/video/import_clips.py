@@ -3,88 +3,117 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+import sys
+from dataclasses import replace
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from corrwise.experiments.options.import_clips import ImportConfig
-from corrwise.experiments.records.atomic import RunFolderError, write_json_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
 from corrwise.experiments.records.settings import settings_of
-from corrwise.experiments.video.shards import kept_or_made
-from corrwise.predictors.clips.clip import Clip
-from corrwise.predictors.clips.folder import INDEX, shard_name
+from corrwise.experiments.video.import_shards import ImportShards
+from corrwise.predictors.clips.clip import BrokenClip
+from corrwise.predictors.clips.folder import INDEX
 from corrwise.predictors.clips.media import MediaClips
 from corrwise.predictors.clips.minari import MinariClips, minari_file
-from corrwise.predictors.clips.shard import SHARD_CLIPS
 
 __all__ = ["run_import"]
 
 Row = dict[str, Any]
+_LINES = 20  # of clips that were skipped, on the terminal
 
 
 def run_import(config: ImportConfig) -> Path:
     """Import what the folder does not hold yet, and return the index's path.
 
-    A shard appears whole or not at all; one that cannot be read, or holds other clips than the source now has, or clips
-    whose files have changed since, is made anew. Where nothing could be imported, no folder is left.
+    A shard appears whole or not at all, and keeps its clips (see ``ImportShards``). Frames are written as they are
+    decoded. Where nothing could be imported, no folder is left. The index has a summary of what was taken and what was
+    not, which is printed, too.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: a source that cannot be used.
+        BrokenClip: a clip that cannot be used, without ``skip_broken``; all of them, with it.
     """
-    clips = _opened(config)
-    fresh = not config.out.exists()
-    with only_run(config.out):
-        try:
-            claim_folder(config.out, _jsonable(config), begun=any(config.out.glob("shard-*.h5")))
-            _imported(config, clips)
-        except Exception:
-            if fresh and not any(config.out.glob("shard-*.h5")):
-                shutil.rmtree(config.out, ignore_errors=True)
+    config = replace(config, source=Path(expanduser(config.source)), out=Path(expanduser(config.out)))
+    try:
+        clips = _opened(config)
+        fresh = not config.out.exists()
+        with only_run(config.out):
+            try:
+                begun = any(config.out.glob("shard-*.h5"))
+                claim_folder(config.out, _jsonable(config), ignore=("skip_broken",), begun=begun)
+                _imported(config, clips)
+            except Exception:
+                if fresh and not any(config.out.glob("shard-*.h5")):
+                    shutil.rmtree(config.out, ignore_errors=True)
+                raise
+    except BrokenClip as error:
+        if config.skip_broken:
             raise
+        raise BrokenClip(f"{error}; --skip-broken imports the others") from error
     return config.out / INDEX
 
 
 def _opened(config: ImportConfig) -> MediaClips | MinariClips:
-    scale = (config.low, config.high)
+    scale, skip = (config.low, config.high), config.skip_broken
     if minari_file(config.source) is None:
-        return MediaClips(config.source, config.size, every=config.every, scale=scale)
+        return MediaClips(
+            config.source, config.size, every=config.every, scale=scale, white=config.white, skip_broken=skip
+        )
     if config.every > 1:
         raise ValueError(
             f"expected every frame of a Minari dataset to be kept, because of its actions, got every = {config.every}"
         )
-    return MinariClips(config.source, config.size, key=config.key, scale=scale)
+    if config.white is not None:
+        raise ValueError(
+            f"expected no white for a Minari dataset, whose images have 8 bits, got white = {config.white}"
+        )
+    return MinariClips(config.source, config.size, key=config.key, scale=scale, skip_broken=skip)
 
 
 def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
-    """Make the shards that are not there, and the index."""
-    starts = range(0, len(clips), SHARD_CLIPS)
-    parts = {shard_name(i // SHARD_CLIPS): range(i, min(i + SHARD_CLIPS, len(clips))) for i in starts}
-    more = sorted(path.name for path in config.out.glob("shard-*.h5") if path.name not in parts)
-    if more:
-        raise RunFolderError(
-            f"{config.out} holds {', '.join(more)}, and {config.source} now has {len(clips)} clips, which make no more "
-            f"than {len(parts)} shards; choose another output folder"
-        )
-    index: dict[str, Row] = {}
-    with tqdm(total=len(clips), unit="clip", desc=config.out.name) as bar:
-        for name, numbers in parts.items():
-            names = [clips.names[i] for i in numbers]
-            make, stamps = partial(_read, clips, numbers), [clips.stamp(i) for i in numbers]
-            index[name] = kept_or_made(config.out / name, names, make, {"source": str(config.source)}, stamps=stamps)
-            write_json_atomic(config.out / INDEX, {"source": str(config.source), "shards": index})
-            bar.update(len(numbers))
+    """Bring the shards and the index up to date, and print the summary."""
+    for leftover in config.out.glob(".shard-*.h5"):  # of an import that was killed
+        leftover.unlink(missing_ok=True)
+    size, about = (config.size, config.size), {"source": str(config.source)}
+    shards = ImportShards(config.out, clips, size, about, skip_broken=config.skip_broken)
+    shards.update()
+    if not shards.index:
+        raise BrokenClip(f"none of the {len(shards.skipped)} clips can be used: {next(iter(shards.skipped.values()))}")
+    lengths = [length for shard in shards.index.values() for length in shard["lengths"]]
+    skipped = dict(sorted(shards.skipped.items()))
+    summary = {"clips": len(lengths), "frames": sum(lengths), "skipped": skipped, "left": clips.left}
+    shards.write_index(summary=summary)
+    for line in _summary(summary, shards.new, shards.removed):
+        tqdm.write(line, file=sys.stderr)
 
 
-def _read(clips: MediaClips | MinariClips, numbers: range) -> list[Clip]:
-    return [clips[i] for i in numbers]
+def _summary(summary: Row, new: int, removed: int) -> list[str]:
+    changes = f"{new} read now" + (f", {removed} removed because the source no longer has them" if removed else "")
+    lines = [f"imported {summary['clips']} clips, {summary['frames']} frames ({changes})"]
+    skipped = [f"skipped {name}: {why}" for name, why in summary["skipped"].items()]
+    lines += skipped[:_LINES]
+    if len(skipped) > _LINES:
+        lines.append(f"skipped {len(skipped) - _LINES} more, listed in {INDEX}")
+    if left := summary["left"]:
+        parts = ", ".join(f"{count} {why}" for why, count in left.items())
+        lines.append(f"left alone {sum(left.values())} files and folders: {parts}")
+    return [_printable(line) for line in lines]
+
+
+def _printable(text: str) -> str:
+    """Return text in which names of files cannot break the line or write control characters to a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _jsonable(config: ImportConfig) -> Row:
     """Return the configuration as it stands in config.json; a folder stays the same import wherever it is moved."""
-    row = settings_of(config)
-    return {**row, "source": str(config.source.resolve())}
+    row = {**settings_of(config), "source": str(config.source.resolve())}
+    if config.white is None:
+        del row["white"]  # as in folders from before there was one
+    return row

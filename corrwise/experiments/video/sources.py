@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,6 @@ def open_clips(path: Path) -> ClipSource:
     if not place or kind not in DATASETS:
         return ClipFolder(path)
     folder, at, split = place.rpartition("@")
-    if not at or "/" in split or Path(place).is_dir():  # an @ in the name of a folder
+    if not at or "/" in split or Path(expanduser(place)).is_dir():  # an @ in the name of a folder
         folder, split = place, "train"
     return DATASETS[kind](Path(folder), split)

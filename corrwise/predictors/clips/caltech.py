@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ def caltech_pedestrian(folder: str | PathLike[str], split: str = "train", *, lay
         ValueError: an unknown split or layout, or a file that is broken.
     """
     sets, form = pick("split of Caltech", split, CALTECH_SPLITS), pick("layout of Caltech", layout, _LAYOUTS)
-    files = [file for name in sets for file in sorted((Path(folder) / name).glob("V*.seq"))]
+    root = Path(expanduser(folder))
+    files = [file for name in sets for file in sorted((root / name).glob("V*.seq"))]
     if not files:
         raise FileNotFoundError(
             f"expected videos of Caltech's split {split} ({sets[0]} to {sets[-1]}), such as "
-            f"{Path(folder) / sets[0] / 'V000.seq'}, found none"
+            f"{root / sets[0] / 'V000.seq'}, found none"
         )
     return ImageSequences([NorpixSequence(file, every=_EVERY) for file in files], **form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
 
 from corrwise.predictors.clips.image_sequences import ImageFiles, ImageSequences, consecutive, pick
@@ -13,7 +14,7 @@ __all__ = ["CITYSCAPES_SPLITS", "cityscapes_sequences"]
 CITYSCAPES_SPLITS = ("train", "val", "test")
 
 _SNIPPET = 30
-_NAME = re.compile(r"(.+_\d{6})_(\d{6})_leftImg8bit\.png")  # city and sequence, frame
+_NAME = re.compile(r"(.+_\d{6})_(\d{6})_leftImg8bit\.(?:png|jpe?g)")  # city and sequence, frame
 
 
 def cityscapes_sequences(
@@ -23,7 +24,7 @@ def cityscapes_sequences(
 
     Args:
         folder: holds ``leftImg8bit_sequence/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png``, as the archive
-            unpacks.
+            unpacks, or the same frames as JPEG (``.jpg``); of a frame that is there as both, the PNG is read.
         split: train, val or test.
         size: (H, W) that pictures are resized to; Geng et al. (CVPR 2022) use (256, 512) and (512, 1024).
 
@@ -32,9 +33,9 @@ def cityscapes_sequences(
         ValueError: an unknown split.
     """
     pick("split of Cityscapes", split, dict.fromkeys(CITYSCAPES_SPLITS))
-    root = Path(folder) / "leftImg8bit_sequence" / split
+    root = Path(expanduser(folder)) / "leftImg8bit_sequence" / split
     videos: dict[str, dict[int, Path]] = {}
-    for file in sorted(root.glob("*/*_leftImg8bit.png")):
+    for file in sorted(root.glob("*/*_leftImg8bit.*")):  # a .png replaces a .jpg
         if found := _NAME.fullmatch(file.name):
             videos.setdefault(found[1], {})[int(found[2])] = file
     runs = [run for video in videos.values() for run in consecutive(video)]

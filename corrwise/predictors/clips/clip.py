@@ -9,7 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-__all__ = ["Clip", "ClipSource", "check_clip"]
+__all__ = ["BrokenClip", "Clip", "ClipSource", "check_clip"]
+
+
+class BrokenClip(ValueError):
+    """A clip that cannot be read or used; the message names it."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-__all__ = ["ImageFiles", "ImageSequences", "Pictures", "consecutive", "decode_image", "pick", "resize_image"]
+from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, decode_image, resize_image
+
+__all__ = ["ImageFiles", "ImageSequences", "Pictures", "consecutive", "pick", "read_image"]
 
 T = TypeVar("T")
+_LARGEST = 8 * MAX_PIXELS  # bytes of a file: four channels of 16 bits, not compressed
 
 
 @runtime_checkable
@@ -32,7 +35,7 @@ class Pictures(Protocol):
 
 
 class ImageFiles:
-    """Pictures that are files (``Pictures``), PNG or JPEG."""
+    """Pictures that are image files (``Pictures``), each with its own bit depth (see ``BitDepth``)."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
@@ -51,12 +54,10 @@ class ImageFiles:
             FileNotFoundError: there is no such file.
             ValueError: it cannot be read as a picture.
         """
-        if not self.files[i].is_file():
-            raise FileNotFoundError(f"there is no picture at {self.files[i]}")
-        picture = decode_image(self.files[i].read_bytes())
-        if picture is None:
-            raise ValueError(f"{self.files[i]} is no picture that can be read, or only a part of one")
-        return picture
+        depth = BitDepth()
+        image = read_image(self.files[i], depth)
+        depth.finish(str(self.files[i]))
+        return image
 
 
 class ImageSequences:
@@ -111,21 +112,21 @@ class ImageSequences:
         return picture[top : top + height, left : left + width]
 
 
-def decode_image(data: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Return the picture, RGB, in the bytes of a PNG or JPEG file; None where they are not one."""
-    import cv2  # as Pillow below: whoever only plans needs neither
+def read_image(path: Path, depth: BitDepth) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in a file, RGB.
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-
-
-def resize_image(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Return a picture in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
-    if picture.shape[:2] == size:
-        return picture
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read as an image, or is too large (see ``decode_image``).
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no picture at {path}")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise ValueError(f"expected at most {_LARGEST} bytes in {path}, got {size}")
+    image = decode_image(path.read_bytes(), str(path), depth)
+    if image is None:
+        raise ValueError(f"{path} is no picture that can be read, or only a part of one")
+    return image
 
 
 def consecutive(numbered: Mapping[int, Path]) -> list[list[Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ _TRAIN = tuple(sorted(drive for drives in KITTI_DRIVES.values() for drive in dri
 KITTI_SPLITS = {"train": _TRAIN, "val": _VAL, "test": _TEST}
 """57, 1 and 3 drives."""
 
+_SUFFIXES = (".jpeg", ".jpg", ".png")  # a later one replaces an earlier one
 _LAYOUTS: dict[str, dict[str, Any]] = {
     "geng": {"resize": (256, 848), "size": (256, 512)},
     "prednet": {"resize": 128, "size": (128, 160)},
@@ -55,7 +57,8 @@ def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str 
     A drive is one clip; where the number of a frame is missing, it is several.
 
     Args:
-        folder: holds ``<date>/<date>_drive_<number>_sync/image_03/data/<frame>.png``, as the archives unpack.
+        folder: holds ``<date>/<date>_drive_<number>_sync/image_03/data/<frame>.png``, as the archives unpack, or the
+            same frames as JPEG (``.jpg``); of a frame that is there as both, the PNG is read.
         split: train, val or test.
         layout: geng (Geng et al., CVPR 2022: resized to 256 x 848, 256 x 512 from the middle) or prednet (Lotter et
             al.: shorter side 128, 128 x 160 from the middle).
@@ -65,7 +68,8 @@ def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str 
         ValueError: an unknown split or layout.
     """
     drives, form = pick("split of KITTI", split, KITTI_SPLITS), pick("layout of KITTI", layout, _LAYOUTS)
-    folders = [Path(folder) / drive[:10] / f"{drive}_sync" / "image_03" / "data" for drive in drives]
+    root = Path(expanduser(folder))
+    folders = [root / drive[:10] / f"{drive}_sync" / "image_03" / "data" for drive in drives]
     clips = [ImageFiles(run) for drive in folders for run in _runs(drive)]
     if not clips:
         raise FileNotFoundError(
@@ -76,4 +80,5 @@ def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str 
 
 
 def _runs(drive: Path) -> list[list[Path]]:
-    return consecutive({int(file.stem): file for file in drive.glob("*.png") if file.stem.isdecimal()})
+    files = [file for suffix in _SUFFIXES for file in sorted(drive.glob(f"*{suffix}")) if file.stem.isdecimal()]
+    return consecutive({int(file.stem): file for file in files})

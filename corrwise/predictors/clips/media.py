@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
-from corrwise.predictors.clips.clip import Clip
-from corrwise.predictors.clips.image_sequences import ImageFiles, resize_image
-from corrwise.predictors.clips.media_files import MediaFiles, files_stamp, find_media
-from corrwise.predictors.clips.scaled_actions import scaled_actions
+from corrwise.predictors.clips.clip import BrokenClip, Clip
+from corrwise.predictors.clips.image_decoding import BitDepth, resize_image
+from corrwise.predictors.clips.image_sequences import read_image
+from corrwise.predictors.clips.media_files import MediaFiles, files_stamp, scan_media
+from corrwise.predictors.clips.scaled_actions import load_actions, scaled_actions
+from corrwise.predictors.clips.video_decoding import decode_video
 
 __all__ = ["MediaClips"]
 
 
 class MediaClips:
-    """The clips in a folder, or of a video file (see ``find_media``); one is read when it is asked for.
+    """The clips in a folder, or of a video file (see ``scan_media``); one is read when it is asked for.
 
     Args:
         path: the folder or file.
         size: (H, W) that every frame is resized to, or one number for both.
         every: keep every n-th frame, of clips without actions.
         scale: low and high of the actions, which are mapped to [-1, 1].
+        white: the value that is white in images of more than 8 bits (see ``BitDepth``).
+        skip_broken: whether to leave out clips that cannot be used, instead of raising an error.
 
     Attributes:
         names: of the clips: their paths within the folder.
         action_dim: A, 0 without actions.
+        broken: clips that cannot be used, by name, and why; those that cannot be decoded are not known yet.
+        left: how many files and folders are no part of a clip, by the reason.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: no clips are in it, or actions that cannot be used.
+        ValueError: no clips are in it.
+        BrokenClip: none that can be used are in it, or, without ``skip_broken``, one that cannot.
     """
 
     def __init__(
@@ -42,81 +51,97 @@ class MediaClips:
         *,
         every: int = 1,
         scale: tuple[float, float] = (-1.0, 1.0),
+        white: int | None = None,
+        skip_broken: bool = False,
     ) -> None:
-        self._size, self._every = (size, size) if isinstance(size, int) else size, every
-        self._clips = find_media(Path(path))
-        self._actions = [
-            None if clip.actions is None else scaled_actions(_load(clip.actions), str(clip.actions), scale)
-            for clip in self._clips
-        ]
-        self.names = [clip.name for clip in self._clips]
-        dims = [0 if actions is None else actions.shape[1] for actions in self._actions]
-        self.action_dim = dims[0]
-        other = next((i for i, dim in enumerate(dims) if dim != dims[0]), None)
-        if other is not None:
-            raise ValueError(
-                f"expected as many numbers in every action of {path}, got {dims[0]} for {self.names[0]} and "
-                f"{dims[other]} for {self.names[other]}"
-            )
+        BitDepth(white)
+        self._size, self._every, self._white = (size, size) if isinstance(size, int) else size, every, white
+        found = scan_media(Path(expanduser(path)))
+        self.left, self.broken = found.left, dict(found.broken)
+        self._clips: list[MediaFiles] = []
+        self._actions: list[np.ndarray | None] = []
+        for clip in found.clips:
+            try:
+                actions = _actions_of(clip, scale)
+            except ValueError as error:
+                self.broken[clip.name] = str(error)
+            else:
+                self._clips.append(clip)
+                self._actions.append(actions)
+        self.action_dim = self._one_action_dim(path)
+        if self.broken and (not skip_broken or not self._clips):
+            raise BrokenClip(next(iter(self.broken.values())))
         if every < 1 or (self.action_dim and every > 1):
             raise ValueError(f"expected every n-th frame with n at least 1, and 1 for clips with actions, got {every}")
-        for clip, actions in zip(self._clips, self._actions, strict=True):
-            if actions is not None and not clip.is_video:
-                _check_count(clip, actions, len(clip.files))
+        self.names = [clip.name for clip in self._clips]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def stamp(self, i: int) -> str:
-        """Return what changes when the files of a clip do."""
+        """Return what changes when the files of a clip do.
+
+        Raises:
+            OSError: one of them is not there.
+        """
         clip = self._clips[i]
         return files_stamp([*clip.files, *([] if clip.actions is None else [clip.actions])])
 
+    def actions(self, i: int) -> Float32[np.ndarray, "steps A"] | None:
+        """Return the actions of a clip; None where it has none."""
+        return self._actions[i]
+
+    def frames(self, i: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """Yield the frames of a clip as they are decoded.
+
+        Raises:
+            FileNotFoundError: a file is not there.
+            ValueError: it cannot be read.
+        """
+        clip, depth = self._clips[i], BitDepth(self._white)
+        if clip.is_video:
+            images = decode_video(clip.files[0], depth, every=self._every)
+        else:
+            images = (read_image(file, depth) for file in clip.files[:: self._every])
+        for image in images:
+            yield resize_image(image, self._size)
+        depth.finish(clip.name)
+
     def __getitem__(self, i: int) -> Clip:
-        """Return a clip.
+        """Return a clip, whole.
 
         Raises:
             ValueError: it cannot be read, or has another number of frames than its actions are for.
         """
-        clip, actions = self._clips[i], self._actions[i]
-        read = _decoded(clip.files[0], self._every) if clip.is_video else _images(clip, self._every)
-        frames = np.stack([resize_image(picture, self._size) for picture in read])
+        frames, actions = np.stack(list(self.frames(i))), self._actions[i]
         if actions is None:
             actions = np.zeros((len(frames) - 1, 0), np.float32)
-        _check_count(clip, actions, len(frames))
-        return Clip(frames, actions, about={"name": clip.name})
+        _check_count(self._clips[i], actions, len(frames))
+        return Clip(frames, actions, about={"name": self.names[i]})
+
+    def _one_action_dim(self, path: str | PathLike[str]) -> int:
+        """Return A, after calling clips broken whose actions have another number than those of most."""
+        dims = [0 if actions is None else actions.shape[1] for actions in self._actions]
+        usual = Counter(dims).most_common(1)[0][0] if dims else 0
+        for clip, dim in zip(self._clips, dims, strict=True):
+            if dim != usual:
+                first = self._clips[dims.index(usual)].name
+                self.broken[clip.name] = (
+                    f"expected as many numbers in every action of {path}, got {usual} for {first} and {dim} for "
+                    f"{clip.name}"
+                )
+        kept = [i for i, dim in enumerate(dims) if dim == usual]
+        self._clips, self._actions = [self._clips[i] for i in kept], [self._actions[i] for i in kept]
+        return usual
 
 
-def _images(clip: MediaFiles, every: int) -> Iterator[np.ndarray]:
-    pictures = ImageFiles(clip.files)
-    return (pictures.read(i) for i in range(0, len(pictures), every))
-
-
-def _decoded(path: Path, every: int) -> Iterator[np.ndarray]:
-    """Yield every n-th picture of a video file, RGB, the way up that it is to be shown."""
-    import av
-
-    i = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path} holds no pictures")
-            frame: Any
-            for i, frame in enumerate(container.decode(video=0), 1):
-                if (i - 1) % every == 0:
-                    turns = round(getattr(frame, "rotation", 0) / 90)  # PyAV 14.0 cannot tell
-                    yield np.rot90(frame.to_ndarray(format="rgb24"), turns)
-    except av.FFmpegError as error:
-        raise ValueError(f"{path} cannot be read as a video past frame {i}: {error.strerror}") from error
-    if not i:
-        raise ValueError(f"{path} holds no pictures")
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as an array of actions: {error}") from error
+def _actions_of(clip: MediaFiles, scale: tuple[float, float]) -> np.ndarray | None:
+    if clip.actions is None:
+        return None
+    actions = scaled_actions(load_actions(clip.actions), str(clip.actions), scale)
+    if not clip.is_video:
+        _check_count(clip, actions, len(clip.files))
+    return actions
 
 
 def _check_count(clip: MediaFiles, actions: np.ndarray, frames: int) -> None:

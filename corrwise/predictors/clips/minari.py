@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Float32, UInt8
 
-from corrwise.predictors.clips.clip import Clip
-from corrwise.predictors.clips.image_sequences import decode_image, resize_image
+from corrwise.predictors.clips.clip import BrokenClip, Clip
+from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, check_pixels, decode_image, resize_image
 from corrwise.predictors.clips.media_files import files_stamp
-from corrwise.predictors.clips.scaled_actions import scaled_actions
+from corrwise.predictors.clips.scaled_actions import check_action_bytes, scaled_actions
 
 __all__ = ["MinariClips", "minari_file"]
 
@@ -41,14 +43,18 @@ class MinariClips:
         size: (H, W) that every frame is resized to, or one number for both.
         key: of the pictures; ``/`` goes into a dictionary in the dictionary.
         scale: low and high of the actions, which are mapped to [-1, 1].
+        skip_broken: whether to leave out episodes that cannot be used, instead of raising an error.
 
     Attributes:
         names: of the episodes.
         action_dim: A.
+        broken: episodes that cannot be used, by name, and why; those that cannot be decoded are not known yet.
+        left: how many files are no part of a clip: none.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds no episodes, no such pictures, or actions that cannot be used.
+        ValueError: it holds no episodes.
+        BrokenClip: no episode has such pictures and actions that can be used, or, without ``skip_broken``, one has not.
     """
 
     def __init__(
@@ -58,22 +64,35 @@ class MinariClips:
         *,
         key: str = "pixels",
         scale: tuple[float, float] = (-1.0, 1.0),
+        skip_broken: bool = False,
     ) -> None:
-        file = minari_file(Path(path))
+        file = minari_file(Path(expanduser(path)))
         if file is None:
             raise FileNotFoundError(f"expected a Minari dataset at {path}, with data/main_data.hdf5, found none")
         self._size, self._key, self._path = (size, size) if isinstance(size, int) else size, key, file
+        self.broken: dict[str, str] = {}
+        self.left: dict[str, int] = {}
+        usable: dict[str, np.ndarray] = {}
         with _opened(file) as data:
-            self.names = sorted(filter(_EPISODE.fullmatch, data), key=lambda name: int(name.rpartition("_")[2]))
-            if not self.names:
+            names = sorted(filter(_EPISODE.fullmatch, data), key=lambda name: int(name.rpartition("_")[2]))
+            if not names:
                 raise ValueError(
                     f"{file} holds no episodes: expected groups episode_0 and so on, as Minari writes them"
                 )
-            self._actions = [_actions(data[name], key, f"{name} of {file}", scale) for name in self.names]
-        dims = {actions.shape[1] for actions in self._actions}
+            for name in names:
+                try:
+                    usable[name] = _actions(data[name], key, f"{name} of {file}", scale)
+                except (ValueError, OSError, KeyError, RuntimeError) as error:
+                    if not skip_broken:
+                        raise BrokenClip(str(error)) from error
+                    self.broken[name] = str(error)
+        if not usable:
+            raise BrokenClip(next(iter(self.broken.values())))
+        dims = {actions.shape[1] for actions in usable.values()}
         if len(dims) > 1:
             raise ValueError(f"expected as many numbers in every action of {file}, got {sorted(dims)}")
         (self.action_dim,) = dims
+        self.names, self._actions = list(usable), list(usable.values())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,8 +101,12 @@ class MinariClips:
         """Return what changes when the file does, which holds all episodes."""
         return files_stamp([self._path])
 
-    def __getitem__(self, i: int) -> Clip:
-        """Return an episode.
+    def actions(self, i: int) -> Float32[np.ndarray, "steps A"]:
+        """Return the actions of an episode."""
+        return self._actions[i]
+
+    def frames(self, i: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """Yield the frames of an episode as they are decoded.
 
         Raises:
             ValueError: it cannot be read.
@@ -91,10 +114,16 @@ class MinariClips:
         name = f"{self.names[i]} of {self._path}"
         with _opened(self._path) as data:
             pictures = _pictures(data[self.names[i]], self._key, name)
-            frames = [
-                resize_image(_decoded(pictures[t], f"picture {t} of {name}"), self._size) for t in range(len(pictures))
-            ]
-        return Clip(np.stack(frames), self._actions[i], about={"name": self.names[i]})
+            for t in range(len(pictures)):
+                yield resize_image(_decoded(pictures[t], f"picture {t} of {name}"), self._size)
+
+    def __getitem__(self, i: int) -> Clip:
+        """Return an episode, whole.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        return Clip(np.stack(list(self.frames(i))), self._actions[i], about={"name": self.names[i]})
 
 
 @contextmanager
@@ -119,7 +148,12 @@ def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
 
 def _shows(data: h5py.Dataset) -> bool:
     if data.ndim == 4:
+        check_pixels((data.shape[2], data.shape[1]), f"each of the pictures {data.name} of {data.file.filename}")
         return data.dtype == np.uint8 and data.shape[3] == 3
+    if data.ndim == 2 and data.shape[1] > 8 * MAX_PIXELS:
+        raise ValueError(
+            f"expected at most {8 * MAX_PIXELS} bytes in a picture of {data.file.filename}, got {data.shape}"
+        )
     packed = (
         data.dtype == np.uint8 if data.ndim == 2 else data.ndim == 1 and h5py.check_vlen_dtype(data.dtype) == np.uint8
     )
@@ -127,7 +161,7 @@ def _shows(data: h5py.Dataset) -> bool:
 
 
 def _decoded(picture: np.ndarray, name: str) -> np.ndarray:
-    decoded = picture if picture.ndim == 3 else decode_image(picture.tobytes())
+    decoded = picture if picture.ndim == 3 else decode_image(picture.tobytes(), name, BitDepth())
     if decoded is None:
         raise ValueError(f"{name} is no JPEG that can be read")
     return decoded
@@ -137,6 +171,7 @@ def _actions(episode: h5py.Group, key: str, name: str, scale: tuple[float, float
     frames, found = len(_pictures(episode, key, name)), _member(episode, "actions", name)
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(found)}")
+    check_action_bytes(found.shape or (), found.dtype, name)
     actions = scaled_actions(found[()], name, scale)
     if len(actions) != frames - 1:
         raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(actions)}")

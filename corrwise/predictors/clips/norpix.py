@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from os import PathLike
+from os.path import expanduser
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 
-from corrwise.predictors.clips.image_sequences import decode_image
+from corrwise.predictors.clips.image_decoding import BitDepth, decode_image
 
 __all__ = ["NorpixSequence"]
 
@@ -43,7 +44,7 @@ class NorpixSequence:
     """
 
     def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
-        self.path = Path(path)
+        self.path = Path(expanduser(path))
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no .seq file at {self.path}")
         if every < 1:
@@ -66,12 +67,12 @@ class NorpixSequence:
         """Return a frame, RGB.
 
         Raises:
-            ValueError: it cannot be decoded.
+            ValueError: it cannot be decoded, or is too large (see ``decode_image``).
         """
         at, length = self._places[i]
         with self.path.open("rb") as file:
             file.seek(at)
-            picture = decode_image(file.read(length))
+            picture = decode_image(file.read(length), self.name(i), BitDepth())
         if picture is None:
             raise ValueError(f"{self.name(i)} is no JPEG that can be read")
         return picture
@@ -99,6 +100,8 @@ def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
             raise ValueError(f"{path} is cut off in frame {len(places)} of {count}: it ends after {total} bytes")
         if head != _JPEG:
             raise ValueError(f"expected a JPEG as frame {len(places)} of {path}, got bytes that begin {head.hex(' ')}")
+        if length < 4 + len(_JPEG):
+            raise ValueError(f"expected at least {4 + len(_JPEG)} bytes in frame {len(places)} of {path}, got {length}")
         places.append((at + 4, length - 4))
         at += length + after
     return places

@@ -1,13 +1,53 @@
-"""Actions of others, brought to [-1, 1]."""
+"""Actions of others, read from NumPy's files and brought to [-1, 1]."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-__all__ = ["scaled_actions"]
+__all__ = ["MAX_ACTION_BYTES", "check_action_bytes", "load_actions", "scaled_actions"]
+
+MAX_ACTION_BYTES = 2**28
+"""Bytes that the actions of a clip may have, 2 ** 25 numbers of 64 bits: checked before they take memory."""
+
+
+def load_actions(path: Path) -> np.ndarray:
+    """Return the array in an ``.npy`` file.
+
+    Raises:
+        ValueError: it cannot be read, or declares more than ``MAX_ACTION_BYTES`` or than the file holds.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+            check_action_bytes(shape, dtype, str(path))
+            left = os.fstat(file.fileno()).st_size - file.tell()
+            if not dtype.hasobject and prod(shape) * dtype.itemsize > left:
+                raise ValueError(f"expected {prod(shape) * dtype.itemsize} bytes of {dtype} {shape}, got {left}")
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError, TokenError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} cannot be read as an array of actions: {why}") from error
+
+
+def check_action_bytes(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> None:
+    """Refuse an array of actions that is too large, by what a file declares.
+
+    Raises:
+        ValueError: it has more than ``MAX_ACTION_BYTES``, or a negative length.
+    """
+    if any(length < 0 for length in shape) or prod(shape) * dtype.itemsize > MAX_ACTION_BYTES:
+        raise ValueError(f"expected at most {MAX_ACTION_BYTES} bytes of actions in {name}, got {dtype} {(*shape,)}")
 
 
 def scaled_actions(actions: Any, name: str, scale: tuple[float, float] = (-1.0, 1.0)) -> Float32[np.ndarray, "steps A"]:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.records.atomic import RunFolderError
 from corrwise.experiments.video.import_clips import run_import
 from corrwise.experiments.video.sources import DATASETS, open_clips
-from corrwise.predictors.clips import ClipFolder, ClipWindows, read_shard
+from corrwise.predictors.clips import ClipFolder, ClipWindows, read_shard, shard
 from corrwise.predictors.clips.image_sequences import ImageSequences
+from corrwise.predictors.clips.media import MediaClips
+from corrwise.predictors.clips.shard import ShardWriter
 
 
 def _images(folder, length=4, seed=0, actions=None, size=(20, 24)):
@@ -81,18 +84,191 @@ def test_a_source_that_was_corrected_is_imported_again(tmp_path):
     assert (clip.actions == -0.5).all()
 
 
-def test_clips_that_came_are_followed_and_none_that_went_is_thrown_away(tmp_path):
-    _source(tmp_path / "source", clips=11)
+def _shards(folder):
+    shards = json.loads((folder / "index.json").read_text())["shards"]
+    return {name: shard["episodes"] for name, shard in shards.items()}
+
+
+def _times(folder):
+    return {file.name: file.stat().st_mtime_ns for file in folder.glob("shard-*.h5")}
+
+
+def test_a_shard_keeps_its_clips_whatever_comes_or_goes(tmp_path):
+    source, out = _source(tmp_path / "source", clips=25), tmp_path / "out"
     run_import(_config(tmp_path))
-    (tmp_path / "source" / "clip10").rename(tmp_path / "clip10")
-    with pytest.raises(ValueError, match=r"holds shard-00001.h5, and .* now has 10 clips"):
+    before, whole = _times(out), _clips(out)
+    (source / "clip3").rename(tmp_path / "clip3")
+    run_import(_config(tmp_path))
+    after = _times(out)
+    assert {name for name in before if before[name] != after[name]} == {"shard-00000.h5"}
+    assert _shards(out)["shard-00000.h5"] == [f"clip{i}" for i in range(10) if i != 3]
+    assert ClipFolder(out).lengths == [3 + i % 2 for i in range(25) if i != 3]
+    kept = [clip for clip in whole if clip.about["name"] != "clip3"]
+    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(kept, _clips(out), strict=True))
+    (tmp_path / "clip3").rename(source / "a clip")
+    _images(source / "b clip")
+    run_import(_config(tmp_path))
+    assert _times(out)["shard-00001.h5"] == before["shard-00001.h5"]
+    names = _shards(out)
+    assert names["shard-00000.h5"][-1] == "a clip", "it takes the free place"
+    assert names["shard-00002.h5"] == [*(f"clip{i}" for i in range(20, 25)), "b clip"]
+    times = _times(out)
+    run_import(_config(tmp_path))
+    assert _times(out) == times, "nothing is made anew without a reason"
+
+
+def test_only_what_has_changed_is_decoded(tmp_path, monkeypatch):
+    source = _source(tmp_path / "source", clips=12)
+    run_import(_config(tmp_path))
+    _images(source / "clip4", 5, seed=99)
+    _images(source / "clip9b", 5, seed=98)
+    read, frames = [], MediaClips.frames
+    monkeypatch.setattr(MediaClips, "frames", lambda self, i: read.append(self.names[i]) or frames(self, i))
+    run_import(_config(tmp_path))
+    assert read == ["clip4", "clip9b"]
+    assert _shards(tmp_path / "out") == {
+        "shard-00000.h5": [f"clip{i}" for i in range(10)],
+        "shard-00001.h5": ["clip10", "clip11", "clip9b"],
+    }
+    assert ClipFolder(tmp_path / "out").lengths[4] == 5
+
+
+def test_a_shard_without_clips_goes(tmp_path, capsys):
+    source = _source(tmp_path / "source", clips=11)
+    run_import(_config(tmp_path))
+    (source / "clip10").rename(tmp_path / "clip10")
+    run_import(_config(tmp_path))
+    assert sorted(_times(tmp_path / "out")) == ["shard-00000.h5"]
+    assert len(ClipFolder(tmp_path / "out").lengths) == 10
+    assert "1 removed because the source no longer has them" in capsys.readouterr().err
+
+
+def test_a_folder_from_before_is_gone_on_with(tmp_path):
+    _source(tmp_path / "source", clips=12)
+    run_import(_config(tmp_path))
+    out = tmp_path / "out"
+    index, config = (json.loads((out / name).read_text()) for name in ("index.json", "config.json"))
+    del index["summary"], config["skip_broken"]
+    assert "white" not in config
+    (out / "index.json").write_text(json.dumps(index))
+    (out / "config.json").write_text(json.dumps(config))
+    before = _times(out)
+    run_import(_config(tmp_path))
+    assert _times(out) == before
+
+
+@pytest.mark.parametrize("stop_at", ["clip0", "clip7", "clip12"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_import_that_was_stopped_ends_as_one_that_was_not(tmp_path, monkeypatch, stop_at, error):
+    source = _source(tmp_path / "source", clips=13)
+    (source / "clip5" / "1.png").write_bytes(b"no image")
+    config = _config(tmp_path, skip_broken=True)
+    run_import(replace(config, out=tmp_path / "whole"))
+    add = ShardWriter.add
+
+    def stopped(self, frames, actions, about):
+        add(self, frames, actions, about)
+        if about["name"] == stop_at:
+            raise error
+
+    monkeypatch.setattr(ShardWriter, "add", stopped)
+    with pytest.raises((KeyboardInterrupt, RunFolderError)):
+        run_import(config)
+    monkeypatch.setattr(ShardWriter, "add", add)
+    run_import(config)
+    assert (tmp_path / "out" / "index.json").read_text() == (tmp_path / "whole" / "index.json").read_text()
+    assert not list((tmp_path / "out").glob(".shard-*"))
+
+
+def test_what_a_killed_import_left_is_removed(tmp_path):
+    _source(tmp_path / "source", clips=2)
+    run_import(_config(tmp_path))
+    leftover = tmp_path / "out" / ".shard-00001.4711.h5"
+    leftover.write_bytes(b"half")
+    run_import(_config(tmp_path))
+    assert not leftover.exists()
+
+
+def test_broken_clips_are_skipped_and_listed(tmp_path, capsys):
+    source = _source(tmp_path / "source", clips=25, actions=0)
+    (source / "clip3" / "1.png").write_bytes(b"no image")
+    (source / "clip8" / "actions.npy").write_bytes(b"torn")
+    np.save(source / "clip9" / "actions.npy", np.zeros((7, 2), np.float32))
+    (source / "clip12" / "actions.npy").unlink()
+    (source / "clip14" / "1.png").unlink()
+    (source / "clip14" / "1.png").symlink_to(tmp_path / "nowhere.png")
+    (source / "read\nme.txt").write_text("")
+    with pytest.raises(ValueError, match=r"; --skip-broken imports the others$"):
         run_import(_config(tmp_path))
-    assert len(ClipFolder(tmp_path / "out").lengths) == 11
-    (tmp_path / "clip10").rename(tmp_path / "source" / "clip00")
+    run_import(_config(tmp_path, skip_broken=True))
+    summary = json.loads((tmp_path / "out" / "index.json").read_text())["summary"]
+    assert (summary["clips"], summary["frames"]) == (
+        20,
+        sum(3 + i % 2 for i in range(25) if i not in (3, 8, 9, 12, 14)),
+    )
+    assert sorted(summary["skipped"]) == ["clip12", "clip14", "clip3", "clip8", "clip9"]
+    assert summary["left"] == {"neither video nor image": 1}
+    assert [len(names) for names in _shards(tmp_path / "out").values()] == [10, 10]
+    lines = capsys.readouterr().err.splitlines()
+    assert "imported 20 clips, 70 frames (20 read now)" in lines
+    assert sum(line.startswith("skipped clip") for line in lines) == 5
+    assert "left alone 1 files and folders: 1 neither video nor image" in lines
+    for clip in source.iterdir():
+        if clip.is_dir():
+            (clip / "0.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="none of the 25 clips can be used"):
+        run_import(replace(_config(tmp_path, skip_broken=True), out=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_frames_are_written_as_they_are_decoded(tmp_path, monkeypatch):
+    """No more frames are alive than a few, however long a clip is."""
+    _images(tmp_path / "source" / "clip", 2)
+    alive, most = [], []
+
+    def frames(self, i):
+        for number in range(300):
+            frame = np.full((16, 16, 3), number % 256, np.uint8)
+            alive.append(weakref.ref(frame))
+            most.append(sum(one() is not None for one in alive))
+            yield frame
+
+    monkeypatch.setattr(MediaClips, "frames", frames)
     run_import(_config(tmp_path))
-    shards = json.loads((tmp_path / "out" / "index.json").read_text())["shards"]
-    assert [name for shard in shards.values() for name in shard["episodes"]][:2] == ["clip0", "clip00"]
-    assert len(ClipFolder(tmp_path / "out").lengths) == 11
+    assert ClipFolder(tmp_path / "out").lengths == [300]
+    assert max(most) <= 20
+    assert [int(frame[0, 0, 0]) for frame in _clips(tmp_path / "out")[0].frames] == [i % 256 for i in range(300)]
+
+
+def test_long_clips_fill_a_shard_sooner(tmp_path, monkeypatch):
+    monkeypatch.setattr(shard, "SHARD_BYTES", 3 * 16 * 16 * 7)
+    _source(tmp_path / "source", clips=5)  # of 3, 4, 3, 4 and 3 frames
+    run_import(_config(tmp_path))
+    assert [len(names) for names in _shards(tmp_path / "out").values()] == [2, 2, 1]
+    times = _times(tmp_path / "out")
+    run_import(_config(tmp_path))
+    assert _times(tmp_path / "out") == times
+
+
+def test_white_is_the_white_of_a_folder(tmp_path):
+    (tmp_path / "source").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / "source" / f"{i}.png"), np.full((16, 16), 4095, np.uint16))
+    with pytest.raises(ValueError, match=r"images of 16 bits with values from 4095 to 4095, .* white = 4095"):
+        run_import(_config(tmp_path))
+    run_import(_config(tmp_path, white=4095))
+    assert (_clips(tmp_path / "out")[0].frames == 255).all()
+    with pytest.raises(RunFolderError, match="choose another output folder"):
+        run_import(_config(tmp_path, white=65535))
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _source(tmp_path / "source", clips=1)
+    index = run_import(ImportConfig(Path("~/source"), Path("~/out"), size=16))
+    assert index == tmp_path / "out" / "index.json"
+    _kitti(tmp_path / "me@home", "2011_09_26_drive_0001", 4)
+    assert open_clips(Path("kitti:~/me@home")).lengths == [4]
 
 
 def test_a_minari_dataset_is_imported(tmp_path):
@@ -151,6 +327,8 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"low": float("nan")}, "low must be finite, got nan"),
         ({"low": 1.0}, r"high must be finite and above low \(1\), got 1.0"),
+        ({"size": 5000}, "size must be at most 4096 pixels, got 5000"),
+        ({"white": 0}, "white must be from 1 to 65535, got 0"),
         ({"high": float("inf")}, r"high must be finite and above low \(-1\), got inf"),
     ],
 )

@@ -1,0 +1,189 @@
+"""Image files as RGB of 8 bits: their size is checked before they are decoded, their bit depth and orientation read."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+__all__ = ["MAX_PIXELS", "BitDepth", "check_pixels", "decode_image", "resize_image"]
+
+T = TypeVar("T")
+
+MAX_PIXELS = 2**26
+"""Pixels that an image or a frame may have, 8192 x 8192: what a file declares is refused before it takes memory."""
+
+_WHITE = 2**16 - 1  # of 16 bits
+_UNUSED = 2**14 - 1  # images of 16 bits that stay below hold 14 bits or fewer, and would be nearly black
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
+_SINGLE = ("TIFF", "WEBP", "PNG")  # files that may hold several images; those of an MPO are views of one
+_ORIENTATION = 274  # the tag of TIFF and EXIF
+_COMMENT = re.compile(rb"#[^\n]*")
+
+
+class BitDepth:
+    """Scales images of more than 8 bits to 8, all images of a clip alike.
+
+    ``white`` becomes 255. Without it that is 65535, and images that all stay at or below 16383 (14 bits) are refused:
+    their own white cannot be known, and a guess for each image would flicker.
+
+    Args:
+        white: the value that is white in images of more than 8 bits; None is 65535.
+
+    Raises:
+        ValueError: a white that no image of 16 bits can hold.
+    """
+
+    def __init__(self, white: int | None = None) -> None:
+        if white is not None and not 1 <= white <= _WHITE:
+            raise ValueError(f"expected a white from 1 to {_WHITE}, got {white}")
+        self._white = white
+        self._least, self._most = _WHITE, 0
+
+    def scaled(self, image: UInt16[np.ndarray, "h w 3"], name: str) -> UInt8[np.ndarray, "h w 3"]:
+        """Return an image in 8 bits, rounded.
+
+        Raises:
+            ValueError: values above white.
+        """
+        least, most = int(image.min()), int(image.max())
+        self._least, self._most = min(least, self._least), max(most, self._most)
+        if most > (white := self._white or _WHITE):
+            raise ValueError(f"expected values from 0 to white, {white}, in {name}, got values from {least} to {most}")
+        return _scaled(image, white)
+
+    def finish(self, name: str) -> None:
+        """Refuse a clip whose images are nearly black because their white is not known.
+
+        Raises:
+            ValueError: with the range of the values.
+        """
+        if self._white is None and 0 < self._most <= _UNUSED:
+            raise ValueError(
+                f"{name} has images of 16 bits with values from {self._least} to {self._most}, which would be nearly "
+                f"black; give the value that is white, such as white = {2 ** self._most.bit_length() - 1}"
+            )
+
+
+def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Return the image, RGB, in the bytes of a file; None where they are not one, or only a part of one.
+
+    Grey images and those with a palette become RGB, transparency is dropped, and an orientation that EXIF states is
+    applied.
+
+    Args:
+        data: the file's bytes.
+        name: what a message calls it.
+        depth: scales what has more than 8 bits.
+
+    Raises:
+        ValueError: more than ``MAX_PIXELS``, several images, numbers that are no integers of 8 or 16 bits, or see
+            ``BitDepth``.
+    """
+    header = _header(data, name)
+    if header is None:
+        return None
+    check_pixels(header.size, name)
+    images = _attempt(lambda: header.n_frames if header.is_animated else 1, 1) if header.format in _SINGLE else 1
+    if images > 1:
+        raise ValueError(f"expected one image in {name}, got {images}")
+    if header.mode == "F" or (header.mode == "I" and header.format == "TIFF"):
+        numbers = "32-bit floats" if header.mode == "F" else "32-bit integers"
+        extrema = _attempt(header.getextrema, None)
+        if extrema is None:
+            return None
+        least, most = extrema
+        raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {numbers} from {least:g} to {most:g}")
+    decoded = _decoded(data)
+    if decoded is None:
+        return None
+    if header.format == "PPM" and (white := _attempt(lambda: _declared_white(data), 255)) not in (255, _WHITE):
+        decoded = _scaled(np.minimum(decoded, white).astype(np.uint16), white)
+    if decoded.dtype == np.uint16:
+        decoded = depth.scaled(decoded, name)
+    if decoded.dtype != np.uint8:
+        least, most = decoded.min(), decoded.max()
+        raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {decoded.dtype} from {least:g} to {most:g}")
+    if header.format == "TIFF":  # its reader has applied it
+        return decoded
+    return _upright(decoded, _attempt(lambda: header.getexif().get(_ORIENTATION, 1), 1))
+
+
+def check_pixels(size: tuple[int, int], name: str) -> None:
+    """Refuse an image or frame that is too large.
+
+    Args:
+        size: its width and height.
+        name: what the message calls it.
+
+    Raises:
+        ValueError: it has more than ``MAX_PIXELS``.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got {width} x {height}")
+
+
+def resize_image(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a picture in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
+    if picture.shape[:2] == size:
+        return picture
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def _header(data: bytes | bytearray, name: str) -> Any:
+    """Return the file as Pillow opens it, nothing decoded; None where it is no image."""
+    from PIL import Image  # whoever only plans needs neither this nor OpenCV
+
+    try:
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got more: {error}") from error
+    except Exception:  # what Pillow raises for a broken header differs from format to format
+        return None
+
+
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
+    """Return what Pillow reads from a header, or something else where that is broken."""
+    try:
+        return read()
+    except Exception:  # as above
+        return otherwise
+
+
+def _decoded(data: bytes | bytearray) -> np.ndarray | None:
+    import cv2
+
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    return None if decoded is None else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def _declared_white(data: bytes | bytearray) -> int:
+    """Return the largest value that a PPM or PGM file declares; 255 of a PBM file, which has only black and white."""
+    fields = _COMMENT.sub(b" ", bytes(data[: 2**16])).split(maxsplit=4)
+    return 255 if fields[0] in (b"P1", b"P4") else min(int(fields[3]), _WHITE)
+
+
+def _scaled(image: np.ndarray, white: int) -> np.ndarray:
+    return ((image.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+
+
+def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Return an image as its EXIF orientation, 1 to 8, says it is to be shown."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
