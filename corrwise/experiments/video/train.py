@@ -124,7 +124,7 @@ def _steps_of(model: Path) -> int | None:
     """Return how many steps the model in a folder was trained for; None where there is none."""
     try:
         return int(about_model(model)["about"]["steps"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

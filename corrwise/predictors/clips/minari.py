@@ -12,10 +12,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from corrwise._files import reading
 from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.image_sequences import decode_image, resize_image
 from corrwise.predictors.clips.media_files import files_stamp
 from corrwise.predictors.clips.scaled_actions import scaled_actions
+from corrwise.predictors.clips.shard import MOST_SIDE, check_dataset, inside
 
 __all__ = ["MinariClips", "minari_file"]
 
@@ -99,11 +101,13 @@ class MinariClips:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path, "is no HDF5 file that can be read"):
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise ValueError(str(error)) from error
+        with file:
             yield file
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is no HDF5 file that can be read: {str(error).splitlines()[0]}") from error
 
 
 def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
@@ -119,7 +123,12 @@ def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
 
 def _shows(data: h5py.Dataset) -> bool:
     if data.ndim == 4:
-        return data.dtype == np.uint8 and data.shape[3] == 3
+        if data.dtype != np.uint8 or data.shape[3] != 3:
+            return False
+        if not all(1 <= side <= MOST_SIDE for side in data.shape[1:3]):
+            raise ValueError(f"expected pictures of 1 to {MOST_SIDE} pixels to a side, got {data.shape}")
+        check_dataset(data, data.shape, np.uint8)
+        return True
     packed = (
         data.dtype == np.uint8 if data.ndim == 2 else data.ndim == 1 and h5py.check_vlen_dtype(data.dtype) == np.uint8
     )
@@ -137,13 +146,15 @@ def _actions(episode: h5py.Group, key: str, name: str, scale: tuple[float, float
     frames, found = len(_pictures(episode, key, name)), _member(episode, "actions", name)
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(found)}")
-    actions = scaled_actions(found[()], name, scale)
-    if len(actions) != frames - 1:
-        raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(actions)}")
-    return actions
+    if found.ndim and len(found) != frames - 1:
+        raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(found)}")
+    check_dataset(found, (frames - 1, *(None for _ in found.shape[1:])))
+    return scaled_actions(found[()], name, scale)
 
 
 def _member(group: h5py.Group, key: str, name: str) -> Any:
-    if key not in group:
-        raise ValueError(f"expected {key!r} in {name}, got {', '.join(group) or 'nothing'}")
-    return group[key]
+    if not isinstance(group, h5py.Group) or key not in group:
+        there = ", ".join(group) if isinstance(group, h5py.Group) else "no group"
+        raise ValueError(f"expected {key!r} in {name}, got {there or 'nothing'}")
+    parent, _, last = key.rpartition("/")
+    return inside(group[parent] if parent else group, last)
