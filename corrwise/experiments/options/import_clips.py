@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 
 from corrwise.experiments.options.checks import check
+from corrwise.experiments.options.sizes import check_counts
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no clips."""
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(self.every >= 1, "every", "at least 1", self.every)
+        check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "every")
         check(-inf < self.low < inf, "low", "finite", self.low)
         check(self.low < self.high < inf, "high", f"finite and above low ({self.low:g})", self.high)

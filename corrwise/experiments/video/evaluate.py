@@ -15,6 +15,7 @@ from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.device import device_named
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import run_name
+from corrwise.experiments.options.sizes import check_memory
 from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
 from corrwise.experiments.records.atomic import RunFolderError, jsonable, write_bytes_atomic
 from corrwise.experiments.records.digits import six_digits
@@ -68,6 +69,9 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     models = _models(config)
     context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
     clips = open_clips(config.data)
+    shown = max(min(config.batch, config.windows), config.videos * (1 + len(models)))
+    pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
+    check_memory(shown * pixels, "--batch, --horizon or --videos")
     for path in config.models:
         _check_clips(model_folder(str(path)), clips)
     for name, (_, model) in models.items():
