@@ -5,6 +5,7 @@ Free of torch until a checkpoint is read, as the reports are.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickletools
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -98,30 +99,32 @@ def read_json(path: Path) -> Any:
         return parse_json(path.read_bytes())
 
 
-def load_arrays(file: Path | IO[bytes], name: str) -> dict[str, np.ndarray]:
+def load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
     """Return the arrays of an npz file.
 
     Args:
-        file: its path, or the file opened.
+        data: all of the file.
         name: what a message calls it.
 
     Raises:
         ValueError: it cannot be read, or declares an array of more than ``MOST_ARRAY_BYTES``, or of objects.
-        FileNotFoundError: there is no such file.
     """
     with reading(name, "cannot be read as arrays"):
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 with archive.open(info) as member:
                     _check_array(member, f"{name}/{info.filename}")
-        if not isinstance(file, Path):
-            file.seek(0)
-        with np.load(file, allow_pickle=False) as saved:
+        with np.load(io.BytesIO(data), allow_pickle=False) as saved:
             return {key: saved[key] for key in saved.files}
 
 
-def load_checkpoint(path: Path, *, device: Any = "cpu") -> Any:
+def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot be read as a checkpoint") -> Any:
     """Return what ``torch.save`` wrote, of plain types and tensors alone.
+
+    Args:
+        path: the file.
+        device: where tensors go.
+        problem: what a message says after the path.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -129,7 +132,7 @@ def load_checkpoint(path: Path, *, device: Any = "cpu") -> Any:
     """
     import torch
 
-    with reading(path, "cannot be read as a checkpoint"):
+    with reading(path, problem):
         size = path.stat().st_size
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -137,7 +140,7 @@ def load_checkpoint(path: Path, *, device: Any = "cpu") -> Any:
         else:
             declared = _declared_by_pickles(path)
         if declared > size:  # torch packs nothing
-            raise ValueError(f"{path} declares {declared} bytes, and has {size}")
+            raise ValueError(f"it declares {declared} bytes, and has {size}")
         return torch.load(path, map_location=device, weights_only=True)
 
 
@@ -156,7 +159,7 @@ def _deeper(value: Any) -> bool:
     return True
 
 
-def _check_array(member: IO[bytes], name: str) -> None:
+def _check_array(member: Any, name: str) -> None:
     version = np.lib.format.read_magic(member)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:

@@ -43,8 +43,7 @@ def read_file(file: str | PathLike[str]) -> dict[str, Any]:
     path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
-    with reading(path, "cannot be read as weights"):
-        state = _read(path)
+    state = _read(path)
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f"expected a state dict in {str(path)!r}, got {type(state).__name__}")
     return state
@@ -62,8 +61,9 @@ def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
-    return load_checkpoint(path)
+        with reading(path, "cannot be read as weights"):
+            return load_file(path)
+    return load_checkpoint(path, problem="cannot be read as weights")
 
 
 def _from_hub(name: str, enum: str) -> dict[str, Tensor]:

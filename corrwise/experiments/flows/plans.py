@@ -63,7 +63,7 @@ def _kept(file: Path, task: str, weights: str, size: int, episodes: int, progres
         data = io.BytesIO()
         np.savez_compressed(data, states=planned_states(task, weights, size=size, episodes=episodes))
         write_bytes_atomic(file, data.getvalue())
-    states = load_arrays(file, str(file)).get("states", np.zeros(0))
+    states = load_arrays(file.read_bytes(), str(file)).get("states", np.zeros(0))
     if states.dtype != np.float32 or states.ndim != 3 or states.shape[1] != 2:
         raise ValueError(f"expected states float32 (n, 2, S) in {file}, got {states.dtype} {states.shape}")
     return states

@@ -85,7 +85,7 @@ def frozen_manifest(task: str) -> Manifest:
     """
     file = _FOLDER / f"{task}.npz"
     with reading(str(file), "is no manifest that can be read"):
-        saved = load_arrays(io.BytesIO(file.read_bytes()), str(file))
+        saved = load_arrays(file.read_bytes(), str(file))
         settings = parse_json(str(saved["settings"]))
         manifest = Manifest(task, settings, saved["seeds"], saved["starts"], saved["goals"])
         digest = manifest.digest

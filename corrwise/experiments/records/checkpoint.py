@@ -18,8 +18,7 @@ def training_state(path: Path, *, device: Any) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be read, or these are no such numbers.
     """
-    with reading(path, "is no checkpoint that can be read: remove it to begin anew"):
-        state = load_checkpoint(path, device=device)
+    state = load_checkpoint(path, device=device, problem="is no checkpoint that can be read: remove it to begin anew")
     with reading(path, "is no checkpoint of a training: remove it to begin anew"):
         step, seconds, losses = state["step"], state["seconds"], state["losses"]
         if type(step) is not int or step < 0:
