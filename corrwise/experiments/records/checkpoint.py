@@ -11,6 +11,8 @@ from corrwise._files import load_checkpoint, reading, shown
 
 __all__ = ["restore", "training_state"]
 
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam and AdamW
+
 
 def training_state(path: Path, *, device: Any) -> dict[str, Any]:
     """Return what a checkpoint holds, among it ``step``, ``seconds`` and the ``losses`` of all steps.
@@ -65,10 +67,12 @@ def _check(name: str, here: Any, there: Any) -> None:
 
 
 def _check_moments(optimizer: Any) -> None:
-    """Refuse moments of other shapes than the weights that they belong to."""
+    """Refuse moments that are not there, or of other shapes than the weights that they belong to."""
     for group in optimizer.param_groups:
         for weights in group["params"]:
-            for name, value in optimizer.state.get(weights, {}).items():
-                shape = getattr(value, "shape", None)
-                if shape is None or (shape != weights.shape and name != "step"):
-                    raise ValueError(f"expected {name} {tuple(weights.shape)}, got {shown(value)}")
+            state = optimizer.state.get(weights, {})
+            for name in _MOMENTS if state else ():
+                value = state.get(name)
+                wanted = () if name == "step" else tuple(weights.shape)
+                if not hasattr(value, "shape") or tuple(value.shape) != wanted:
+                    raise ValueError(f"expected {name} {wanted}, got {shown(value)}")
