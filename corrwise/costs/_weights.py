@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-__all__ = ["is_file", "load_weights", "read_file"]
+from corrwise._files import load_checkpoint, reading
+
+__all__ = ["fits", "is_file", "load_weights", "read_file"]
 
 
 def is_file(weights: str | PathLike[str]) -> bool:
@@ -41,21 +43,27 @@ def read_file(file: str | PathLike[str]) -> dict[str, Any]:
     path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
-    try:
-        state = _read(path)
-    except Exception as error:  # both formats raise whatever the broken byte leads to
-        raise ValueError(f"expected a weights file, got {str(path)!r} which cannot be read as one") from error
-    if not isinstance(state, dict):
+    state = _read(path)
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f"expected a state dict in {str(path)!r}, got {type(state).__name__}")
     return state
+
+
+def fits(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> bool:
+    """Return whether a state dict holds tensors of these shapes, with their numbers."""
+    return all(
+        isinstance(state[name], Tensor) and state[name].shape == value.shape and state[name].device == value.device
+        for name, value in wanted.items()
+    )
 
 
 def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+        with reading(path, "cannot be read as weights"):
+            return load_file(path)
+    return load_checkpoint(path, problem="cannot be read as weights")
 
 
 def _from_hub(name: str, enum: str) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from corrwise.costs._checks import check_images, check_pair
 from corrwise.costs._precision import like_weights
-from corrwise.costs._weights import load_weights
+from corrwise.costs._weights import fits, load_weights
 
 __all__ = ["Perceptual"]
 
@@ -43,7 +43,7 @@ class Perceptual(nn.Module):
             state = load_weights(weights, "VGG19_Weights")
             wanted = self.features.state_dict()
             found = {name: state[key] for name in wanted for key in (f"features.{name}", name) if key in state}
-            if found.keys() != wanted.keys() or any(found[name].shape != wanted[name].shape for name in wanted):
+            if found.keys() != wanted.keys() or not fits(found, wanted):
                 raise ValueError(f"expected the weights of a VGG-19, got {len(state)} tensors of another network")
             self.features.load_state_dict(found)
         self.requires_grad_(False)

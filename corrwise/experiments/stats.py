@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Estimate", "iqm", "mean_and_error", "paired_difference", "paired_ratio", "share_nearer"]
+__all__ = ["Estimate", "iqm", "mean_and_error", "mean_curve", "paired_difference", "paired_ratio", "share_nearer"]
 
 Array = np.ndarray
 Numbers = Sequence[float | int | None] | Sequence[float] | Array
@@ -54,6 +54,16 @@ def mean_and_error(x: Numbers) -> tuple[float, float]:
         return float("nan"), float("nan")
     error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else float("nan")
     return float(values.mean()), float(error)
+
+
+def mean_curve(curves: Sequence[Numbers]) -> Array:
+    """Return the mean at each place of what is known there; curves may differ in length and have gaps."""
+    table = np.full((len(curves), max((len(curve) for curve in curves), default=0)), np.nan)
+    for row, values in zip(table, curves, strict=True):
+        row[: len(values)] = _numbers(values)
+    known = np.isfinite(table)
+    total, count = np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
 
 
 def paired_difference(a: Numbers, b: Numbers, *, seed: int = 0, level: float = 0.95) -> Estimate:

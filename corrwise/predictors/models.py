@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any, get_type_hints
+from typing import Any
 
-from corrwise.predictors.pretrained import about_model
+from corrwise._network_size import check_network
+from corrwise.predictors.pretrained import about_model, typed_config
 from corrwise.predictors.resnet3d import ResNet3D
 from corrwise.predictors.svg import SVG
 from corrwise.predictors.svg_prime import SVGPrime
@@ -20,9 +21,11 @@ def make_model(name: str, **options: Any) -> VideoPredictor:
     """Return a fresh model by name, its weights drawn from torch's global generator.
 
     Raises:
-        ValueError: see ``model_config``.
+        ValueError: see ``model_config``, or one that is too large (``check_network``).
     """
-    return _kind(name)(model_config(name, **options))
+    kind, config = _kind(name), model_config(name, **options)
+    check_network(lambda: kind(config))
+    return kind(config)
 
 
 def model_config(name: str, **options: Any) -> Any:
@@ -31,15 +34,7 @@ def model_config(name: str, **options: Any) -> Any:
     Raises:
         ValueError: an unknown name, options that the model does not have, or values of another type than theirs.
     """
-    kind = _kind(name).config_type
-    for option, wanted in get_type_hints(kind).items():
-        value = options.get(option)
-        if option in options and (type(value) is not wanted) and not (wanted is float and type(value) is int):
-            raise ValueError(f"expected {option} of {name} to be {wanted.__name__}, got {value!r}")
-    try:
-        return kind(**options)
-    except TypeError as error:
-        raise ValueError(f"{name} has no such options: {error}") from error
+    return typed_config(_kind(name).config_type, name, options)
 
 
 def load_model(folder: str | PathLike[str]) -> VideoPredictor:

@@ -7,15 +7,31 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from torch import nn
 
-__all__ = ["CONFIG", "WEIGHTS", "Pretrained", "about_model"]
+from corrwise._files import read_json, reading, shown
+from corrwise._network_size import check_network
+
+__all__ = ["CONFIG", "WEIGHTS", "Pretrained", "about_model", "check_most", "typed_config"]
 
 ModelT = TypeVar("ModelT", bound="Pretrained")
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MOST = {  # of the sizes that configurations have
+    **{
+        "context": 1000,
+        "action_dim": 100_000,
+        "size": 8192,
+        "downs": 16,
+        "layers": 100,
+        "blocks3d": 200,
+        "blocks2d": 200,
+    },
+    **dict.fromkeys(("width", "features", "latent", "hidden"), 65_536),
+}
+_CLIPS = {"task": str, "frame_skip": int, "size": list, "supersample": int, "action_dim": int}  # that it learned from
 
 
 class Pretrained(nn.Module):
@@ -56,7 +72,6 @@ class Pretrained(nn.Module):
             FileNotFoundError: there is no model.
             ValueError: another model, or files that are damaged or do not fit each other.
         """
-        from safetensors import SafetensorError
         from safetensors.torch import load
 
         told, path = about_model(folder), Path(folder) / WEIGHTS
@@ -64,12 +79,43 @@ class Pretrained(nn.Module):
             raise ValueError(f"expected a model {cls.name!r} in {folder}, got {told['model']!r}")
         if not path.is_file():
             raise FileNotFoundError(f"there are no weights at {path}")
-        try:
-            model = cls(cls.config_type(**told["config"]))
-            model.load_state_dict(load(path.read_bytes()))
-        except (SafetensorError, RuntimeError, TypeError) as error:
-            raise ValueError(f"expected weights of {cls.name} {told['config']} in {path}") from error
+        with reading(Path(folder) / CONFIG, f"describes no {cls.name} that can be made"):
+            config = typed_config(cls.config_type, cls.name, told["config"])
+            check_network(lambda: cls(config))
+        with reading(path, f"holds no weights of {cls.name} {told['config']}"):
+            state = load(path.read_bytes())
+            check_network(lambda: cls(config), state)  # nothing is made that the file does not hold
+            model = cls(config)
+            model.load_state_dict(state)
         return model.eval()
+
+
+def typed_config(kind: type[Any], name: str, options: Mapping[str, Any]) -> Any:
+    """Return a model's configuration.
+
+    Args:
+        kind: the dataclass.
+        name: the model's, for messages.
+        options: its fields; the others keep their defaults.
+
+    Raises:
+        ValueError: options that the model does not have, or values of another type than theirs.
+    """
+    for option, wanted in get_type_hints(kind).items():
+        value = options.get(option)
+        if option in options and (type(value) is not wanted) and not (wanted is float and type(value) is int):
+            raise ValueError(f"expected {option} of {name} to be {wanted.__name__}, got {shown(value)}")
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise ValueError(f"{name} has no such options: {error}") from error
+
+
+def check_most(config: Any) -> None:
+    """Raise a ValueError for a size of a configuration that no network has (``MOST``)."""
+    for name, value in vars(config).items():
+        if name in MOST and value > MOST[name]:
+            raise ValueError(f"expected {name} of at most {MOST[name]}, got {value}")
 
 
 def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
@@ -82,8 +128,24 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
-    try:
-        told = dict(json.loads(path.read_bytes()))
-        return {"model": str(told["model"]), "config": dict(told["config"]), "about": dict(told.get("about", {}))}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} does not describe a model") from error
+    with reading(path, "does not describe a model"):
+        told = read_json(path)
+        about = {name: _part(told, name, kind) for name, kind in (("model", str), ("config", dict), ("about", dict))}
+        clips = _part(about["about"], "clips", dict)
+        for name, kind in _CLIPS.items():
+            if name in clips and type(clips[name]) is not kind:
+                raise ValueError(f"expected {kind.__name__} as {name} of its clips, got {shown(clips[name])}")
+        size = clips.get("size", [1, 1])
+        if [type(side) for side in size] != [int, int]:
+            raise ValueError(f"expected (H, W) as size of its clips, got {shown(size)}")
+        return about
+
+
+def _part(told: Any, name: str, kind: type[Any]) -> Any:
+    """Return a field of an object; of one that may be left out, nothing."""
+    if not isinstance(told, dict):
+        raise ValueError(f"expected an object with {name}, got {shown(told)}")
+    value = told.get(name, {}) if name in ("about", "clips") else told.get(name)
+    if type(value) is not kind:
+        raise ValueError(f"expected {kind.__name__} as {name}, got {shown(value)}")
+    return value

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.convolutions import FewFramesConv3d, UpConv2d
+from corrwise.predictors.pretrained import check_most
 from corrwise.predictors.video_predictor import Memory, VideoPredictor
 
 __all__ = ["ResNet3D", "ResNet3DConfig"]
@@ -59,6 +60,7 @@ class ResNet3DConfig:
                 raise ValueError(f"expected {name} of at least {least}, got {getattr(self, name)}")
         if self.blocks2d < 0:
             raise ValueError(f"expected blocks2d of at least 0, got {self.blocks2d}")
+        check_most(self)
 
 
 class ResNet3D(VideoPredictor):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.clips.windows import Batch
+from corrwise.predictors.pretrained import check_most
 from corrwise.predictors.video_predictor import Learned, Memory, VideoPredictor, check_batch
 
 __all__ = ["Recurrent", "States", "Stochastic", "check_numbers", "kl_divergence"]
@@ -28,7 +30,8 @@ def check_numbers(config: Any) -> None:
     for name in ("context", "width", "features", "latent", "hidden", "layers"):
         if getattr(config, name) < 1:
             raise ValueError(f"expected {name} of at least 1, got {getattr(config, name)}")
-    if config.action_dim < 0 or config.beta < 0:
+    check_most(config)
+    if config.action_dim < 0 or not 0 <= config.beta < inf:
         raise ValueError(f"expected action_dim and beta of at least 0, got {config.action_dim} and {config.beta}")
 
 

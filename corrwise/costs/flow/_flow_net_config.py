@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CELL", "HALF", "FlowNetConfig"]
+__all__ = ["CELL", "HALF", "MOST", "FlowNetConfig"]
 
+MOST = 8192  # channels, heads, updates and refinements
 CELL = 4  # pixels to a side of a token's cell
 HALF = 2  # pixels to a side of a fine feature's cell
 
@@ -24,7 +25,8 @@ class FlowNetConfig:
         refinements: how often the pixels' flow is refined, with the same weights.
 
     Raises:
-        ValueError: a number that is not whole and above zero, or a width that is no multiple of ``heads``.
+        ValueError: a number that is not whole, above zero and at most ``MOST``, or a width that is no multiple
+            of ``heads``.
     """
 
     fine: int = 24
@@ -37,7 +39,9 @@ class FlowNetConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise ValueError(f"expected {name} to be a whole number above 0, got {value!r}")
+            if value > MOST:
+                raise ValueError(f"expected {name} of at most {MOST}, got {value}")
         if self.width % self.heads:
             raise ValueError(f"expected width to be a multiple of {self.heads} heads, got {self.width}")

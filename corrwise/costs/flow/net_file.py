@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from corrwise._files import parse_json, reading, shown
+from corrwise._network_size import check_network
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 
 __all__ = ["FORMAT", "SHIPPED_IN", "facts_of", "load_net", "save_net"]
@@ -39,12 +41,12 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
         ValueError: a file that holds no such net.
     """
     path, header, state = _read(weights)
-    config = header.get("config", "{}")
-    try:
-        net = FlowNet(FlowNetConfig(**json.loads(config)))
+    text = header.get("config", "{}")
+    with reading(path, f"holds no weights that fit their configuration {shown(text)}"):
+        config = FlowNetConfig(**parse_json(text))
+        check_network(lambda: FlowNet(config), state)  # nothing is made that the file does not hold
+        net = FlowNet(config)
         net.load_state_dict(state)
-    except (RuntimeError, TypeError, ValueError) as error:  # another shape, or a setting that makes no net
-        raise ValueError(f"expected weights that fit their configuration {config}, got {str(path)!r}") from error
     return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
@@ -59,7 +61,7 @@ def facts_of(weights: str | PathLike[str]) -> dict[str, str]:
 
 def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:
     """Return the file's path, its header and its tensors."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = SHIPPED_IN / f"{weights}.safetensors"
     if weights not in SHIPPED:
@@ -69,12 +71,9 @@ def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str,
                 f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "
                 f"got {fspath(weights)!r} which is no file"
             )
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"expected a flow net's weights, got {str(path)!r} which cannot be read as such") from error
+    with reading(path, "cannot be read as a flow net's weights"), safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     if header.get("format") != FORMAT:
         raise ValueError(f"expected weights of a {FORMAT!r}, got {str(path)!r} which holds another network's")
     return path, header, state

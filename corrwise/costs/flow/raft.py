@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._precision import like_weights
-from corrwise.costs._weights import is_file, load_weights
+from corrwise.costs._weights import fits, is_file, load_weights
 from corrwise.costs.flow._resize import resized, restored, working_size
 
 __all__ = ["RAFTFlow"]
@@ -97,7 +97,7 @@ def _model(sizes: tuple[str, ...], weights: str | PathLike[str] | None) -> tuple
     for size in sizes:
         model = builders[size](weights=None)
         wanted = model.state_dict()
-        if state.keys() == wanted.keys() and all(state[name].shape == wanted[name].shape for name in wanted):
+        if state.keys() == wanted.keys() and fits(state, wanted):
             model.load_state_dict(state)
             return size, model
     names = " or ".join(f"RAFT-{size}" for size in sizes)

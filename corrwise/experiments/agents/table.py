@@ -7,23 +7,39 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._files import reading
 from corrwise.experiments.agents.lessons import Lesson, run_lesson
 from corrwise.experiments.agents.table_text import agent_table, draw_curves
 from corrwise.experiments.options.agents import AgentTableConfig
 from corrwise.experiments.planning.workers import done
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.digits import six_digits
+from corrwise.experiments.records.fields import NUMBER, NUMBERS, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.records.lock import only_run
-from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 
 __all__ = ["KEY", "run_agent_table"]
 
-KEY: Key = {"lesson": str, "arm": str, "seed": int}
-_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "workers")  # these never change a row
-
 Row = dict[str, Any]
+
+
+def _uneven(row: Row) -> str | None:
+    """Return what is wrong with the curve of a row."""
+    steps, curve = len(row["steps"]), len(row["curve"])
+    return None if steps == curve > 0 else f"expected a distance at each of {steps} steps in curve, got {curve}"
+
+
+KEY = Key(
+    {"lesson": str, "arm": str, "seed": int},
+    {
+        **{"final": needed(NUMBER, null=True), "seconds": needed(NUMBER)},
+        **{"steps": needed(NUMBERS), "curve": needed(NUMBERS), "versions": TEXT_BY_NAME},
+    },
+    also=_uneven,
+)
+_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "workers")  # these never change a row
 
 
 def run_agent_table(config: AgentTableConfig) -> Path:
@@ -44,9 +60,10 @@ def run_agent_table(config: AgentTableConfig) -> Path:
                 append_row(file, {**{name: six_digits(row[name]) for name in row}, "versions": versions()})
                 bar.update()
         rows = read_rows(file, KEY)
-    draw_curves(config.out / "curves.png", rows)
     table = config.out / "table.md"
-    write_bytes_atomic(table, agent_table(rows).encode())
+    with reading(file, "holds rows that no table can be made of", RunFolderError):
+        draw_curves(config.out / "curves.png", rows)
+        write_bytes_atomic(table, agent_table(rows).encode())
     return table
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.records.atomic import write_aside
-from corrwise.experiments.stats import mean_and_error, paired_difference, paired_ratio
+from corrwise.experiments.stats import mean_and_error, mean_curve, paired_difference, paired_ratio
 
 __all__ = ["agent_table", "draw_curves"]
 
@@ -23,9 +23,9 @@ def agent_table(rows: Sequence[Row]) -> str:
     head = ("lesson", "learned from", "agents", "ends at", "nearer than the baseline by", "as a ratio", "minutes each")
     lines = []
     for lesson, arms in _by_arm(rows).items():
-        base = arms.get(_BASELINES[lesson], {})
+        base = arms.get(_BASELINES.get(lesson, ""), {})
         for arm, mine in arms.items():
-            both = sorted(mine.keys() & base.keys()) if arm != _BASELINES[lesson] else []
+            both = sorted(mine.keys() & base.keys()) if arm != _BASELINES.get(lesson) else []
             pair = [base[seed]["final"] for seed in both], [mine[seed]["final"] for seed in both]
             mean, error = mean_and_error([row["final"] for row in mine.values()])
             spread = f" ± {error:.2f}" if len(mine) > 1 else ""
@@ -47,13 +47,14 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     figure = Figure(figsize=(5 * len(lessons), 3.6), layout="constrained")
     for axis, (lesson, arms) in zip(figure.subplots(1, len(lessons), squeeze=False)[0], lessons.items(), strict=True):
         for i, (arm, mine) in enumerate(arms.items()):
-            curves = np.array([row["curve"] for row in mine.values()], dtype=float)
-            steps = next(iter(mine.values()))["steps"]
+            curves = [row["curve"] for row in mine.values()]
+            steps = max((row["steps"] for row in mine.values()), key=len)
             if len(steps) == 1:
-                axis.axhline(curves.mean(), color="0.5", linestyle="--", label=arm)
+                axis.axhline(mean_curve(curves)[0], color="0.5", linestyle="--", label=arm)
                 continue
-            axis.plot(steps, curves.T, color=f"C{i}", linewidth=0.6, alpha=0.4)
-            axis.plot(steps, curves.mean(axis=0), color=f"C{i}", linewidth=2, label=arm)
+            for row in mine.values():
+                axis.plot(row["steps"], np.array(row["curve"], dtype=float), color=f"C{i}", linewidth=0.6, alpha=0.4)
+            axis.plot(steps, mean_curve(curves), color=f"C{i}", linewidth=2, label=arm)
         axis.set(title=lesson, xlabel="control steps learned from", ylim=(0, None))
         axis.legend(frameon=False)
     figure.axes[0].set_ylabel("state distance at the end, m and rad")

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from corrwise._files import load_arrays
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import BODY_NAMES
@@ -62,8 +63,9 @@ def _kept(file: Path, task: str, weights: str, size: int, episodes: int, progres
         data = io.BytesIO()
         np.savez_compressed(data, states=planned_states(task, weights, size=size, episodes=episodes))
         write_bytes_atomic(file, data.getvalue())
-    with np.load(file) as saved:
-        states: States = saved["states"]
+    states = load_arrays(file.read_bytes(), str(file)).get("states", np.zeros(0))
+    if states.dtype != np.float32 or states.ndim != 3 or states.shape[1] != 2:
+        raise ValueError(f"expected states float32 (n, 2, S) in {file}, got {states.dtype} {states.shape}")
     return states
 
 

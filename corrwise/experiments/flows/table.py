@@ -7,12 +7,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._files import reading
 from corrwise.experiments.flows.bench import FlowBench, Job
 from corrwise.experiments.flows.table_pictures import draw_curves, draw_matches
 from corrwise.experiments.flows.table_text import KEY, RowKey, flow_row_key, table_page
 from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.options.tables import FlowTableConfig
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.records.settings import settings_of
@@ -64,9 +65,11 @@ def _row(job: Job) -> Row:
 
 
 def _write_results(config: FlowTableConfig, bench: FlowBench) -> Path:
-    rows = read_rows(config.out / "rows.jsonl", KEY)
-    write_bytes_atomic(config.out / "table.md", table_page(rows).encode())
-    draw_curves(config.out / "curves.png", rows)
+    file = config.out / "rows.jsonl"
+    rows = read_rows(file, KEY)
+    with reading(file, "holds rows that no table can be made of", RunFolderError):
+        write_bytes_atomic(config.out / "table.md", table_page(rows).encode())
+        draw_curves(config.out / "curves.png", rows)
     scenes = [bench.scenes[body] for body in config.bodies if body in BODY_NAMES]
     draw_matches(config.out / "matches.png", scenes, bench.flows)
     return config.out / "table.md"

@@ -8,7 +8,8 @@ from typing import Any
 
 from corrwise.experiments.options.mpc import BODY_NAMES
 from corrwise.experiments.options.tables import BODIES, COMPARED
-from corrwise.experiments.records.jsonl import Key, Row
+from corrwise.experiments.records.fields import NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, Key
+from corrwise.experiments.records.jsonl import Row
 
 __all__ = [
     "BASELINE",
@@ -22,7 +23,28 @@ __all__ = [
     "table_page",
 ]
 
-KEY: Key = {"kind": str, "flow": str, "body": str, "variant": str}  # what identifies a row of this table
+
+def _uneven(row: Row) -> str | None:
+    """Return what is wrong with the curve of a row; rows of other kinds have none."""
+    if row["kind"] != "curve":
+        return None
+    counts = {name: len(row.get(name) or ()) for name in ("offsets", "loss", "error")}
+    if len(set(counts.values())) > 1 or not counts["loss"]:
+        return f"expected as many offsets as losses and errors in a curve, got {counts}"
+    whole = None not in row["offsets"] and None not in row["loss"]
+    return None if whole else "expected numbers as offsets and loss of a curve, got null among them"
+
+
+KEY = Key(  # what identifies a row of this table
+    {"kind": str, "flow": str, "body": str, "variant": str},
+    {
+        **dict.fromkeys(("epe_", "marked_", "relative_", "displacement_", "ms_per_pair"), NUMBER),
+        **dict.fromkeys(("loss", "offsets", "error"), NUMBERS),
+        **dict.fromkeys(("weights", "reason", "network"), TEXT),
+        **{"differentiable": SWITCH, "versions": TEXT_BY_NAME},
+    },
+    also=_uneven,
+)
 RowKey = tuple[str, str, str, str]
 BASELINE = "none"  # the flow of a curve that matches nothing
 MISSING = "missing"  # the kind of a row that says why a flow has no others
@@ -52,7 +74,7 @@ def flows_table(rows: Iterable[Row], planning: Mapping[tuple[str, str], str] | N
         cells = [f"`{flow}`", *(_number(mean[f"epe_{band}"]) for band in BANDS), _share(mean["relative_8_32"])]
         cells += [_number(index.get(("speed", flow, "humanoid", d), {}).get("ms_per_pair")) for d in ("cpu", "cuda")]
         facts = _facts(index, flow)
-        cells += ["yes" if facts.get("differentiable") else "no", facts.get("weights", "")]
+        cells += ["yes" if facts.get("differentiable") else "no", facts.get("weights") or ""]
         lines.append(cells + [planning.get((flow, body), "") for body in BODY_NAMES if planning is not None])
     planned = [f"gap closed, {body}" for body in BODY_NAMES] if planning is not None else []
     return _markdown(names + planned, lines) if lines else ""

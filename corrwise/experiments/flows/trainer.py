@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from corrwise._files import reading, shown
 from corrwise.costs.flow._places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned import LearnedFlow
@@ -20,6 +21,7 @@ from corrwise.experiments.flows.exact_pairs import Pairs
 from corrwise.experiments.flows.loss import flow_loss
 from corrwise.experiments.options.train_flow import TrainFlowConfig
 from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.checkpoint import restore, training_state
 
 __all__ = ["Trainer"]
 
@@ -95,13 +97,23 @@ class Trainer:
         write_bytes_atomic(path, data.getvalue())
 
     def load(self, path: Path) -> None:
-        """Take up a saved state."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        for name in self._record():
-            setattr(self, name, state[name])
+        """Take up a saved state.
+
+        Raises:
+            ValueError: a checkpoint of another net, or one that is damaged.
+        """
+        state = training_state(path, device=self.device)
+        parts = {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
+        restore(path, state, parts, f"is a checkpoint of another net than {self.net.config}")
+        with reading(path, "holds no record of a training"):
+            begun_with, errors = state["begun_with"], [{**each, "step": each["step"] + 0} for each in state["errors"]]
+            if not all(isinstance(each, str) for pair in begun_with.items() for each in pair):
+                raise ValueError(f"expected texts by name as begun_with, got {shown(begun_with)}")
+            for name, row in ((name, row) for each in errors for name, row in each["bodies"].items()):
+                if not all(isinstance(row[number], float) for number in ("epe_0_8", "relative_8_32")):
+                    raise ValueError(f"expected numbers as errors of {shown(name)}, got {shown(row)}")
+            for name in self._record():
+                setattr(self, name, state[name])
 
     def _record(self) -> Row:
         return {name: getattr(self, name) for name in ("step", "seconds", "losses", "errors", "begun_with")}

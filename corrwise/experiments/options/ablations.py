@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from corrwise.experiments.options.checks import check, check_names, check_tuning_seeds
+from corrwise.experiments.options.checks import check_names, check_tuning_seeds
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
+from corrwise.experiments.options.sizes import check_counts
 
 AXIS_NAMES = (
     *("planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon"),
@@ -43,7 +44,6 @@ class AblationTableConfig:
         check_names("task", self.tasks, TASK_NAMES)
         check_names("axis", self.axes, AXIS_NAMES)
         check_names("method", self.methods, METHOD_NAMES)
-        check(self.episodes >= 1, "episodes", "at least 1", self.episodes)
+        check_counts(self, "episodes", "lockstep")
+        check_counts(self, "workers", least=0)
         check_tuning_seeds("seed", self.seed, self.episodes)
-        check(self.workers >= 0, "workers", "zero or above", self.workers)
-        check(self.lockstep >= 1, "lockstep", "at least 1", self.lockstep)

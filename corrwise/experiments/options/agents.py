@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corrwise.experiments.options.checks import check, check_names
+from corrwise.experiments.options.sizes import check_counts, check_memory, ray_bytes
 
 LESSON_NAMES = ("reward", "hindsight")
 REWARD_NAMES = ("l1", "corr-l1-disp", "state")
@@ -49,11 +50,14 @@ class AgentTableConfig:
         """Refuse unknown names and sizes that make no table."""
         check_names("lesson", self.lessons, LESSON_NAMES)
         check_names("reward", self.rewards, REWARD_NAMES)
-        for option in ("seeds", "hindsight_seeds", "episodes", "looks", "copies", "supersample"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check_counts(self, "seeds", "hindsight_seeds", "episodes", "looks", "copies", "supersample")
+        check_counts(self, "steps", "hindsight_steps")
         for option in ("steps", "hindsight_steps"):
             least = self.looks * self.copies
             check(getattr(self, option) >= least, option, f"at least looks x copies, {least}", getattr(self, option))
-        check(self.size >= 32, "size", "at least 32 pixels", self.size)
+        check_counts(self, "size", least=32, unit=" pixels")
         check(self.hindsight_size >= 36, "hindsight-size", "at least 36 pixels", self.hindsight_size)
-        check(self.workers >= 0, "workers", "zero or above", self.workers)
+        check_counts(self, "hindsight_size")
+        check_counts(self, "workers", least=0)
+        shown = 12 * max(self.copies, self.episodes) * max(self.size, self.hindsight_size) ** 2
+        check_memory(shown + ray_bytes(self.size, self.supersample), "--size, --supersample, --copies or --episodes")

@@ -8,6 +8,7 @@ from pathlib import Path
 from corrwise.experiments.options.checks import check, check_name, check_names
 from corrwise.experiments.options.cost import COST_NAMES
 from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.options.sizes import check_counts, check_memory, ray_bytes
 
 BEHAVIOUR_NAMES = ("random", "coloured", "mpc")
 
@@ -44,9 +45,10 @@ class CollectConfig:
             check_name("task", self.task, TASK_NAMES)
         check_names("behaviour", self.behaviours, BEHAVIOUR_NAMES)
         check_name("cost", self.cost, COST_NAMES)
-        for option in ("episodes", "supersample"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
+        check_counts(self, "episodes", "supersample", *(() if self.steps is None else ("steps",)))
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(self.threads >= 0, "threads", "zero or above", self.threads)
+        check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "threads", least=0)
+        frames = min(self.episodes, 10) * ((self.steps or 1) + 1)  # of a shard
+        rays = ray_bytes(self.size, self.supersample)
+        check_memory(3 * frames * self.size**2 + rays, "--size, --supersample or --steps")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corrwise.experiments.options.checks import check, check_name
+from corrwise.experiments.options.sizes import check_counts
 from corrwise.experiments.options.train import ACCELERATOR_NAMES
 
 
@@ -36,7 +37,6 @@ class EvaluateConfig:
         """Refuse what makes no table."""
         check(len(self.models) > 0, "models", "at least one folder", "none")
         check_name("accelerator", self.accelerator, ACCELERATOR_NAMES)
-        for option in ("horizon", "windows", "batch"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        check(self.videos >= 0, "videos", "zero or above", self.videos)
+        check_counts(self, "horizon", "windows", "batch")
+        check_counts(self, "videos", least=0)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)

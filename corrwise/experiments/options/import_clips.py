@@ -7,8 +7,7 @@ from math import inf
 from pathlib import Path
 
 from corrwise.experiments.options.checks import check
-
-_LARGEST = 4096  # pixels to a side
+from corrwise.experiments.options.sizes import check_counts
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,8 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no clips."""
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(self.size <= _LARGEST, "size", f"at most {_LARGEST} pixels", self.size)
-        check(self.every >= 1, "every", "at least 1", self.every)
+        check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "every")
         white = self.white
         check(white is None or 1 <= white < 2**16, "white", f"from 1 to {2**16 - 1}", white)
         check(-inf < self.low < inf, "low", "finite", self.low)

@@ -10,6 +10,7 @@ import tyro
 
 from corrwise.experiments.options.checks import check, check_name, check_that
 from corrwise.experiments.options.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.experiments.options.sizes import check_counts, check_memory, ray_bytes
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
     PLANNER_NAMES,
@@ -116,18 +117,15 @@ class MPCConfig:
         check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
         for cost in self.costs:
             check_name("cost", cost, COST_NAMES)
-        for option in ("episodes", "horizon", "candidates", "iterations", "context_frames"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        for option in ("supersample", "lockstep", "max_frames"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check_counts(self, "episodes", "horizon", "candidates", "iterations", "context_frames")
+        check_counts(self, "supersample", "lockstep", "max_frames", *(() if self.steps is None else ("steps",)))
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(self.steps is None or self.steps >= 1, "steps", "at least 1", self.steps)
+        check_counts(self, "size", least=16, unit=" pixels")
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
         for option, owner in FLOW_OPTIONS.items():
@@ -136,6 +134,24 @@ class MPCConfig:
             check(fits, option, f"left out, for it belongs to flow {owner}", given)
         raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
         check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
+        check_memory(
+            self._needed, "--size, --supersample, --max-frames, --candidates, --lockstep, --horizon or --steps"
+        )
+
+    @property
+    def _needed(self) -> int:
+        """Bytes that the largest arrays take: predicted frames, actions, and the pictures of an episode."""
+        together = min(self.lockstep, self.episodes)
+        imagined = together * self.candidates * (1 if self.aggregate == "last" else self.horizon)
+        frames = min(imagined, max(self.max_frames, imagined // (together * self.candidates)))
+        pixels, panels = self.size**2, 4
+        return (
+            12 * pixels * frames
+            + (ray_bytes(self.size, self.supersample) if self.renderer == "raycast" else 0)
+            + 8 * together * self.candidates * self.horizon
+            + 3 * pixels * panels * together * (self.steps or 1)
+            + 12 * pixels * together * self.context_frames
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from corrwise.experiments.options.checks import check, check_names
 from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.options.mpc import TASK_NAMES
+from corrwise.experiments.options.sizes import check_counts
 
 METHOD_NAMES = ("l1", "corr-l1", "corr-l1-reg", "corr-l1-disp", *CONTROL_NAMES)
 
@@ -36,5 +37,5 @@ class MPCTableConfig:
         check_names("task", self.tasks, TASK_NAMES)
         check_names("method", self.methods, METHOD_NAMES)
         check(1 <= self.episodes <= 100, "episodes", "from 1 to 100", self.episodes)
-        check(self.workers >= 0, "workers", "zero or above", self.workers)
-        check(self.lockstep >= 1, "lockstep", "at least 1", self.lockstep)
+        check_counts(self, "workers", least=0)
+        check_counts(self, "lockstep")

@@ -8,6 +8,7 @@ from pathlib import Path
 from corrwise.experiments.options.checks import check, check_names
 from corrwise.experiments.options.cost import COST_NAMES
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES
+from corrwise.experiments.options.sizes import check_counts, check_memory, ray_bytes
 
 ARM_NAMES = (
     *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg"),
@@ -71,8 +72,9 @@ class PredictorTableConfig:
         check_names("arm", self.arms, ARM_NAMES)
         check_names("cost", (self.cost,), COST_NAMES)
         counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown", "warm", "supersample")
-        for option in (*counts, "look", "candidates", "iterations"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check_counts(self, *counts, "look", "candidates", "iterations")
         check(0 <= self.episodes <= 100, "episodes", "from 0 to 100", self.episodes)
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
-        check(self.workers >= 0, "workers", "zero or above", self.workers)
+        check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "workers", least=0)
+        batch = 12 * self.batch * (self.horizon + 2) * self.size**2
+        check_memory(batch + ray_bytes(self.size, self.supersample), "--size, --supersample, --batch or --horizon")

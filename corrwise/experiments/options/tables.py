@@ -15,6 +15,7 @@ from corrwise.experiments.options.cost import CONTROL_NAMES, COST_NAMES, FLOW_NA
 from corrwise.experiments.options.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.options.mpc_table import MPCTableConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
+from corrwise.experiments.options.sizes import MOST, check_counts, check_memory
 
 COMPARED = (*FLOW_NAMES, "exact")
 BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
@@ -63,11 +64,11 @@ class FlowTableConfig:
         check_names("flow", self.flows, COMPARED)
         check_names("body", self.bodies, BODIES)
         check_names("measure", self.measures, MEASURES)
-        for option in ("pairs", "timed_pairs", "repeats", "reach"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        for option in ("episodes", "pictures"):
-            check(getattr(self, option) >= 2, option, "at least 2", getattr(self, option))
-        check(self.size >= 32, "size", "at least 32 pixels", self.size)
+        check_counts(self, "pairs", "timed_pairs", "repeats", "reach")
+        check_counts(self, "episodes", "pictures", least=2)
+        check_counts(self, "size", least=32, unit=" pixels")
+        pairs = 12 * (max(self.pairs, self.timed_pairs) + self.pictures * self.reach)
+        check_memory(2 * pairs * self.size**2, "--size, --pairs, --timed-pairs or --pictures")
         check(self.reach < self.size, "reach", f"below the size of {self.size} pixels", self.reach)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
 
@@ -108,12 +109,14 @@ class RankingTableConfig:
         check_names("task", self.tasks, TASK_NAMES)
         check_names("cost", self.costs, [name for name in COST_NAMES if name not in CONTROL_NAMES])
         check_names("flow", self.flows, FLOW_NAMES)
-        for option in ("episodes", "horizon", "iterations", "lockstep"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        check(self.candidates >= 5, "candidates", "at least 5", self.candidates)
+        check_counts(self, "episodes", "horizon", "iterations", "lockstep")
+        check_counts(self, "candidates", least=5)
         steps = len(self.moments) > 0 and min(self.moments) >= 0 and len(set(self.moments)) == len(self.moments)
         check(steps, "moments", "different steps from 0 up", " ".join(map(str, self.moments)) or "none")
-        check(self.size >= 16, "size", "at least 16 pixels", self.size)
+        check(max(self.moments) <= MOST["steps"], "moments", f"at most {MOST['steps']}", max(self.moments))
+        check_counts(self, "size", least=16, unit=" pixels")
+        together = min(self.lockstep, self.episodes) * self.candidates
+        check_memory(12 * together * self.size**2 + 8 * together * self.horizon, "--size, --candidates or --lockstep")
         check_tuning_seeds("seed", self.seed, self.episodes)
 
 

@@ -10,6 +10,7 @@ import tyro
 
 from corrwise.experiments.options.checks import check, check_name
 from corrwise.experiments.options.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
+from corrwise.experiments.options.sizes import check_counts
 
 MODEL_NAMES = ("resnet3d", "svg", "svg-prime")
 LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
@@ -83,13 +84,12 @@ class TrainConfig:
             ("precision", PRECISION_NAMES),
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
-        for option in ("steps", "batch", "context", "horizon", "every"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
+        check_counts(self, "steps", "batch", "context", "horizon", "every")
+        check_counts(self, "readers", "crop", least=0)
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
         check(0 < self.clip < inf, "clip", "above zero and finite", self.clip)
         check(0 <= self.average < 1, "average", "from 0 to below 1", self.average)
-        check(self.readers >= 0, "readers", "zero or above", self.readers)
         check(0 <= self.held < 1, "held", "from 0 to below 1", self.held)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
         for pair in self._pairs:

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 
 from corrwise.experiments.options.checks import FIRST_TEST_SEED, check, check_name
+from corrwise.experiments.options.sizes import check_counts, check_memory
 
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
@@ -60,17 +61,17 @@ class TrainFlowConfig:
 
     def __post_init__(self) -> None:
         """Refuse what makes no net or no run."""
-        for option in ("steps", "batch", "every", "judged", "fine", "coarse", "heads", "hidden", "updates"):
-            check(getattr(self, option) >= 1, option, "at least 1", getattr(self, option))
-        check(self.refinements >= 1, "refinements", "at least 1", self.refinements)
-        check(
-            self.width >= 1 and self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width
-        )
+        check_counts(self, "steps", "batch", "every", "judged", "fine", "coarse", "heads", "hidden", "updates")
+        check_counts(self, "refinements", "width")
+        check(self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width)
         check(self.size >= 16 and self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
+        check_counts(self, "size")
+        pixels = 4 * 2 * self.batch * self.size**2
+        check_memory(pixels * (3 + self.fine // 4 + self.coarse // 16), "--size, --batch, --fine or --coarse")
         most = FIRST_TEST_SEED - FIRST_PLANNED_SEED
         check(0 <= self.plans <= most, "plans", f"from 0 to {most}: further ones test", self.plans)
         check(self.plans == 0 or self.weights != "", "weights", "those to plan with, for --plans", self.weights)
-        check(self.episodes >= 2, "episodes", "at least 2", self.episodes)
+        check_counts(self, "episodes", least=2)
         check(0 <= self.tasks <= 1, "tasks", "from 0 to 1", self.tasks)
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import reading
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.ablations import METHOD_NAMES, AblationTableConfig
 from corrwise.experiments.planning.ablations import AXES, COSTS, names, variants
@@ -14,7 +15,7 @@ from corrwise.experiments.planning.grid import KEY, Cell, current_rows, run_grid
 from corrwise.experiments.planning.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.planning.methods import METHODS, OURS, method_config
 from corrwise.experiments.planning.table_text import by_method, mpc_table, paired
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
@@ -43,7 +44,8 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         cells += [Cell(name, each, manifest) for name, each in named]
     run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
-    write_bytes_atomic(table, ablation_page(read_rows(config.out / "rows.jsonl", KEY), config.episodes).encode())
+    with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+        write_bytes_atomic(table, ablation_page(read_rows(config.out / "rows.jsonl", KEY), config.episodes).encode())
     return table
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._files import read_json
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.episode_row import episode_row
 from corrwise.experiments.planning.episodes import run_episodes
@@ -21,13 +22,20 @@ from corrwise.experiments.planning.named_predictors import weights_of
 from corrwise.experiments.planning.networks import networks_of
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.digits import six_digits
+from corrwise.experiments.records.fields import NUMBER, TEXT, Key, needed
 from corrwise.experiments.records.lock import only_run
-from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
+from corrwise.experiments.records.rows import MEASURED, append_row, claim_folder, open_rows
 from corrwise.experiments.records.versions import check_versions, versions
 
 __all__ = ["KEY", "Cell", "current_rows", "run_grid"]
 
-KEY: Key = {"task": str, "method": str, "seed": int}
+KEY = Key(
+    {"task": str, "method": str, "seed": int},
+    {
+        **{**MEASURED, "settings": needed(TEXT)},
+        **dict.fromkeys(("min_distance", "last10_distance"), needed(NUMBER, null=True)),
+    },
+)
 # Said by the row, or they change nothing.
 _UNUSED = ("task", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
 _TOLD = ("corrwise", "mujoco", "torch", "gymnasium", "dm-control", "opencv-python-headless")  # of a row's versions
@@ -121,7 +129,7 @@ def run_grid(out: Path, cells: Sequence[Cell], *, workers: int, lockstep: int) -
 def _told(out: Path, name: str) -> Row:
     """Return what earlier runs wrote into config.json under a name; claiming the folder says what is wrong with it."""
     try:
-        return dict(json.loads((out / "config.json").read_bytes())[name])
+        return dict(read_json(out / "config.json")[name])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

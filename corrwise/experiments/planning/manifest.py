@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from corrwise._files import load_arrays, parse_json, reading
 from corrwise.envs import TASKS, Task
 from corrwise.envs.goals import sample_episode
 from corrwise.envs.metric import integration_size
@@ -82,11 +83,14 @@ def frozen_manifest(task: str) -> Manifest:
     Raises:
         ValueError: the file is damaged, or the task is no longer what it was when its episodes were frozen.
     """
-    data = (_FOLDER / f"{task}.npz").read_bytes()
-    with np.load(io.BytesIO(data)) as saved:
-        manifest = Manifest(task, json.loads(str(saved["settings"])), saved["seeds"], saved["starts"], saved["goals"])
-        if manifest.digest != str(saved["digest"]):
-            raise ValueError(f"the manifest of {task} is damaged: its SHA-256 is {manifest.digest}")
+    file = _FOLDER / f"{task}.npz"
+    with reading(str(file), "is no manifest that can be read"):
+        saved = load_arrays(file.read_bytes(), str(file))
+        settings = parse_json(str(saved["settings"]))
+        manifest = Manifest(task, settings, saved["seeds"], saved["starts"], saved["goals"])
+        digest = manifest.digest
+    if digest != str(saved["digest"]):
+        raise ValueError(f"the manifest of {task} is damaged: its SHA-256 is {digest}")
     now, size = _settings(TASKS[task]), integration_size(TASKS[task].compile())
     if manifest.settings != now or manifest.starts.shape[1] != size:
         raise ValueError(

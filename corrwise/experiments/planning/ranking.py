@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._files import reading
 from corrwise.experiments.options.cost import FLOW_NAMES
 from corrwise.experiments.options.tables import RankingTableConfig
 from corrwise.experiments.planning.named_costs import make_distance, resolved
 from corrwise.experiments.planning.networks import network_of
 from corrwise.experiments.planning.ranking_sets import CandidateSet, candidate_sets
 from corrwise.experiments.planning.ranking_text import KEY, ranking_key, ranking_table
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.records.settings import settings_of
@@ -49,7 +50,7 @@ def run_ranking(config: RankingTableConfig) -> Path:
         claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
         rows = open_rows(file, KEY)
         check_versions(config.out, rows)
-        done = {ranking_key(row) for row in rows if row["network"] == networks.get((row["cost"], row["flow"]))}
+        done = {ranking_key(row) for row in rows if row.get("network") == networks.get((row["cost"], row["flow"]))}
         for task in config.tasks:
             seeds = [config.seed + i for i in range(config.episodes)]
             left = [seed for seed in seeds if any((task, *asked, seed) not in done for asked in distances)]
@@ -60,7 +61,8 @@ def run_ranking(config: RankingTableConfig) -> Path:
                     if ranking_key(row) not in done:
                         network = networks[row["cost"], row["flow"]]
                         append_row(file, {**row, "network": network, "versions": versions()})
-        write_bytes_atomic(config.out / "table.md", ranking_table(read_rows(file, KEY)).encode())
+        with reading(file, "holds rows that no table can be made of", RunFolderError):
+            write_bytes_atomic(config.out / "table.md", ranking_table(read_rows(file, KEY)).encode())
     return config.out / "table.md"
 
 

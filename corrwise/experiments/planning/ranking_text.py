@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from corrwise.experiments.records.rows import Key
+from corrwise.experiments.records.fields import NUMBER, TEXT, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.stats import paired_difference, paired_ratio
 
 __all__ = ["KEY", "ranking_key", "ranking_table"]
 
-KEY: Key = {"task": str, "cost": str, "flow": str, "seed": int}  # what identifies a row of this table
+KEY = Key(  # what identifies a row of this table
+    {"task": str, "cost": str, "flow": str, "seed": int},
+    {
+        **dict.fromkeys(("correlation", "correlation_exact", "distance"), needed(NUMBER, null=True)),
+        **dict.fromkeys(("distance_elites", "distance_exact", "distance_state"), needed(NUMBER, null=True)),
+        **{"network": TEXT, "versions": TEXT_BY_NAME},
+    },
+)
 
 Row = dict[str, Any]
 
@@ -44,5 +51,10 @@ def ranking_table(rows: Iterable[Row]) -> str:
 def _line(task: str, cost: str, flow: str, rows: list[Row], correlation: str, elites: str) -> str:
     zeros = [0.0] * len(rows)
     ranked = paired_difference([row[correlation] for row in rows], zeros).said(".2f") if correlation else "1.00"
-    gains, bounds = ([row["distance"] - row[name] for row in rows] for name in (elites, "distance_exact"))
+    gains, bounds = ([_gain(row, name) for row in rows] for name in (elites, "distance_exact"))
     return f"| {task} | {cost} | {flow} | {len(rows)} | {ranked} | {paired_ratio(gains, bounds).said('.0%')} |"
+
+
+def _gain(row: Row, name: str) -> float | None:
+    """Return how much nearer some candidates are than all of them; None where the row does not say."""
+    return None if row["distance"] is None or row[name] is None else row["distance"] - row[name]

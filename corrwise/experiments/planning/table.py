@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from corrwise._files import reading
 from corrwise.experiments.options.mpc_table import MPCTableConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.methods import method_config
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 
 __all__ = ["cells_of", "run_mpc_table"]
 
@@ -24,9 +25,10 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
     """
     cells = cells_of(config)
     rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
-    draw_table(config.out / "table.png", rows)
     table = config.out / "table.md"
-    write_bytes_atomic(table, mpc_table(rows).encode())
+    with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+        draw_table(config.out / "table.png", rows)
+        write_bytes_atomic(table, mpc_table(rows).encode())
     return table
 
 

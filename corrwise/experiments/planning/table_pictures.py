@@ -12,6 +12,7 @@ from corrwise.experiments.options.cost import CONTROL_NAMES
 from corrwise.experiments.planning.methods import BASELINE, METHODS, OURS
 from corrwise.experiments.planning.table_text import by_method, paired
 from corrwise.experiments.records.atomic import write_aside
+from corrwise.experiments.stats import mean_curve
 
 __all__ = ["draw_table"]
 
@@ -49,9 +50,8 @@ def draw_table(path: Path, rows: Iterable[Row]) -> None:
 
 def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
     for i, name in enumerate(name for name in METHODS if name in methods):
-        curves = np.array([row["distances"] for row in methods[name]], dtype=float)
         color, dashes = _CONTROL_STYLE.get(name, (f"C{i}", "-"))
-        axis.plot(np.nanmean(curves, axis=0), label=name, color=color, linestyle=dashes)
+        axis.plot(mean_curve([row.get("distances") or [] for row in methods[name]]), label=name, color=color, ls=dashes)
     axis.set(xlabel="control step", ylim=(0, None))
 
 
@@ -60,8 +60,9 @@ def _in_pairs(axis: Any, methods: dict[str, list[Row]]) -> None:
     other = next((name for name in tried if name != BASELINE and name not in CONTROL_NAMES), None)
     if BASELINE in methods and other is not None:
         l1, ours = paired("min_distance", methods[BASELINE], methods[other])
-        axis.scatter(l1, ours, s=9, alpha=0.6, linewidths=0)
-        most = 1.05 * float(np.nanmax(np.array([l1, ours], dtype=float)))
+        axis.scatter(np.array(l1, dtype=float), np.array(ours, dtype=float), s=9, alpha=0.6, linewidths=0)
+        known = [value for value in (*l1, *ours) if value is not None]
+        most = 1.05 * max(known, default=1.0) or 1.0
         axis.plot((0, most), (0, most), color="0.6", linewidth=0.8)
         axis.set(xlim=(0, most), ylim=(0, most), aspect="equal")
         axis.set_ylabel(f"nearest with {other}")

@@ -1,30 +1,31 @@
 """A file of rows that only ever grows, one JSON object a line.
 
 A run killed while writing leaves at most one torn last line: reading skips it, ``open_rows`` cuts it off so that the
-next row starts on a line of its own.
+next row starts on a line of its own. A whole line that is no row of its kind is never cut off: it is named.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import parse_json
 from corrwise.experiments.records.atomic import RunFolderError, jsonable
+from corrwise.experiments.records.fields import Key
 
 __all__ = ["Key", "Row", "append_row", "open_rows", "read_rows"]
 
 Row = dict[str, Any]
-Key = Mapping[str, type]  # what identifies a row: its fields' names and types
 
 
 def read_rows(path: Path, key: Key) -> list[Row]:
     """Return the rows of a file, without a torn last line; a missing file has none. Writes nothing.
 
     Raises:
-        RunFolderError: a line before the last is not a row with that key, or the file cannot be read.
+        RunFolderError: a line is an object that is no row of that kind, or one before the last is no object; or the
+            file cannot be read.
     """
     return _scan(Path(path), key)[0]
 
@@ -74,10 +75,12 @@ def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
     rows: list[Row] = []
     position = end = torn = 0
     for number, line in enumerate(data.split(b"\n"), start=1):
-        row = _parse(line, key)
+        row = _parse(line)
         if torn and line.strip():
             raise RunFolderError(f"{path} line {torn} is not a result row; repair or remove that line")
         if row is not None:
+            if problem := key.problem(row):
+                raise RunFolderError(f"{path} line {number} is not a result row: {problem}; repair or remove that line")
             rows.append(row)
             end = position + len(line)
         elif line.strip():
@@ -86,11 +89,10 @@ def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
     return rows, end, len(data)
 
 
-def _parse(line: bytes, key: Key) -> Row | None:
-    """Return the row in a line, or None where there is none: torn, no JSON, or without what identifies a row."""
+def _parse(line: bytes) -> Row | None:
+    """Return the object in a line, or None where there is none: torn, or no JSON."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:  # covers torn UTF-8 too
         return None
-    whole = isinstance(row, dict) and all(type(row.get(name)) is kind for name, kind in key.items())
-    return row if whole else None
+    return row if isinstance(row, dict) else None

@@ -6,18 +6,20 @@ see ``jsonl``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import read_json
 from corrwise.experiments.records import jsonl
 from corrwise.experiments.records.atomic import RunFolderError, jsonable, refuse_file, write_json_atomic
 from corrwise.experiments.records.config_match import ConfigMismatch, compare_configs
+from corrwise.experiments.records.fields import COUNT, NUMBER, NUMBERS, TEXT, TEXT_BY_NAME, TEXTS
 from corrwise.experiments.records.jsonl import Key, Row, append_row
 
 __all__ = [
     "KEY",
+    "MEASURED",
     "ConfigMismatch",
     "RunFolderError",
     "append_row",
@@ -28,7 +30,16 @@ __all__ = [
     "write_json_atomic",
 ]
 
-KEY: Key = {"task": str, "cost": str, "planner": str, "predictor": str, "seed": int}  # of an episode's row
+MEASURED = {  # what the rows of every kind of planned episode may say
+    **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
+    **dict.fromkeys(("residual", "displacement_px", "occluded", "seconds", "seconds_"), NUMBER),
+    **{"steps": COUNT, "rejected": COUNT, "distances": NUMBERS, "versions": TEXT_BY_NAME},
+    **dict.fromkeys(("network", "predictor_weights"), TEXT),
+}
+KEY = Key(  # of an episode's row
+    {"task": str, "cost": str, "planner": str, "predictor": str, "seed": int},
+    {**MEASURED, "strip": TEXT, "video": TEXT, "panels": TEXTS, "unit": TEXT},
+)
 
 
 def row_key(row: Row) -> tuple[str, str, str, str, int]:
@@ -65,11 +76,11 @@ def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: K
     out, path = Path(out), Path(out) / "config.json"
     refuse_file(out)
     try:
-        old = json.loads(path.read_bytes()) if path.exists() else None
+        old = read_json(path) if path.exists() else None
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise RunFolderError(f"{path} is not JSON ({error}); move it away or choose another output folder") from error
+        raise RunFolderError(f"{error}; move it away or choose another output folder") from error
     new = jsonable(config)
     if begun or read_rows(out / "rows.jsonl", key):
         compare_configs(out, {} if old is None else old, new, ignore=ignore)

@@ -21,7 +21,7 @@ def check_versions(out: Path, rows: list[Row]) -> None:
     """Refuse to add rows to those of another simulator or another torch: they could not be compared."""
     here = versions()
     for package in ("mujoco", "torch"):
-        for there in (row.get("versions", {}).get(package, here[package]) for row in rows):
+        for there in ((row.get("versions") or {}).get(package, here[package]) for row in rows):
             if there != here[package]:
                 raise ConfigMismatch(
                     f"{out} holds rows made with {package} {there}, and here is {here[package]}; choose another folder"

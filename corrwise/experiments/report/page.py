@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import read_json, reading
 from corrwise.experiments.options.mpc import ReportConfig
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows, row_key
@@ -43,10 +44,8 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     rows = list({row_key(row): row for row in read_rows(out / "rows.jsonl")}.values())
     names = list(dict.fromkeys(row["task"] for row in rows))
     pictures = Pictures(out, embed_bytes)
-    try:
+    with reading(out / "rows.jsonl", "holds a row that no report can be made of", RunFolderError):
         tasks = [task_view([row for row in rows if row["task"] == name], baseline, pictures) for name in names]
-    except (TypeError, ValueError, KeyError) as error:
-        raise RunFolderError(f"{out / 'rows.jsonl'} holds a row that no report can be made of: {error}") from error
     page = template("report.html").render(
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
@@ -69,11 +68,11 @@ def run_report(config: ReportConfig) -> Path:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_bytes())
+        config = read_json(path)
     except OSError as error:
         raise RunFolderError(f"{path.parent} is not a run folder: cannot read {path}") from error
     except ValueError as error:
-        raise RunFolderError(f"{path} is not JSON: {error}") from error
+        raise RunFolderError(str(error)) from error
     return config if isinstance(config, dict) else {"config": config}
 
 

@@ -13,6 +13,8 @@ from corrwise.experiments.report.strip import ROWS, png_bytes
 
 __all__ = ["Picture", "Pictures", "embedded", "local_file", "wheel_picture"]
 
+_MOST_STEPS = 100_000  # frames side by side in one strip
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -39,26 +41,38 @@ class Pictures:
     def get(self, name: Any, rows: int = len(ROWS)) -> Picture | None:
         """Return the strip of that relative name; None where there is no such file or it is no strip."""
         local = local_file(self.out, name)
-        data = (self.out / local).read_bytes() if local else b""
-        if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+        if local is None:
             return None
-        width, height = struct.unpack(">II", data[16:24])
-        side = height // rows
-        if not side or width < side:
-            return None
-        if len(data) > self._left:
-            self.linked += 1
-            return Picture(str(local), side, width // side)
+        with (self.out / local).open("rb") as file:
+            head = file.read(24)
+            if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 24:
+                return None
+            width, height = struct.unpack(">II", head[16:24])
+            side = height // rows if rows else 0
+            if not side or not side <= width <= _MOST_STEPS * side:
+                return None
+            size = (self.out / local).stat().st_size
+            if size > self._left:
+                self.linked += 1
+                return Picture(local, side, width // side)
+            data = head + file.read(size - len(head))
         self._left -= len(data)
         return Picture(embedded(data), side, width // side)
 
 
 def local_file(out: Path, name: Any) -> str | None:
-    """Return a relative name that is a file inside the run folder, else None: rows may come from elsewhere."""
-    path = PurePosixPath(name) if isinstance(name, str) and name else None
-    if path is None or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    """Return a relative name that is a file inside the run folder, else None: rows may come from elsewhere.
+
+    A link that leads out of the folder is none: what it leads to would be passed on with the report.
+    """
+    path = PurePosixPath(name) if isinstance(name, str) and name and "\0" not in name else None
+    if path is None or not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return None
-    return str(path) if (out / path).is_file() else None
+    try:
+        inside = (out / path).is_file() and (out / path).resolve().is_relative_to(out.resolve())
+    except (OSError, RuntimeError):  # a name too long, a link that leads to itself
+        return None
+    return str(path) if inside else None
 
 
 def wheel_picture() -> str:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import numpy as np
 
-from corrwise.experiments.stats import Estimate
+from corrwise.experiments.stats import Estimate, mean_curve
 
 __all__ = ["Curve", "Plot", "curve_points", "distance_plot", "nice_ticks", "whisker"]
 
@@ -56,7 +57,7 @@ def distance_plot(methods: Mapping[tuple[str, str], Sequence[Series]]) -> Plot |
     series = {key: many for key, many in series.items() if any(np.isfinite(s).any() for s in many)}
     if not series:
         return None
-    means = {key: _mean(many) for key, many in series.items()}
+    means = {key: mean_curve(many) for key, many in series.items()}
     thin = {key: [] if "control" in key[1] else many for key, many in series.items()}
     drawn = [*means.values(), *(s for many in thin.values() for s in many)]
     steps = max(max(len(s) for s in drawn) - 1, 1)
@@ -90,7 +91,7 @@ def whisker(estimate: Estimate, *, reach: float | int, width: int = 130) -> dict
 
 def nice_ticks(highest: float | int, *, count: int = 5, whole: bool = False) -> list[float]:
     """Return round numbers from 0 to at least ``highest``, about ``count`` of them; whole numbers on request."""
-    if not highest > 0:
+    if not 1e-100 < highest < inf:
         return [0.0, 1.0]
     raw = highest / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -109,16 +110,6 @@ def _y(distance: float, top: float) -> float:
 
 def _place(series: np.ndarray, *, steps: int, top: float) -> list[tuple[float, float]]:
     return [(_x(step, steps), _y(float(distance), top)) for step, distance in enumerate(series)]
-
-
-def _mean(series: Sequence[np.ndarray]) -> np.ndarray:
-    """Average what there is at each step; episodes may differ in length and have gaps."""
-    table = np.full((len(series), max(len(s) for s in series)), np.nan)
-    for row, values in zip(table, series, strict=True):
-        row[: len(values)] = values
-    known = np.isfinite(table)
-    total, count = np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corrwise._files import reading
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 
 __all__ = ["ROWS", "load_strip", "make_strip", "png_bytes", "save_strip", "split_strip"]
@@ -45,11 +46,8 @@ def load_strip(path: Path) -> Array:
     """Read a strip, uint8 (H, W, 3)."""
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise RunFolderError(f"cannot read the picture {path}: {error}") from error
+    with reading(path, "cannot be read as a picture", RunFolderError), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def png_bytes(image: Array) -> bytes:

@@ -10,20 +10,23 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._files import reading
 from corrwise.envs.pictures import to_uint8
 from corrwise.experiments.device import device_named
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import run_name
+from corrwise.experiments.options.sizes import check_memory
 from corrwise.experiments.planning.named_predictors import model_folder, weights_hash
-from corrwise.experiments.records.atomic import jsonable, write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, jsonable, write_bytes_atomic
 from corrwise.experiments.records.digits import six_digits
+from corrwise.experiments.records.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.records.lock import only_run
-from corrwise.experiments.records.rows import Key, append_row, claim_folder, open_rows
+from corrwise.experiments.records.rows import append_row, claim_folder, open_rows
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.video.evaluation import CURVES, FLOOR, STRIPS, draw_curves, evaluation_page, evaluation_table
-from corrwise.experiments.video.metrics import frame_metrics
+from corrwise.experiments.video.metrics import METRICS, frame_metrics
 from corrwise.experiments.video.sources import open_clips
 from corrwise.experiments.video.strips import draw_strips
 from corrwise.predictors import CopyLast
@@ -35,10 +38,24 @@ from corrwise.types import Context, Predictor
 
 __all__ = ["KEY", "imagined", "run_evaluate"]
 
-KEY: Key = {"model": str, "weights": str, "window": int}
-_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
-
 Row = dict[str, Any]
+
+
+def _uneven(row: Row) -> str | None:
+    """Return what is wrong with the metrics of a row."""
+    steps = {name: len(row[name]) for name in (*METRICS, "lpips") if row.get(name) is not None}
+    return None if len(set(steps.values())) == 1 else f"expected as many steps of each metric, got {steps}"
+
+
+KEY = Key(
+    {"model": str, "weights": str, "window": int},
+    {
+        **dict.fromkeys(METRICS, needed(NUMBERS)),
+        **{"lpips": NUMBERS, "clip": needed(COUNT), "versions": TEXT_BY_NAME},
+    },
+    also=_uneven,
+)
+_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
 
 
 def run_evaluate(config: EvaluateConfig) -> Path:
@@ -52,6 +69,9 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     models = _models(config)
     context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
     clips = open_clips(config.data)
+    shown = max(min(config.batch, config.windows), config.videos * (1 + len(models)))
+    pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
+    check_memory(shown * pixels, "--batch, --horizon or --videos")
     for path in config.models:
         _check_clips(model_folder(str(path)), clips)
     for name, (_, model) in models.items():
@@ -79,10 +99,11 @@ def run_evaluate(config: EvaluateConfig) -> Path:
                     rows.append(row)
         mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
         videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
-        draw_curves(config.out / CURVES, mine)
-        write_bytes_atomic(config.out / "table.md", evaluation_table(mine).encode())
         page = config.out / "evaluation.html"
-        write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
+        with reading(file, "holds rows that no table can be made of", RunFolderError):
+            draw_curves(config.out / CURVES, mine)
+            write_bytes_atomic(config.out / "table.md", evaluation_table(mine).encode())
+            write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
     return page
 
 

@@ -13,7 +13,7 @@ from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.records.atomic import write_aside
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.pictures import embedded
-from corrwise.experiments.stats import mean_and_error
+from corrwise.experiments.stats import mean_and_error, mean_curve
 from corrwise.experiments.video.metrics import METRICS
 
 __all__ = ["CURVES", "FLOOR", "STRIPS", "clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
@@ -72,10 +72,10 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             color, line = ("black", "--") if kind == FLOOR else (palette(i % palette.N), "-")
             label: str | None = f"{kind}, {len(models)} models" if len(models) > 1 else models[0]
             for model in models:
-                values = np.array([row[name] for row in rows if row["model"] == model], dtype=float)
-                seen = np.isfinite(values).any(axis=0)
-                steps = np.arange(1, values.shape[1] + 1)[seen]
-                axis.plot(steps, np.nanmean(values[:, seen], axis=0), label=label, color=color, linestyle=line)
+                means = mean_curve([row[name] for row in rows if row["model"] == model])
+                seen = np.isfinite(means)
+                steps = np.arange(1, len(means) + 1)[seen]
+                axis.plot(steps, means[seen], label=label, color=color, linestyle=line)
                 label = None  # named once
         axis.set(xlabel="predicted step", title=_NAMES[name])
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -112,7 +112,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
-    return [name for name in (*METRICS, "lpips") if all(name in row for row in rows)]
+    return [name for name in (*METRICS, "lpips") if all(row.get(name) is not None for row in rows)]
 
 
 def _digits(name: str) -> int:

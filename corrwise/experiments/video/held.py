@@ -37,7 +37,11 @@ def held_plans(folder: Path) -> list[Row]:
     rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
     arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
     rows = [{**row, "method": arms[row["method"]]} if arms[row["method"]] in ARM_NAMES else row for row in rows]
-    return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), _place(row["method"])))
+    return sorted(rows, key=lambda row: (_task(row["task"]), _place(row["method"])))
+
+
+def _task(name: str) -> int:
+    return TASK_NAMES.index(name) if name in TASK_NAMES else len(TASK_NAMES)
 
 
 def _place(name: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from corrwise._files import reading
 from corrwise.envs import TASKS
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import MPCConfig
@@ -15,7 +16,7 @@ from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.planning.grid import Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.workers import done
-from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
 from corrwise.experiments.records.settings import settings_of
@@ -57,7 +58,8 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         if config.episodes:
             _plan(config)
         table = config.out / "table.md"
-        write_bytes_atomic(table, predictor_tables(held_frames(config.out), held_plans(config.out)).encode())
+        with reading(config.out, "holds rows that no table can be made of", RunFolderError):
+            write_bytes_atomic(table, predictor_tables(held_frames(config.out), held_plans(config.out)).encode())
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from corrwise.experiments.options.sizes import check_memory
 from corrwise.experiments.options.train import FREE, TrainConfig
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
@@ -46,6 +47,8 @@ def run_train(config: TrainConfig) -> Path:
     clips = open_clips(config.data)
     seen, held = Part.split(clips, config.held)
     length, flip = config.context + config.horizon, not clips.action_dim
+    pixels = config.crop**2 or clips.size[0] * clips.size[1]
+    check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
     trainer.check(windows.batch(0, 2))
@@ -124,7 +127,7 @@ def _steps_of(model: Path) -> int | None:
     """Return how many steps the model in a folder was trained for; None where there is none."""
     try:
         return int(about_model(model)["about"]["steps"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from corrwise._files import shown
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.records.atomic import write_aside, write_bytes_atomic
+from corrwise.experiments.records.checkpoint import restore, training_state
 from corrwise.experiments.video.fabric import make_fabric, precision_of
 from corrwise.experiments.video.loss_step import LossStep
 from corrwise.experiments.video.starting_model import starting_model
@@ -139,19 +140,11 @@ class Trainer:
         Raises:
             ValueError: a checkpoint of another model, precision or number of processes, or one that is damaged.
         """
-        try:
-            state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-            raise ValueError(f"{path} is no checkpoint that can be read: remove it to begin anew") from error
+        state = training_state(path, device=self.fabric.device)
         if state.get("way") != self._way:
-            raise ValueError(
-                f"{path} was trained with {state.get('way')}, and here it is {self._way}: go on as it began"
-            )
-        try:
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} is a checkpoint of another model than {self.config.model}") from error
+            way = shown(state.get("way"))
+            raise ValueError(f"{path} was trained with {way}, and here it is {self._way}: go on as it began")
+        restore(path, state, self._parts(), f"is a checkpoint of another model than {self.config.model}")
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
     def _parts(self) -> dict[str, Any]:

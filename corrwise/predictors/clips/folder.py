@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from corrwise._files import read_json, shown
 from corrwise.predictors.clips.shard import BrokenShard, read_clip, shard_about
 
 __all__ = ["INDEX", "ClipFolder", "read_index", "shard_name"]
 
 INDEX = "index.json"
+_SHARD = re.compile(r"shard-\d+\.h5", re.ASCII)
 _KEPT = 2**30  # bytes of frames that stay in memory once they have been read
 
 
@@ -29,7 +31,8 @@ class ClipFolder:
     """The clips of a folder (``ClipSource``). A broken shard is named in a warning; all others stay readable.
 
     Args:
-        path: a folder of shards; index.json, if it is there, tells which clips were in a shard that is broken.
+        path: a folder of shards; index.json, if it is there, tells which clips were in a shard that is broken. A shard
+            may be a link to a file elsewhere; the index may name only shards of the folder.
 
     Attributes:
         size, action_dim, lengths: see ``ClipSource``.
@@ -38,7 +41,8 @@ class ClipFolder:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no clips that can be read, or clips of several sizes or numbers of actions.
+        ValueError: it holds no clips that can be read, or clips of several sizes or numbers of actions; or its index
+            names a file outside it.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -98,13 +102,31 @@ class ClipFolder:
 
 
 def read_index(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what index.json says of each shard; nothing without one, as the shards know themselves."""
-    try:
-        shards = json.loads((path / INDEX).read_bytes())["shards"]
-        return dict(shards)
-    except (OSError, ValueError, KeyError, TypeError):
+    """Return what index.json says of each shard; nothing without one, as the shards know themselves.
+
+    An index that cannot be read is named in a warning.
+
+    Raises:
+        ValueError: it names a file that is no shard of the folder.
+    """
+    file = path / INDEX
+    if not file.exists():
         return {}
+    try:
+        index = read_json(file)
+        shards = index["shards"] if isinstance(index, dict) and "shards" in index else None
+        if not isinstance(shards, dict):
+            raise ValueError(f"{file} is no index of shards: expected an object of shards, got {shown(index)}")
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{error}; the shards are read without it", stacklevel=2)
+        return {}
+    for name in shards:
+        if not _SHARD.fullmatch(name):
+            raise ValueError(f"expected {file} to name files of {path} such as {shard_name(0)}, got {shown(name)}")
+    return {name: about if isinstance(about, dict) else {} for name, about in shards.items()}
 
 
 def _lost(about: Any) -> str:
-    return f"; its episodes {about['episodes']} are lost" if isinstance(about, dict) and "episodes" in about else ""
+    return (
+        f"; its episodes {shown(about['episodes'])} are lost" if isinstance(about, dict) and "episodes" in about else ""
+    )

@@ -14,10 +14,12 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from corrwise._files import reading
 from corrwise.predictors.clips.clip import BrokenClip, Clip
 from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, check_pixels, decode_image, resize_image
 from corrwise.predictors.clips.media_files import files_stamp
 from corrwise.predictors.clips.scaled_actions import check_action_bytes, scaled_actions
+from corrwise.predictors.clips.shard import check_dataset, inside
 
 __all__ = ["MinariClips", "minari_file"]
 
@@ -128,11 +130,13 @@ class MinariClips:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
+    with reading(path, "is no HDF5 file that can be read"):
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise ValueError(str(error)) from error
+        with file:
             yield file
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is no HDF5 file that can be read: {str(error).splitlines()[0]}") from error
 
 
 def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
@@ -148,8 +152,11 @@ def _pictures(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
 
 def _shows(data: h5py.Dataset) -> bool:
     if data.ndim == 4:
+        if data.dtype != np.uint8 or data.shape[3] != 3:
+            return False
         check_pixels((data.shape[2], data.shape[1]), f"each of the pictures {data.name} of {data.file.filename}")
-        return data.dtype == np.uint8 and data.shape[3] == 3
+        check_dataset(data, data.shape, np.uint8)
+        return True
     if data.ndim == 2 and data.shape[1] > 8 * MAX_PIXELS:
         raise ValueError(
             f"expected at most {8 * MAX_PIXELS} bytes in a picture of {data.file.filename}, got {data.shape}"
@@ -172,13 +179,15 @@ def _actions(episode: h5py.Group, key: str, name: str, scale: tuple[float, float
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(found)}")
     check_action_bytes(found.shape or (), found.dtype, name)
-    actions = scaled_actions(found[()], name, scale)
-    if len(actions) != frames - 1:
-        raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(actions)}")
-    return actions
+    if found.ndim and len(found) != frames - 1:
+        raise ValueError(f"expected {frames - 1} actions between the {frames} pictures of {name}, got {len(found)}")
+    check_dataset(found, (frames - 1, *(None for _ in found.shape[1:])))
+    return scaled_actions(found[()], name, scale)
 
 
 def _member(group: h5py.Group, key: str, name: str) -> Any:
-    if key not in group:
-        raise ValueError(f"expected {key!r} in {name}, got {', '.join(group) or 'nothing'}")
-    return group[key]
+    if not isinstance(group, h5py.Group) or key not in group:
+        there = ", ".join(group) if isinstance(group, h5py.Group) else "no group"
+        raise ValueError(f"expected {key!r} in {name}, got {there or 'nothing'}")
+    parent, _, last = key.rpartition("/")
+    return inside(group[parent] if parent else group, last)

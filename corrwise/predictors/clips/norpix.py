@@ -22,6 +22,8 @@ _FIELDS = struct.Struct("<9Id")  # width, height, two bit depths, bytes, format,
 _FIELDS_AT = 548
 _FORMATS = (102, 201)  # JPEG: grey, colour
 _JPEG = b"\xff\xd8"
+_MOST_SIDE = 65_535  # of a JPEG
+_LEAST = 4 + len(_JPEG)  # bytes of a frame: its length, and what a JPEG begins with
 _STAMP, _ZEROS = 8, 8  # bytes after a frame: the time, and what some files add
 
 
@@ -51,6 +53,10 @@ class NorpixSequence:
             raise ValueError(f"expected every n-th frame with n at least 1, got {every}")
         with self.path.open("rb", buffering=0) as file:
             width, height, _, _, _, kind, count, _, _, self.fps = _header(file, self.path)
+            if not (0 < width <= _MOST_SIDE and 0 < height <= _MOST_SIDE):
+                raise ValueError(
+                    f"expected frames of 1 to {_MOST_SIDE} pixels to a side in {self.path}, got {height} x {width}"
+                )
             if kind not in _FORMATS:
                 raise ValueError(f"expected frames of format 102 or 201 (JPEG) in {self.path}, got format {kind}")
             self._places = _index(file, self.path, count)[::every]
@@ -88,6 +94,9 @@ def _header(file: BinaryIO, path: Path) -> tuple[Any, ...]:
 def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
     """Return where each JPEG begins and how many bytes it has; a count of 0 (never closed) is all that are whole."""
     total, at, after = path.stat().st_size, _HEADER, _STAMP
+    most = (total - _HEADER) // _LEAST
+    if count > most:
+        raise ValueError(f"{path} declares {count} frames, and its {total} bytes can hold no more than {most}")
     places: list[tuple[int, int]] = []
     while len(places) < count or not count:
         length, head = _frame_head(file, at)
@@ -98,7 +107,7 @@ def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
             if not count:
                 break
             raise ValueError(f"{path} is cut off in frame {len(places)} of {count}: it ends after {total} bytes")
-        if head != _JPEG:
+        if head != _JPEG or length < _LEAST:
             raise ValueError(f"expected a JPEG as frame {len(places)} of {path}, got bytes that begin {head.hex(' ')}")
         if length < 4 + len(_JPEG):
             raise ValueError(f"expected at least {4 + len(_JPEG)} bytes in frame {len(places)} of {path}, got {length}")

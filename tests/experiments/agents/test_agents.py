@@ -133,6 +133,11 @@ def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
 
 def test_rows_of_other_settings_are_not_mixed(tmp_path, capsys):
     (tmp_path / "config.json").write_text(json.dumps({"steps": 8}))
-    (tmp_path / "rows.jsonl").write_text(json.dumps({"lesson": "reward", "arm": "l1", "seed": 0}) + "\n")
+    (tmp_path / "rows.jsonl").write_text(
+        json.dumps(
+            {"lesson": "reward", "arm": "l1", "seed": 0, "final": 1.0, "seconds": 1.0, "steps": [0], "curve": [1.0]}
+        )
+        + "\n"
+    )
     assert cli.main(["table", "agents", "--out", str(tmp_path), "--steps", "800"]) == 2
     assert "choose another output folder" in capsys.readouterr().err

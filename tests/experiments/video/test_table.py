@@ -65,13 +65,18 @@ def test_the_table_tells_of_all_that_the_folder_holds(tmp_path):
 def test_of_what_was_made_twice_the_newest_counts(tmp_path):
     file = tmp_path / "frames" / "ant" / "rows.jsonl"
     file.parent.mkdir(parents=True)
-    window = {"model": "resnet3d-l1-0", "window": 0}
+    window = {
+        "model": "resnet3d-l1-0",
+        "window": 0,
+        "clip": 0,
+        **{name: [1.0] for name in ("psnr", "ssim", "sharpness")},
+    }
     file.write_text("".join(f"{json.dumps({**window, 'weights': weights})}\n" for weights in ("old", "new")))
     assert [row["weights"] for row in held_frames(tmp_path)["ant"]] == ["new"]
     assert held_plans(tmp_path) == []
     file = tmp_path / "plans" / "rows.jsonl"
     file.parent.mkdir()
-    row = {"task": "ant", "method": "resnet3d-l1-0", "seed": 1}
+    row = {"task": "ant", "method": "resnet3d-l1-0", "seed": 1, "min_distance": 1.0, "last10_distance": 1.0}
     file.write_text("".join(f"{json.dumps({**row, 'settings': each})}\n" for each in ("old", "new")))
     assert held_plans(tmp_path) == [{**row, "method": "resnet3d-l1", "settings": "new"}]
 

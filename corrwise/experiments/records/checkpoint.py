@@ -1,0 +1,78 @@
+"""Checkpoints of training runs: what they hold is checked before a run goes on with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from corrwise._files import load_checkpoint, reading, shown
+
+__all__ = ["restore", "training_state"]
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam and AdamW
+
+
+def training_state(path: Path, *, device: Any) -> dict[str, Any]:
+    """Return what a checkpoint holds, among it ``step``, ``seconds`` and the ``losses`` of all steps.
+
+    Raises:
+        ValueError: it cannot be read, or these are no such numbers.
+    """
+    state = load_checkpoint(path, device=device, problem="is no checkpoint that can be read: remove it to begin anew")
+    with reading(path, "is no checkpoint of a training: remove it to begin anew"):
+        step, seconds, losses = state["step"], state["seconds"], state["losses"]
+        if type(step) is not int or step < 0:
+            raise ValueError(f"expected a whole number from 0 as step, got {shown(step)}")
+        if not isinstance(seconds, float | int) or not 0 <= seconds < math.inf:
+            raise ValueError(f"expected seconds from 0, got {shown(seconds)}")
+        if not isinstance(losses, list) or len(losses) != step or not all(isinstance(each, float) for each in losses):
+            raise ValueError(f"expected a loss for each of {step} steps, got {shown(losses)}")
+    return dict(state)
+
+
+def restore(path: Path, state: Mapping[str, Any], parts: Mapping[str, Any], problem: str) -> None:
+    """Give networks, an optimiser and a schedule the states that a checkpoint holds of them, by name.
+
+    Raises:
+        ValueError: it holds none of them, or those of others; the sentence goes on with the ``problem``.
+    """
+    with reading(path, problem):
+        for name, part in parts.items():
+            here = part.state_dict()
+            _check(name, here, state[name])
+            part.load_state_dict(state[name])
+            if hasattr(part, "param_groups"):
+                _check_moments(part)
+
+
+def _check(name: str, here: Any, there: Any) -> None:
+    """Refuse a state whose numbers are of another type than those that it replaces; tensors check themselves."""
+    if isinstance(here, Mapping):
+        if not isinstance(there, Mapping) or (name not in ("state", "_schedulers") and here.keys() - there.keys()):
+            raise ValueError(f"expected {', '.join(map(str, here))[:80]} in {name}, got {shown(there)}")
+        for key in here.keys() & there.keys():
+            _check(str(key), here[key], there[key])
+    elif isinstance(here, list | tuple):
+        if not isinstance(there, list | tuple) or len(there) != len(here):
+            raise ValueError(f"expected {len(here)} of {name}, got {shown(there)}")
+        for mine, other in zip(here, there, strict=True):
+            _check(name, mine, other)
+    elif isinstance(here, bool | str) or here is None:
+        if type(there) is not type(here) and not (here is None and isinstance(there, bool)):
+            raise ValueError(f"expected {name} as {shown(here)}, got {shown(there)}")
+    elif isinstance(here, int | float) and (isinstance(there, bool) or not isinstance(there, int | float)):
+        raise ValueError(f"expected a number as {name}, got {shown(there)}")
+
+
+def _check_moments(optimizer: Any) -> None:
+    """Refuse moments that are not there, or of other shapes than the weights that they belong to."""
+    for group in optimizer.param_groups:
+        for weights in group["params"]:
+            state = optimizer.state.get(weights, {})
+            for name in _MOMENTS if state else ():
+                value = state.get(name)
+                wanted = () if name == "step" else tuple(weights.shape)
+                if not hasattr(value, "shape") or tuple(value.shape) != wanted:
+                    raise ValueError(f"expected {name} {wanted}, got {shown(value)}")
