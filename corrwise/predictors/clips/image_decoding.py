@@ -144,7 +144,9 @@ def _header(data: bytes | bytearray, name: str) -> Any:
     try:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
-        raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got more: {error}") from error
+        count = re.search(r"\d+", str(error))
+        got = count[0] if count else "more than twice as many"
+        raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got {got}") from error
     except Exception:  # what Pillow raises for a broken header differs from format to format
         return None
 
