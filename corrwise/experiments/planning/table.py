@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from corrwise.experiments.options.mpc_table import MPCTableConfig
-from corrwise.experiments.planning.grid import Cell, run_grid
+from corrwise.experiments.planning.grid import METHOD, Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.methods import method_config
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
 from corrwise.experiments.records.atomic import write_bytes_atomic
+from corrwise.experiments.refused import planned_rows, quoted, refusals, warn
 
 __all__ = ["cells_of", "run_mpc_table"]
 
@@ -24,9 +25,11 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
     """
     cells = cells_of(config)
     rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    refused, rows = refusals(rows, METHOD), planned_rows(rows, METHOD)
+    warn(refused)
     draw_table(config.out / "table.png", rows)
     table = config.out / "table.md"
-    write_bytes_atomic(table, mpc_table(rows).encode())
+    write_bytes_atomic(table, (quoted(refused) + mpc_table(rows)).encode())
     return table
 
 
