@@ -52,7 +52,9 @@ class Refused:
 
 def refusals(rows: Iterable[Row], by: Sequence[str]) -> list[str]:
     """Return a sentence about each method whose candidates were refused; ``by`` are the fields that tell methods."""
-    said = (Refused.in_rows(mine).sentence(", ".join(method)) for method, mine in _methods(rows, by).items())
+    said = (
+        Refused.in_rows(mine).sentence(", ".join(filter(None, method))) for method, mine in _methods(rows, by).items()
+    )
     return [sentence for sentence in said if sentence]
 
 

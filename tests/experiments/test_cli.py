@@ -66,6 +66,14 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
     assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
 
 
+@pytest.mark.parametrize("command", ["mpc", "collect"])
+def test_help_says_that_a_tasks_file_is_run(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "as file.py:NAME, which runs that file as Python code" in said
+
+
 def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path, capsys):
     out = ["--out", str(tmp_path)]
     assert main([*RUN, "--costs", "zero-action", *out]) == 0
