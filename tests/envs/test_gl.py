@@ -21,7 +21,7 @@ needs_egl = pytest.mark.skipif(
 def _run(*arguments: str, gl: str = "egl") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "MUJOCO_GL": gl}, capture_output=True, text=True,
-        timeout=1800, check=False,
+        timeout=120, check=False,
     )  # fmt: skip
 
 
