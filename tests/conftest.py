@@ -1,10 +1,16 @@
-"""Under test, every jaxtyping shape in a signature is checked at run time."""
+"""Under test, every jaxtyping shape in a signature is checked at run time, and waiting threads sleep."""
 
 from __future__ import annotations
+
+import os
 
 import jaxtyping
 import pytest
 
+# As the command line does, before torch is loaded: with threads that spin, one busy process beside the tests makes
+# them many times slower.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 jaxtyping.install_import_hook("corrwise", "beartype.beartype")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
 
 import tyro
 
+from corrwise.experiments.faults import debugging, sentence_of
 from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.options.agents import AgentTableConfig
-from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.import_clips import ImportConfig
@@ -22,6 +24,9 @@ from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.options.train_flow import TrainFlowConfig
+from corrwise.experiments.program import run
+from corrwise.experiments.stopping import say_stopped, stoppable
+from corrwise.experiments.waiting import wait_passively
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
@@ -54,27 +59,41 @@ _RUNS: dict[type, str] = {  # what runs a configuration and returns the path of 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted."""
+    """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
+    config: Command | None = None
     try:
-        return _run(parse(Command, argv))
-    except (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError) as error:
-        print(f"corrwise: {error}", file=sys.stderr)
-        return 2
+        config = parse(Command, argv)
+        return _run(config)
     except KeyboardInterrupt:
-        print("corrwise: interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
+        return say_stopped(signal.SIGINT)
+    except BaseException as error:
+        sentence = sentence_of(error, own_task=":" in getattr(config, "task", ""))
+        if sentence is None:
+            raise
+        if debugging():
+            traceback.print_exception(error)
+        print(f"corrwise: {sentence}", file=sys.stderr)
+        return 2
 
 
 def _run(config: Command) -> int:
+    passive = wait_passively()  # before torch is loaded
     if isinstance(config, DoctorConfig):
         from corrwise.experiments.doctor import examine
 
-        return examine()
+        return examine(set_here=passive)
     if isinstance(config, MPCConfig) and config.renderer == "gl":
         os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
     task = config.table if isinstance(config, TableConfig) else config
     module, function = _RUNS[type(task)].split(":")
-    made = getattr(import_module(f"corrwise.experiments.{module}"), function)(task)
+    work = getattr(import_module(f"corrwise.experiments.{module}"), function)
+    with stoppable() as stop:  # from here on there are files to clean up
+        try:
+            made = work(task)
+        except BaseException:
+            if stop.number is None:
+                raise
+            return say_stopped(stop.number)
     if isinstance(config, TableConfig):
         print(made.read_text())
     print(made)
@@ -82,4 +101,4 @@ def _run(config: Command) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise.experiments.waiting import waits
+
 _GL_PROBE = """
 import mujoco
 model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
@@ -36,9 +38,13 @@ class Finding:
     command: str | None = None
 
 
-def examine() -> int:
-    """Print what this machine offers and return 0; 1 only where not even the default renderer works."""
+def examine(*, set_here: bool = False) -> int:
+    """Print what this machine offers and return 0; 1 only where not even the default renderer works.
+
+    ``set_here`` says whether it was corrwise that told threads to sleep while they wait.
+    """
     findings = [probe() for probe in (raycast, opengl, gpu, flow_weights, video)]
+    findings.append(threads(set_here))
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{'ok     ' if finding.works else 'missing'}  {finding.name:<{width}}  {finding.says}")
@@ -101,3 +107,13 @@ def video() -> Finding:
         return Finding("videos", True, "H.264 by PyAV")
     except Exception as error:  # PyAV raises types of its own
         return Finding("videos", False, f"{error}; --no-videos runs without", "pip install av")
+
+
+def threads(set_here: bool) -> Finding:
+    """Look whether torch's threads sleep while they wait for each other."""
+    passive, variables = waits()
+    if passive:
+        return Finding("threads", True, f"wait passively ({variables}, set by {'corrwise' if set_here else 'you'})")
+    why = f"{variables}, set by you" if variables else "nothing is set"
+    says = f"spin while they wait ({why}): several times slower beside one busy process"
+    return Finding("threads", False, says, "export OMP_WAIT_POLICY=PASSIVE")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corrwise.experiments.records.rows import row_key
+from corrwise.experiments.refused import Refused
 from corrwise.experiments.stats import (
     Estimate,
     iqm,
@@ -37,14 +38,14 @@ class Summary:
         start, final, last10: mean distances at the start, at the end and over the last 10 steps.
         nearest, nearest_error: mean over episodes of the smallest distance, and its standard error.
         nearest_iqm: its interquartile mean.
-        pairs: seeds shared with the baseline; 0 for the baseline itself and where there is none.
+        pairs: seeds shared with the baseline; 0 for the baseline itself and where there is nothing to compare.
         difference: nearest minus the baseline's, paired by seed; below zero is better than the baseline.
         ratio: the baseline's nearest over this one's, paired by seed: how many times nearer.
         nearer: share of pairs that came nearer than the baseline.
         seconds: per control step, by phase; ``other`` is what the phases do not explain.
         terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
             for other costs and for rows from before they were noted.
-        rejected: candidates whose cost was not finite, over all episodes.
+        refused: candidates whose cost was not finite, over all episodes.
     """
 
     task: str
@@ -65,14 +66,15 @@ class Summary:
     nearer: float
     seconds: dict[str, float]
     terms: dict[str, float]
-    rejected: int
+    refused: Refused
 
 
 def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:
     """Return one line per (task, cost, planner, predictor), in the order of first appearance, controls last.
 
     Every line is compared with the cost named ``baseline`` of the same task, planner and predictor (or the task's only
-    one) on the seeds that both have. Of rows with the same key the last counts.
+    one) on the seeds that both have, unless one of the two planned nothing because all its candidates were refused. Of
+    rows with the same key the last counts.
     """
     unique = {row_key(row): row for row in rows}
     methods: dict[Method, list[Row]] = {}
@@ -93,7 +95,9 @@ def _baseline(method: Method, methods: dict[Method, list[Row]], name: str) -> li
 
 def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
     nearest = _column(rows, "min_distance")
-    theirs = {row["seed"]: row for row in baseline}
+    refused = Refused.in_rows(rows)
+    compared = not refused.everything and not Refused.in_rows(baseline).everything  # with a plan on both sides
+    theirs = {row["seed"]: row for row in baseline if compared}
     paired = [row for row in rows if row["seed"] in theirs]
     a, b = _column(paired, "min_distance"), _column([theirs[row["seed"]] for row in paired], "min_distance")
     mean, error = mean_and_error(nearest)
@@ -113,7 +117,7 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
         nearer=share_nearer(a, b),
         seconds=seconds_of(rows),
         terms={name: mean_and_error(_column(rows, name))[0] for name in TERMS},
-        rejected=sum(row.get("rejected") or 0 for row in rows),
+        refused=refused,
     )
 
 

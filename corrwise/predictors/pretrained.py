@@ -61,7 +61,9 @@ class Pretrained(nn.Module):
         told = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
         for name, data in ((WEIGHTS, save(state)), (CONFIG, (json.dumps(told, indent=2) + "\n").encode())):
             aside = folder / f"{name}.part"
-            aside.write_bytes(data)
+            aside.unlink(missing_ok=True)  # a leftover, or a link that would be written through
+            with aside.open("xb") as file:
+                file.write(data)
             aside.replace(folder / name)  # a file is there as a whole or as it was
 
     @classmethod

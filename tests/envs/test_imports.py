@@ -13,7 +13,7 @@ def _loaded(code: str, *, gl: str) -> set[str]:
     code = f"import sys; {code}; print(*[name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "MUJOCO_GL": gl}, capture_output=True, text=True, check=True,
-        timeout=60,
+        timeout=1800,
     )  # fmt: skip
     return set(done.stdout.split())
 

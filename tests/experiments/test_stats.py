@@ -107,7 +107,7 @@ def test_the_table_pairs_on_shared_seeds_only():
     assert (second.start, second.final - second.nearest, second.last10 - second.nearest) == pytest.approx((5, 1, 2))
     assert second.seconds["plan"] == pytest.approx(0.05)
     assert second.seconds["other"] == pytest.approx(0.15)
-    assert second.rejected == 3
+    assert second.refused.candidates == 3
 
 
 def test_controls_come_last_and_a_missing_baseline_is_no_error():

@@ -20,7 +20,8 @@ class CollectConfig:
     out: Path = Path("clips/cartpole")
     """Folder of HDF5 shards with at most ten episodes each, and an index."""
     task: str = "cartpole"
-    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME."""
+    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
+    as Python code."""
     episodes: int = 500
     """How many episodes; more of them can be asked for later."""
     behaviours: tuple[str, ...] = ("coloured", "random")

@@ -37,7 +37,8 @@ class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
 
     task: str = "cartpole"
-    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME."""
+    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
+    which runs that file as Python code."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's

@@ -11,12 +11,13 @@ from corrwise._files import reading
 from corrwise.experiments.markdown import markdown_table
 from corrwise.experiments.options.ablations import METHOD_NAMES, AblationTableConfig
 from corrwise.experiments.planning.ablations import AXES, COSTS, names, variants
-from corrwise.experiments.planning.grid import KEY, Cell, current_rows, run_grid
+from corrwise.experiments.planning.grid import KEY, METHOD, Cell, current_rows, run_grid
 from corrwise.experiments.planning.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.planning.methods import METHODS, OURS, method_config
 from corrwise.experiments.planning.table_text import by_method, mpc_table, paired
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.refused import planned_rows, quoted, refusals, warn
 from corrwise.experiments.stats import mean_and_error, paired_difference
 from corrwise.experiments.summary import seconds_of
 
@@ -45,7 +46,11 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
     run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
-        write_bytes_atomic(table, ablation_page(read_rows(config.out / "rows.jsonl", KEY), config.episodes).encode())
+        rows = read_rows(config.out / "rows.jsonl", KEY)
+        refused = refusals(rows, METHOD)
+        page = ablation_page(planned_rows(rows, METHOD), config.episodes)
+    warn(refused)
+    write_bytes_atomic(table, (quoted(refused) + page).encode())
     return table
 
 

@@ -42,7 +42,8 @@ class PlanByTruth:
         """Plan once on true states."""
         proposal, trace = optimize(self._planner, self._price, self._proposal, self._generators)
         self._proposal = shift(proposal)
-        return Decision(first_action(self._planner, proposal), planned_actions(self._planner, proposal), trace.rejected)
+        planned = planned_actions(self._planner, proposal)
+        return Decision(first_action(self._planner, proposal), planned, trace.rejected, trace.candidates)
 
     def _price(self, actions: Float[Tensor, "B N H A"]) -> Float[Tensor, "B N"]:
         steps = list(self._aggregate.steps(actions.shape[2]))

@@ -21,11 +21,13 @@ class Decision:
         action: what each environment does now.
         plan: the whole planned sequence; None for a policy that plans nothing.
         rejected: candidates of each environment whose cost was not finite.
+        scored: how many candidates of each environment were scored.
     """
 
     action: Float[Tensor, "B A"]
     plan: Float[Tensor, "B H A"] | None
     rejected: Int[Tensor, "B"]
+    scored: int = 0
 
 
 @runtime_checkable

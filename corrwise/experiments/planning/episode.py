@@ -33,6 +33,8 @@ class Episode:
         distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
         terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``Showing``; else empty.
         rejected: candidates whose cost was not finite.
+        scored: all candidates.
+        plans_rejected: plans in which no candidate had a finite cost.
         diverged: whether the environment's own physics broke down.
         seconds: planning seconds by phase, this episode's share.
         panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
@@ -43,6 +45,8 @@ class Episode:
     distances_full: list[float] = field(default_factory=list)
     terms: dict[str, list[float]] = field(default_factory=dict)
     rejected: int = 0
+    scored: int = 0
+    plans_rejected: int = 0
     diverged: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)

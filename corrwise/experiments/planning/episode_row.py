@@ -27,6 +27,8 @@ def episode_row(episode: Episode) -> Row:
         **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
         **{name: _mean(episode.terms.get(name, [])) for name in TERMS},
         "rejected": episode.rejected,
+        "scored": episode.scored,
+        "plans_rejected": episode.plans_rejected,
         "diverged": episode.diverged,
         "distances": episode.distances,
     }

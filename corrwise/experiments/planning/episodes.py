@@ -75,3 +75,5 @@ def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = Non
         episode.diverged = bool(fleet.diverged[i])
         if decision is not None:
             episode.rejected += int(decision.rejected[i])
+            episode.scored += decision.scored
+            episode.plans_rejected += int(0 < decision.scored == int(decision.rejected[i]))

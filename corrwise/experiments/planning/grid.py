@@ -27,7 +27,7 @@ from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import MEASURED, append_row, claim_folder, open_rows
 from corrwise.experiments.records.versions import check_versions, versions
 
-__all__ = ["KEY", "Cell", "current_rows", "run_grid"]
+__all__ = ["KEY", "METHOD", "Cell", "current_rows", "run_grid"]
 
 KEY = Key(
     {"task": str, "method": str, "seed": int},
@@ -36,6 +36,7 @@ KEY = Key(
         **dict.fromkeys(("min_distance", "last10_distance"), needed(NUMBER, null=True)),
     },
 )
+METHOD = ("task", "method")  # the fields that tell methods
 # Said by the row, or they change nothing.
 _UNUSED = ("task", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
 _TOLD = ("corrwise", "mujoco", "torch", "gymnasium", "dm-control", "opencv-python-headless")  # of a row's versions

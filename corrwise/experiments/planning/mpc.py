@@ -18,9 +18,10 @@ from corrwise.experiments.planning.named_predictors import weights_of
 from corrwise.experiments.planning.named_tasks import named_task, task_source
 from corrwise.experiments.planning.networks import check_networks, check_weights, networks_of
 from corrwise.experiments.records.lock import only_run
-from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, row_key
+from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows, row_key
 from corrwise.experiments.records.versions import check_versions, versions
-from corrwise.experiments.report.page import write_report
+from corrwise.experiments.refused import refusals, warn
+from corrwise.experiments.report.page import METHOD, write_report
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
@@ -48,7 +49,9 @@ def run_mpc(config: MPCConfig) -> Path:
         check_networks(config.out, rows, networks)
         check_weights(config.out, rows, weights)
         _run_missing(config, {row_key(row) for row in rows}, networks, weights)
-        return write_report(config.out)
+        report = write_report(config.out)
+        warn(refusals(read_rows(config.out / "rows.jsonl"), METHOD))
+        return report
 
 
 def _run_missing(config: MPCConfig, done: set[Any], networks: dict[str, str | None], weights: str | None) -> None:

@@ -1,4 +1,7 @@
-"""Tasks by name: those of the package, and anyone's own as ``file.py:NAME`` or ``package.module:NAME``."""
+"""Tasks by name: those of the package, and anyone's own as ``file.py:NAME`` or ``package.module:NAME``.
+
+A file or module that is named is run, as Python code, with all that its author may do.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from corrwise.envs import TASKS, Task
+from corrwise.experiments.faults import described
 
 __all__ = ["named_task", "task_source"]
 
@@ -18,7 +22,7 @@ def named_task(name: str) -> Task:
     """Return the task.
 
     Raises:
-        ValueError: there is no such task, file, module or variable, or it is no ``Task``.
+        ValueError: there is no such task, file, module or variable, it fails when it is run, or it is no ``Task``.
     """
     if name in TASKS:
         return TASKS[name]
@@ -45,6 +49,8 @@ def _module(place: str) -> ModuleType:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
             raise ValueError(f"cannot import {place!r}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"cannot import {place!r}: {described(error)}") from error
     path = Path(place).resolve()
     known = f"corrwise_task_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if known in sys.modules:
@@ -56,7 +62,7 @@ def _module(place: str) -> ModuleType:
     sys.modules[known] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[known]
-        raise ValueError(f"cannot run {place}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"cannot run {place}: {described(error)}") from error
     return module

@@ -36,7 +36,8 @@ class PlanByImages:
         planner = self._agent.planner
         proposal, trace = self._agent.plan(context, goal, self._proposal, self._generators)
         self._proposal = shift(proposal)
-        return Decision(first_action(planner, proposal), planned_actions(planner, proposal), trace.rejected)
+        planned = planned_actions(planner, proposal)
+        return Decision(first_action(planner, proposal), planned, trace.rejected, trace.candidates)
 
 
 class ZeroAction:

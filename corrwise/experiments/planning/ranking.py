@@ -23,12 +23,15 @@ from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
+from corrwise.experiments.refused import planned_rows, quoted, refusals, warn
 from corrwise.types import Distance
 
 __all__ = ["elite_distance", "rank_correlation", "run_ranking"]
 
 ELITES = 0.2  # share of the candidates that a plan goes on with, as in CEM
 _FREE = ("tasks", "costs", "flows", "episodes", "seed", "lockstep")  # these never change a row
+
+_COUNTS = ("rejected", "scored", "plans_rejected")  # of a row, summed over its candidate sets
 
 Row = dict[str, Any]
 Asked = tuple[str, str]  # cost, flow ("" for one that matches nothing)
@@ -54,15 +57,20 @@ def run_ranking(config: RankingTableConfig) -> Path:
         for task in config.tasks:
             seeds = [config.seed + i for i in range(config.episodes)]
             left = [seed for seed in seeds if any((task, *asked, seed) not in done for asked in distances)]
-            for i in tqdm(range(0, len(left), config.lockstep), unit="group", desc=task):
-                group = left[i : i + config.lockstep]
-                missing = {a: d for a, d in distances.items() if any((task, *a, seed) not in done for seed in group)}
-                for row in _measured(task, config, group, missing):
-                    if ranking_key(row) not in done:
-                        network = networks[row["cost"], row["flow"]]
-                        append_row(file, {**row, "network": network, "versions": versions()})
+            with tqdm(range(0, len(left), config.lockstep), unit="group", desc=task) as bar:
+                for i in bar:
+                    group = left[i : i + config.lockstep]
+                    missing = {a: d for a, d in distances.items() if any((task, *a, k) not in done for k in group)}
+                    for row in _measured(task, config, group, missing):
+                        if ranking_key(row) not in done:
+                            network = networks[row["cost"], row["flow"]]
+                            append_row(file, {**row, "network": network, "versions": versions()})
         with reading(file, "holds rows that no table can be made of", RunFolderError):
-            write_bytes_atomic(config.out / "table.md", ranking_table(read_rows(file, KEY)).encode())
+            rows = [{**row, "steps": row["sets"]} for row in read_rows(file, KEY)]
+            refused = refusals(rows, ("task", "cost", "flow"))
+            page = ranking_table(planned_rows(rows, ("task", "cost", "flow")))
+        warn(refused)
+        write_bytes_atomic(config.out / "table.md", (quoted(refused) + page).encode())
     return config.out / "table.md"
 
 
@@ -103,8 +111,9 @@ def _measured(
         for asked, distance in distances.items():
             found.setdefault((asked, candidates.seed), []).append(_numbers(candidates, distance))
     for ((cost, flow), seed), sets in found.items():
-        means = {name: float(np.mean([each[name] for each in sets])) for name in sets[0]}
-        yield {"task": task, "cost": cost, "flow": flow, "seed": seed, **means, "sets": len(sets)}
+        means = {name: float(np.mean([each[name] for each in sets])) for name in sets[0] if name not in _COUNTS}
+        counts = {name: sum(each[name] for each in sets) for name in _COUNTS}
+        yield {"task": task, "cost": cost, "flow": flow, "seed": seed, **means, "sets": len(sets), **counts}
 
 
 def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
@@ -120,6 +129,9 @@ def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
         "distance_elites": elite_distance(cost, truth),
         "distance_exact": elite_distance(exact, truth),
         "distance_state": elite_distance(truth, truth),
+        "rejected": int((~np.isfinite(cost)).sum()),
+        "scored": len(cost),
+        "plans_rejected": int(not np.isfinite(cost).any()),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from corrwise.experiments.records.fields import NUMBER, TEXT, TEXT_BY_NAME, Key, needed
+from corrwise.experiments.records.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.stats import paired_difference, paired_ratio
 
 __all__ = ["KEY", "ranking_key", "ranking_table"]
@@ -15,6 +15,7 @@ KEY = Key(  # what identifies a row of this table
     {
         **dict.fromkeys(("correlation", "correlation_exact", "distance"), needed(NUMBER, null=True)),
         **dict.fromkeys(("distance_elites", "distance_exact", "distance_state"), needed(NUMBER, null=True)),
+        **dict.fromkeys(("sets", "rejected", "scored", "plans_rejected"), COUNT),
         **{"network": TEXT, "versions": TEXT_BY_NAME},
     },
 )

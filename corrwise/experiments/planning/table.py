@@ -6,12 +6,13 @@ from pathlib import Path
 
 from corrwise._files import reading
 from corrwise.experiments.options.mpc_table import MPCTableConfig
-from corrwise.experiments.planning.grid import Cell, run_grid
+from corrwise.experiments.planning.grid import METHOD, Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.methods import method_config
 from corrwise.experiments.planning.table_pictures import draw_table
 from corrwise.experiments.planning.table_text import mpc_table
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
+from corrwise.experiments.refused import planned_rows, quoted, refusals, warn
 
 __all__ = ["cells_of", "run_mpc_table"]
 
@@ -27,8 +28,11 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
     rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+        refused, rows = refusals(rows, METHOD), planned_rows(rows, METHOD)
         draw_table(config.out / "table.png", rows)
-        write_bytes_atomic(table, mpc_table(rows).encode())
+        page = quoted(refused) + mpc_table(rows)
+    warn(refused)
+    write_bytes_atomic(table, page.encode())
     return table
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RunFolderError", "refuse_file", "write_aside", "write_bytes_atomic", "write_json_atomic"]
+__all__ = ["RunFolderError", "open_plain", "refuse_file", "write_aside", "write_bytes_atomic", "write_json_atomic"]
 
 
 class RunFolderError(ValueError):
@@ -22,12 +24,14 @@ def write_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place once the block ends without an error.
 
     The temporary name keeps the suffix, because video writers guess the container from it, and begins with a dot, so
-    that a leftover of a killed run matches no ``*.png``. ``OSError`` becomes ``RunFolderError``.
+    that a leftover of a killed run matches no ``*.png``. It is a new, empty file under a name that nobody can guess:
+    nothing that lies in the folder is ever written through. ``OSError`` becomes ``RunFolderError``.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    aside = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         yield aside
         _sync(aside)
         os.replace(aside, path)
@@ -42,6 +46,28 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` as a whole."""
     with write_aside(path) as aside:
         aside.write_bytes(data)
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a file of a run folder for writing and return its descriptor; nothing but a plain file is opened.
+
+    A link would lead elsewhere, and a pipe would wait for a reader for ever.
+
+    Raises:
+        RunFolderError: a link, a folder, a pipe or a device has this name.
+        OSError: it cannot be opened.
+    """
+    refused = f"cannot write to {path}: it is no plain file; remove it or choose another output folder"
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise RunFolderError(refused) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise RunFolderError(refused)
+    return handle
 
 
 def write_json_atomic(path: Path, obj: Any) -> None:

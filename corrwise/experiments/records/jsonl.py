@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import parse_json
-from corrwise.experiments.records.atomic import RunFolderError, jsonable
+from corrwise.experiments.records.atomic import RunFolderError, jsonable, open_plain
 from corrwise.experiments.records.fields import Key
 
 __all__ = ["Key", "Row", "append_row", "open_rows", "read_rows"]
@@ -39,7 +39,7 @@ def open_rows(path: Path, key: Key) -> list[Row]:
     rows, end, size = _scan(path, key)
     if size != (end + 1 if rows else 0):
         try:
-            with path.open("r+b") as file:
+            with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
                 file.truncate(end)
                 file.seek(end)
                 file.write(b"\n" if rows else b"")
@@ -54,7 +54,7 @@ def append_row(path: Path, row: Row) -> None:
     """Append one row in a single write and push it to the disk; numbers that are not finite become null."""
     line = (json.dumps(jsonable(row), allow_nan=False) + "\n").encode()
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = open_plain(Path(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             written = os.write(handle, line)
             os.fsync(handle)

@@ -14,12 +14,14 @@ from corrwise._files import read_json, reading
 from corrwise.experiments.options.mpc import ReportConfig
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.rows import read_rows, row_key
+from corrwise.experiments.refused import refusals, warn
 from corrwise.experiments.report.pictures import Pictures, wheel_picture
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
 
-__all__ = ["run_report", "template", "write_report"]
+__all__ = ["METHOD", "run_report", "template", "write_report"]
 
+METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
 EMBED_BYTES = 64 * 2**20
 FACTS = (
     *("planner", "predictor", "flow", "renderer", "aggregate", "steps", "horizon", "candidates"),
@@ -62,8 +64,10 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
 
 
 def run_report(config: ReportConfig) -> Path:
-    """Make a folder's report anew; see ``write_report``."""
-    return write_report(config.out)
+    """Make a folder's report anew, and warn of what its planners refused; see ``write_report``."""
+    report = write_report(config.out)
+    warn(refusals(read_rows(config.out / "rows.jsonl"), METHOD))
+    return report
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -16,17 +16,22 @@ Row = dict[str, Any]
 
 
 def table_rows(
-    lines: Sequence[Summary], names: dict[Method, str], styles: dict[Method, str], *, decimals: int
+    lines: Sequence[Summary],
+    names: dict[Method, str],
+    styles: dict[Method, str],
+    *,
+    decimals: int,
+    baseline: str = "l1",
 ) -> list[Row]:
     """Return what the template writes into each row of the table."""
     reach = _reach(lines)
     slowest = max((sum(ln.seconds.values()) for ln in lines), default=0.0)
+    lost = any(ln.cost == baseline and ln.refused.everything for ln in lines)
     table = []
     for ln in lines:
         method = (ln.task, ln.cost, ln.planner, ln.predictor)
-        table.append(
-            {"name": names[method], "style": styles[method], **_cells(ln, decimals, reach), **_time(ln, slowest)}
-        )
+        told = {"name": names[method], "style": styles[method], "alone": _alone(ln, baseline, lost)}
+        table.append({**told, **_cells(ln, decimals, reach), **_time(ln, slowest)})
     return table
 
 
@@ -43,6 +48,15 @@ def term_rows(lines: Sequence[Summary], names: dict[Method, str], styles: dict[M
         for ln in lines
         if any(math.isfinite(value) for value in ln.terms.values())
     ]
+
+
+def _alone(ln: Summary, baseline: str, lost: bool) -> str:
+    """Say why a line is compared with nothing."""
+    if ln.refused.everything:
+        return "nothing was planned"
+    if ln.cost == baseline:
+        return "the baseline"
+    return f"{baseline} planned nothing" if lost else "no shared episode"
 
 
 def _reach(lines: Sequence[Summary]) -> float:

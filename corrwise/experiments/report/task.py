@@ -32,11 +32,11 @@ def task_view(rows: Sequence[Row], baseline: str, pictures: Pictures) -> dict[st
     return {
         "name": rows[0]["task"],
         "sentence": result_sentence(lines, baseline=baseline),
-        "lines": table_rows(lines, names, styles, decimals=decimals),
+        "lines": table_rows(lines, names, styles, decimals=decimals, baseline=baseline),
         "terms": term_rows(lines, names, styles),
         "compared": any(line.pairs for line in lines),
         "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
-        "rejected": sum(line.rejected for line in lines),
+        "warnings": [said for line in lines if (said := line.refused.sentence(names[_method_of(line)]))],
         "plot": distance_plot(curves),
         "units": rows[0].get("unit") or UNITS,
         "decimals": decimals,
@@ -51,13 +51,15 @@ def _method(row: Row) -> Method:
     return row["task"], row["cost"], row["planner"], row["predictor"]
 
 
+def _method_of(line: Summary) -> Method:
+    return line.task, line.cost, line.planner, line.predictor
+
+
 def _names(lines: Sequence[Summary]) -> dict[Method, str]:
     """Name methods by their cost, and by planner and predictor only where the cost alone is ambiguous."""
     costs = [line.cost for line in lines]
     return {
-        (ln.task, ln.cost, ln.planner, ln.predictor): ln.cost
-        if costs.count(ln.cost) == 1
-        else f"{ln.cost} ({ln.planner}, {ln.predictor})"
+        _method_of(ln): ln.cost if costs.count(ln.cost) == 1 else f"{ln.cost} ({ln.planner}, {ln.predictor})"
         for ln in lines
     }
 
@@ -73,7 +75,7 @@ def _styles(lines: Sequence[Summary], baseline: str) -> dict[Method, str]:
         else:
             used += 1
             style = f"m{(used - 1) % (COLORS - 1) + 1}"
-        styles[ln.task, ln.cost, ln.planner, ln.predictor] = style
+        styles[_method_of(ln)] = style
     return styles
 
 

@@ -38,6 +38,10 @@ def percent(x: float, decimals: int = 0) -> str:
 def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:
     """Say in plain words which cost came nearest to the goal, and how sure the numbers are of it."""
     methods = sorted((ln for ln in lines if not ln.control and math.isfinite(ln.nearest)), key=lambda ln: ln.nearest)
+    if methods and all(ln.refused.everything for ln in methods):
+        count = sum(ln.refused.candidates for ln in methods)
+        return f"Nothing was planned: {count} of {count} candidates had a cost that is not finite."
+    methods = [ln for ln in methods if not ln.refused.everything]
     if not methods:
         return "No episode with an image cost has finished yet."
     d, best = decimals_for(lines), methods[0]

@@ -24,8 +24,17 @@ from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import append_row, claim_folder, open_rows
 from corrwise.experiments.records.settings import settings_of
 from corrwise.experiments.records.versions import check_versions, versions
+from corrwise.experiments.refused import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.video.evaluation import CURVES, FLOOR, STRIPS, draw_curves, evaluation_page, evaluation_table
+from corrwise.experiments.video.evaluation import (
+    CURVES,
+    FLOOR,
+    STRIPS,
+    broken_frames,
+    draw_curves,
+    evaluation_page,
+    evaluation_table,
+)
 from corrwise.experiments.video.metrics import METRICS, frame_metrics
 from corrwise.experiments.video.sources import open_clips
 from corrwise.experiments.video.strips import draw_strips
@@ -51,7 +60,7 @@ KEY = Key(
     {"model": str, "weights": str, "window": int},
     {
         **dict.fromkeys(METRICS, needed(NUMBERS)),
-        **{"lpips": NUMBERS, "clip": needed(COUNT), "versions": TEXT_BY_NAME},
+        **{"lpips": NUMBERS, "clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
     },
     also=_uneven,
 )
@@ -90,20 +99,24 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         check_versions(config.out, rows)
         there = {(row["model"], row["weights"], row["window"]) for row in rows}
         for name, (weights, model) in models.items():
-            for i in tqdm(range(0, config.windows, config.batch), desc=name, unit="batch"):
-                part = [k for k in range(i, min(i + config.batch, config.windows)) if (name, weights, k) not in there]
-                for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
-                    clip = int(windows.clips(chosen[[row["window"]]])[0])
-                    row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
-                    append_row(file, row)
-                    rows.append(row)
+            with tqdm(range(0, config.windows, config.batch), desc=name, unit="batch") as bar:
+                for i in bar:
+                    end = min(i + config.batch, config.windows)
+                    part = [k for k in range(i, end) if (name, weights, k) not in there]
+                    for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
+                        clip = int(windows.clips(chosen[[row["window"]]])[0])
+                        row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
+                        append_row(file, row)
+                        rows.append(row)
         mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
         videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
         page = config.out / "evaluation.html"
         with reading(file, "holds rows that no table can be made of", RunFolderError):
             draw_curves(config.out / CURVES, mine)
-            write_bytes_atomic(config.out / "table.md", evaluation_table(mine).encode())
+            broken = broken_frames(mine)
+            write_bytes_atomic(config.out / "table.md", (quoted(broken) + evaluation_table(mine)).encode())
             write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
+        warn(broken)
     return page
 
 
@@ -147,10 +160,16 @@ def _check_clips(folder: Path, clips: ClipSource) -> None:
 
 
 def _rows(model: Predictor, batch: Batch, context: int, numbers: Sequence[int]) -> list[Row]:
-    """Return a row for each window: every metric of every predicted frame."""
-    found = frame_metrics(imagined(model, batch, context), batch.frames[:, context:], batch.frames[:, context - 1])
+    """Return a row for each window: every metric of every predicted frame, and how many frames are not finite."""
+    shown = imagined(model, batch, context)
+    found = frame_metrics(shown, batch.frames[:, context:], batch.frames[:, context - 1])
+    broken = (~shown.isfinite().flatten(2).all(dim=2)).sum(dim=1).tolist()
     return [
-        {"window": number, **{name: six_digits(jsonable(values[k].double())) for name, values in found.items()}}
+        {
+            "window": number,
+            **{name: six_digits(jsonable(values[k].double())) for name, values in found.items()},
+            "broken": broken[k],
+        }
         for k, number in enumerate(numbers)
     ]
 

@@ -16,7 +16,16 @@ from corrwise.experiments.report.pictures import embedded
 from corrwise.experiments.stats import mean_and_error, mean_curve
 from corrwise.experiments.video.metrics import METRICS
 
-__all__ = ["CURVES", "FLOOR", "STRIPS", "clip_means", "draw_curves", "evaluation_page", "evaluation_table"]
+__all__ = [
+    "CURVES",
+    "FLOOR",
+    "STRIPS",
+    "broken_frames",
+    "clip_means",
+    "draw_curves",
+    "evaluation_page",
+    "evaluation_table",
+]
 
 CURVES, STRIPS = "curves.png", "strips.png"
 FLOOR = "copy-last"  # what every model is judged beside
@@ -32,6 +41,18 @@ def evaluation_table(rows: Sequence[Row]) -> str:
     table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
     told = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
     return table + "\n" + ("" if "lpips" in metrics else told)
+
+
+def broken_frames(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about each model that predicted frames which are not finite."""
+    said = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        mine = [row for row in rows if row["model"] == model]
+        broken, frames = sum(row.get("broken") or 0 for row in mine), sum(len(row["psnr"]) for row in mine)
+        if broken:
+            end = "; its numbers are no result" if broken == frames else ""
+            said.append(f"{model}: {broken} of {frames} predicted frames are not finite and count as black{end}")
+    return said
 
 
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
@@ -102,6 +123,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
                 "horizon": config.horizon,
                 "seed": config.seed,
             },
+            warnings=broken_frames(rows),
             lpips="lpips" in _metrics(rows),
             curves=embedded((config.out / CURVES).read_bytes()),
             strips=embedded((config.out / STRIPS).read_bytes()) if videos else "",

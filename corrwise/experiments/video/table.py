@@ -13,16 +13,18 @@ from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.options.predictors import PredictorTableConfig
 from corrwise.experiments.options.train import TrainConfig
-from corrwise.experiments.planning.grid import Cell, run_grid
+from corrwise.experiments.planning.grid import METHOD, Cell, run_grid
 from corrwise.experiments.planning.manifest import frozen_manifest
 from corrwise.experiments.planning.workers import done
 from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
 from corrwise.experiments.records.settings import settings_of
+from corrwise.experiments.refused import planned_rows, quoted, refusals, warn
 from corrwise.experiments.video.arms import clips_of, model_folder_of, train_config, warm_config
 from corrwise.experiments.video.collect import run_collect
 from corrwise.experiments.video.evaluate import run_evaluate
+from corrwise.experiments.video.evaluation import broken_frames
 from corrwise.experiments.video.held import held_frames, held_plans
 from corrwise.experiments.video.starting_model import starting_model
 from corrwise.experiments.video.table_text import predictor_tables
@@ -59,7 +61,11 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
             _plan(config)
         table = config.out / "table.md"
         with reading(config.out, "holds rows that no table can be made of", RunFolderError):
-            write_bytes_atomic(table, predictor_tables(held_frames(config.out), held_plans(config.out)).encode())
+            plans, frames = held_plans(config.out), held_frames(config.out)
+            refused = [said for rows in frames.values() for said in broken_frames(rows)] + refusals(plans, METHOD)
+            page = predictor_tables(frames, planned_rows(plans, METHOD))
+        warn(refused)
+        write_bytes_atomic(table, (quoted(refused) + page).encode())
     return table
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +16,7 @@ from corrwise.costs import PRESETS
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.net_file import save_net
 from corrwise.envs.pictures import from_uint8
+from corrwise.experiments import cli
 from corrwise.experiments.options.cost import CostConfig
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.episodes import run_episodes
@@ -170,17 +169,19 @@ def test_a_torn_last_row_is_run_again(whole, tmp_path):
 
 def test_kill_dash_nine_and_the_same_command_give_the_same_rows(whole, tmp_path):
     argv = "--costs l1 corr-l1 --episodes 3 --seed 5 --steps 3 --horizon 3 --candidates 4 --iterations 2 --size 16"
-    command = [sys.executable, "-m", "corrwise.experiments.cli", "mpc", *argv.split(), "--lockstep", "1"]
-    command += ["--out", str(tmp_path)]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not read_rows(tmp_path / "rows.jsonl") and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    survived = rows_without_times(tmp_path)
-    assert 1 <= len(survived) < 6, "the run was meant to be killed in its middle"
-    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
+    words = ["mpc", *argv.split(), "--lockstep", "1", "--out", str(tmp_path)]
+    script = (
+        "import os, signal, sys\nfrom corrwise.experiments.planning import mpc\nkept, append = [], mpc.append_row\n"
+        "def killed(path, row):\n"
+        "    if len(kept) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    append(path, row)\n"
+        "    kept.append(row)\n"
+        "mpc.append_row = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(rows_without_times(tmp_path)) == 2, "the run was killed in its middle"
+    assert cli.main(words) == 0
     assert rows_without_times(tmp_path) == rows_without_times(whole)
 
 

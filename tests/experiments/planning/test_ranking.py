@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from corrwise.experiments import cli
 from corrwise.experiments.options.tables import RankingTableConfig
@@ -104,3 +105,16 @@ def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
     assert cli.main(["table", "ranking", "--out", str(tmp_path / "run"), *flags]) == 2
     assert capsys.readouterr().err.startswith(f"corrwise: {said}")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cost_that_is_never_finite_has_no_line_but_a_warning(tmp_path, capsys, monkeypatch):
+    broken = lambda x, y: torch.full(x.shape[:-3], torch.nan)  # noqa: E731
+    made = ranking.make_distance
+    monkeypatch.setattr(ranking, "make_distance", lambda cost, config: broken if cost == "ssim" else made(cost, config))
+    config = replace(TINY, costs=("l1", "ssim"), episodes=1, moments=(0,), out=tmp_path / "run")
+    table = run_ranking(config).read_text()
+    told = "cartpole, ssim: 24 of 24 candidates had a cost that is not finite"
+    assert table.startswith(f"> **Warning:** {told}")
+    assert "| `l1` |" in table
+    assert "`ssim`" not in table
+    assert told in capsys.readouterr().err

@@ -30,7 +30,7 @@ def dom(tmp_path):
         profile = f"--user-data-dir={tmp_path / 'profile'}"
         budget = (f"--virtual-time-budget={milliseconds}", f"--window-size={size}", "--dump-dom")
         command = [CHROMIUM, *FLAGS, profile, *budget, *flags, page.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout
 
     return dump

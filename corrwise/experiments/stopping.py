@@ -1,0 +1,115 @@
+"""Ctrl-C and SIGTERM: a command ends within seconds, with one sentence; and processes that start undisturbed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
+
+__all__ = ["STOPS", "Stop", "interruptions_later", "leave", "leave_in_time", "say_stopped", "stoppable"]
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+_PATIENCE = 4.0  # seconds in which a command may clean up
+_SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+@dataclass
+class Stop:
+    """Which signal has asked a command to end; None as long as none has."""
+
+    number: int | None = None
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turn the first SIGINT or SIGTERM in the block into a KeyboardInterrupt; those after it change nothing.
+
+    Signals that the process was started to ignore stay ignored. Outside the main thread nothing is changed.
+    """
+    stop, hook = Stop(), sys.unraisablehook
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.number is None:
+            stop.number = number
+            sys.unraisablehook = lambda _: None  # where it cannot be raised, Python would print it
+            raise KeyboardInterrupt
+
+    before = _handle(ask)
+    try:
+        yield stop
+    finally:
+        _restore(before)
+        sys.unraisablehook = hook
+
+
+@contextmanager
+def interruptions_later() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block has ended; processes that are started in it never see a SIGINT.
+
+    A new interpreter that is interrupted while it imports prints a traceback, whatever its program would have done.
+    """
+    caught: list[int] = []
+    before = _handle(lambda number, frame: caught.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _restore(before)
+        if caught:
+            signal.raise_signal(caught[0])
+
+
+def say_stopped(number: int) -> int:
+    """Print the one sentence about a signal, and return the exit status that shells know it by."""
+    name = _SAID[signal.Signals(number)]
+    print(f"corrwise: {name}; the same command continues where it stopped", file=sys.stderr, flush=True)
+    return 128 + number
+
+
+def leave(number: int, frame: FrameType | None = None) -> NoReturn:
+    """End this process and its workers at once: rows and files are whole at any moment."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stderr = sys.__stderr__  # which the parser of options takes for itself
+    os._exit(say_stopped(number))
+
+
+def leave_in_time() -> None:
+    """Let a thread end the process some seconds after a signal, if the main thread is still busy by then.
+
+    Python's handlers run in the main thread, between two of its instructions, and one call into C can take minutes.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_leave_late, args=(read,), daemon=True).start()
+
+
+def _leave_late(read: int) -> None:
+    while (number := os.read(read, 1)[0]) not in STOPS:
+        pass
+    time.sleep(_PATIENCE)
+    print(file=sys.stderr)  # after a progress bar that nobody has closed
+    leave(number)
+
+
+def _handle(handler: Any) -> dict[int, Any]:
+    """Install a handler, and return those before it."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    taken = [number for number in STOPS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    return {number: signal.signal(number, handler) for number in taken}
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
