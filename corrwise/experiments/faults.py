@@ -40,9 +40,9 @@ def sentence_of(error: BaseException, *, own_task: bool = False) -> str | None:
     return None
 
 
-def described(error: BaseException) -> str:
-    """Return an error's type and message, after the place in the user's code where there is one."""
-    place = place_of(error)
+def described(error: BaseException, *, default: str | None = None) -> str:
+    """Return an error's type and message, after the place in the user's code, or else the default."""
+    place = place_of(error) or default
     return _named(error) if place is None else f"{place}: {_named(error)}"
 
 

@@ -64,5 +64,5 @@ def _module(place: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[known]
-        raise ValueError(f"cannot run {place}: {described(error)}") from error
+        raise ValueError(f"cannot run {described(error, default=place)}") from error
     return module

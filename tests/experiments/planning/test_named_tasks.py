@@ -36,8 +36,12 @@ def test_a_task_that_changed_does_not_continue_a_run(tmp_path, capsys):
     [
         ("mine.py:OTHER", MINE, "expected a corrwise.envs.Task 'OTHER' in {folder}/mine.py, got None"),
         ("mine.py:TASKS", MINE, "expected a corrwise.envs.Task 'TASKS' in {folder}/mine.py, got {{"),
-        ("mine.py:MINE", "import nothing_of_that_name", "cannot run {folder}/mine.py: ModuleNotFoundError: No module"),
-        ("mine.py:MINE", "1 +", "cannot run {folder}/mine.py: SyntaxError: "),
+        (
+            "mine.py:MINE",
+            "import nothing_of_that_name",
+            "cannot run {folder}/mine.py:1: ModuleNotFoundError: No module",
+        ),
+        ("mine.py:MINE", "1 +", "cannot run {folder}/mine.py:1: SyntaxError: "),
         ("mine.py:MINE", None, "expected a Python file with a task, got '{folder}/mine.py' which is no file"),
     ],
 )
