@@ -172,7 +172,7 @@ def _about(file: h5py.File) -> dict[str, Any]:
     about = parse_json(_text(file.attrs, "about"))
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(f"expected format {_FORMAT}, got {shown(about)}")
-    size, lengths, actions = (about.get(name) for name in ("size", "lengths", "action_dim"))
+    size, lengths, actions = about.get("size", []), about.get("lengths", []), about.get("action_dim")
     if not (_whole(size, 1, MOST_SIDE) and len(size) == 2):
         raise ValueError(f"expected size as (H, W) from 1 to {MOST_SIDE} pixels, got {shown(size)}")
     if not (_whole(lengths, 1, 2**62) and len(lengths) == len(file) <= SHARD_CLIPS):
