@@ -133,27 +133,24 @@ def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot b
     import torch
 
     with reading(path, problem):
-        size = path.stat().st_size
+        size, file = path.stat().st_size, None
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 declared = sum(info.file_size for info in archive.infolist())
-        else:
-            declared = _declared_by_pickles(path)
+        else:  # all of it in memory: of an open file, what is to be read is taken memory for before it is there
+            file = io.BytesIO(path.read_bytes())
+            declared = _declared_by_pickles(file)
         if declared > size:  # torch packs nothing
             raise ValueError(f"it declares {declared} bytes, and has {size}")
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path if file is None else file, map_location=device, weights_only=True)
 
 
 def _deeper(value: Any) -> bool:
     """Return whether lists and objects are nested more than ``MOST_LEVELS`` deep."""
     level = [value]
-    for _ in range(MOST_LEVELS + 1):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
+    for _ in range(MOST_LEVELS):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for many in inside for inner in many if isinstance(inner, dict | list)]
         if not level:
             return False
     return True
@@ -171,16 +168,16 @@ def _check_array(member: Any, name: str) -> None:
         raise ValueError(f"{name} declares {size} bytes, {dtype} {shape}, and at most {MOST_ARRAY_BYTES} are read")
 
 
-def _declared_by_pickles(path: Path) -> int:
+def _declared_by_pickles(file: io.BytesIO) -> int:
     """Return the largest number of elements that a checkpoint of torch's old format declares for one storage."""
     most = number = 0
-    with path.open("rb") as file:
-        for _ in range(4):  # magic number, version, facts of the system, and then what was saved
-            for code, argument, _ in pickletools.genops(file):
-                if isinstance(argument, int) and "PUT" not in code.name and "GET" not in code.name:
-                    number = argument
-                elif code.name in ("BINPERSID", "PERSID"):  # a storage; its number of elements was the last integer
-                    most = max(most, number)
+    for _ in range(4):  # magic number, version, facts of the system, and then what was saved
+        for code, argument, _ in pickletools.genops(file):
+            if isinstance(argument, int) and "PUT" not in code.name and "GET" not in code.name:
+                number = argument
+            elif code.name in ("BINPERSID", "PERSID"):  # a storage; its number of elements was the last integer
+                most = max(most, number)
+    file.seek(0)
     return most
 
 

@@ -42,10 +42,11 @@ class RandomShooting:
 
     def sample(self, proposal: Proposal, generators: Sequence[Generator]) -> Float[Tensor, "B N H A"]:
         """Draw candidates, each random action held for ``config.hold`` steps."""
-        knots = -(-self.horizon // self.config.hold)
+        hold = min(self.config.hold, self.horizon)
+        knots = -(-self.horizon // hold)
         draw = partial(uniform, shape=(self.candidates, knots, self.action_dim))
         actions = per_environment(draw, generators, like=proposal.mean)
-        return actions.repeat_interleave(self.config.hold, dim=2)[:, :, : self.horizon]
+        return actions.repeat_interleave(hold, dim=2)[:, :, : self.horizon]
 
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
         """Remember the cheapest sequence of the plan, also as the mean."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from corrwise._files import reading
 from corrwise._network_size import check_network
-from corrwise.predictors.pretrained import about_model, typed_config
+from corrwise.predictors.pretrained import CONFIG, about_model, typed_config
 from corrwise.predictors.resnet3d import ResNet3D
 from corrwise.predictors.svg import SVG
 from corrwise.predictors.svg_prime import SVGPrime
@@ -43,7 +45,10 @@ def load_model(folder: str | PathLike[str]) -> VideoPredictor:
     Raises:
         FileNotFoundError, ValueError: see ``Pretrained.from_pretrained``.
     """
-    return _kind(about_model(folder)["model"]).from_pretrained(folder)
+    name = about_model(folder)["model"]
+    with reading(Path(folder) / CONFIG, "does not describe a model"):
+        kind = _kind(name)
+    return kind.from_pretrained(folder)
 
 
 def _kind(name: str) -> type[VideoPredictor]:

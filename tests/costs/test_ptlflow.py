@@ -115,6 +115,10 @@ def test_weights_from_a_file(fake, tmp_path, wrapped):
     assert model.flow.tolist() == [2, 1]
     assert (model.train_size, model.extra) == (((64, 96), {"mean": 0.5}) if wrapped else (None, {}))
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
+    for odd in ({"state_dict": [1]}, {"state_dict": {}, "hyper_parameters": 7}, {"state_dict": {1: torch.ones(2)}}):
+        torch.save(odd, tmp_path / "odd.ckpt")
+        with pytest.raises(ValueError, match="expected the weights of some_net and its settings, got "):
+            PtlFlow("some_net", weights=tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match="weights of some_net, got 1 tensors of another network"):
         PtlFlow("some_net", tmp_path / "other.pth")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):

@@ -40,6 +40,14 @@ def test_random_shooting_covers_the_box_evenly():
     assert actions.std().item() == pytest.approx(3**-0.5, rel=0.02)
 
 
+def test_actions_held_longer_than_the_horizon_take_no_more_memory():
+    whole, longer = (
+        sampled(planner, planner.init(1))
+        for planner in (RandomShooting(2, horizon=5, config=RandomShootingConfig(hold=hold)) for hold in (5, 10**30))
+    )
+    assert torch.equal(whole, longer)
+
+
 def test_random_shooting_holds_its_actions():
     planner = RandomShooting(2, horizon=5, config=RandomShootingConfig(hold=2))
     steps = sampled(planner, planner.init(1)).unbind(dim=2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._network_size import check_network
 from corrwise.costs import l1, mse
 from corrwise.predictors import SVG, ResNet3D
 from corrwise.predictors.clips import Batch
@@ -266,9 +267,65 @@ def test_bad_files_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"width": 10**9}, "expected width of at most 65536, got 1000000000"),
+        ({"width": "4"}, "expected width of resnet3d to be int, got '4'"),
+        ({"width": True}, "expected width of resnet3d to be int, got True"),
+        ({"width": None}, "expected width of resnet3d to be int, got None"),
+        ({"width": 4096, "downs": 3}, "expected a network of at most 1000000000 numbers, got "),
+        ({"downs": 10**6}, "expected downs of at most 16, got 1000000"),
+        ({"blocks3d": 10**6}, "expected blocks3d of at most 200, got 1000000"),
+        ({"context": 10**9}, "expected context of at most 1000, got 1000000000"),
+        ({"colour": 1}, "resnet3d has no such options"),
+    ],
+)
+def test_a_configuration_that_asks_for_the_moon_is_refused_before_anything_is_made(options, said, tmp_path):
+    _model("resnet3d").save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**told, "config": {**told["config"], **options}}))
+    with pytest.raises(ValueError, match=rf"config\.json describes no resnet3d that can be made: {said}"):
+        load_model(tmp_path)
+
+
+def test_no_more_is_made_than_the_weights_hold(tmp_path, monkeypatch):
+    _model("resnet3d").save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**told, "config": {**told["config"], "width": 256}}))
+    made, build = [], ResNet3D.__init__
+
+    def counted(self, config):
+        made.append(str(torch.empty(0).device))
+        build(self, config)
+
+    monkeypatch.setattr(ResNet3D, "__init__", counted)
+    with pytest.raises(ValueError, match=r"model\.safetensors holds no weights of resnet3d .*: expected \("):
+        load_model(tmp_path)
+    assert set(made) == {"meta"}
+
+
+@pytest.mark.parametrize(
+    "about", [[], 7, {"clips": []}, {"clips": {"size": 16}}, {"clips": {"size": ["16", 16]}}, {"clips": {"task": 1}}]
+)
+def test_what_a_model_says_of_its_clips_has_types(about, tmp_path):
+    _model("resnet3d").save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**told, "about": about}))
+    with pytest.raises(ValueError, match=r"config\.json does not describe a model: expected "):
+        load_model(tmp_path)
+
+
+def test_the_largest_published_model_can_be_made():
+    kind = MODELS["svg-prime"]
+    check_network(lambda: kind(kind.config_type(width=128, features=512, latent=128, hidden=1024)))
+
+
+@pytest.mark.parametrize(
     ("name", "options", "said"),
     [
         ("gan", {}, "unknown model 'gan'"),
+        ("svg", {"layers": 10**6}, "expected layers of at most 100, got 1000000"),
+        ("svg-prime", {"hidden": 60_000}, "expected a network of at most 1000000000 numbers, got "),
         ("resnet3d", {"colour": 1}, "resnet3d has no such options"),
         ("resnet3d", {"width": 0}, "expected width of at least 1, got 0"),
         ("svg", {"size": 36}, "that can be halved 3 times, got 36"),

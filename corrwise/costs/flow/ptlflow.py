@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from corrwise._files import shown
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._precision import like_weights
 from corrwise.costs._weights import is_file, read_file
@@ -141,9 +142,12 @@ def _checkpoint(model: Any, name: str, weights: Weights) -> dict[str, Any]:
 
 def _restore(model: Any, name: str, checkpoint: dict[str, Any]) -> None:
     state, settings = checkpoint.get("state_dict", checkpoint), checkpoint.get("hyper_parameters", {})
+    further = settings.get("extra_params", {}) if isinstance(settings, dict) else None
+    if not isinstance(state, dict) or not isinstance(further, dict) or not all(isinstance(key, str) for key in state):
+        raise ValueError(f"expected the weights of {name} and its settings, got {shown(state)} and {shown(settings)}")
     for remembered in settings.keys() & REMEMBERED:
         setattr(model, remembered, settings[remembered])
-    for key, value in settings.get("extra_params", {}).items():
+    for key, value in further.items():
         model.add_extra_param(key, value)
     try:
         model.load_state_dict(state)

@@ -57,7 +57,7 @@ class Key(dict[str, type]):
         """Return what is wrong with a row, or None."""
         for name, kind in self.items():
             value = row.get(name)
-            if type(value) is not kind or (kind is int and abs(value) > _MOST_COUNT):
+            if type(value) is not kind or (kind is int and abs(row[name]) > _MOST_COUNT):
                 return _sentence(row, name, _WORDS.get(kind, kind.__name__))
         for name, field in self.fields.items():
             if field.needed and (name not in row or (row[name] is None and not field.null)):

@@ -25,6 +25,7 @@ from corrwise.predictors.clips.written_hdf5 import WrittenHDF5
 
 __all__ = [
     "MOST_BYTES",
+    "MOST_CHUNK_BYTES",
     "MOST_NUMBERS",
     "MOST_SIDE",
     "SHARD_BYTES",
@@ -44,6 +45,7 @@ SHARD_CLIPS = 10  # at most
 SHARD_BYTES = 2**30  # of frames, from which on a shard that grows takes no more clips
 MOST_SIDE = 8192  # pixels to a side of a frame
 MOST_NUMBERS = 100_000  # in an action or a state
+MOST_CHUNK_BYTES = 2**31  # 2 GiB: of what HDF5 unpacks at a time; eight frames of the largest size are less
 MOST_BYTES = 2**34  # 16 GiB: of an array that is read at once
 _KNOWN = {"episodes": list, "stamps": list, "task": str, "frame_skip": int, "supersample": int}  # where it is said
 _MOST_TEXT = 2**24  # bytes of an attribute
@@ -187,12 +189,7 @@ def shard_about(path: str | PathLike[str]) -> dict[str, Any]:
         BrokenShard: it cannot be read, or its arrays are not what it says of them.
     """
     with _opened(path) as file:
-        about = _about(file)
-        for i, length in enumerate(about["lengths"]):
-            group = inside(file, _NAME.format(i))
-            check_dataset(inside(group, "frames"), (length, *about["size"], 3), np.uint8)
-            check_dataset(inside(group, "actions"), (length - 1, about["action_dim"]), np.float32)
-        return about
+        return _about(file)
 
 
 def read_clip(
@@ -209,7 +206,7 @@ def read_clip(
         _check_frames(frames, stored=False)
         check_dataset(actions, (len(frames) - 1, None), np.float32)
         stop = len(frames) if stop is None else stop
-        _check_bytes("frames", (min(stop, len(frames)) - start, *frames.shape[1:]), np.uint8)
+        _check_bytes("frames", (min(stop, len(frames)) - start, *frames.shape[1:]), np.uint8, MOST_BYTES)
         return frames[start:stop], actions[start : stop - 1]
 
 
@@ -269,7 +266,7 @@ def check_dataset(data: Any, shape: tuple[int | None, ...], dtype: Any = None, *
     if stored and declared > _MOST_PACKED * (there := int(data.id.get_storage_size())) + 4096:
         raise ValueError(f"{name} declares {declared} bytes {data.shape}, and the file holds {there} of them, packed")
     if data.chunks is not None:
-        _check_bytes(f"a chunk of {name}", data.chunks, data.dtype)
+        _check_bytes(f"a chunk of {name}", data.chunks, data.dtype, MOST_CHUNK_BYTES)
 
 
 @contextmanager
@@ -280,11 +277,11 @@ def _opened(path: str | PathLike[str]) -> Iterator[h5py.File]:
 
 
 def _about(file: h5py.File) -> dict[str, Any]:
-    """Return what a shard says of its clips, of the right types."""
+    """Return what a shard says of its clips, of the right types and true of its arrays."""
     about = parse_json(_text(file.attrs, "about"))
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(f"expected format {_FORMAT}, got {shown(about)}")
-    size, lengths, actions = (about.get(name) for name in ("size", "lengths", "action_dim"))
+    size, lengths, actions = about.get("size", []), about.get("lengths", []), about.get("action_dim")
     if not (_whole(size, 1, MOST_SIDE) and len(size) == 2):
         raise ValueError(f"expected size as (H, W) from 1 to {MOST_SIDE} pixels, got {shown(size)}")
     if not (_whole(lengths, 1, 2**62) and len(lengths) == len(file) <= SHARD_CLIPS):
@@ -294,6 +291,10 @@ def _about(file: h5py.File) -> dict[str, Any]:
     for name, kind in _KNOWN.items():
         if name in about and type(about[name]) is not kind:
             raise ValueError(f"expected {kind.__name__} as {name}, got {shown(about[name])}")
+    for i, length in enumerate(lengths):
+        group = inside(file, _NAME.format(i))
+        check_dataset(inside(group, "frames"), (length, *size, 3), np.uint8)
+        check_dataset(inside(group, "actions"), (length - 1, actions), np.float32)
     return about
 
 
@@ -319,10 +320,10 @@ def _check_frames(frames: Any, *, stored: bool = True) -> None:
     check_dataset(frames, (*shape[:3], 3), np.uint8, stored=stored)
 
 
-def _check_bytes(name: str, shape: Sequence[int], dtype: Any) -> None:
+def _check_bytes(name: str, shape: Sequence[int], dtype: Any, most: int) -> None:
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > MOST_BYTES:
-        raise ValueError(f"{name} {tuple(shape)} has {size} bytes, and at most {MOST_BYTES} are read at once")
+    if size > most:
+        raise ValueError(f"{name} {tuple(shape)} has {size} bytes, and at most {most} are read at once")
 
 
 def _words(shape: Sequence[int | None]) -> str:
@@ -352,11 +353,9 @@ def _write(group: h5py.Group, clip: Clip) -> None:
 
 
 def _read(group: h5py.Group) -> Clip:
-    frames, actions = inside(group, "frames"), inside(group, "actions")
-    _check_frames(frames)
-    _check_bytes("frames", frames.shape, np.uint8)
-    check_dataset(actions, (len(frames) - 1, None), np.float32)
-    states = None
+    """Return a clip whose frames and actions ``_about`` has checked."""
+    frames, actions, states = group["frames"], group["actions"], None
+    _check_bytes("frames", frames.shape, np.uint8, MOST_BYTES)
     if "states" in group:
         check_dataset(inside(group, "states"), (len(frames), None), np.float64)
         states = group["states"][:]

@@ -57,6 +57,27 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypa
     assert run_train_flow(stopped) == resumed, "a finished run went on"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("step", -1, "expected a whole number from 0 as step, got -1"),
+        ("net", {}, "is a checkpoint of another net than FlowNetConfig"),
+        ("schedule", {"total_steps": "many"}, "is a checkpoint of another net"),
+        ("errors", [{"step": 1, "bodies": {"ant": {"epe_0_8": "near"}}}], "holds no record of a training"),
+        ("errors", 7, "holds no record of a training"),
+        ("begun_with", {"steps": 7}, "expected texts by name as begun_with, got {'steps': 7}"),
+    ],
+)
+def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
+    trainer = Trainer(TINY)
+    trainer.save(tmp_path / "checkpoint.pt")
+    Trainer(TINY).load(tmp_path / "checkpoint.pt")
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**state, field: value}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+        Trainer(TINY).load(tmp_path / "checkpoint.pt")
+
+
 def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
     weights = run_train_flow(replace(TINY, out=tmp_path / "run"))
     flow = LearnedFlow(weights)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))

@@ -53,7 +53,7 @@ def _numbers(config):
 def test_every_whole_number_has_a_bound(config):
     for owner, name in _numbers(config):
         if (type(owner).__name__, name) == ("RandomShootingConfig", "hold"):
-            continue  # longer than the horizon is the whole horizon
+            continue  # longer than the horizon is the whole horizon: tests/mpc/test_planners.py
         for number in (10**10, 10**30):
             with pytest.raises(ConfigError, match=rf"{name.replace('_', '.')} must be .*, got {number}"):
                 replace(owner, **{name: number})

@@ -76,6 +76,44 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_it(path):
             read(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("seed", "0", "expected a whole number as seed, got '0'"),
+        ("seed", True, "expected a whole number as seed, got True"),
+        ("seed", 10**400, "expected a whole number as seed, got 1000"),
+        ("task", None, "expected text as task, got None"),
+        ("min_distance", "near", "expected a finite number as min_distance, got 'near'"),
+        ("min_distance", math.nan, "expected a finite number as min_distance, got nan"),
+        ("min_distance", 10**400, "expected a finite number as min_distance, got 1000"),
+        ("min_distance", True, "expected a finite number as min_distance, got True"),
+        ("seconds_flow", [1], r"expected a finite number as seconds_flow, got \[1\]"),
+        ("distances", [0.5, "x"], r"expected a list of finite numbers as distances, got \[0.5, 'x'\]"),
+        ("distances", {"0": 1}, "expected a list of finite numbers as distances, got {'0': 1}"),
+        ("steps", -1, "expected a whole number from 0 as steps, got -1"),
+        ("versions", [], r"expected an object of texts as versions, got \[\]"),
+        ("panels", ["goal", 7], r"expected a list of texts as panels, got \['goal', 7\]"),
+        ("strip", 7, "expected text as strip, got 7"),
+    ],
+)
+@pytest.mark.parametrize("line", [2, 3])
+def test_a_field_of_another_type_is_named_with_its_line_and_never_cut_off(path, field, value, said, line):
+    rows = [*ROWS]
+    rows[line - 1] = {**rows[line - 1], field: value}
+    data = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    path.write_bytes(data)
+    for read in (read_rows, open_rows):
+        with pytest.raises(RunFolderError, match=rf"rows\.jsonl line {line} is not a result row: {said}"):
+            read(path)
+    assert path.read_bytes() == data
+
+
+def test_a_field_that_is_missing_is_named(path):
+    path.write_text(json.dumps({"task": "ant"}) + "\n")
+    with pytest.raises(RunFolderError, match="line 1 is not a result row: expected text as cost, got none"):
+        read_rows(path)
+
+
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     path = tmp_path / "rows.jsonl"
     key = {"task": "t", "cost": "l1", "planner": "cem", "predictor": "oracle", "seed": 0}
@@ -157,6 +195,11 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):
         assert str(out) in str(caught.value)
     (tmp_path / "config.json").write_text('{"task": ')
     with pytest.raises(RunFolderError, match="is not JSON"):
+        claim_folder(tmp_path, CONFIG)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(
+        RunFolderError, match=r"config\.json is not JSON: it is nested more than 64 levels deep; move it"
+    ):
         claim_folder(tmp_path, CONFIG)
 
 

@@ -139,6 +139,26 @@ def test_a_name_that_leaves_the_folder_is_not_followed(fake_run):
     assert "javascript:" not in text
 
 
+def test_a_link_that_leaves_the_folder_is_not_followed(fake_run):
+    run = fake_run(costs=("l1",), seeds=2, steps=3)
+    secret = run.parent / "secret.png"
+    (run / "episodes" / "cartpole-l1-cem-oracle-0.png").rename(secret)
+    (run / "episodes" / "cartpole-l1-cem-oracle-0.png").symlink_to(secret)
+    text = write_report(run).read_text("utf-8")
+    assert text.count("No picture was saved") == 1
+    assert text.count("data-sprite=") == 1
+    (run.parent / "link").symlink_to(run)  # the folder itself may be one
+    assert write_report(run.parent / "link").read_text("utf-8") == text
+
+
+def test_a_picture_that_declares_more_than_any_strip_is_none(fake_run):
+    run = fake_run(costs=("l1",), seeds=1, steps=3)
+    strip = run / "episodes" / "cartpole-l1-cem-oracle-0.png"
+    data = strip.read_bytes()
+    strip.write_bytes(data[:16] + (2**31 - 1).to_bytes(4, "big") + data[20:])
+    assert "No picture was saved" in write_report(run).read_text("utf-8")
+
+
 def test_gaps_and_torn_rows_do_not_stop_the_report(fake_run):
     run = fake_run(costs=("l1",), seeds=1, steps=3)
     bare = {"task": "cartpole", "cost": "corr-l1", "planner": "cem", "predictor": "oracle", "seed": 0}

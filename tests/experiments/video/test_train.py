@@ -174,6 +174,44 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
         run_train(tiny)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("step", "2", "expected a whole number from 0 as step, got '2'"),
+        ("step", 3, "expected a loss for each of 3 steps, got "),
+        ("losses", ["x", "y"], "expected a loss for each of 2 steps, got "),
+        ("seconds", None, "expected seconds from 0, got None"),
+        ("way", 7, "was trained with 7, and here it is 32-true in 1 processes"),
+        ("model", {}, "is a checkpoint of another model than resnet3d"),
+        ("model", 7, "is a checkpoint of another model than resnet3d: expected .* in model, got 7"),
+        ("optimizer", {"state": {}, "param_groups": []}, "is a checkpoint of another model than resnet3d"),
+    ],
+)
+def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):
+    run_train(replace(tiny, steps=2))
+    torch.save({**_checkpoint(tiny), field: value}, tiny.out / "checkpoint.pt")
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+        run_train(tiny)
+
+
+def test_a_broken_shard_is_left_out_of_a_new_run_and_stops_one_that_goes_on(tiny, clips, tmp_path, capsys):
+    data = tmp_path / "clips"
+    data.mkdir()
+    whole = ClipFolder(clips)
+    for i in range(2):
+        made = [Clip(*whole.read(clip, 0, whole.lengths[clip])) for clip in (2 * i, 2 * i + 1)]
+        write_shard(data / f"shard-{i:05d}.h5", made, {"task": "cartpole"})
+    run_train(replace(tiny, data=data, steps=2))
+    (data / "shard-00001.h5").write_bytes(b"no shard")
+    with pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard of clips that can be read"):
+        run_train(replace(tiny, data=data, steps=2, out=tmp_path / "new"))
+    with (
+        pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard"),
+        pytest.raises(ValueError, match="frames is 36 there and 18 here"),
+    ):
+        run_train(replace(tiny, data=data))
+
+
 def test_losses_by_name(tiny):
     x, y = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     x.requires_grad_(True)
