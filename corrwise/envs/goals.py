@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import mujoco
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from jaxtyping import Float64
 
 from corrwise.envs.metric import integration_size, split_state, state_distance
 from corrwise.envs.physics import Physics
+from corrwise.envs.refusals import Reason, no_goal, valid_start
 from corrwise.envs.task import Task
 
 _CANDIDATES = 16
@@ -25,29 +28,35 @@ def sample_episode(
     has, so it can be reached; states that are invalid or already met by the start are drawn again.
 
     Raises:
-        RuntimeError: if no goal is found, which says that the task's goal sampling asks too much.
-        ValueError: if the model has no actuators.
+        RuntimeError: if no goal is found; it counts why, and says what to change about the most frequent reason.
+        ValueError: if the model has no actuators, or a start is not finite or not of the model's size.
     """
     if not physics.action_dim:
         raise ValueError(f"{task.name}: the model has no actuators, so no actions lead anywhere")
+    refused: Counter[Reason] = Counter()
     for _ in range(_TRIES):
         start = start_state(task, physics.model, rng)
+        if task.goal.in_view and physics.extents.share(start[None])[0] > 0:
+            refused[Reason.START_OUT_OF_VIEW] += _CANDIDATES
+            continue
         actions = _hidden_actions(task, physics.action_dim, rng)
         steps = rng.integers(task.goal.min_steps, task.goal.max_steps + 1, size=_CANDIDATES)
         kept, slots = np.unique(steps - 1, return_inverse=True)
         states = physics.states(start[None], torch.from_numpy(actions)[None], kept.tolist())[0]
-        for candidate, slot in enumerate(slots):
-            if is_goal(task, physics.model, start, states[candidate, slot]):
-                return start, states[candidate, slot]
-    raise RuntimeError(
-        f"{task.name}: none of {_TRIES * _CANDIDATES} hidden action sequences reached a goal at least "
-        f"{task.goal.min_distance} from its start; lower min_distance or raise max_steps"
-    )
+        goal, reasons = _first_goal(task, physics, start, states[np.arange(_CANDIDATES), slots])
+        if goal is not None:
+            return start, goal
+        refused += reasons
+    raise RuntimeError(no_goal(task, refused))
 
 
 def start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) -> Float64[np.ndarray, "S"]:
-    """Return the integration state of one of the task's random starts."""
-    return state_at(model, *task.start(model, rng))
+    """Return the integration state of one of the task's random starts.
+
+    Raises:
+        ValueError: if the start is not (qpos, qvel) of the model's size, or not finite.
+    """
+    return state_at(model, *valid_start(task, model, task.start(model, rng)))
 
 
 def state_at(
@@ -79,14 +88,54 @@ def correlated(
     return noise
 
 
-def is_goal(task: Task, model: mujoco.MjModel, start: Float64[np.ndarray, "S"], goal: Float64[np.ndarray, "S"]) -> bool:
+def is_goal(task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goal: Float64[np.ndarray, "S"]) -> bool:
     """Return whether a state may be the goal of this start: a sound one, as far away as the task asks."""
-    if not np.isfinite(goal).all() or float(state_distance(model, start, goal)) < task.goal.min_distance:
-        return False
-    start_qpos, goal_qpos = split_state(model, start)[0], split_state(model, goal)[0]
-    if task.goal.accept is not None and not task.goal.accept(start_qpos, goal_qpos):
-        return False
+    return _refusal(task, physics, start, goal, _MAX_PENETRATION) is None
+
+
+def _first_goal(
+    task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goals: Float64[np.ndarray, "n S"]
+) -> tuple[Float64[np.ndarray, "S"] | None, Counter[Reason]]:
+    """Return the first state that may be the goal, or None and how many were refused for which reason."""
+    refused: Counter[Reason] = Counter()
+    for limit in (_MAX_PENETRATION, _MAX_PENETRATION + _penetration(physics.model, start)):
+        refused.clear()
+        for goal in goals:
+            reason = _refusal(task, physics, start, goal, limit)
+            if reason is None:
+                return goal, refused
+            refused[reason] += 1
+        # Contacts that are deep at the start and in every goal are how the model is built, as interlocked geoms are:
+        # only then does the start's own depth count, so that a body dropped into the floor still has to come out.
+        if not refused[Reason.DEEP] or not _always_deep(physics.model, start, goals):
+            break
+    return None, refused
+
+
+def _refusal(task: Task, physics: Physics, start: np.ndarray, goal: np.ndarray, penetration: float) -> Reason | None:
+    """Return why a state may not be the goal of this start, or None if it may."""
+    model, rules = physics.model, task.goal
+    if not np.isfinite(goal).all():
+        return Reason.DIVERGED
+    if float(state_distance(model, start, goal)) < rules.min_distance:
+        return Reason.NEAR
+    if rules.accept is not None and not rules.accept(split_state(model, start)[0], split_state(model, goal)[0]):
+        return Reason.REFUSED
+    if _penetration(model, goal) >= penetration:
+        return Reason.DEEP
+    if rules.in_view and physics.extents.share(goal[None])[0] > 0:
+        return Reason.OUT_OF_VIEW
+    return None
+
+
+def _always_deep(model: mujoco.MjModel, start: np.ndarray, goals: np.ndarray) -> bool:
+    finite = goals[np.isfinite(goals).all(axis=1)]
+    return all(_penetration(model, state) >= _MAX_PENETRATION for state in (start, *finite))
+
+
+def _penetration(model: mujoco.MjModel, state: np.ndarray) -> float:
+    """Return how deep the deepest contact of a state is, metres; 0 if there is none."""
     data = mujoco.MjData(model)
-    mujoco.mj_setState(model, data, goal, int(mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_setState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
     mujoco.mj_forward(model, data)
-    return data.ncon == 0 or float(data.contact.dist.min()) > -_MAX_PENETRATION
+    return max(0.0, -float(data.contact.dist.min())) if data.ncon else 0.0

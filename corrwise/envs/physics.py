@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, Float64
 from mujoco.batch import Batch, SimulationError
 
 from corrwise.envs.metric import integration_size
+from corrwise.envs.renderers.extent import ViewExtents
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 _NUMBER = 1  # a warning counter's rows are (last info, number)
@@ -46,6 +48,11 @@ class Physics:
     def action_dim(self) -> int:
         """How many actuators there are, A."""
         return self.model.nu
+
+    @cached_property
+    def extents(self) -> ViewExtents:
+        """Where the moving geoms of a state lie in the image."""
+        return ViewExtents(self.model)
 
     def states(
         self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]

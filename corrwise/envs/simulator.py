@@ -111,6 +111,17 @@ class MujocoSimulator:
         weight = self.task.velocity_weight if full else 0.0
         return state_distance(self.model, states, goals, velocity_weight=weight)
 
+    def out_of_view(self, states: Float64[np.ndarray, "B S"]) -> Float64[np.ndarray, "B"]:
+        """Return which share of the moving bodies' projected extent lies outside the image, in [0, 1].
+
+        Each visible moving geom counts with the rectangle around its projection; 0 if and only if all of them lie
+        inside. NaN for a state that cannot be drawn.
+
+        Raises:
+            ValueError: if these are not integration states of this model.
+        """
+        return self.physics.extents.share(states)
+
     def _make_renderer(self, name: str, *, size: int, supersample: int, threads: int) -> Renderer:
         if name not in RENDERERS:
             raise ValueError(f"unknown renderer {name!r}; there are {', '.join(RENDERERS)}")

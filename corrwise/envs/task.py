@@ -53,6 +53,7 @@ class GoalSampling:
         std: their standard deviation before they are clipped to [-1, 1]; above 0.
         min_distance: the least state distance from the start, above 0, so that no start already meets its goal.
         accept: a further condition on (start qpos, goal qpos), both (nq,).
+        in_view: refuse starts and goals in which a part of the body lies outside the image.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -64,6 +65,7 @@ class GoalSampling:
     std: float = 1.0
     min_distance: float = 0.5
     accept: Callable[[np.ndarray, np.ndarray], bool] | None = None
+    in_view: bool = False
 
     def __post_init__(self) -> None:
         """Refuse hidden actions that are none, and goals that are met at once."""

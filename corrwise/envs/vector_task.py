@@ -52,7 +52,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._random: list[tuple[np.random.Generator, int]] = []
         self._states = np.empty((num_envs, integration_size(self.simulator.model)))
-        self._goal_states = self._states.copy()
+        self._goal_states, self._goals_out_of_view = self._states.copy(), np.zeros(num_envs)
         self._goals = np.zeros(self.observation_space["desired_goal"].shape, np.uint8)
         self._steps, self._over = np.zeros(num_envs, dtype=int), np.zeros(num_envs, dtype=bool)
 
@@ -141,6 +141,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             )
         if len(which):
             self._goals[which] = self._pictures(self._goal_states[which])
+            self._goals_out_of_view[which] = self.simulator.out_of_view(self._goal_states[which])
         self._steps[which] = 0
 
     def _move(self, which: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -159,8 +160,14 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         return self._observe(), {**told, **ended}
 
     def _infos(self, which: np.ndarray) -> Infos:
-        distance = self.simulator.state_distance(self._states, self._goal_states)  # for evaluation only
-        return tell({}, "state_distance", distance, np.isin(np.arange(self.num_envs), which))
+        infos: Infos = {}
+        for name, values in (
+            ("state_distance", self.simulator.state_distance(self._states, self._goal_states)),  # for evaluation only
+            ("out_of_view", self.simulator.out_of_view(self._states)),
+            ("goal_out_of_view", self._goals_out_of_view),
+        ):
+            tell(infos, name, values, np.isin(np.arange(self.num_envs), which))
+        return infos
 
     def _observe(self) -> dict[str, np.ndarray]:
         pictures = self._pictures(self._states)

@@ -29,6 +29,10 @@ class VisualTask(gymnasium.Env):
     minus the distance between the last two. Episodes end by truncation after the task's number of steps; they
     terminate only if the physics diverges.
 
+    ``info`` has ``state_distance``, the true distance to the goal (m and rad); ``out_of_view``, the share of the moving
+    bodies' projected extent that lies outside the image, in [0, 1]; and ``goal_out_of_view``, the same of the goal. A
+    share is 0 if and only if no part is cut off. After a step there is also ``diverged``.
+
     Args:
         task: which task, by name or as a ``Task``.
         distance: the image distance behind the reward; None means the mean absolute difference.
@@ -79,6 +83,7 @@ class VisualTask(gymnasium.Env):
         super().reset(seed=seed, options=options)
         self._state, self._goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
         self._goal_picture = self._picture(self._goal_state)
+        self._goal_out_of_view = self._out_of_view(self._goal_state)
         self._steps = 0
         return self._observe(), self._info()
 
@@ -159,7 +164,15 @@ class VisualTask(gymnasium.Env):
         return {"observation": picture, "achieved_goal": picture.copy(), "desired_goal": self._goal_picture.copy()}
 
     def _info(self) -> dict[str, Any]:
-        return {"state_distance": float(self.state_distance(self.snapshot(), self._goal_state))}
+        here = self.snapshot()
+        return {
+            "state_distance": float(self.state_distance(here, self._goal_state)),
+            "out_of_view": self._out_of_view(here),
+            "goal_out_of_view": self._goal_out_of_view,
+        }
+
+    def _out_of_view(self, state: np.ndarray) -> float:
+        return float(self.simulator.out_of_view(state[None])[0])
 
 
 def _find(name: str) -> Task:

@@ -21,6 +21,7 @@ from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.options.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.options.parse import parse
 from corrwise.experiments.options.predictors import PredictorTableConfig
+from corrwise.experiments.options.preview import PreviewConfig
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.options.train_flow import TrainFlowConfig
@@ -30,6 +31,7 @@ from corrwise.experiments.waiting import wait_passively
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
+    | Annotated[PreviewConfig, tyro.conf.subcommand("preview")]
     | Annotated[CollectConfig, tyro.conf.subcommand("collect")]
     | Annotated[ImportConfig, tyro.conf.subcommand("import")]
     | Annotated[TrainConfig, tyro.conf.subcommand("train")]
@@ -43,6 +45,7 @@ Command = (
 
 _RUNS: dict[type, str] = {  # what runs a configuration and returns the path of what it made; imported when it is needed
     MPCConfig: "planning.mpc:run_mpc",
+    PreviewConfig: "report.preview:run_preview",
     CollectConfig: "video.collect:run_collect",
     ImportConfig: "video.import_clips:run_import",
     TrainConfig: "video.train:run_train",

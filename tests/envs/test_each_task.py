@@ -5,23 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-import mujoco
 import numpy as np
 import pytest
 import torch
 
 from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task, VisualTask
-from corrwise.envs.goals import sample_episode
 from corrwise.envs.package_models import dm_control_model
-from corrwise.envs.physics import Physics
 from tests.contracts import check_task
 from tests.envs.worlds import SIZE, rest, simulator
+
+# Their goals were frozen before anyone measured whether the tip of the pole stays in the image.
+OUT_OF_VIEW = {"cartpole": 0.25, "cartpole-short": 0.4}
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_registered_task_keeps_the_contract(name):
     assert TASKS[name].name == name
-    check_task(TASKS[name])
+    check_task(TASKS[name], out_of_view=OUT_OF_VIEW.get(name, 0.0))
+
+
+def test_the_contract_sees_a_part_that_leaves_the_image_though_its_centre_does_not():
+    with pytest.raises(AssertionError, match=r"\d+% of the (starts|goals) have a part outside the image: pole_1"):
+        check_task(TASKS["cartpole-short"])
 
 
 @pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")  # in dm_control's cheetah
@@ -41,15 +46,6 @@ def test_any_dm_control_model_becomes_a_task(domain):
     assert reward <= 0
     context, _ = Fleet(MujocoSimulator(task, size=SIZE)).reset([0, 1])
     assert context.frames.shape == (2, 1, 3, SIZE, SIZE)
-
-
-def test_a_goal_that_asks_too_much_says_so():
-    task = TASKS["cartpole"]
-    greedy = replace(task, goal=replace(task.goal, min_distance=1e6))
-    with pytest.raises(
-        RuntimeError, match=r"cartpole: none of 1024 hidden .* at least 1000000.0 from its start; lower"
-    ):
-        sample_episode(greedy, simulator("cartpole").physics, np.random.default_rng(0))
 
 
 def test_the_hidden_actions_are_correlated_and_in_bounds():
@@ -97,12 +93,6 @@ def test_a_velocity_weight_that_weighs_nothing_is_refused(weight):
 def test_goals_that_are_none_are_refused(numbers, said):
     with pytest.raises(ValueError, match=f"expected {said}"):
         GoalSampling(min_steps=1, max_steps=5, **numbers)
-
-
-def test_a_model_without_actuators_has_no_goals():
-    still = replace(TASKS["cartpole"], model=lambda: mujoco.MjSpec.from_string("<mujoco><worldbody/></mujoco>"))
-    with pytest.raises(ValueError, match="cartpole: the model has no actuators"):
-        sample_episode(still, Physics(still.compile(), 1), np.random.default_rng(0))
 
 
 def test_a_compiled_model_is_no_specification():

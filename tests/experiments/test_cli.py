@@ -15,7 +15,17 @@ RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterati
 RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["mpc", "--help"], ["mpc", "--task", "foo"], ["mpc", "--episodes", "x"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["mpc", "--help"],
+        ["mpc", "--task", "foo"],
+        ["mpc", "--episodes", "x"],
+        ["preview", "--help"],
+        ["preview", "foo"],
+    ],
+)
 def test_help_and_argument_errors_never_import_torch(argv):
     script = (
         "import sys\nfrom corrwise.experiments.cli import main\n"

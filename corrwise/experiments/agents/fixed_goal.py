@@ -40,10 +40,10 @@ class FixedGoal(gymnasium.Wrapper):
         Raises:
             RuntimeError: no start is.
         """
-        task, model = self._task.task, self._task.simulator.model
+        task, physics = self._task.task, self._task.simulator.physics
         for _ in range(_TRIES):
             self.env.reset(seed=seed, options=options)
-            if is_goal(task, model, self._task.snapshot(), self._goal):
+            if is_goal(task, physics, self._task.snapshot(), self._goal):
                 self._first = self._distance()
                 return self._vector(), {"state_distance": self._first}
             seed = None
