@@ -38,16 +38,23 @@ class Fleet:
     def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
         """Begin one episode per seed and return what a controller sees: first frames and goal pictures.
 
+        The first time, a warning says what the renderer leaves out.
+
         Raises:
-            ValueError: if there is no seed, or one is not a whole number from 0 up.
+            ValueError: if there is no seed, or one is not a whole number from 0 up; if nothing that moves is drawn, or
+                a goal image equals its start's (see ``MujocoSimulator.check_goals``).
             RuntimeError: if no goal is found for an episode.
         """
         whole = [isinstance(seed, int) and seed >= 0 for seed in np.atleast_1d(seeds).tolist()]
         if np.ndim(seeds) != 1 or not whole or not all(whole):
             raise ValueError(f"expected at least one seed, each a whole number from 0 up, got {seeds!r}")
+        self.simulator.check_drawn()
         task, physics = self.simulator.task, self.simulator.physics
         pairs = [sample_episode(task, physics, np.random.default_rng(seed)) for seed in seeds]
-        return self.begin(np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs]))
+        starts, goals = np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs])
+        context, goal = self.begin(starts, goals)
+        self.simulator.check_goals(starts, goals, context.frames[:, -1], goal.frames[:, -1])
+        return context, goal
 
     def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
         """Begin at given start states with given goal states, as a frozen manifest lists them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import SupportsIndex
 
@@ -16,6 +17,7 @@ from corrwise.envs.renderers import RENDERERS, Renderer
 from corrwise.envs.task import Task
 
 _ROUNDING = 1.5 / 255
+_LARGE = 256  # pixels; what does not show at that size is not merely small
 _SMALLEST = 4  # pixels; with 3 a picture's rows could be taken for its colour channels
 
 
@@ -44,11 +46,13 @@ class MujocoSimulator:
             raise TypeError(f"expected a Task, such as corrwise.envs.TASKS['cartpole'], got {task!r}")
         size = _pixels(size)
         self.task = task
+        self._warned: set[str] = set()
         self.model = task.compile()
         self.physics = Physics(self.model, task.frame_skip, threads=threads)
+        self._threads = threads
         self.renderer: Renderer = (
             renderer if not isinstance(renderer, str)
-            else self._make_renderer(renderer, size=size, supersample=supersample, threads=threads)
+            else self._make_renderer(renderer, size=size, supersample=supersample)
         )  # fmt: skip
 
     def rollout(
@@ -93,6 +97,41 @@ class MujocoSimulator:
         frames = self.renderer.render(states.reshape(-1, states.shape[-1]))
         return frames.reshape(*states.shape[:-1], *frames.shape[1:])
 
+    def check_drawn(self) -> None:
+        """Warn, once, of what the renderer leaves out of the images.
+
+        Raises:
+            ValueError: if none of what moves is drawn, so that all images of the task are the same.
+        """
+        unseen, left_out = getattr(self.renderer, "unseen", ""), getattr(self.renderer, "left_out", ())
+        if unseen:
+            raise ValueError(
+                f"{self.task.name}: the images show nothing that moves ({unseen}); show it (groups 0 to 2, alpha above "
+                '0) or use renderer="gl", which draws skins, flexes and tendons, too'
+            )
+        if left_out:
+            self._warn("left out", f'the images leave out {" and ".join(left_out)}; renderer="gl" draws it all')
+
+    def check_goals(
+        self, starts: Float64[np.ndarray, "n S"], goals: Float64[np.ndarray, "n S"],
+        start_images: Float[torch.Tensor, "n 3 h w"], goal_images: Float[torch.Tensor, "n 3 h w"],
+    ) -> None:  # fmt: skip
+        """Refuse goals whose images equal those of their starts; warn, once, where larger images would differ.
+
+        Raises:
+            ValueError: if images of four times the pixels to a side, at most 256, equal each other as well.
+        """
+        same = (start_images == goal_images).flatten(start_dim=1).all(dim=1).numpy()
+        if not same.any() or "same" in self._warned:
+            return
+        size, larger = goal_images.shape[-1], self._larger()
+        if larger is None or torch.equal(*larger.render(np.stack([starts[same][0], goals[same][0]]))):
+            raise ValueError(
+                f"{self.task.name}: a goal image equals its start's although the states differ; use another camera, "
+                f'goals that lie farther away, images larger than {size} pixels or renderer="gl"'
+            )
+        self._warn("same", f"some goal images of {size} pixels equal their starts'; larger ones show the difference")
+
     def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[torch.Tensor, "B 3 H W"]) -> bool:
         """Return whether these frames are pictures of these states, but for rounding to bytes.
 
@@ -122,11 +161,28 @@ class MujocoSimulator:
         """
         return self.physics.extents.share(states)
 
-    def _make_renderer(self, name: str, *, size: int, supersample: int, threads: int) -> Renderer:
+    def _warn(self, topic: str, sentence: str) -> None:
+        """Say something once in this simulator's life."""
+        if topic not in self._warned:
+            self._warned.add(topic)
+            warnings.warn(f"{self.task.name}: {sentence}", stacklevel=4)
+
+    def _larger(self) -> Renderer | None:
+        """Return a renderer like this one of four times the pixels to a side; None if it is large, or unknown here."""
+        size = min(4 * self.renderer.height, _LARGE)
+        names = [name for name, made in RENDERERS.items() if type(self.renderer) is made]
+        return (
+            self._make_renderer(names[0], size=size, supersample=1) if names and size > self.renderer.height else None
+        )
+
+    def _make_renderer(self, name: str, *, size: int, supersample: int) -> Renderer:
         if name not in RENDERERS:
             raise ValueError(f"unknown renderer {name!r}; there are {', '.join(RENDERERS)}")
         if name == "raycast":
-            return RENDERERS[name](self.model, height=size, width=size, supersample=supersample, threads=threads)
+            return RENDERERS[name](
+                self.model, height=size, width=size, supersample=supersample, threads=self._threads,
+                textures=self.task.textures,
+            )  # fmt: skip
         if supersample != 1:
             raise ValueError(f"supersample is an option of the raycast renderer, got {supersample} for {name!r}")
         return RENDERERS[name](self.model, height=size, width=size)

@@ -89,6 +89,8 @@ class Task:
         start: draws the start of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
         goal: which states may be goals.
         velocity_weight: seconds; how much a velocity difference counts in the full state distance.
+        textures: whether the ray caster lays textures on moving shapes, too, as OpenGL does; without, their mean
+            colours stand in.
 
     Raises:
         ValueError: if ``frame_skip`` is no whole number of at least 1, goals lie outside the episode, or the velocity
@@ -103,6 +105,7 @@ class Task:
     start: Callable[[mujoco.MjModel, np.random.Generator], tuple[np.ndarray, np.ndarray]]
     goal: GoalSampling
     velocity_weight: float = 0.1
+    textures: bool = False
 
     def __post_init__(self) -> None:
         """Refuse goals that an episode has no time to reach."""

@@ -64,9 +64,11 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             options: ``{"reset_mask": bool (num_envs,)}``.
 
         Raises:
-            ValueError: a list of seeds or a mask of another length.
+            ValueError: a list of seeds or a mask of another length; nothing that moves is drawn, or a goal image equals
+                its start's.
             gymnasium.error.ResetNeeded: the first reset is not of all copies.
         """
+        self.simulator.check_drawn()
         which, seeds = reset_rows(options, self.num_envs), seeds_of(seed, self.num_envs)
         if not self._random and len(which) < self.num_envs:
             raise gymnasium.error.ResetNeeded("the first reset is of all copies")
@@ -140,8 +142,11 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
                 self.task, self.simulator.physics, self._random[i][0]
             )
         if len(which):
-            self._goals[which] = self._pictures(self._goal_states[which])
-            self._goals_out_of_view[which] = self.simulator.out_of_view(self._goal_states[which])
+            starts, goals = self._states[which], self._goal_states[which]
+            start_images, goal_images = self.simulator.render(np.stack([starts, goals]))
+            self.simulator.check_goals(starts, goals, start_images, goal_images)
+            self._goals[which] = to_uint8(goal_images)
+            self._goals_out_of_view[which] = self.simulator.out_of_view(goals)
         self._steps[which] = 0
 
     def _move(self, which: np.ndarray, actions: np.ndarray) -> np.ndarray:

@@ -76,14 +76,20 @@ class VisualTask(gymnasium.Env):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Draw a start and a goal; the same seed draws the same episode as in a ``Fleet``.
 
+        The first time, a warning says what the renderer leaves out.
+
         Raises:
             gymnasium.error.Error: if ``seed`` is not a whole number from 0 up.
             RuntimeError: if no goal is found.
+            ValueError: if nothing that moves is drawn, or the goal image equals the start's.
         """
         super().reset(seed=seed, options=options)
-        self._state, self._goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
-        self._goal_picture = self._picture(self._goal_state)
-        self._goal_out_of_view = self._out_of_view(self._goal_state)
+        self.simulator.check_drawn()
+        state, goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
+        images = self.simulator.render(np.stack([state, goal_state]))
+        self.simulator.check_goals(state[None], goal_state[None], images[:1], images[1:])
+        self._state, self._goal_state, self._goal_picture = state, goal_state, to_uint8(images[1])
+        self._goal_out_of_view = self._out_of_view(goal_state)
         self._steps = 0
         return self._observe(), self._info()
 

@@ -21,13 +21,25 @@ needs_egl = pytest.mark.skipif(
 def _run(*arguments: str, gl: str = "egl") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "MUJOCO_GL": gl}, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
 
 
 @needs_egl
 def test_gl_keeps_the_renderers_contract_and_agrees_with_the_ray_caster():
     done = _run("-m", "tests.envs.gl_worlds")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_egl
+def test_both_renderers_draw_and_hide_the_same():
+    done = _run("-m", "tests.envs.gl_drawn")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_egl
+def test_what_moves_in_dm_control_s_domains_is_where_opengl_has_it():
+    done = _run("-m", "tests.envs.gl_suite")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -18,7 +18,11 @@ __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Draws states from the task's fixed camera; a state that MuJoCo would refuse (NaN, huge) gives a NaN picture."""
+    """Draws states from the task's fixed camera; a state that MuJoCo would refuse (NaN, huge) gives a NaN picture.
+
+    It may say what it does not draw: ``left_out``, a tuple of words for parts of the model ("1 skin"), and ``unseen``,
+    empty if any part that moves is drawn, else what moves and why it is not drawn.
+    """
 
     height: int
     width: int

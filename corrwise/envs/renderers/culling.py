@@ -16,11 +16,10 @@ def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, "g"]:
     return np.asarray(model.body_weldid != 0)[model.geom_bodyid]
 
 
-def box_corners(model: mujoco.MjModel, geoms: Int[np.ndarray, "g"]) -> Float[np.ndarray, "g 8 3"]:
-    """Return the corners of each geom's own bounding box in the geom's frame, metres."""
+def box_corners(boxes: Float[np.ndarray, "g 6"]) -> Float[np.ndarray, "g 8 3"]:
+    """Return the corners of bounding boxes (centre, half size), metres."""
     signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(8, 3)
-    centre, half = model.geom_aabb[geoms, None, :3], model.geom_aabb[geoms, None, 3:]
-    return centre + signs * half
+    return boxes[:, None, :3] + signs * boxes[:, None, 3:]
 
 
 def covered(

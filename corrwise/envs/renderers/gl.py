@@ -11,8 +11,12 @@ import torch
 from jaxtyping import Float, Float64
 
 from corrwise._triton_guard import load_triton
+from corrwise.envs.renderers import inventory
 from corrwise.envs.renderers.drawable import drawable
+from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.task import CAMERA_NAME
+
+_SPARE = 10_000  # things to draw besides geoms and sites: skins, flexes, each segment of a tendon
 
 
 class GLRenderer:
@@ -23,6 +27,10 @@ class GLRenderer:
         height, width: the picture's size, pixels.
         effects: shadows and reflections, which cost most of the time in software OpenGL.
 
+    Attributes:
+        left_out: nothing; all that MuJoCo draws by default is drawn.
+        unseen: empty if any part that moves is drawn, else what moves and why it is not drawn, in words.
+
     Raises:
         RuntimeError: if this machine cannot make an OpenGL context.
     """
@@ -30,8 +38,10 @@ class GLRenderer:
     def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
         load_triton()  # before OpenGL, and not for those who do not draw with it
         self.model, self.height, self.width = model, height, width
+        self.left_out: tuple[str, ...] = ()
+        self.unseen = inventory.unseen(model, Shapes.of_model(model), soft=True)
         try:
-            self._renderer = mujoco.Renderer(model, height, width)
+            self._renderer = mujoco.Renderer(model, height, width, max_geom=_SPARE + 2 * (model.ngeom + model.nsite))
         except Exception as error:  # each GL backend raises an error type of its own
             raise RuntimeError(
                 f"OpenGL rendering is not available here ({error}); set MUJOCO_GL=egl and install Mesa's EGL, "

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from corrwise.envs.renderers import shading
+from corrwise.envs.renderers import inventory, shading
 from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.exact_flow import ExactFlow
 from corrwise.envs.renderers.scene import STATIC, PixelRays, RayScene
+from corrwise.envs.renderers.textures import Textures
 
 _SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
 
@@ -18,10 +19,11 @@ _SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
 class RaycastRenderer:
     """Draws states of one model from a camera fixed in the world.
 
-    What never moves is drawn once. For each state, rays are cast only where the boxes around moving geoms fall and
-    only at moving geoms; a hit nearer than the background is shaded with the model's materials and lights. There are
-    no shadows, reflections, transparency or textures on moving geoms (their mean colour stands in). Pixels have 8
-    bits, so a picture survives the way through uint8 unchanged.
+    Shapes are the geoms and sites that MuJoCo draws by default: of groups 0 to 2 and not of alpha 0. What never moves
+    is drawn once. For each state, rays are cast only where the boxes around moving shapes fall and only at moving
+    shapes; a hit nearer than the background is shaded with the model's materials and lights. There are no shadows,
+    reflections, transparency, skins, flexes or tendons, and without ``textures`` no textures but those of fixed planes
+    (elsewhere their mean colour stands in). Pixels have 8 bits, so a picture survives the way through uint8 unchanged.
 
     Args:
         model: a compiled model with a camera named "corrwise".
@@ -29,6 +31,11 @@ class RaycastRenderer:
         supersample: rays per pixel side; 2 smooths the edges of moving geoms at four times the rays.
         threads: threads of the ray caster; 0 means all CPUs.
         chunk: the most states drawn at once, which bounds memory.
+        textures: lay textures on shapes of all kinds, moving ones too.
+
+    Attributes:
+        left_out: what MuJoCo draws of this model and this renderer does not, in words.
+        unseen: empty if any part that moves is drawn, else what moves and why it is not drawn, in words.
 
     Raises:
         ValueError: if a size or ``supersample`` is below 1, or the model has no such camera.
@@ -36,15 +43,20 @@ class RaycastRenderer:
 
     def __init__(
         self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, supersample: int = 1, threads: int = 0,
-        chunk: int = 64,
+        chunk: int = 64, textures: bool = False,
     ) -> None:  # fmt: skip
         if min(height, width, supersample) < 1:
             raise ValueError(f"height, width and supersample must be at least 1, got {height}, {width}, {supersample}")
         self.height, self.width, self.supersample = height, width, supersample
         self._scene = RayScene(model, threads=threads, chunk=chunk)
         self.model = self._scene.model
-        self._albedo = shading.albedo(model)
+        shapes = self._scene.shapes
+        self.left_out = inventory.beyond_rays(model, shapes, textures=textures)
+        self.unseen = inventory.unseen(model, shapes, soft=False)
+        self._albedo = shading.albedo(model, shapes)
         self._rays = PixelRays(self._scene, height=height * supersample, width=width * supersample)
+        pixel = 1 / self._scene.view.focal(height * supersample)
+        self._textures = Textures(model, shapes, angle=pixel) if textures else None
         self._background = self._draw_background()
         whole = self._rays if supersample == 1 else PixelRays(self._scene, height=height, width=width)
         self._exact = ExactFlow(whole)
@@ -96,30 +108,41 @@ class RaycastRenderer:
     def _draw(self, states: np.ndarray, good: np.ndarray) -> np.ndarray:
         n = len(states)
         self._scene.load(states, good)
-        frame, pixel, distance, geom, normal = self._rays.moving_hits(n)
+        frame, pixel, distance, shape, normal = self._rays.moving_hits(n)
         image = np.repeat(self._background[None], n, axis=0)
-        image[frame, pixel] = self._shade(self._rays.directions[pixel], distance, geom, normal)
+        image[frame, pixel] = self._shade(self._rays.directions[pixel], distance, shape, normal, frame)
         image = _shrink(image, self.height, self.width, self.supersample)
         image = _quantised(image)
         image[~good] = np.nan
         return image
 
-    def _shade(self, directions: np.ndarray, distance: np.ndarray, geom: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    def _shade(
+        self, directions: np.ndarray, distance: np.ndarray, shape: np.ndarray, normal: np.ndarray, frame: np.ndarray
+    ) -> np.ndarray:
+        """Return the colours of what rays hit, each in one of the loaded states."""
         points = self._scene.view.position + distance[:, None] * directions
-        return (self._albedo[geom] * shading.lambert(self.model, points, normal, directions)).clip(0.0, 1.0)
+        albedo = self._albedo[shape]
+        if self._textures is not None:
+            coated = self._textures.covered[shape]
+            at, on = (frame[coated], shape[coated]), shape[coated]
+            position, rotation = self._scene.poses(int(frame.max(initial=0)) + 1)
+            local = np.einsum("pij,pi->pj", rotation[at], points[coated] - position[at])
+            albedo[coated] = self._scene.shapes.rgba[on, :3] * self._textures.colours(on, local, distance[coated])
+        return (albedo * shading.lambert(self.model, points, normal, directions)).clip(0.0, 1.0)
 
     def _draw_background(self) -> np.ndarray:
         """Return what never moves at the rays' resolution, (rays, 3), each value the mean of many finer rays."""
         height, width = self.height * self.supersample, self.width * self.supersample
         directions = self._scene.view.directions(height * _SMOOTH, width * _SMOOTH)
-        distance, geom, normal = (part[0] for part in self._scene.cast(directions[None], STATIC))
-        image, hit = shading.sky(self.model, directions), geom >= 0
-        image[hit] = self._shade(directions[hit], distance[hit], geom[hit], normal[hit])
-        data = self._scene.rest_data()
-        for plane in np.unique(geom[hit]).tolist():
-            where = geom == plane
-            points = self._scene.view.position + distance[where, None] * directions[where] - data.geom_xpos[plane]
-            pattern = shading.plane_texture(self.model, plane, points @ data.geom_xmat[plane].reshape(3, 3))
+        distance, shape, normal = (part[0] for part in self._scene.cast(directions[None], STATIC))
+        image, hit = shading.sky(self.model, directions), shape >= 0
+        first = np.zeros(int(hit.sum()), dtype=int)
+        image[hit] = self._shade(directions[hit], distance[hit], shape[hit], normal[hit], first)
+        position, rotation = self._scene.poses(1)
+        for plane in np.unique(shape[hit]).tolist() if self._textures is None else ():
+            where = shape == plane
+            points = self._scene.view.position + distance[where, None] * directions[where] - position[0, plane]
+            pattern = shading.plane_texture(self.model, self._scene.shapes, plane, points @ rotation[0, plane])
             if pattern is not None:
                 image[where] = (image[where] * pattern).clip(0.0, 1.0)
         return _shrink(image[None], height, width, _SMOOTH).reshape(-1, 3)

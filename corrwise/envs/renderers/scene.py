@@ -9,17 +9,20 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from mujoco.batch import Batch
 
-from corrwise.envs.renderers.culling import box_corners, covered, moving_geoms, padded
+from corrwise.envs.renderers.culling import box_corners, covered, padded
+from corrwise.envs.renderers.shapes import Shapes
+from corrwise.envs.renderers.sites import SiteRays
 from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.task import CAMERA_NAME
 
 STATIC, MOVING = 0, 1  # geom groups of the scene's own copy of the model
 _HIDDEN = 2
-SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
 
 
 class RayScene:
     """Geometry of one model for MuJoCo's own threaded ray caster, seen from the camera named "corrwise".
+
+    What a ray meets is a shape: a geom, or a site, counted after the geoms (``Shapes``).
 
     Args:
         model: a compiled model with that camera; copied.
@@ -32,28 +35,42 @@ class RayScene:
 
     def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
         self.chunk = chunk
+        self.shapes = Shapes.of_model(model)
+        groups = np.where(self.shapes.shown, np.where(self.shapes.moving, MOVING, STATIC), _HIDDEN)
         self.model = copy.copy(model)
-        self.model.geom_group[:] = np.where(moving_geoms(model), MOVING, STATIC)
-        self.model.geom_group[model.geom_group >= SHOWN_GROUPS] = _HIDDEN
+        self.model.geom_group[:] = groups[: model.ngeom]
+        self.model.geom_matid[:], self.model.geom_rgba[:, 3] = -1, 1.0  # rays pass through what they take for invisible
         self.view = PinholeView.of_camera(model, CAMERA_NAME)
-        self._moving = np.flatnonzero(self.model.geom_group == MOVING)
-        self._corners = box_corners(model, self._moving)
+        self._moving = np.flatnonzero(groups == MOVING)
         self._batch = Batch(self.model, chunk, threads)
         self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
         self._rest = self._batch.state[0].copy()
+        boxes, self._sites = model.geom_aabb, None
+        if len(self.shapes.sites):
+            self._sites = SiteRays(model, self.shapes.sites, groups[model.ngeom :], threads=threads, chunk=chunk)
+            self._site_xpos, self._site_xmat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
+            boxes = np.concatenate([boxes, self._sites.aabb])
+        self._corners = box_corners(boxes[self._moving])
+        self.load(self._rest[None], np.ones(1, dtype=bool))  # what never moves is seen before any state is loaded
 
     def load(self, states: Float64[np.ndarray, "n S"], good: Bool[np.ndarray, "n"]) -> None:
         """Take up to ``chunk`` states as the scene's first n; the model's own rest stands in where not ``good``."""
         n = len(states)
         self._batch.state[:n] = np.where(good[:, None], states, self._rest)
         self._batch.forward(_ids(n), stage=int(mujoco.mjtStage.mjSTAGE_POS))
+        if self._sites is not None:
+            self._sites.load(*self._site_poses(n))
 
     def poses(self, n: int) -> tuple[Float64[np.ndarray, "n g 3"], Float64[np.ndarray, "n g 3 3"]]:
-        """Return the positions and rotations of all geoms in the first n loaded states."""
-        return self._xpos[:n], self._xmat[:n].reshape(n, -1, 3, 3)
+        """Return the positions and rotations of all shapes in the first n loaded states."""
+        position, rotation = self._xpos[:n], self._xmat[:n].reshape(n, -1, 3, 3)
+        if self._sites is None:
+            return position, rotation
+        site_position, site_rotation = self._site_poses(n)
+        return np.concatenate([position, site_position], 1), np.concatenate([rotation, site_rotation], 1)
 
     def may_move(self, n: int, *, height: int, width: int) -> Bool[np.ndarray, "n rays"]:
-        """Return which rays of a picture of this size may meet a moving geom, never fewer than do."""
+        """Return which rays of an image of this size may meet a moving shape, never fewer than do."""
         position, rotation = self.poses(n)
         position, rotation = position[:, self._moving], rotation[:, self._moving]
         corners = position[:, :, None] + np.einsum("ngij,gcj->ngci", rotation, self._corners)
@@ -62,19 +79,27 @@ class RayScene:
     def cast(
         self, directions: Float64[np.ndarray, "n rays 3"], *groups: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return distance (metres; inf for a miss), geom and normal along rays in the first n loaded states."""
+        """Return distance (metres; inf for a miss), shape and normal along rays in the first n loaded states."""
         chosen = np.zeros(mujoco.mjNGROUP, dtype=np.uint8)
         chosen[list(groups)] = 1
-        distance, geom, normal = self._batch.ray(
-            self.view.position, directions, geomgroup=chosen, ids=_ids(len(directions)), normal=True
+        ids = _ids(len(directions))
+        distance, shape, normal = self._batch.ray(
+            self.view.position, directions, geomgroup=chosen, ids=ids, normal=True
         )
-        return np.where(geom < 0, np.inf, distance), geom, normal
+        distance = np.where(shape < 0, np.inf, distance)
+        if self._sites is None:
+            return distance, shape, normal
+        site_distance, site, site_normal = self._sites.ray(self.view.position, directions, chosen, ids)
+        nearer = (site >= 0) & (site_distance < distance)
+        return (
+            np.where(nearer, site_distance, distance),
+            np.where(nearer, site + self.shapes.geoms, shape),
+            np.where(nearer[..., None], site_normal, normal),
+        )
 
-    def rest_data(self) -> mujoco.MjData:
-        """Return the kinematics of what never moves (and of all else, at the first simulation's own state)."""
-        data = self._batch.get_data(0)
-        mujoco.mj_kinematics(self.model, data)
-        return data
+    def _site_poses(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        which = self.shapes.sites
+        return self._site_xpos[:n, which], self._site_xmat[:n, which].reshape(n, -1, 3, 3)
 
 
 class PixelRays:
@@ -93,14 +118,14 @@ class PixelRays:
         self.depth = scene.cast(self.directions[None], STATIC)[0][0]
 
     def moving_hits(self, n: int) -> tuple[np.ndarray, ...]:
-        """Return the pixels in which the first n loaded states show a moving geom, by state and then in reading order.
+        """Return the pixels in which the first n loaded states show a moving shape, by state and then in reading order.
 
-        As state, pixel, distance (metres), geom and normal, one entry per such pixel.
+        As state, pixel, distance (metres), shape and normal, one entry per such pixel.
         """
         pixels, valid = padded(self.scene.may_move(n, height=self.height, width=self.width))
-        distance, geom, normal = self.scene.cast(self.directions[pixels], MOVING)
-        hit = valid & (geom >= 0) & (distance < self.depth[pixels])
-        return np.nonzero(hit)[0], pixels[hit], distance[hit], geom[hit], normal[hit]
+        distance, shape, normal = self.scene.cast(self.directions[pixels], MOVING)
+        hit = valid & (shape >= 0) & (distance < self.depth[pixels])
+        return np.nonzero(hit)[0], pixels[hit], distance[hit], shape[hit], normal[hit]
 
 
 def _ids(n: int) -> np.ndarray:

@@ -6,34 +6,32 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], dtype=np.float32)  # MuJoCo's mark for "take the material's colour"
+from corrwise.envs.renderers.shapes import Shapes
 
 
-def albedo(model: mujoco.MjModel) -> Float[np.ndarray, "g 3"]:
-    """Return each geom's own colour: its rgba (or its material's) times its texture's mean colour."""
-    colours = model.geom_rgba[:, :3].astype(np.float64)
-    for geom in range(model.ngeom):
-        material = int(model.geom_matid[geom])
-        if material < 0:
-            continue
-        if (model.geom_rgba[geom] == _DEFAULT_RGBA).all():
-            colours[geom] = model.mat_rgba[material, :3]
-        texture = _texture_of(model, material)
+def albedo(model: mujoco.MjModel, shapes: Shapes) -> Float[np.ndarray, "n 3"]:
+    """Return each shape's own colour: what MuJoCo draws it in times its texture's mean colour."""
+    colours = shapes.rgba[:, :3].astype(np.float64)
+    means: dict[int, np.ndarray] = {}
+    for shape in np.flatnonzero(shapes.material >= 0):
+        texture = texture_of(model, int(shapes.material[shape]))
+        if texture >= 0 and texture not in means:
+            means[texture] = texels(model, texture).mean(axis=(0, 1))
         if texture >= 0:
-            colours[geom] = colours[geom] * _pixels(model, texture).mean(axis=(0, 1))
+            colours[shape] = colours[shape] * means[texture]
     return colours
 
 
 def plane_texture(
-    model: mujoco.MjModel, geom: int, points: Float[np.ndarray, "n 3"]
+    model: mujoco.MjModel, shapes: Shapes, shape: int, points: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "n 3"] | None:
-    """Return the texture's colour over the mean at points (geom frame, metres) of a textured plane, else None."""
-    material = int(model.geom_matid[geom])
-    texture = _texture_of(model, material) if material >= 0 else -1
-    if texture < 0 or int(model.geom_type[geom]) != int(mujoco.mjtGeom.mjGEOM_PLANE):
+    """Return the texture's colour over the mean at points (shape's frame, metres) of a textured plane, else None."""
+    material = int(shapes.material[shape])
+    texture = texture_of(model, material) if material >= 0 else -1
+    if texture < 0 or int(shapes.kind[shape]) != int(mujoco.mjtGeom.mjGEOM_PLANE):
         return None
-    image = _pixels(model, texture)
-    repeat, size = model.mat_texrepeat[material], model.geom_size[geom, :2]
+    image = texels(model, texture)
+    repeat, size = model.mat_texrepeat[material], shapes.size[shape, :2]
     if model.mat_texuniform[material] or not size.all():
         uv = points[:, :2] * repeat
     else:
@@ -47,7 +45,7 @@ def sky(model: mujoco.MjModel, directions: Float[np.ndarray, "n 3"]) -> Float[np
     boxes = np.flatnonzero(model.tex_type == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX))
     if not len(boxes):
         return np.zeros_like(directions)
-    image = _pixels(model, int(boxes[0]))
+    image = texels(model, int(boxes[0]))
     side = image.shape[1]
     face = image[4 * side : 5 * side] if len(image) == 6 * side else image
     rows = face.mean(axis=1)
@@ -77,14 +75,14 @@ def lambert(
     return light
 
 
-def _texture_of(model: mujoco.MjModel, material: int) -> int:
+def texture_of(model: mujoco.MjModel, material: int) -> int:
     """Return the material's colour texture, or -1."""
     roles = model.mat_texid[material]
     rgb = int(roles[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)])
     return rgb if rgb >= 0 else int(roles[int(mujoco.mjtTextureRole.mjTEXROLE_RGBA)])
 
 
-def _pixels(model: mujoco.MjModel, texture: int) -> Float[np.ndarray, "h w 3"]:
+def texels(model: mujoco.MjModel, texture: int) -> Float[np.ndarray, "h w 3"]:
     """Return a texture in [0, 1], grey ones as RGB, without alpha."""
     h, w, c = (int(field[texture]) for field in (model.tex_height, model.tex_width, model.tex_nchannel))
     start = int(model.tex_adr[texture])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import mujoco
 import numpy as np
@@ -14,7 +15,7 @@ from corrwise.envs.metric import integration_size
 from corrwise.envs.package_models import dm_control_model
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers.culling import moving_geoms
-from corrwise.envs.renderers.scene import SHOWN_GROUPS
+from corrwise.envs.renderers.shapes import SHOWN_GROUPS
 
 __all__ = ["HELD_OUT", "OTHER_BODIES", "Pool", "make_pool", "suite_task"]
 
@@ -59,8 +60,16 @@ def suite_task(name: str, rng: np.random.Generator) -> Task:
     """Return a dm_control body under a camera at a random angle that keeps it in the picture."""
     anywhere = Camera((0.0, -5.0, 1.0), (0.0, 0.0, 0.5), _FOVY)
     goal = GoalSampling(min_steps=1, max_steps=_STEPS)
-    task = Task(name, lambda: dm_control_model(f"{name}.xml"), anywhere, 8, _STEPS, _anyhow, goal)
+    task = Task(name, partial(_without_sites, name), anywhere, 8, _STEPS, _anyhow, goal)
     return replace(task, camera=_framing(task, rng))
+
+
+def _without_sites(name: str) -> mujoco.MjSpec:
+    """Return a body as the shipped weights have seen it: without the marks that MuJoCo draws at its sites."""
+    spec = dm_control_model(f"{name}.xml")
+    for site in spec.sites:
+        site.group = SHOWN_GROUPS
+    return spec
 
 
 def _anyhow(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
