@@ -65,6 +65,15 @@ def test_the_rectangle_is_what_plain_rays_see_to_a_pixel(shape):
     assert (high <= seen_high + 1.5).all(), "the rectangle is larger than the shape"
 
 
+def test_sites_that_are_drawn_have_extents_like_geoms_and_hidden_ones_have_none():
+    site = f'<site name="mark" {SHAPES["capsule"]} {POSE}/><site type="sphere" size=".5" group="3"/>'
+    sites, state = _extents_of(_world(site))
+    geoms, _ = _extents_of(_world(f"<geom {SHAPES['capsule']} {POSE}/>"))
+    assert sites.names == ["mark"]
+    assert np.array_equal(sites.extents(state).low, geoms.extents(state).low)
+    assert sites.share(state) == geoms.share(state)
+
+
 def test_a_shape_may_leave_the_image_while_its_centre_stays():
     view, state = _extents_of(_world('<geom type="capsule" fromto="0 0 0 1.5 0 0" size=".05"/>'), angle=0.0)
     extents = view.extents(state)

@@ -6,37 +6,28 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Float64, Int
 
-from corrwise.envs.renderers.culling import box_corners, moving_geoms
+from corrwise.envs.renderers.culling import box_corners
+from corrwise.envs.renderers.shapes import Shapes
 
-__all__ = ["Hulls", "SeenHulls", "hull_of", "shown_moving_geoms"]
+__all__ = ["Hulls", "SeenHulls", "hull_of"]
 
-_SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default
-_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], dtype=np.float32)  # MuJoCo's mark for "take the material's colour"
 _NEAR = 1e-3  # metres; what reaches behind this plane has no image
 _FORWARD = np.array([[1.0], [1.0], [-1.0]])  # turns a camera's backward axis around
 
 Hull = tuple[
     Float64[np.ndarray, "e 3"], Float64[np.ndarray, "e 3"]
-]  # centres and half axes in the geom's frame, metres
+]  # centres and half axes in the shape's frame, metres
 
 
-def shown_moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, "g"]:
-    """Return which geoms move and are drawn: not those of groups from 3 up, nor wholly transparent ones."""
-    alpha = model.geom_rgba[:, 3].copy()
-    from_material = (model.geom_matid >= 0) & (model.geom_rgba == _DEFAULT_RGBA).all(axis=1)
-    alpha[from_material] = model.mat_rgba[model.geom_matid[from_material], 3]
-    return moving_geoms(model) & (model.geom_group < _SHOWN_GROUPS) & (alpha > 0)
-
-
-def hull_of(model: mujoco.MjModel, geom: int) -> Hull:
-    """Return the ellipsoids whose convex hull a geom is: flat ones are discs, those without any half axis points.
+def hull_of(model: mujoco.MjModel, shapes: Shapes, shape: int) -> Hull:
+    """Return the ellipsoids whose convex hull a shape is: flat ones are discs, those without any half axis points.
 
     A capsule is the hull of two balls, a cylinder of two discs, a box of eight points, a mesh of its vertices. Any
     other shape is the hull of its bounding box.
     """
-    kind, size = int(model.geom_type[geom]), model.geom_size[geom]
+    kind, size = int(shapes.kind[shape]), shapes.size[shape]
     kinds, ends = mujoco.mjtGeom, np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
     if kind == int(kinds.mjGEOM_SPHERE):
         return np.zeros((1, 3)), np.full((1, 3), size[0])
@@ -46,10 +37,12 @@ def hull_of(model: mujoco.MjModel, geom: int) -> Hull:
         return ends * size[1], np.full((2, 3), size[0])
     if kind == int(kinds.mjGEOM_CYLINDER):
         return ends * size[1], np.tile([size[0], size[0], 0.0], (2, 1))
-    if kind == int(kinds.mjGEOM_MESH) and int(model.geom_dataid[geom]) >= 0:
-        points = _hull_vertices(model, int(model.geom_dataid[geom]))
+    if kind == int(kinds.mjGEOM_MESH) and int(shapes.mesh[shape]) >= 0:
+        points = _hull_vertices(model, int(shapes.mesh[shape]))
+    elif kind == int(kinds.mjGEOM_BOX):
+        points = box_corners(np.concatenate([np.zeros(3), size])[None])[0]
     else:
-        points = box_corners(model, np.array([geom]))[0].astype(np.float64)
+        points = box_corners(model.geom_aabb[[shape]])[0].astype(np.float64)  # sites have simple shapes alone
     return points, np.zeros_like(points)
 
 
@@ -66,20 +59,27 @@ def _hull_vertices(model: mujoco.MjModel, mesh: int) -> Float64[np.ndarray, "e 3
 
 
 class Hulls:
-    """The shapes of some geoms in the geoms' own frames.
+    """Some shapes in the shapes' own frames.
 
     Args:
         model: a compiled model.
-        geoms: which of its geoms, (g,).
+        shapes: its shapes.
+        which: some of them, (g,).
     """
 
-    def __init__(self, model: mujoco.MjModel, geoms: Int[np.ndarray, "g"]) -> None:
-        hulls = [hull_of(model, geom) for geom in geoms.tolist()]
+    def __init__(self, model: mujoco.MjModel, shapes: Shapes, which: Int[np.ndarray, "g"]) -> None:
+        hulls = [hull_of(model, shapes, shape) for shape in which.tolist()]
         counts = np.array([len(centres) for centres, _ in hulls], dtype=np.int64)
-        self.owner = np.repeat(np.arange(len(geoms)), counts)
+        self.owner = np.repeat(np.arange(len(which)), counts)
         self.first = np.cumsum(counts) - counts
         self.centres = np.concatenate([np.zeros((0, 3)), *(centres for centres, _ in hulls)])[..., None]
         self.halves = np.concatenate([np.zeros((0, 3)), *(halves for _, halves in hulls)])[:, None]
+
+    @property
+    def reach(self) -> Float64[np.ndarray, "g"]:
+        """The radius of a ball around each shape's own origin that holds it, metres."""
+        radii = np.linalg.norm(self.centres[..., 0], axis=1) + self.halves[:, 0].max(axis=1, initial=0.0)
+        return np.maximum.reduceat(radii, self.first) if len(self.first) else np.zeros(0)
 
     def seen(
         self, offset: Float64[np.ndarray, "n g 3"], rotation: Float64[np.ndarray, "n g 3 3"],

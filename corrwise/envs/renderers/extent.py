@@ -1,4 +1,4 @@
-"""How much of the image each moving geom takes, and how much of it lies outside: exact rectangles from true shapes."""
+"""How much of the image each moving shape takes, and how much of it lies outside: exact rectangles from true shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from corrwise.envs.renderers.drawable import drawable
-from corrwise.envs.renderers.ellipsoids import Hulls, shown_moving_geoms
+from corrwise.envs.renderers.ellipsoids import Hulls
+from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.task import CAMERA_NAME
 
@@ -65,7 +66,7 @@ class Extents:
 
 
 class ViewExtents:
-    """Projects the visible moving geoms of a model into its fixed camera, many states at once.
+    """Projects the visible moving shapes of a model, geoms and sites, into its fixed camera, many states at once.
 
     The rectangles are exact for spheres, capsules, ellipsoids, cylinders, boxes and meshes. Any other shape counts as
     its bounding box, which is never too small.
@@ -74,7 +75,7 @@ class ViewExtents:
         model: a compiled model with a camera named "corrwise".
 
     Attributes:
-        geoms: the indices of the visible moving geoms, (g,).
+        which: the visible moving shapes, by their place in ``Shapes``, (g,).
         names: what they are called; one without a name, by its body and number.
 
     Raises:
@@ -83,14 +84,13 @@ class ViewExtents:
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self.model = model
-        self.geoms = np.flatnonzero(shown_moving_geoms(model))
-        bodies = [model.body(int(model.geom_bodyid[geom])).name for geom in self.geoms]
-        numbered = zip(self.geoms.tolist(), bodies, strict=True)
-        self.names = [model.geom(geom).name or f"{body or 'geom'}#{geom}" for geom, body in numbered]
+        self._shapes = Shapes.of_model(model)
+        self.which = np.flatnonzero(self._shapes.moving & self._shapes.shown)
+        self.names = [_name(model, self._shapes, shape) for shape in self.which.tolist()]
         self._view = PinholeView.of_camera(model, CAMERA_NAME)
-        self._hulls = Hulls(model, self.geoms)
+        self._hulls = Hulls(model, self._shapes, self.which)
         self._inward = self._view.rotation @ _inward(self._view.focal(1))
-        self._reach = model.geom_rbound[self.geoms, None] + _SLACK
+        self._reach = self._hulls.reach[:, None] + _SLACK
         self._data: mujoco.MjData | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,16 +140,27 @@ class ViewExtents:
         return Extents(np.minimum(*ends), np.maximum(*ends))
 
     def _poses(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where geoms lie from the camera (n, g, 3) and their rotations (n, g, 3, 3); NaN if not drawable."""
+        """Return where shapes lie from the camera (n, g, 3) and their rotations (n, g, 3, 3); NaN if not drawable."""
         good = drawable(self.model, states)
         data = self._data = self._data or mujoco.MjData(self.model)
-        position = np.full((len(states), len(self.geoms), 3), np.nan)
-        rotation = np.full((len(states), len(self.geoms), 3, 3), np.nan)
+        position = np.full((len(states), len(self.which), 3), np.nan)
+        rotation = np.full((len(states), len(self.which), 3, 3), np.nan)
+        geoms = self.which[self.which < self._shapes.geoms]
+        sites = self._shapes.sites[self.which[len(geoms) :] - self._shapes.geoms]
         for i in np.flatnonzero(good):
             mujoco.mj_setState(self.model, data, states[i], _INTEGRATION)
             mujoco.mj_kinematics(self.model, data)
-            position[i], rotation[i] = data.geom_xpos[self.geoms], data.geom_xmat[self.geoms].reshape(-1, 3, 3)
+            position[i] = np.concatenate([data.geom_xpos[geoms], data.site_xpos[sites]])
+            rotation[i] = np.concatenate([data.geom_xmat[geoms], data.site_xmat[sites]]).reshape(-1, 3, 3)
         return position - self._view.position, rotation
+
+
+def _name(model: mujoco.MjModel, shapes: Shapes, shape: int) -> str:
+    """Return what a shape is called; one without a name, by its body and number."""
+    site = shape >= shapes.geoms
+    element = model.site(int(shapes.sites[shape - shapes.geoms])) if site else model.geom(shape)
+    body = model.body(int(element.bodyid[0])).name
+    return element.name or f"{body or ('site' if site else 'geom')}#{element.id}"
 
 
 def _inward(focal: float) -> Float64[np.ndarray, "3 5"]:

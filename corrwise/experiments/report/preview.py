@@ -83,15 +83,16 @@ def _numbered(view: ViewExtents, which: Bool[np.ndarray, "g"], pixels: Float64[n
 def _drawn(
     model: mujoco.MjModel, view: ViewExtents, states: Float64[np.ndarray, "n S"], size: int
 ) -> Bool[np.ndarray, "n g"]:
-    """Return which geoms are what at least one pixel's ray meets first."""
+    """Return which shapes are what at least one pixel's ray meets first."""
     scene = RayScene(model)
-    rays, met = PixelRays(scene, height=size, width=size), np.zeros((len(states), model.ngeom), dtype=bool)
+    rays = PixelRays(scene, height=size, width=size)
+    met = np.zeros((len(states), len(scene.shapes.kind)), dtype=bool)
     for i in range(0, len(states), scene.chunk):
         part = states[i : i + scene.chunk]
         scene.load(part, np.ones(len(part), dtype=bool))
-        row, _, _, geom, _ = rays.moving_hits(len(part))
-        met[i + row, geom] = True
-    return met[:, view.geoms]
+        row, _, _, shape, _ = rays.moving_hits(len(part))
+        met[i + row, shape] = True
+    return met[:, view.which]
 
 
 def _wider(task: Task, states: Float64[np.ndarray, "n S"], size: int) -> tuple[np.ndarray, np.ndarray]:
