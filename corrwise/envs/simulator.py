@@ -110,7 +110,7 @@ class MujocoSimulator:
                 '0) or use renderer="gl", which draws skins, flexes and tendons, too'
             )
         if left_out:
-            self._warn("left out", f'the images leave out {" and ".join(left_out)}; renderer="gl" draws it all')
+            self._warn("left out", f'the images leave out {", ".join(left_out)}; renderer="gl" draws it all')
 
     def check_goals(
         self, starts: Float64[np.ndarray, "n S"], goals: Float64[np.ndarray, "n S"],

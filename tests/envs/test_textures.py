@@ -1,4 +1,4 @@
-"""Textures on moving shapes, an option of the task: an in-hand cube is told by its faces."""
+"""Textures on moving shapes, an option of the task: the faces of an in-hand cube differ."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class RaycastRenderer:
             raise ValueError(f"height, width and supersample must be at least 1, got {height}, {width}, {supersample}")
         self.height, self.width, self.supersample = height, width, supersample
         self._scene = RayScene(model, threads=threads, chunk=chunk)
-        self.model = self._scene.model
+        self.model = model
         shapes = self._scene.shapes
         self.left_out = inventory.beyond_rays(model, shapes, textures=textures)
         self.unseen = inventory.unseen(model, shapes, soft=False)
