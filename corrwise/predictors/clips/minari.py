@@ -14,6 +14,7 @@ import numpy as np
 
 from corrwise._files import reading
 from corrwise.predictors.clips.clip import Clip
+from corrwise.predictors.clips.heaps import check_heaps
 from corrwise.predictors.clips.image_sequences import decode_image, resize_image
 from corrwise.predictors.clips.media_files import files_stamp
 from corrwise.predictors.clips.scaled_actions import scaled_actions
@@ -129,6 +130,8 @@ def _shows(data: h5py.Dataset) -> bool:
             raise ValueError(f"expected pictures of 1 to {MOST_SIDE} pixels to a side, got {data.shape}")
         check_dataset(data, data.shape, np.uint8)
         return True
+    if data.dtype.hasobject:
+        check_heaps(data.file.filename)
     packed = (
         data.dtype == np.uint8 if data.ndim == 2 else data.ndim == 1 and h5py.check_vlen_dtype(data.dtype) == np.uint8
     )

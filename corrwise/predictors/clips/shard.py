@@ -18,6 +18,7 @@ import numpy as np
 
 from corrwise._files import parse_json, reading, shown
 from corrwise.predictors.clips.clip import Clip, check_clip
+from corrwise.predictors.clips.heaps import check_heaps
 
 __all__ = [
     "MOST_BYTES",
@@ -40,6 +41,7 @@ MOST_NUMBERS = 100_000  # in an action or a state
 MOST_CHUNK_BYTES = 2**31  # 2 GiB: of what HDF5 unpacks at a time; eight frames of the largest size are less
 MOST_BYTES = 2**34  # 16 GiB: of an array that is read at once
 _KNOWN = {"episodes": list, "stamps": list, "task": str, "frame_skip": int, "supersample": int}  # where it is said
+_MOST_FIXED = 32_768  # bytes of text that is of a fixed length
 _MOST_TEXT = 2**24  # bytes of an attribute
 _MOST_PACKED = 1100  # times smaller than what it holds a chunk of gzip can be; zeros come close to it
 _FORMAT = 1
@@ -68,7 +70,7 @@ def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping
     lengths = [len(clip.frames) for clip in clips]
     told = {**about, "format": _FORMAT, "size": size, "action_dim": action_dim, "lengths": lengths}
     with h5py.File(path, "w") as file:
-        file.attrs["about"] = json.dumps(told)
+        _note(file.attrs, "about", told)
         for i, clip in enumerate(clips):
             _write(file.create_group(_NAME.format(i)), clip)
 
@@ -169,7 +171,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[h5py.File]:
 
 def _about(file: h5py.File) -> dict[str, Any]:
     """Return what a shard says of its clips, of the right types and true of its arrays."""
-    about = parse_json(_text(file.attrs, "about"))
+    about = parse_json(_text(file, "about"))
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(f"expected format {_FORMAT}, got {shown(about)}")
     size, lengths, actions = about.get("size", []), about.get("lengths", []), about.get("action_dim")
@@ -189,13 +191,21 @@ def _about(file: h5py.File) -> dict[str, Any]:
     return about
 
 
-def _text(attributes: Any, name: str) -> str:
+def _text(holder: h5py.Group, name: str) -> str:
     """Return an attribute that is text."""
-    kind = attributes.get_id(name)
+    kind = holder.attrs.get_id(name)
     if kind.shape != () or h5py.check_string_dtype(kind.dtype) is None or kind.get_storage_size() > _MOST_TEXT:
         raise ValueError(f"expected text of at most {_MOST_TEXT} bytes as {name}, got {kind.dtype} {kind.shape}")
-    text = attributes[name]
+    if kind.dtype.hasobject:  # text without a fixed length, as shards of before hold it
+        check_heaps(holder.file.filename)
+    text = holder.attrs[name]
     return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def _note(attributes: Any, name: str, value: Mapping[str, Any]) -> None:
+    """Write an attribute as JSON, of a fixed length where it fits into an object's header."""
+    text = json.dumps(value)
+    attributes[name] = np.bytes_(text) if len(text) <= _MOST_FIXED else text
 
 
 def _whole(values: Any, least: int, most: int) -> bool:
@@ -227,7 +237,7 @@ def _write(group: h5py.Group, clip: Clip) -> None:
     group.create_dataset("actions", data=clip.actions.astype(np.float32))
     if clip.states is not None:
         group.create_dataset("states", data=clip.states.astype(np.float64), **_PACKED)
-    group.attrs["about"] = json.dumps(dict(clip.about))
+    _note(group.attrs, "about", dict(clip.about))
 
 
 def _read(group: h5py.Group) -> Clip:
@@ -237,7 +247,7 @@ def _read(group: h5py.Group) -> Clip:
     if "states" in group:
         check_dataset(inside(group, "states"), (len(frames), None), np.float64)
         states = group["states"][:]
-    about = parse_json(_text(group.attrs, "about"))
+    about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
         raise ValueError(f"expected what is known of a clip as an object, got {shown(about)}")
     return Clip(frames[:], actions[:], states, about)
