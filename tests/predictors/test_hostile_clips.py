@@ -149,6 +149,24 @@ def test_what_a_shard_says_of_itself_has_types(folder, name, value):
         assert ClipFolder(folder).lengths == [4]
 
 
+def test_a_heap_that_has_no_end_is_not_walked(folder):
+    shard = folder / "shard-00000.h5"
+    with h5py.File(shard, "r+") as file:
+        for name in ("/", "clip-00"):
+            text = file[name].attrs["about"]
+            del file[name].attrs["about"]
+            file[name].attrs["about"] = text.decode()  # of no fixed length: libhdf5 walks its heap
+    assert ClipFolder(folder).lengths == [4, 4]
+    data = bytearray(shard.read_bytes())
+    heap = data.index(b"GCOL")
+    first = struct.unpack_from("<Q", data, heap + 24)[0]
+    free = heap + 32 + (first + 7) // 8 * 8
+    data[free : free + 16] = bytes(16)
+    shard.write_bytes(data)
+    with pytest.warns(UserWarning, match=rf"can be read: its heap at byte {heap} holds an object of no size"):
+        assert ClipFolder(folder).lengths == [4]
+
+
 def test_minari_declares_no_more_than_it_holds(tmp_path):
     with h5py.File(tmp_path / "main_data.hdf5", "w") as file:
         file["episode_0/observations"] = np.zeros((3, 4, 4, 3), np.uint8)

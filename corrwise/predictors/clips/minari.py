@@ -16,6 +16,7 @@ from jaxtyping import Float32, UInt8
 
 from corrwise._files import reading
 from corrwise.predictors.clips.clip import BrokenClip, Clip
+from corrwise.predictors.clips.heaps import check_heaps
 from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, check_pixels, decode_image, resize_image
 from corrwise.predictors.clips.media_files import files_stamp
 from corrwise.predictors.clips.scaled_actions import check_action_bytes, scaled_actions
@@ -161,6 +162,8 @@ def _shows(data: h5py.Dataset) -> bool:
         raise ValueError(
             f"expected at most {8 * MAX_PIXELS} bytes in a picture of {data.file.filename}, got {data.shape}"
         )
+    if data.dtype.hasobject:
+        check_heaps(data.file.filename)
     packed = (
         data.dtype == np.uint8 if data.ndim == 2 else data.ndim == 1 and h5py.check_vlen_dtype(data.dtype) == np.uint8
     )

@@ -21,6 +21,7 @@ from jaxtyping import Float32, UInt8
 
 from corrwise._files import parse_json, reading, shown
 from corrwise.predictors.clips.clip import Clip, check_clip
+from corrwise.predictors.clips.heaps import check_heaps
 from corrwise.predictors.clips.written_hdf5 import WrittenHDF5
 
 __all__ = [
@@ -48,6 +49,7 @@ MOST_NUMBERS = 100_000  # in an action or a state
 MOST_CHUNK_BYTES = 2**31  # 2 GiB: of what HDF5 unpacks at a time; eight frames of the largest size are less
 MOST_BYTES = 2**34  # 16 GiB: of an array that is read at once
 _KNOWN = {"episodes": list, "stamps": list, "task": str, "frame_skip": int, "supersample": int}  # where it is said
+_MOST_FIXED = 32_768  # bytes of text that is of a fixed length
 _MOST_TEXT = 2**24  # bytes of an attribute
 _MOST_PACKED = 1100  # times smaller than what it holds a chunk of gzip can be; zeros come close to it
 _FORMAT = 1
@@ -139,7 +141,7 @@ class ShardWriter:
                     f"{about.get('name', name)}, got {steps.shape}"
                 )
             group.create_dataset("actions", data=steps.astype(np.float32))
-            group.attrs["about"] = json.dumps(dict(about))
+            _note(group.attrs, "about", about)
         except ValueError:
             del group, self._file[name]
             raise
@@ -278,7 +280,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[h5py.File]:
 
 def _about(file: h5py.File) -> dict[str, Any]:
     """Return what a shard says of its clips, of the right types and true of its arrays."""
-    about = parse_json(_text(file.attrs, "about"))
+    about = parse_json(_text(file, "about"))
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(f"expected format {_FORMAT}, got {shown(about)}")
     size, lengths, actions = about.get("size", []), about.get("lengths", []), about.get("action_dim")
@@ -298,13 +300,21 @@ def _about(file: h5py.File) -> dict[str, Any]:
     return about
 
 
-def _text(attributes: Any, name: str) -> str:
+def _text(holder: h5py.Group, name: str) -> str:
     """Return an attribute that is text."""
-    kind = attributes.get_id(name)
+    kind = holder.attrs.get_id(name)
     if kind.shape != () or h5py.check_string_dtype(kind.dtype) is None or kind.get_storage_size() > _MOST_TEXT:
         raise ValueError(f"expected text of at most {_MOST_TEXT} bytes as {name}, got {kind.dtype} {kind.shape}")
-    text = attributes[name]
+    if kind.dtype.hasobject:  # text without a fixed length, as shards of before hold it
+        check_heaps(holder.file.filename)
+    text = holder.attrs[name]
     return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def _note(attributes: Any, name: str, value: Mapping[str, Any]) -> None:
+    """Write an attribute as JSON, of a fixed length where it fits into an object's header."""
+    text = json.dumps(value)
+    attributes[name] = np.bytes_(text) if len(text) <= _MOST_FIXED else text
 
 
 def _whole(values: Any, least: int, most: int) -> bool:
@@ -334,7 +344,7 @@ def _describe(
     file: h5py.File, about: Mapping[str, Any], size: tuple[int, int], action_dim: int, lengths: Sequence[int]
 ) -> None:
     known = {**about, "format": _FORMAT, "size": size, "action_dim": action_dim, "lengths": list(lengths)}
-    file.attrs["about"] = json.dumps(known)
+    _note(file.attrs, "about", known)
 
 
 def _blocks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -349,7 +359,7 @@ def _write(group: h5py.Group, clip: Clip) -> None:
     group.create_dataset("actions", data=clip.actions.astype(np.float32))
     if clip.states is not None:
         group.create_dataset("states", data=clip.states.astype(np.float64), **_PACKED)
-    group.attrs["about"] = json.dumps(dict(clip.about))
+    _note(group.attrs, "about", dict(clip.about))
 
 
 def _read(group: h5py.Group) -> Clip:
@@ -359,7 +369,7 @@ def _read(group: h5py.Group) -> Clip:
     if "states" in group:
         check_dataset(inside(group, "states"), (len(frames), None), np.float64)
         states = group["states"][:]
-    about = parse_json(_text(group.attrs, "about"))
+    about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
         raise ValueError(f"expected what is known of a clip as an object, got {shown(about)}")
     return Clip(frames[:], actions[:], states, about)
