@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from functools import partial
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -29,7 +31,7 @@ class GLRenderer:
     def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
         from corrwise.envs import _triton_first  # noqa: F401  # before OpenGL, and not for those who do not draw with it
 
-        self.model, self.height, self.width = model, height, width
+        self.model, self.height, self.width, self._effects = model, height, width, effects
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:  # each GL backend raises an error type of its own
@@ -52,6 +54,11 @@ class GLRenderer:
             self._renderer.update_scene(self._data, camera=CAMERA_NAME)
             out[i] = torch.from_numpy(self._renderer.render().transpose(2, 0, 1).copy()).float() / 255.0
         return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a context of their own for copies and pickles."""
+        make = partial(type(self), height=self.height, width=self.width, effects=self._effects)
+        return make, (self.model,)
 
     def close(self) -> None:
         """Free the OpenGL context; nothing can be drawn afterwards."""

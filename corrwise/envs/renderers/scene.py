@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -31,16 +32,27 @@ class RayScene:
     """
 
     def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
-        self.chunk = chunk
+        self.chunk, self._threads = chunk, threads
         self.model = copy.copy(model)
         self.model.geom_group[:] = np.where(moving_geoms(model), MOVING, STATIC)
         self.model.geom_group[model.geom_group >= SHOWN_GROUPS] = _HIDDEN
         self.view = PinholeView.of_camera(model, CAMERA_NAME)
         self._moving = np.flatnonzero(self.model.geom_group == MOVING)
         self._corners = box_corners(model, self._moving)
-        self._batch = Batch(self.model, chunk, threads)
-        self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+        self._make_batch()
         self._rest = self._batch.state[0].copy()
+
+    def _make_batch(self) -> None:
+        self._batch = Batch(self.model, self.chunk, self._threads)
+        self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the batch out of copies and pickles: each loads its states before it reads them."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_batch", "_xpos", "_xmat")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_batch()
 
     def load(self, states: Float64[np.ndarray, "n S"], good: Bool[np.ndarray, "n"]) -> None:
         """Take up to ``chunk`` states as the scene's first n; the model's own rest stands in where not ``good``."""

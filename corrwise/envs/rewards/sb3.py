@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,13 @@ class VecImageGoalReward(VecEnvWrapper):
         super().__init__(venv)
         self._view = View(venv.observation_space, goal, goal_key, source)
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=venv.num_envs, device=device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what Stable-Baselines3 keeps of the class itself, which cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "class_attributes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, class_attributes=dict(inspect.getmembers(type(self))))
 
     def reset(self) -> VecEnvObs:
         """Reset all copies, and note what their first pictures cost (``reset_infos``)."""
