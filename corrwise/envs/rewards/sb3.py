@@ -69,15 +69,17 @@ class VecImageGoalReward(VecEnvWrapper):
         return observations
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Reward what each copy shows; ``goal_cost`` and the like in its info are those of that picture."""
+        """Reward what each copy shows; ``goal_cost`` and the like in its info are those of that picture.
+
+        Raises:
+            ValueError: the copies' own rewards are to be added to, and one is no number.
+        """
         observations, own, dones, infos = self.venv.step_wait()
         which, begun = np.arange(self.num_envs), np.flatnonzero(dones)
         looks = [self._seen(observations, infos[i], bool(dones[i]), int(i)) for i in which]
         found = self._scorer.measure([*looks, *(self._first(observations, int(i)) for i in begun)])
         cut = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
-        rewards = self._scorer.rewards(
-            which, found["goal_cost"][: self.num_envs], dones & ~cut, np.asarray(own, dtype=np.float64)
-        )
+        rewards = self._scorer.rewards(which, found["goal_cost"][: self.num_envs], dones & ~cut, own)
         self._scorer.begin(begun, found["goal_cost"][self.num_envs :])
         for k, i in enumerate(begun.tolist()):
             self.reset_infos[i] = _with(self._reset_infos()[i], found, self.num_envs + k)
