@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import nn
 
 __all__ = ["CONFIG", "WEIGHTS", "Pretrained", "about_model"]
@@ -65,11 +66,12 @@ class Pretrained(nn.Module):
         if not path.is_file():
             raise FileNotFoundError(f"there are no weights at {path}")
         try:
-            model = cls(cls.config_type(**told["config"]))
+            with torch.device("cpu"):  # and below in float32, whatever torch's defaults are
+                model = cls(cls.config_type(**told["config"]))
             model.load_state_dict(load(path.read_bytes()))
         except (SafetensorError, RuntimeError, TypeError) as error:
             raise ValueError(f"expected weights of {cls.name} {told['config']} in {path}") from error
-        return model.eval()
+        return model.float().eval()
 
 
 def about_model(folder: str | PathLike[str]) -> dict[str, Any]:

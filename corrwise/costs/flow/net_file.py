@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from corrwise.costs._precision import ordinary_defaults
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 
 __all__ = ["FORMAT", "SHIPPED_IN", "facts_of", "load_net", "save_net"]
@@ -41,7 +42,8 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
     path, header, state = _read(weights)
     config = header.get("config", "{}")
     try:
-        net = FlowNet(FlowNetConfig(**json.loads(config)))
+        with ordinary_defaults():
+            net = FlowNet(FlowNetConfig(**json.loads(config)))
         net.load_state_dict(state)
     except (RuntimeError, TypeError, ValueError) as error:  # another shape, or a setting that makes no net
         raise ValueError(f"expected weights that fit their configuration {config}, got {str(path)!r}") from error

@@ -47,7 +47,7 @@ class GLRenderer:
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
         """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
-        out = torch.full((len(states), 3, self.height, self.width), torch.nan)
+        out = torch.full((len(states), 3, self.height, self.width), torch.nan, dtype=torch.float32, device="cpu")
         for i in np.flatnonzero(drawable(self.model, states)):
             mujoco.mj_setState(self.model, self._data, states[i], int(mujoco.mjtState.mjSTATE_INTEGRATION))
             mujoco.mj_fwdPosition(self.model, self._data)
