@@ -40,7 +40,7 @@ class Pretrained(nn.Module):
         """
         from safetensors.torch import save
 
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         told = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
@@ -60,7 +60,7 @@ class Pretrained(nn.Module):
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        told, path = about_model(folder), Path(folder) / WEIGHTS
+        told, path = about_model(folder), Path(folder).expanduser() / WEIGHTS
         if told["model"] != cls.name:
             raise ValueError(f"expected a model {cls.name!r} in {folder}, got {told['model']!r}")
         if not path.is_file():
@@ -81,7 +81,7 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: there is no model.
         ValueError: config.json describes none.
     """
-    path = Path(folder) / CONFIG
+    path = Path(folder).expanduser() / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
     try:

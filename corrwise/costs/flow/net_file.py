@@ -29,7 +29,7 @@ def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
 
     header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
     state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    Path(path).write_bytes(save(state, header))
+    Path(path).expanduser().write_bytes(save(state, header))
 
 
 def load_net(weights: str | PathLike[str]) -> FlowNet:
@@ -65,7 +65,7 @@ def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str,
 
     path = SHIPPED_IN / f"{weights}.safetensors"
     if weights not in SHIPPED:
-        path = Path(weights)
+        path = Path(weights).expanduser()
         if not path.is_file():
             raise FileNotFoundError(
                 f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "

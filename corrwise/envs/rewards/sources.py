@@ -145,7 +145,7 @@ def goal_picture(goal: np.ndarray | torch.Tensor | str | os.PathLike[str]) -> np
     if isinstance(goal, (str, os.PathLike)):
         import cv2
 
-        path = Path(goal)
+        path = Path(goal).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"there is no goal picture at {path}")
         read = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -45,7 +45,7 @@ def _module(place: str) -> ModuleType:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
             raise ValueError(f"cannot import {place!r}: {error}") from error
-    path = Path(place).resolve()
+    path = Path(place).expanduser().resolve()
     known = f"corrwise_task_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if known in sys.modules:
         return sys.modules[known]
