@@ -20,6 +20,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_factories.py corrwise
 
 unit: .venv/installed-dev
 	sh tools/system_packages.sh

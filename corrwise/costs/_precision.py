@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["in_full_precision", "like_weights"]
+__all__ = ["in_full_precision", "like_weights", "ordinary_defaults"]
 
 _HALF_TYPES = (torch.float16, torch.bfloat16)
 
@@ -38,6 +39,24 @@ def like_weights(images: Tensor, network: nn.Module) -> Tensor:
     """Return images in the type of a network's weights, where it has any."""
     weights = next(network.parameters(), None)
     return images if weights is None else images.to(weights.dtype)
+
+
+@contextmanager
+def ordinary_defaults() -> Iterator[None]:
+    """Make float32 tensors on the CPU where nothing else is said, whatever the user's own defaults are.
+
+    For networks of other packages, whose calls name neither type nor device, and for weights that are float32.
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    if dtype == torch.float32 and device.type == "cpu":
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def _as(found: Any, dtype: torch.dtype) -> Any:

@@ -18,7 +18,7 @@ def is_file(weights: str | PathLike[str]) -> bool:
     """Tell a path from a torchvision name: a path has a folder or a known suffix, or simply exists."""
     if not isinstance(weights, str):
         return True
-    path = Path(weights)
+    path = Path(weights).expanduser()
     return len(path.parts) > 1 or path.suffix in {".pth", ".pt", ".safetensors"} or path.is_file()
 
 
@@ -40,7 +40,7 @@ def read_file(file: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: the file does not exist.
         ValueError: it cannot be read as weights, or holds no dictionary.
     """
-    path = Path(file)
+    path = Path(file).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
     state = _read(path)

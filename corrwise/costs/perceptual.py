@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from corrwise.costs._checks import check_images, check_pair
-from corrwise.costs._precision import like_weights
+from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, load_weights
 
 __all__ = ["Perceptual"]
@@ -38,7 +38,8 @@ class Perceptual(nn.Module):
 
     def __init__(self, weights: str | PathLike[str] | None = "IMAGENET1K_V1") -> None:
         super().__init__()
-        self.features = _layers()
+        with ordinary_defaults():
+            self.features = _layers()
         if weights is not None:
             state = load_weights(weights, "VGG19_Weights")
             wanted = self.features.state_dict()

@@ -68,7 +68,9 @@ class Fleet:
         self._states, self._goal_states = starts.copy(), goals.copy()
         self.diverged: Bool[np.ndarray, "B"] = np.zeros(len(starts), dtype=bool)
         frames = self.simulator.render(starts)[:, None].expand(-1, self._k, -1, -1, -1)
-        actions = torch.zeros(len(starts), self._k - 1, self.simulator.physics.action_dim)
+        actions = torch.zeros(
+            len(starts), self._k - 1, self.simulator.physics.action_dim, dtype=torch.float32, device="cpu"
+        )
         self.context = Context(frames, actions, self._states)
         return self.context, Goal(self.simulator.render(goals)[:, None])
 

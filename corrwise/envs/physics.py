@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -43,6 +44,10 @@ class Physics:
         low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0)
         high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0)
         self._middle, self._half = (high + low) / 2, (high - low) / 2
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the batch out of copies and pickles: it holds no state between calls, and is made anew when needed."""
+        return {**self.__dict__, "_batch": None}
 
     @property
     def action_dim(self) -> int:

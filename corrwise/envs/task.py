@@ -124,11 +124,15 @@ class Task:
 
         Raises:
             TypeError: if ``model`` returns something else than a specification.
-            ValueError: if the camera looks along its ``up`` direction, or MuJoCo cannot compile the model.
+            ValueError: if the camera looks along its ``up`` direction, the model has a camera named "corrwise"
+                already, or MuJoCo cannot compile the model.
         """
         spec = self.model()
         if not isinstance(spec, mujoco.MjSpec):
             raise TypeError(f"{self.name}: model must return a mujoco.MjSpec, got {type(spec).__name__}")
+        if spec.camera(CAMERA_NAME) is not None:
+            raise ValueError(f"{self.name}: the model has a camera named {CAMERA_NAME!r} already; give it another name")
+        spec = spec.copy()  # the task may return the same specification each time
         camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=self.camera.position, fovy=self.camera.fovy)
         mujoco.mju_mat2Quat(camera.quat, self.camera.axes().ravel())
         return spec.compile()

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from corrwise.envs.arrays import to_numpy
+
 __all__ = ["Infos", "final", "tell"]
 
 Infos = dict[str, Any]
@@ -14,9 +16,9 @@ Infos = dict[str, Any]
 def tell(infos: Infos, name: str, values: np.ndarray, mask: np.ndarray) -> Infos:
     """Add ``values`` (num_envs,) of the copies in ``mask`` to the infos, and return them; nothing if none tells."""
     if mask.any():
-        before = infos.get(name, np.zeros_like(values))
+        before = to_numpy(infos.get(name, np.zeros_like(values)))
         infos[name] = np.where(mask, values, before)
-        infos[f"_{name}"] = infos.get(f"_{name}", np.zeros_like(mask)) | mask
+        infos[f"_{name}"] = to_numpy(infos.get(f"_{name}", np.zeros_like(mask))) | mask
     return infos
 
 

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float64
 
+from corrwise.envs.arrays import to_numpy
 from corrwise.envs.goals import sample_episode
 from corrwise.envs.metric import integration_size
 from corrwise.envs.pictures import to_uint8
@@ -79,14 +80,14 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._over[which] = False
         return self._observe(), self._infos(which)
 
-    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Apply actions in [-1, 1], (num_envs, A), for one control step.
 
         Raises:
             ValueError: if the actions have another shape or are not finite.
             gymnasium.error.ResetNeeded: before the first ``reset``, or of a copy that is over (mode "Disabled").
         """
-        actions = np.asarray(actions, dtype=np.float32)
+        actions = to_numpy(actions).astype(np.float32)
         if actions.shape != self.action_space.shape or not np.isfinite(actions).all():
             raise ValueError(f"expected finite actions {self.action_space.shape} in [-1, 1], got {actions!r}")
         if not self._random or (self._mode == AutoresetMode.DISABLED and self._over.any()):

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from corrwise.envs.arrays import to_numpy
 from corrwise.envs.goals import sample_episode
 from corrwise.envs.pictures import from_uint8, to_uint8
 from corrwise.envs.simulator import MujocoSimulator
@@ -93,14 +94,14 @@ class VisualTask(gymnasium.Env):
         self._steps = 0
         return self._observe(), self._info()
 
-    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Apply an action in [-1, 1], (A,), for one control step.
 
         Raises:
             ValueError: if the action has another shape or is not finite.
             gymnasium.error.ResetNeeded: before the first ``reset``.
         """
-        action = np.asarray(action, dtype=np.float32)
+        action = to_numpy(action).astype(np.float32)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
         (self._state,), over = self.simulator.step(self.snapshot()[None], torch.from_numpy(action)[None])
@@ -110,7 +111,7 @@ class VisualTask(gymnasium.Env):
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
         return observation, reward, diverged, self._steps >= self.task.episode_steps, info
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float32:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> np.ndarray | np.float32:
         """Return minus the distance for one pair of pictures or many at once, channels last or first.
 
         Raises:

@@ -24,12 +24,12 @@ def per_environment(
 
 def uniform(generator: Generator, shape: Shape) -> Float[Tensor, "N H A"]:
     """Return independent numbers in [-1, 1)."""
-    return 2 * torch.rand(shape, generator=generator, device=generator.device) - 1
+    return 2 * torch.rand(shape, generator=generator, dtype=torch.float32, device=generator.device) - 1
 
 
 def white(generator: Generator, shape: Shape) -> Float[Tensor, "N H A"]:
     """Return independent standard normal numbers."""
-    return torch.randn(shape, generator=generator, device=generator.device)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
 
 
 def autoregressive(generator: Generator, shape: Shape, *, correlation: float) -> Float[Tensor, "N H A"]:
@@ -50,7 +50,7 @@ def coloured(generator: Generator, shape: Shape, *, beta: float) -> Float[Tensor
     frequency that the horizon resolves; unlike the common code, the variance is normalised with it included.
     """
     candidates, horizon, action = shape
-    frequency = torch.fft.rfftfreq(horizon, device=generator.device)
+    frequency = torch.fft.rfftfreq(horizon, dtype=torch.float32, device=generator.device)
     amplitude = frequency.clamp_min(1 / horizon) ** (-beta / 2)
     real, imaginary = white(generator, (2 * candidates, action, len(frequency))).chunk(2)
     # A real signal's constant and Nyquist terms have no imaginary part: all their power is in the real one.
@@ -60,6 +60,7 @@ def coloured(generator: Generator, shape: Shape, *, beta: float) -> Float[Tensor
         alone[-1] = True
     real = torch.where(alone, 2**0.5 * real, real)
     imaginary = torch.where(alone, 0.0, imaginary)
-    power = torch.where(alone, 1.0, 2.0) * 2 * amplitude**2  # every term but those two stands for two of the full FFT
+    # every term but those two stands for two of the full FFT
+    power = (2.0 - alone.to(amplitude)) * 2 * amplitude**2
     amplitude = amplitude * horizon / power.sum().sqrt()
     return torch.fft.irfft(torch.complex(real, imaginary) * amplitude, n=horizon).transpose(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,16 +21,17 @@ def new_proposal(batch: int, horizon: int, *, action_dim: int, initial_std: floa
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
-    mean = torch.zeros(batch, horizon, action_dim)
+    plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+    mean = torch.zeros(batch, horizon, action_dim, **plain)
     return Proposal(
         mean=mean,
         std=torch.full_like(mean, initial_std),
         initial_std=initial_std,
         iteration=0,
-        elites=torch.zeros(batch, elites, horizon, action_dim),
-        elite_costs=torch.full((batch, elites), math.inf),
+        elites=torch.zeros(batch, elites, horizon, action_dim, **plain),
+        elite_costs=torch.full((batch, elites), math.inf, **plain),
         best=mean.clone(),
-        best_cost=torch.full((batch,), math.inf),
+        best_cost=torch.full((batch,), math.inf, **plain),
     )
 
 

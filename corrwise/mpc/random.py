@@ -24,11 +24,11 @@ def generator(seed: int, instance: int) -> torch.Generator:
         require_whole(name, value)
         require(0 <= value < 2**32, name, "in [0, 2^32)", value)
     (mixed,) = np.random.SeedSequence((seed, instance)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(mixed))
+    return torch.Generator("cpu").manual_seed(int(mixed))
 
 
 def resumed(state: Tensor) -> torch.Generator:
     """Return a generator that goes on from a saved ``get_state()``."""
-    generator = torch.Generator()
+    generator = torch.Generator("cpu")
     generator.set_state(state)
     return generator

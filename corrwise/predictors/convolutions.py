@@ -42,7 +42,8 @@ class FewFramesConv3d(nn.Conv3d):
         if frames > taps:
             return super().forward(x)
         # Which frame each tap of each output frame falls on: replicated at both ends, or none.
-        on = torch.arange(frames)[:, None] + torch.arange(taps) - taps // 2
+        times, offsets = (torch.arange(count, dtype=torch.int64, device="cpu") for count in (frames, taps))
+        on = times[:, None] + offsets - taps // 2
         hits = F.one_hot(on.clamp(0, frames - 1), frames)
         if self.padding_mode == "zeros":
             hits = hits * ((on >= 0) & (on < frames))[..., None]

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
+import torch
 from torch import nn
 
 from corrwise._files import read_json, reading, shown
@@ -55,7 +56,7 @@ class Pretrained(nn.Module):
         """
         from safetensors.torch import save
 
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         told = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
@@ -76,7 +77,7 @@ class Pretrained(nn.Module):
         """
         from safetensors.torch import load
 
-        told, path = about_model(folder), Path(folder) / WEIGHTS
+        told, path = about_model(folder), Path(folder).expanduser() / WEIGHTS
         if told["model"] != cls.name:
             raise ValueError(f"expected a model {cls.name!r} in {folder}, got {told['model']!r}")
         if not path.is_file():
@@ -87,9 +88,10 @@ class Pretrained(nn.Module):
         with reading(path, f"holds no weights of {cls.name} {told['config']}"):
             state = load(path.read_bytes())
             check_network(lambda: cls(config), state)  # nothing is made that the file does not hold
-            model = cls(config)
+            with torch.device("cpu"):  # and below in float32, whatever torch's defaults are
+                model = cls(config)
             model.load_state_dict(state)
-        return model.eval()
+        return model.float().eval()
 
 
 def typed_config(kind: type[Any], name: str, options: Mapping[str, Any]) -> Any:
@@ -127,7 +129,7 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: there is no model.
         ValueError: config.json describes none.
     """
-    path = Path(folder) / CONFIG
+    path = Path(folder).expanduser() / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
     with reading(path, "does not describe a model"):

@@ -116,7 +116,8 @@ class Stochastic(VideoPredictor):
             told, knowing = self.posterior(features[:, t + 1], knowing)
             expected, expecting = self.prior(before, expecting)
             mean, log_variance = told
-            drawn = torch.randn(mean.shape, generator=noise, device=None if noise is None else noise.device).to(mean)
+            device = "cpu" if noise is None else noise.device
+            drawn = torch.randn(mean.shape, generator=noise, dtype=torch.float32, device=device).to(mean)
             latent = mean + drawn * torch.exp(0.5 * log_variance)
             seen, predicting = self.predictor(self.joined(before, batch.actions[:, t], latent), predicting)
             true = min(t, self.config.context - 1)
@@ -140,6 +141,8 @@ def _drawn(mean: Tensor, log_variance: Tensor, noise: Sequence[Generator] | None
     """Return a latent for each clip; candidates of one clip share its draw."""
     if noise is None:
         return mean
-    draws = [torch.randn(mean.shape[1:], generator=each, device=each.device).to(mean) for each in noise]
+    draws = [
+        torch.randn(mean.shape[1:], generator=each, dtype=torch.float32, device=each.device).to(mean) for each in noise
+    ]
     drawn = torch.stack(draws).repeat_interleave(len(mean) // len(draws), dim=0)
     return mean + drawn * torch.exp(0.5 * log_variance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 
 import torch
@@ -57,6 +59,16 @@ def _centre(mask: torch.Tensor) -> torch.Tensor:
     return mask.nonzero().double().mean(dim=0)
 
 
+def copies_draw_the_same() -> None:
+    """Copies and pickles make a context of their own, with the same effects."""
+    renderer = GLRenderer(MujocoSimulator(TASKS["ant"], size=SIZE).model, height=SIZE, width=SIZE, effects=True)
+    before = renderer.render(some_states("ant")[:2])
+    for other in (copy.deepcopy(renderer), pickle.loads(pickle.dumps(renderer))):
+        assert torch.equal(other.render(some_states("ant")[:2]), before)
+        other.close()
+    assert torch.equal(renderer.render(some_states("ant")[:2]), before)
+
+
 def main() -> None:
     model, states = MujocoSimulator(TASKS["ant"], size=SIZE).model, some_states("ant")[:3]
     for name, make in RENDERERS.items():
@@ -65,6 +77,7 @@ def main() -> None:
     for task in TASKS:
         silhouettes_agree(task)
     closing_one_leaves_the_other()
+    copies_draw_the_same()
     fleet = Fleet(MujocoSimulator(TASKS["cartpole"], size=32, renderer="gl"))
     assert fleet.reset([0])[0].frames.shape == (1, 1, 3, 32, 32)
 

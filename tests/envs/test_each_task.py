@@ -100,6 +100,38 @@ def test_a_compiled_model_is_no_specification():
         replace(TASKS["cartpole"], model=TASKS["cartpole"].compile).compile()
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_may_return_the_same_specification_each_time(name):
+    task, spec = TASKS[name], TASKS[name].model()
+    cameras = len(spec.cameras)
+    reused = replace(task, model=lambda: spec)
+    wanted, first, second = task.compile(), reused.compile(), reused.compile()
+    assert _bytes(first) == _bytes(second) == _bytes(wanted)
+    assert len(spec.cameras) == cameras, "the specification is the user's own"
+
+
+def test_meshes_and_textures_given_in_memory_survive():
+    corners = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+    xml = """<mujoco><asset><mesh name="m" file="m.obj"/></asset><worldbody><body><freejoint/>
+    <geom type="mesh" mesh="m"/></body></worldbody></mujoco>"""
+    spec = mujoco.MjSpec.from_string(xml, assets={"m.obj": corners})
+    task = replace(TASKS["cartpole"], model=lambda: spec)
+    assert task.compile().mesh_vertnum.tolist() == task.compile().mesh_vertnum.tolist() == [4]
+
+
+def test_a_camera_of_the_same_name_is_refused():
+    spec = TASKS["cartpole"].model()
+    spec.worldbody.add_camera(name="corrwise")
+    with pytest.raises(ValueError, match="cartpole: the model has a camera named 'corrwise' already; give it another"):
+        replace(TASKS["cartpole"], model=lambda: spec).compile()
+
+
+def _bytes(model: mujoco.MjModel) -> bytes:
+    buffer = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer.tobytes()
+
+
 def test_a_camera_that_looks_straight_up_is_refused():
     with pytest.raises(ValueError, match=r"looks along its up direction: position \(0.0, 0.0, 5.0\)"):
         Camera(position=(0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0)).axes()

@@ -36,7 +36,7 @@ def body_flows(
     bodies = [foreground(image, differs) for image in (first, second)]
     patches = [patches_of(flattened(i, body), patch) for i, body in zip((first, second), bodies, strict=True)]
     places = Places(bodies[0]), Places(bodies[1])
-    moves = [torch.zeros(each.total + 1, 2, device=x.device) for each in places]
+    moves = [torch.zeros(each.total + 1, 2, dtype=torch.float32, device=x.device) for each in places]
     unit = LEVELS * sqrt(patch**2 * (x.shape[1] + 1))
     longer = max(x.shape[2:])
     windows, fills = (tuple(max(1, longer // part) for part in parts) for parts in (WINDOWS, FILLS))

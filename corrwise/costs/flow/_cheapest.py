@@ -34,7 +34,7 @@ def cheapest_columns(cost: Float[Tensor, "P m n"]) -> tuple[Float[Tensor, "P n"]
         tops.append(cost[:, whole:].amin(1, keepdim=True))
     least = torch.cat(tops, dim=1).min(dim=1)
     first = least.indices[..., None] * _BLOCK  # of the block that holds it
-    inside = (first + torch.arange(_BLOCK)).clamp_max_(rows - 1)
-    places = inside * columns + torch.arange(columns)[:, None]
+    inside = (first + torch.arange(_BLOCK, dtype=torch.int64, device="cpu")).clamp_max_(rows - 1)
+    places = inside * columns + torch.arange(columns, dtype=torch.int64, device="cpu")[:, None]
     entries = cost.flatten(1).gather(1, places.flatten(1)).view(pairs, columns, _BLOCK)
     return least.values, first[..., 0] + cheapest_rows(entries)

@@ -30,7 +30,7 @@ def foreground(image: Float[Tensor, "B C h w"], differs: Bool[Tensor, "B h w"]) 
     for channel in shades.unbind(1):
         colour = BINS * colour + channel
     colour = colour.flatten(1)
-    moving = torch.zeros(batch, bins, device=image.device)
+    moving = torch.zeros(batch, bins, dtype=torch.float32, device=image.device)
     moving = moving.scatter_add(1, colour, differs.flatten(1).float())
     still = torch.zeros_like(moving).scatter_add(1, colour, (~differs).flatten(1).float())
     rare = moving >= SHARE * (moving + still)

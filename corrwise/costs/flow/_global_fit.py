@@ -49,7 +49,7 @@ def global_flow(
         return torch.zeros_like(flow)
     support = _support(flow.double(), mask, weight, most)
     best = _fit(support, [kind for kind in KINDS if kind <= numbers], iterations)
-    pixels = torch.arange(height * width, device=flow.device)
+    pixels = torch.arange(height * width, dtype=torch.int64, device=flow.device)
     at = (_positions(pixels, width) - support.centre) / support.unit
     field = support.shift + support.unit * move(best, at)
     return torch.where(mask[:, None], field.transpose(1, 2).reshape(flow.shape), 0).to(flow.dtype)

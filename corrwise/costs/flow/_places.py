@@ -47,8 +47,8 @@ class Places:
 
     def chunk(self, pairs: list[int], most: int) -> Chunk:
         """Return the positions of these pairs, of which none has more than ``most``."""
-        along = torch.arange(most, device=self.mask.device)
-        chosen = torch.tensor(pairs, device=self.mask.device)
+        along = torch.arange(most, dtype=torch.int64, device=self.mask.device)
+        chosen = torch.tensor(pairs, dtype=torch.int64, device=self.mask.device)
         counts = self.counts[chosen, None]
         valid = along < counts
         index = self.counts.cumsum(0)[chosen, None] - counts + along

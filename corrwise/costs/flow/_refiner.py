@@ -70,7 +70,8 @@ class Refiner(nn.Module):
 def look_up(features: Float[Tensor, "B c h w"], at: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B c H W"]:
     """Return the features at window pixels plus ``at``, both in the features' own pixels; the border's beyond it."""
     height, width = at.shape[2:]
-    y, x = torch.meshgrid(torch.arange(height, device=at.device), torch.arange(width, device=at.device), indexing="ij")
+    rows, columns = (torch.arange(side, dtype=torch.int64, device=at.device) for side in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     size = at.new_tensor([features.shape[3], features.shape[2]])[:, None, None]
     grid = ((2 * (torch.stack((x, y)).to(at) + at) + 1) / size - 1).permute(0, 2, 3, 1)
     return F.grid_sample(features, grid, padding_mode="border", align_corners=False)

@@ -18,7 +18,7 @@ def token_index(cells: Bool[Tensor, "B hc wc"]) -> tuple[Tensor, Bool[Tensor, "B
     counts = flat.sum(dim=1)
     most = max(int(counts.max()), 1)
     order = torch.argsort((~flat).to(torch.uint8), dim=1, stable=True)[:, :most]
-    return order, torch.arange(most, device=cells.device) < counts[:, None]
+    return order, torch.arange(most, dtype=torch.int64, device=cells.device) < counts[:, None]
 
 
 def groups(counts: list[int]) -> list[list[int]]:

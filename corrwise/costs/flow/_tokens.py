@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,9 @@ class Update(nn.Module):
         self.think = nn.Sequential(nn.Linear(width, EXPANSION * width), nn.ReLU(inplace=True), last)
         self.norm_move = nn.LayerNorm(width)
         self.move = nn.Linear(width, 2 + heads)
-        self.spring_own = nn.Parameter(torch.linspace(-3.0, -1.0, heads))
-        self.spring_other = nn.Parameter(torch.linspace(-6.0, -3.0, heads))
+        like: dict[str, Any] = {"dtype": self.move.weight.dtype, "device": self.move.weight.device}
+        self.spring_own = nn.Parameter(torch.linspace(-3.0, -1.0, heads, **like))
+        self.spring_other = nn.Parameter(torch.linspace(-6.0, -3.0, heads, **like))
         for layer in (self.mix, last, self.move):
             nn.init.normal_(layer.weight, std=0.3 / sqrt(layer.in_features))
             nn.init.zeros_(layer.bias)
@@ -45,7 +47,7 @@ class Update(nn.Module):
         self, tokens: Float[Tensor, "B2 n d"], places: Float[Tensor, "B2 n 2"], valid: Bool[Tensor, "B2 n"], times: int
     ) -> tuple[list[Float[Tensor, "B2 n 2"]], Float[Tensor, "B2 n d"]]:
         """Return the flow in cells after each update, and the tokens."""
-        absent = torch.where(valid, 0.0, ABSENT)
+        absent = torch.where(valid, 0.0, ABSENT).to(places)
         flow, flows = torch.zeros_like(places), []
         for _ in range(times):
             tokens, flow = self._once(tokens, places, flow, absent)

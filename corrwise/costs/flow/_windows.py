@@ -47,9 +47,9 @@ class Windows:
 
     def _index(self, scale: int) -> tuple[Tensor, Tensor, Tensor]:
         (left, top), (width, height) = self._corner, self._size
-        sample = torch.arange(len(top), device=top.device)
-        row = scale * top[:, None] + torch.arange(scale * height, device=top.device)
-        column = scale * left[:, None] + torch.arange(scale * width, device=top.device)
+        sample = torch.arange(len(top), dtype=torch.int64, device=top.device)
+        row = scale * top[:, None] + torch.arange(scale * height, dtype=torch.int64, device=top.device)
+        column = scale * left[:, None] + torch.arange(scale * width, dtype=torch.int64, device=top.device)
         return sample[:, None, None], row[:, :, None], column[:, None, :]
 
 

@@ -92,7 +92,7 @@ class FlowNet(nn.Module):
         tokens = features.new_zeros(2 * batch, grid.numel(), self.config.width)
         flows = features.new_zeros(2 * batch, grid.numel(), 2 * self.config.updates)
         for pairs in groups(counts.tolist()):
-            chosen = torch.tensor(pairs, device=cells.device)
+            chosen = torch.tensor(pairs, dtype=torch.int64, device=cells.device)
             index, valid = token_index(cells[chosen])
             rows = torch.cat((chosen, chosen + batch))[:, None]
             index, valid = torch.cat((index, index)), torch.cat((valid, valid))

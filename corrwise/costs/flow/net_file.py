@@ -11,6 +11,7 @@ import torch
 
 from corrwise._files import parse_json, reading, shown
 from corrwise._network_size import check_network
+from corrwise.costs._precision import ordinary_defaults
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
 
 __all__ = ["FORMAT", "SHIPPED_IN", "facts_of", "load_net", "save_net"]
@@ -30,7 +31,7 @@ def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
 
     header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
     state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    Path(path).write_bytes(save(state, header))
+    Path(path).expanduser().write_bytes(save(state, header))
 
 
 def load_net(weights: str | PathLike[str]) -> FlowNet:
@@ -45,7 +46,8 @@ def load_net(weights: str | PathLike[str]) -> FlowNet:
     with reading(path, f"holds no weights that fit their configuration {shown(text)}"):
         config = FlowNetConfig(**parse_json(text))
         check_network(lambda: FlowNet(config), state)  # nothing is made that the file does not hold
-        net = FlowNet(config)
+        with ordinary_defaults():
+            net = FlowNet(config)
         net.load_state_dict(state)
     return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
@@ -65,7 +67,7 @@ def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str,
 
     path = SHIPPED_IN / f"{weights}.safetensors"
     if weights not in SHIPPED:
-        path = Path(weights)
+        path = Path(weights).expanduser()
         if not path.is_file():
             raise FileNotFoundError(
                 f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "

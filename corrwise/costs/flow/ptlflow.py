@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from corrwise._files import shown
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs._precision import like_weights
+from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import is_file, read_file
 from corrwise.costs.flow._resize import resized, restored, working_size
 
@@ -58,7 +58,8 @@ class PtlFlow(nn.Module):
         for what, value in (("size", size), ("iterations", iterations)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {what} of at least 1, got {value}")
-        self.name, self.model = name, _model(name)
+        with ordinary_defaults():
+            self.name, self.model = name, _model(name)
         if iterations is not None:
             _set_iterations(self.model, name, iterations)
         if weights is not None:
@@ -85,7 +86,8 @@ class PtlFlow(nn.Module):
         self.model.to(target.device)  # follow the images; free when it is there already
         size = working_size(height, width, least=self.size, stride=self.stride)
         pair = torch.stack([resized(like_weights(images, self.model), size) for images in (target, source)], dim=1)
-        flows = self.model({"images": pair.flip(2)})["flows"]  # RGB -> BGR
+        with ordinary_defaults():
+            flows = self.model({"images": pair.flip(2)})["flows"]  # RGB -> BGR
         if tuple(flows.shape) != (batch, 1, 2, *size):
             raise ValueError(f"expected {self.name} to return {(batch, 1, 2, *size)}, got {tuple(flows.shape)}")
         return restored(flows[:, 0], (height, width)).to(target.dtype)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs._precision import like_weights
+from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, is_file, load_weights
 from corrwise.costs.flow._resize import resized, restored, working_size
 
@@ -47,7 +47,8 @@ class RAFTFlow(nn.Module):
         if updates < 1:
             raise ValueError(f"expected updates of at least 1, got {updates}")
         self.updates = updates
-        self.size, self.model = _model(_sizes(weights, size), weights)
+        with ordinary_defaults():
+            self.size, self.model = _model(_sizes(weights, size), weights)
         self.requires_grad_(False)
         self.train(False)
 
@@ -67,7 +68,9 @@ class RAFTFlow(nn.Module):
         size = working_size(height, width, least=WORKING, stride=STRIDE)
         # [0, 1] -> [-1, 1], what torchvision's RAFT was trained on
         pair = [resized(2 * like_weights(images, self.model) - 1, size) for images in (target, source)]
-        return restored(self.model(*pair, num_flow_updates=self.updates)[-1], (height, width)).to(target.dtype)
+        with ordinary_defaults():
+            flows = self.model(*pair, num_flow_updates=self.updates)
+        return restored(flows[-1], (height, width)).to(target.dtype)
 
     def train(self, mode: bool = True) -> RAFTFlow:
         """Stay in evaluation mode, whatever the training loop around asks for (RAFT-large has batch norms)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from functools import partial
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -37,7 +39,7 @@ class GLRenderer:
 
     def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
         load_triton()  # before OpenGL, and not for those who do not draw with it
-        self.model, self.height, self.width = model, height, width
+        self.model, self.height, self.width, self._effects = model, height, width, effects
         self.left_out: tuple[str, ...] = ()
         self.unseen = inventory.unseen(model, Shapes.of_model(model), soft=True)
         try:
@@ -55,13 +57,18 @@ class GLRenderer:
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
         """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
-        out = torch.full((len(states), 3, self.height, self.width), torch.nan)
+        out = torch.full((len(states), 3, self.height, self.width), torch.nan, dtype=torch.float32, device="cpu")
         for i in np.flatnonzero(drawable(self.model, states)):
             mujoco.mj_setState(self.model, self._data, states[i], int(mujoco.mjtState.mjSTATE_INTEGRATION))
             mujoco.mj_fwdPosition(self.model, self._data)
             self._renderer.update_scene(self._data, camera=CAMERA_NAME)
             out[i] = torch.from_numpy(self._renderer.render().transpose(2, 0, 1).copy()).float() / 255.0
         return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a context of their own for copies and pickles."""
+        make = partial(type(self), height=self.height, width=self.width, effects=self._effects)
+        return make, (self.model,)
 
     def close(self) -> None:
         """Free the OpenGL context; nothing can be drawn afterwards."""

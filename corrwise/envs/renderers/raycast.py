@@ -75,7 +75,7 @@ class RaycastRenderer:
         """
         good = drawable(self.model, states)
         chunk = self._scene.chunk
-        out = torch.empty((len(states), 3, self.height, self.width))
+        out = torch.empty((len(states), 3, self.height, self.width), dtype=torch.float32, device="cpu")
         for i in range(0, len(states), chunk):
             part = slice(i, i + chunk)
             out[part] = torch.from_numpy(self._draw(states[part], good[part])).permute(0, 3, 1, 2)

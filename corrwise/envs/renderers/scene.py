@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -17,6 +18,7 @@ from corrwise.envs.task import CAMERA_NAME
 
 STATIC, MOVING = 0, 1  # geom groups of the scene's own copy of the model
 _HIDDEN = 2
+_POSES = ("geom_xpos", "geom_xmat", "site_xpos", "site_xmat")
 
 
 class RayScene:
@@ -34,7 +36,7 @@ class RayScene:
     """
 
     def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
-        self.chunk = chunk
+        self.chunk, self._threads = chunk, threads
         self.shapes = Shapes.of_model(model)
         groups = np.where(self.shapes.shown, np.where(self.shapes.moving, MOVING, STATIC), _HIDDEN)
         self.model = copy.copy(model)
@@ -42,16 +44,26 @@ class RayScene:
         self.model.geom_matid[:], self.model.geom_rgba[:, 3] = -1, 1.0  # rays pass through what they take for invisible
         self.view = PinholeView.of_camera(model, CAMERA_NAME)
         self._moving = np.flatnonzero(groups == MOVING)
-        self._batch = Batch(self.model, chunk, threads)
-        self._xpos, self._xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+        self._make_batch()
         self._rest = self._batch.state[0].copy()
         boxes, self._sites = model.geom_aabb, None
         if len(self.shapes.sites):
             self._sites = SiteRays(model, self.shapes.sites, groups[model.ngeom :], threads=threads, chunk=chunk)
-            self._site_xpos, self._site_xmat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
             boxes = np.concatenate([boxes, self._sites.aabb])
         self._corners = box_corners(boxes[self._moving])
         self.load(self._rest[None], np.ones(1, dtype=bool))  # what never moves is seen before any state is loaded
+
+    def _make_batch(self) -> None:
+        self._batch = Batch(self.model, self.chunk, self._threads)
+        self._poses = {name: self._batch.bind(name) for name in _POSES}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the batch out of copies and pickles: each loads its states before it reads them."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_batch", "_poses")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_batch()
 
     def load(self, states: Float64[np.ndarray, "n S"], good: Bool[np.ndarray, "n"]) -> None:
         """Take up to ``chunk`` states as the scene's first n; the model's own rest stands in where not ``good``."""
@@ -63,7 +75,7 @@ class RayScene:
 
     def poses(self, n: int) -> tuple[Float64[np.ndarray, "n g 3"], Float64[np.ndarray, "n g 3 3"]]:
         """Return the positions and rotations of all shapes in the first n loaded states."""
-        position, rotation = self._xpos[:n], self._xmat[:n].reshape(n, -1, 3, 3)
+        position, rotation = self._poses["geom_xpos"][:n], self._poses["geom_xmat"][:n].reshape(n, -1, 3, 3)
         if self._sites is None:
             return position, rotation
         site_position, site_rotation = self._site_poses(n)
@@ -99,7 +111,7 @@ class RayScene:
 
     def _site_poses(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         which = self.shapes.sites
-        return self._site_xpos[:n, which], self._site_xmat[:n, which].reshape(n, -1, 3, 3)
+        return self._poses["site_xpos"][:n, which], self._poses["site_xmat"][:n, which].reshape(n, -1, 3, 3)
 
 
 class PixelRays:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 from jaxtyping import Float64, Int
@@ -34,8 +36,21 @@ class SiteRays:
             body.add_geom(type=mujoco.mjtGeom(int(model.site_type[site])), size=model.site_size[site], group=group)
         small = spec.compile()
         self.aabb: Float64[np.ndarray, "s 6"] = small.geom_aabb.copy()
-        self._batch = Batch(small, chunk, threads)
+        self._model, self._threads, self._chunk = small, threads, chunk
+        self._make_batch()
+
+    def _make_batch(self) -> None:
+        self._batch = Batch(self._model, self._chunk, self._threads)
         self._position, self._quaternion = self._batch.bind("mocap_pos"), self._batch.bind("mocap_quat")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the batch out of copies and pickles: each loads its states before it reads them."""
+        left = ("_batch", "_position", "_quaternion")
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_batch()
 
     def load(self, position: Float64[np.ndarray, "n s 3"], rotation: Float64[np.ndarray, "n s 3 3"]) -> None:
         """Put the sites where they are in the first n states."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.utils import RecordConstructorArgs
 
+from corrwise.envs.arrays import to_numpy
 from corrwise.envs.rewards.sources import PICTURE
 
 __all__ = ["RenderToInfo", "check_renders", "rendered"]
@@ -57,7 +59,8 @@ def rendered(env: gymnasium.Env) -> np.ndarray:
     Raises:
         ValueError: it is no RGB picture.
     """
-    picture = env.render()
+    picture: Any = env.render()
+    picture = to_numpy(picture) if isinstance(picture, torch.Tensor) else picture
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise ValueError(f"expected render() to return a uint8 picture (H, W, 3), got {got}")

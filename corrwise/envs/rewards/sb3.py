@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,13 @@ class VecImageGoalReward(VecEnvWrapper):
         self._view = View(venv.observation_space, goal, goal_key, source)
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=venv.num_envs, device=device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what Stable-Baselines3 keeps of the class itself, which cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "class_attributes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, class_attributes=dict(inspect.getmembers(type(self))))
+
     def reset(self) -> VecEnvObs:
         """Reset all copies, and note what their first pictures cost (``reset_infos``)."""
         observations = self.venv.reset()
@@ -61,15 +69,17 @@ class VecImageGoalReward(VecEnvWrapper):
         return observations
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Reward what each copy shows; ``goal_cost`` and the like in its info are those of that picture."""
+        """Reward what each copy shows; ``goal_cost`` and the like in its info are those of that picture.
+
+        Raises:
+            ValueError: the copies' own rewards are to be added to, and one is no number.
+        """
         observations, own, dones, infos = self.venv.step_wait()
         which, begun = np.arange(self.num_envs), np.flatnonzero(dones)
         looks = [self._seen(observations, infos[i], bool(dones[i]), int(i)) for i in which]
         found = self._scorer.measure([*looks, *(self._first(observations, int(i)) for i in begun)])
         cut = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
-        rewards = self._scorer.rewards(
-            which, found["goal_cost"][: self.num_envs], dones & ~cut, np.asarray(own, dtype=np.float64)
-        )
+        rewards = self._scorer.rewards(which, found["goal_cost"][: self.num_envs], dones & ~cut, own)
         self._scorer.begin(begun, found["goal_cost"][self.num_envs :])
         for k, i in enumerate(begun.tolist()):
             self.reset_infos[i] = _with(self._reset_infos()[i], found, self.num_envs + k)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from corrwise.envs.arrays import to_numpy
 from corrwise.envs.pictures import from_uint8
 from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.sources import check_sizes
@@ -57,8 +58,26 @@ class Scorer:
         """Note what the first pictures of these environments' episodes cost."""
         self._first[which] = self._before[which] = costs
 
-    def rewards(self, which: np.ndarray, costs: np.ndarray, terminated: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Return the rewards of these environments, whose own rewards were ``own``, and remember their costs."""
+    def rewards(self, which: np.ndarray, costs: np.ndarray, terminated: np.ndarray, own: Any) -> np.ndarray:
+        """Return the rewards of these environments, and remember their costs.
+
+        ``own`` are the own rewards of all environments, in whatever form they were given; they are read only where they
+        count.
+
+        Raises:
+            ValueError: own rewards count, and are not one number for each environment.
+        """
+        given = self._numbers(own)[which] if self.form.added else 0.0
+        if np.isnan(given).any():
+            raise ValueError(f"added=True needs a reward of the environment itself to add to, got {own!r}")
         made = self.form.rewards(costs, self._before[which], self._first[which], terminated)
         self._before[which] = costs
-        return own + made if self.form.added else made
+        return given + made
+
+    def _numbers(self, own: Any) -> np.ndarray:
+        """Return one number for each environment; NaN for None, as NumPy has it."""
+        count = len(self._first)
+        try:
+            return to_numpy(own).astype(np.float64).reshape(count)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"expected own rewards of {count} environments to add to, got {own!r}") from error

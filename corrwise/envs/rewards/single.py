@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from corrwise.envs.arrays import to_numpy
 from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.render_to_info import check_renders, rendered
 from corrwise.envs.rewards.scorer import Scorer
@@ -68,20 +69,25 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
         return observation, {**info, **_first(found)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step, and reward what is seen then."""
+        """Step, and reward what is seen then.
+
+        Raises:
+            ValueError: the environment's own reward is to be added to, and is no number.
+        """
         observation, own, terminated, truncated, info = self.env.step(action)
         found = self._measure(observation)
-        reward = self._scorer.rewards(np.array([0]), found["goal_cost"], np.array([terminated]), np.array([float(own)]))
+        reward = self._scorer.rewards(np.array([0]), found["goal_cost"], np.array([bool(terminated)]), own)
         return observation, float(reward[0]), terminated, truncated, {**info, **_first(found)}
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray | np.float64:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> np.ndarray | np.float64:
         """Return the reward of a picture and a goal, (H, W, 3) or (3, H, W), or of many, as HER's replay asks.
 
         Raises:
             ValueError: the reward depends on more than a picture and its goal: another form than "negative", a goal
                 that no observation shows, or the environment's own reward.
         """
-        form, one = self._scorer.form, np.ndim(achieved_goal) == 3
+        achieved_goal, desired_goal = to_numpy(achieved_goal), to_numpy(desired_goal)
+        form, one = self._scorer.form, achieved_goal.ndim == 3
         if self._fixed or form.name != "negative" or form.added:
             raise ValueError("hindsight needs form='negative', goal_key and added=False: a picture and its goal alone")
         pairs = [(achieved_goal, desired_goal)] if one else list(zip(achieved_goal, desired_goal, strict=True))

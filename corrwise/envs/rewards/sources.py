@@ -10,10 +10,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
+
+from corrwise.envs.arrays import to_numpy
 
 __all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "check_sizes", "goal_picture"]
 
-GoalPicture = np.ndarray | str | os.PathLike[str] | None
+GoalPicture = np.ndarray | torch.Tensor | str | os.PathLike[str] | None
 
 PICTURE = "picture"  # what is rendered, in info
 RENDER = "render"  # the source that is no part of the observation
@@ -68,7 +71,7 @@ class View:
             )
         picture = info[PICTURE] if self._pixels is None else self._pixels.newest(observation, row)
         goal = self._goal if self._asked is None else self._asked.newest(observation, row)
-        return picture, np.asarray(goal)
+        return to_numpy(picture), to_numpy(goal)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Pixels:
     def newest(self, observation: Any, row: int | None = None) -> np.ndarray:
         """Return the newest picture of one observation, or of a row of many."""
         found = observation if self.key is None else observation[self.key]
-        array = np.asarray(found if row is None else found[row])
+        array = to_numpy(found if row is None else found[row])
         if self.stacked:
             array = array[..., -1, :, :, :]
         return array[..., -3:] if self.last else array[..., -3:, :, :]
@@ -132,7 +135,7 @@ def check_sizes(goal: tuple[int, ...], pictures: tuple[int, ...]) -> None:
         raise ValueError(f"the goal is {goals} pixels, the pictures are {shown}")
 
 
-def goal_picture(goal: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
+def goal_picture(goal: np.ndarray | torch.Tensor | str | os.PathLike[str]) -> np.ndarray:
     """Return the goal as uint8 (H, W, 3), from an array or from an image file.
 
     Raises:
@@ -142,14 +145,14 @@ def goal_picture(goal: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
     if isinstance(goal, (str, os.PathLike)):
         import cv2
 
-        path = Path(goal)
+        path = Path(goal).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"there is no goal picture at {path}")
         read = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if read is None:
             raise ValueError(f"{path} is no picture that can be read")
         return np.ascontiguousarray(read[..., ::-1])
-    array = np.asarray(goal)
+    array = to_numpy(goal)
     if array.dtype != np.uint8 or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
         raise ValueError(f"expected a goal picture uint8 (H, W, 3) or (3, H, W), got {array.dtype} {array.shape}")
     return np.array(array if array.shape[2] == 3 else np.moveaxis(array, 0, -1))  # a renderer may reuse its buffer

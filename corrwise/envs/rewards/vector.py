@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from corrwise.envs.arrays import row_of, to_numpy
 from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.scorer import Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
@@ -60,6 +62,7 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
         """Reset all copies, or those of ``options["reset_mask"]``, and note what their first pictures cost."""
         which = reset_rows(options, self.num_envs)
         observations, infos = self.env.reset(seed=seed, options=options)
+        _check(infos)
         self._over[which] = False
         found = self._scorer.measure([self._look(observations, infos, int(i)) for i in which])
         self._scorer.begin(which, found["goal_cost"])
@@ -69,18 +72,27 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
             tell(infos, name, told, np.isin(np.arange(self.num_envs), which))
         return observations, infos
 
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """Step, and reward what each copy shows then."""
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, Any, Any, Infos]:
+        """Step, and reward what each copy shows then.
+
+        Rewards are an array of NumPy, float64; all else is as the environment gave it.
+
+        Raises:
+            TypeError: the infos are no dictionary.
+            ValueError: the copies' own rewards are to be added to, and one is no number; or the environment keeps no
+                last observation of an episode that it has reset in this step.
+        """
         observations, own, terminations, truncations, infos = self.env.step(actions)
+        _check(infos)
         fresh = self._over & (self._mode == AutoresetMode.NEXT_STEP)  # were reset, not stepped
-        done = terminations | truncations
+        terminated, truncated = (to_numpy(each).astype(bool).reshape(-1) for each in (terminations, truncations))
+        done = terminated | truncated
         again = done & (self._mode == AutoresetMode.SAME_STEP)  # have ended, and show the next episode already
         stepped, begun = np.flatnonzero(~fresh), np.flatnonzero(fresh | again)
         looks = [self._last(infos, int(i)) if again[i] else self._look(observations, infos, int(i)) for i in stepped]
         found = self._scorer.measure([*looks, *(self._look(observations, infos, int(i)) for i in begun)])
         costs, rewards = found["goal_cost"], np.zeros(self.num_envs)
-        own = np.asarray(own, dtype=np.float64)
-        rewards[stepped] = self._scorer.rewards(stepped, costs[: len(stepped)], terminations[stepped], own[stepped])
+        rewards[stepped] = self._scorer.rewards(stepped, costs[: len(stepped)], terminated[stepped], own)
         self._scorer.begin(begun, costs[len(stepped) :])
         self._over = done
         for name, values in found.items():
@@ -95,9 +107,22 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
 
     def _last(self, infos: Infos, i: int) -> Look:
         """Return the last picture and the goal of an episode that ended in this step."""
-        return self._view(infos["final_obs"][i], _info(infos.get("final_info", {}), i))
+        last = row_of(infos["final_obs"], i) if "final_obs" in infos else None
+        if last is None:
+            raise ValueError(
+                f"expected final_obs of copy {i}, which was reset in the step that ended it, got {sorted(infos)}"
+            )
+        return self._view(last, _info(infos.get("final_info", {}), i))
 
 
-def _info(infos: Infos, i: int) -> Infos:
-    """Return what one copy rendered into its info."""
-    return {PICTURE: infos[PICTURE][i]} if PICTURE in infos and infos[f"_{PICTURE}"][i] else {}
+def _check(infos: object) -> None:
+    if not isinstance(infos, dict):
+        raise TypeError(f"expected infos as a dictionary, got {type(infos).__name__}; put DictInfoToList around this")
+
+
+def _info(infos: Any, i: int) -> Infos:
+    """Return what one copy rendered into its info; infos are arrays with masks, or one dictionary for each copy."""
+    if not isinstance(infos, Mapping):
+        return infos[i] or {}
+    tells = PICTURE in infos and (f"_{PICTURE}" not in infos or infos[f"_{PICTURE}"][i])
+    return {PICTURE: infos[PICTURE][i]} if tells else {}

@@ -24,8 +24,9 @@ class Profiles(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: gymnasium.spaces.Dict) -> None:
-        sample = {name: torch.zeros(1, *(space.shape or ())) for name, space in observation_space.spaces.items()}
-        super().__init__(observation_space, torch.cat([profiles(each) for each in sample.values()], dim=1).shape[1])
+        shapes = [space.shape or () for space in observation_space.spaces.values()]
+        samples = [torch.zeros(1, *shape, dtype=torch.float32, device="cpu") for shape in shapes]
+        super().__init__(observation_space, torch.cat([profiles(each) for each in samples], dim=1).shape[1])
 
     def forward(self, observations: dict[str, Tensor]) -> Float[Tensor, "B F"]:
         """Return the features of pictures in [0, 1]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ SHARED_SHIFT = 14.0  # standard deviation of the motion that all sticks share, p
 OWN_SHIFT = 4.0
 CAMERA = 0.15  # share of the pairs in which the background moves too
 CAMERA_SHIFT = 3.0
+_PLAIN: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
 
 def painted(n: int, size: int, rng: np.random.Generator, *, checked: bool = False) -> tuple[Tensor, ...]:
@@ -44,21 +47,21 @@ class _Scene:
             return torch.from_numpy(rng.normal(0, scale, (n, *shape))).float()
 
         self.size, self.checked, scale = size, checked, size / 64
-        self.length = torch.cat((torch.zeros(n, 1), uniform(*LENGTH, STICKS) * scale), dim=1)
-        self.radius = torch.cat((torch.full((n, 1), 4.0 * size), uniform(*RADIUS, STICKS) * scale), dim=1)
+        self.length = torch.cat((torch.zeros(n, 1, **_PLAIN), uniform(*LENGTH, STICKS) * scale), dim=1)
+        self.radius = torch.cat((torch.full((n, 1), 4.0 * size, **_PLAIN), uniform(*RADIUS, STICKS) * scale), dim=1)
         self.radius[:, 1:][uniform(0, 1, STICKS) > PRESENT] = -1.0
         body = uniform(0.25, 0.75, 1, 2) * size
         centre = body + normal(9.0 * scale, STICKS, 2)
         moved = normal(SHARED_SHIFT * scale, 1, 2) * uniform(0, 1, 1, 1)
         after = centre + moved + normal(OWN_SHIFT * scale, STICKS, 2) * uniform(0, 1, 1, 1)
         camera = normal(CAMERA_SHIFT * scale, 1, 2) * (uniform(0, 1, 1, 1) < CAMERA)
-        middle = torch.full((n, 1, 2), size / 2)
+        middle = torch.full((n, 1, 2), size / 2, **_PLAIN)
         angle, turn = uniform(-np.pi, np.pi, STICKS), normal(0.5, STICKS) * uniform(0, 1, 1)
-        still = torch.zeros(n, 1)
+        still = torch.zeros(n, 1, **_PLAIN)
         grow = torch.exp(normal(0.05, STICKS))
         self.centre = torch.stack((torch.cat((middle, centre), 1), torch.cat((middle + camera, after), 1)))
         self.angle = torch.stack((torch.cat((still, angle), 1), torch.cat((still, angle + turn), 1)))
-        self.grow = torch.stack((torch.ones(n, STICKS + 1), torch.cat((torch.ones(n, 1), grow), 1)))
+        self.grow = torch.stack((torch.ones(n, STICKS + 1, **_PLAIN), torch.cat((torch.ones(n, 1, **_PLAIN), grow), 1)))
         base = uniform(0, 1, 1, 3)
         self.colour = (base + uniform(-0.25, 0.25, STICKS + 1, 3)).clamp(0, 1)
         self.colour[:, 0] = uniform(0, 1, 3)
@@ -66,8 +69,8 @@ class _Scene:
         self.depth = uniform(0, 0.25, STICKS + 1)
         coarse = torch.from_numpy(rng.uniform(-1, 1, (n, 3, 9, 9))).float() * uniform(0, 0.3, 1, 1, 1)
         self.ground = F.interpolate(coarse, (2 * size, 2 * size), mode="bilinear", align_corners=True)
-        y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-        self.pixels = (torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5).float()
+        y, x = torch.meshgrid(*[torch.arange(size, **_PLAIN)] * 2, indexing="ij")
+        self.pixels = torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5
 
     def local(self, side: int, points: Float[Tensor, "n l p 2"]) -> Tensor:
         """Return points of a picture in the layers' own frames."""
@@ -84,7 +87,7 @@ class _Scene:
     def top(self, side: int) -> Tensor:
         """Return which layer each pixel shows, (n, pixels)."""
         covered = self.covers(self.local(side, self.pixels[None, None].expand(len(self.radius), STICKS + 1, -1, -1)))
-        order = torch.arange(1, STICKS + 2)[None, :, None]
+        order = torch.arange(1, STICKS + 2, dtype=torch.int64, device="cpu")[None, :, None]
         return (covered * order).argmax(dim=1)
 
     def paint(self, side: int, top: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def error_numbers(flow: Flow, pairs: Pairs) -> Row:
 
 def true_fields(masks: Bool[Tensor, "n d h w"]) -> tuple[Float[Tensor, "p 2 h w"], Float[Tensor, "p 2 h w"]]:
     """Return the exact flow between offset 0 and each offset, and back, of ``FlowScene.moved``; p = n * d pairs."""
-    offsets = torch.arange(masks.shape[1]).float()[None, :, None, None]
+    offsets = torch.arange(masks.shape[1], dtype=torch.float32, device=masks.device)[None, :, None, None]
     forward, backward = masks[:, :1] * offsets, -(masks * offsets)
     return tuple(torch.stack((dx, torch.zeros_like(dx)), dim=2).flatten(0, 1) for dx in (forward, backward))  # type: ignore[return-value]
 

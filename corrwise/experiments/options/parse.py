@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from corrwise.experiments.options.checks import ConfigError
 
 _BORDER = re.compile(r"[╭╮╰╯│─]+")
 _RULE = re.compile(r"^[-+|= ]+$")  # what stands for a border where the terminal has no such letters
+_HOME = re.compile(r"^(--[\w.-]+=)?(\w+:)?(~.*)$", re.DOTALL)  # an option's name and a data set's, before a path
 _WHERE = re.compile(r"^Error parsing (?:__tyro-dummy-inner__\.|--)?([\w.-]+):")
 
 
@@ -32,7 +34,7 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
                 commands,
                 prog="corrwise",
                 description="Visual MPC with correspondence-wise image distances.",
-                args=argv,
+                args=[_expanded(word) for word in (sys.argv[1:] if argv is None else argv)],
                 config=(tyro.conf.OmitSubcommandPrefixes,),
             )
     except SystemExit as stop:
@@ -41,6 +43,12 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
         raise ConfigError(_sentence(said.getvalue())) from None
     sys.stderr.write(said.getvalue())  # warnings, where there are any
     return config
+
+
+def _expanded(word: str) -> str:
+    """Return a word of the command line with ``~`` expanded: a shell leaves it in ``--out=~/runs`` and in quotes."""
+    found = _HOME.match(word)
+    return f"{found[1] or ''}{found[2] or ''}{os.path.expanduser(found[3])}" if found else word
 
 
 def _sentence(box: str) -> str:

@@ -60,8 +60,8 @@ def weights_of(config: MPCConfig) -> str | None:
 
 def model_folder(name: str) -> Path:
     """Return the folder of a trained model: the one named, or ``model`` inside the training run's that is named."""
-    inside = Path(name) / "model"
-    return inside if (inside / CONFIG).is_file() else Path(name)
+    folder = Path(name).expanduser()
+    return folder / "model" if (folder / "model" / CONFIG).is_file() else folder
 
 
 def weights_hash(folder: Path) -> str:

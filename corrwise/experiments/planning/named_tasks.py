@@ -51,7 +51,7 @@ def _module(place: str) -> ModuleType:
             raise ValueError(f"cannot import {place!r}: {error}") from error
         except (Exception, SystemExit) as error:
             raise ValueError(f"cannot import {place!r}: {described(error)}") from error
-    path = Path(place).resolve()
+    path = Path(place).expanduser().resolve()
     known = f"corrwise_task_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if known in sys.modules:
         return sys.modules[known]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Generator
@@ -49,7 +49,8 @@ class ZeroAction:
     def __call__(self, context: Context, goal: Goal) -> Decision:
         """Return zeros."""
         batch = len(context.frames)
-        return Decision(torch.zeros(batch, self._action_dim), None, torch.zeros(batch, dtype=torch.int64))
+        actions = torch.zeros(batch, self._action_dim, dtype=torch.float32, device="cpu")
+        return Decision(actions, None, torch.zeros(batch, dtype=torch.int64, device="cpu"))
 
 
 class RandomAction:
@@ -60,8 +61,9 @@ class RandomAction:
 
     def __call__(self, context: Context, goal: Goal) -> Decision:
         """Draw one action for each environment from its own generator."""
-        draws = [2 * torch.rand(self._action_dim, generator=generator) - 1 for generator in self._generators]
-        return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64))
+        plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+        draws = [2 * torch.rand(self._action_dim, generator=each, **plain) - 1 for each in self._generators]
+        return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64, device="cpu"))
 
 
 def make_policy(

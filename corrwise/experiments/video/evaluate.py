@@ -134,7 +134,10 @@ def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
 
 def _blank(clips: ClipSource, context: int) -> Batch:
     """Return a black window of one frame more than the context."""
-    return Batch(torch.zeros(1, context + 1, 3, *clips.size), torch.zeros(1, context, clips.action_dim))
+    plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+    return Batch(
+        torch.zeros(1, context + 1, 3, *clips.size, **plain), torch.zeros(1, context, clips.action_dim, **plain)
+    )
 
 
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:

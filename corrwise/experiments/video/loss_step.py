@@ -23,7 +23,7 @@ class LossStep(nn.Module):
 
     def forward(self, frames: Tensor, actions: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the fields of the loss."""
-        noise = torch.Generator().manual_seed(seed)
+        noise = torch.Generator("cpu").manual_seed(seed)
         loss = train_step(self.model, Batch(frames, actions), self._compare, noise)
         return loss.total, loss.distances, loss.penalty, loss.frames
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -80,7 +81,9 @@ def _check(config: PredictorTableConfig) -> None:
     for job in {job.model: job for job in jobs}.values():
         with torch.random.fork_rng():
             model = starting_model(job, 1, size).eval()  # normalisation by batches asks for more than one picture
-        model(Context(torch.zeros(1, 1, 3, *size), torch.zeros(1, 0, 1), None), torch.zeros(1, 1, 1, 1))
+        plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+        frame, none, action = (torch.zeros(1, *rest, **plain) for rest in ((1, 3, *size), (0, 1), (1, 1, 1)))
+        model(Context(frame, none, None), action)
 
 
 def _train(job: TrainConfig, *, threads: int) -> Path:

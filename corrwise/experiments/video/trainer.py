@@ -80,7 +80,7 @@ class Trainer:
             ValueError: pictures of another size than the model's, for one.
         """
         with torch.no_grad():
-            self.kept.eval().learn(batch.to(self.fabric.device), torch.Generator().manual_seed(0))
+            self.kept.eval().learn(batch.to(self.fabric.device), torch.Generator("cpu").manual_seed(0))
 
     def batches(self, windows: ClipWindows) -> BatchesAhead:
         """Return this process's part of every batch, to be read ahead."""
@@ -120,7 +120,8 @@ class Trainer:
                 on_device = part.to(self.fabric.device)
                 loss = model(on_device.frames, on_device.actions, self.config.seed)
                 found.append([each.float().cpu() for each in loss])
-        weights = torch.tensor([len(frames) for *_, frames in found]) / len(batch.frames)
+        counts = torch.tensor([len(frames) for *_, frames in found], dtype=torch.float32, device="cpu")
+        weights = counts / len(batch.frames)
         total, distances, penalty = (
             torch.stack(each).movedim(0, -1) @ weights for each in list(zip(*found, strict=True))[:3]
         )
