@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import mujoco
 import numpy as np
 import pytest
 import torch

@@ -179,14 +179,14 @@ def test_minari_declares_no_more_than_it_holds(tmp_path):
         [
             r"actions declares 800000 bytes \(2, 100000\), and the file holds 0",
             r"expected actions in the file itself, got a link to '/tmp/secret\.h5:/actions'",
-            r"expected pictures of 1 to 8192 pixels to a side, got \(3, 100000, 100000, 3\)",
+            r".*, got 100000 x 100000",
         ]
     ):
         with h5py.File(tmp_path / "main_data.hdf5") as file, h5py.File(tmp_path / f"{i}.h5", "w") as one:
             for name in ("observations", "actions"):  # copied by link, as they are
                 one.require_group("episode_0")
                 _copied(file, f"episode_{i}/{name}", one, f"episode_0/{name}")
-        with pytest.raises(ValueError, match=rf"{i}\.h5 .*{said}"):
+        with pytest.raises(ValueError, match=rf"{i}\.h5.*{said}"):
             MinariClips(tmp_path / f"{i}.h5", 4)
 
 

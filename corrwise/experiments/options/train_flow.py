@@ -70,7 +70,9 @@ class TrainFlowConfig:
         check_memory(pixels * (3 + self.fine // 4 + self.coarse // 16), "--size, --batch, --fine or --coarse")
         most = FIRST_TEST_SEED - FIRST_PLANNED_SEED
         check(0 <= self.plans <= most, "plans", f"from 0 to {most}: further ones test", self.plans)
-        check(self.plans == 0 or self.weights != "", "weights", "those to plan with, for --plans", self.weights)
+        check(
+            self.plans == 0 or self.weights != "", "weights", "those to plan with, for --plans", self.weights or "none"
+        )
         check_counts(self, "episodes", least=2)
         check(0 <= self.tasks <= 1, "tasks", "from 0 to 1", self.tasks)
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)

@@ -20,20 +20,17 @@ Row = dict[str, Any]
 
 def kept_or_made(
     path: Path,
-    episodes: Sequence[int | str],
+    episodes: Sequence[int],
     make: Callable[[], Sequence[Clip]],
     about: Mapping[str, Any],
-    *,
-    stamps: Sequence[str] = (),
 ) -> Row:
     """Return what a shard of these episodes tells of itself, after making it if it is not there, broken or of others.
 
     Args:
         path: the shard.
-        episodes: the numbers or names of its clips.
+        episodes: the numbers of its clips.
         make: returns the clips.
         about: what else is known about all of them.
-        stamps: of what each clip is made from, so that one whose source has changed is made anew.
 
     Raises:
         RunFolderError: it cannot be written.
@@ -44,10 +41,9 @@ def kept_or_made(
     except BrokenShard as error:
         tqdm.write(f"{error}; it is made anew")
         there = {}
-    told = {"episodes": list(episodes), **({"stamps": list(stamps)} if stamps else {})}
-    if all(there.get(name, [])[: len(episodes)] == each for name, each in told.items()):
+    if there.get("episodes", [])[: len(episodes)] == list(episodes):
         return there  # more are there when fewer are asked for
     clips = make()
     with write_aside(path) as aside:
-        write_shard(aside, clips, {**about, **told, "versions": versions()})
+        write_shard(aside, clips, {**about, "episodes": list(episodes), "versions": versions()})
     return shard_about(path)

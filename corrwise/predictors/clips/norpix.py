@@ -107,10 +107,10 @@ def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
             if not count:
                 break
             raise ValueError(f"{path} is cut off in frame {len(places)} of {count}: it ends after {total} bytes")
-        if head != _JPEG or length < _LEAST:
+        if head != _JPEG:
             raise ValueError(f"expected a JPEG as frame {len(places)} of {path}, got bytes that begin {head.hex(' ')}")
-        if length < 4 + len(_JPEG):
-            raise ValueError(f"expected at least {4 + len(_JPEG)} bytes in frame {len(places)} of {path}, got {length}")
+        if length < _LEAST:
+            raise ValueError(f"expected at least {_LEAST} bytes in frame {len(places)} of {path}, got {length}")
         places.append((at + 4, length - 4))
         at += length + after
     return places

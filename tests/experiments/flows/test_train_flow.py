@@ -169,7 +169,7 @@ def test_what_is_unknown_takes_no_part():
         (["--rate", "nan"], "rate must be above zero and finite, got nan"),
         (["--plans", "-1"], "plans must be from 0 to 5000: further ones test, got -1"),
         (["--plans", "6000", "--weights", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
-        (["--plans", "2"], "weights must be those to plan with, for --plans, got "),
+        (["--plans", "2"], "weights must be those to plan with, for --plans, got none"),
         (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
         (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
     ],

@@ -327,7 +327,7 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"low": float("nan")}, "low must be finite, got nan"),
         ({"low": 1.0}, r"high must be finite and above low \(1\), got 1.0"),
-        ({"size": 5000}, "size must be at most 4096 pixels, got 5000"),
+        ({"size": 9000}, "size must be at most 8192 pixels, got 9000"),
         ({"white": 0}, "white must be from 1 to 65535, got 0"),
         ({"high": float("inf")}, r"high must be finite and above low \(-1\), got inf"),
     ],
