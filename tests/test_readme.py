@@ -39,7 +39,7 @@ def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda config: 0)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
     for line in re.findall(
-        r"corrwise ((?:mpc|report|doctor|table|train-flow|collect|import|train|evaluate)\b.*)", blocks
+        r"corrwise ((?:mpc|report|doctor|table|train-flow|collect|import|train|evaluate|preview)\b.*)", blocks
     ):
         words = shlex.split(line, comments=True)
         assert cli.main(words[: words.index(";")] if ";" in words else words) == 0, line
