@@ -39,7 +39,7 @@ def test_help_and_argument_errors_never_import_torch(argv):
         ([*RAFT, "--raft-weights", "no/such.pth"], "got 'no/such.pth' which does not exist"),
         (
             ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", __file__],
-            "which cannot be read as one",
+            "cannot be read as weights",
         ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
         (["--cem.initial-std", "-1"], "cem: initial_std must be positive, got -1.0"),

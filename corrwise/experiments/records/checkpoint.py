@@ -11,6 +11,7 @@ from corrwise._files import load_checkpoint, reading, shown
 
 __all__ = ["restore", "training_state"]
 
+_MOST = 1e12  # in size, of an optimiser's and a schedule's numbers: single precision holds their products
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam and AdamW
 
 
@@ -64,8 +65,10 @@ def _check(name: str, here: Any, there: Any) -> None:
     elif isinstance(here, bool | str) or here is None:
         if type(there) is not type(here):
             raise ValueError(f"expected {name} as {shown(here)}, got {shown(there)}")
-    elif isinstance(here, int | float) and (isinstance(there, bool) or not isinstance(there, int | float)):
-        raise ValueError(f"expected a number as {name}, got {shown(there)}")
+    elif isinstance(here, int | float):
+        number = isinstance(there, int | float) and not isinstance(there, bool)
+        if not number or not abs(there) <= _MOST:
+            raise ValueError(f"expected a number of at most {_MOST:g} as {name}, got {shown(there)}")
 
 
 def _check_switches(here: Any, there: Any) -> None:
@@ -84,7 +87,7 @@ def _check_moments(optimizer: Any) -> None:
             if not isinstance(state, dict):
                 raise ValueError(f"expected {', '.join(_MOMENTS)} of each weight, got {shown(state)}")
             for name in _MOMENTS if state else ():
-                value = state.get(name)
+                value: Any = state.get(name)
                 wanted = () if name == "step" else tuple(weights.shape)
                 if not hasattr(value, "shape") or tuple(value.shape) != wanted:
                     raise ValueError(f"expected {name} {wanted}, got {shown(value)}")
