@@ -24,6 +24,7 @@ __all__ = [
     "MOST_LEVELS",
     "load_arrays",
     "load_checkpoint",
+    "named",
     "parse_json",
     "read_json",
     "reading",
@@ -65,6 +66,11 @@ def shown(value: Any) -> str:
     """Return a value as a sentence shows it: in one line, and not all of a long one."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def named(name: str) -> str:
+    """Return a field's name as a sentence shows it: as it is, unless it would break the line or be all of it."""
+    return name if name.isprintable() and len(name) <= _SHOWN else shown(name)
 
 
 def parse_json(data: bytes | str) -> Any:

@@ -11,6 +11,7 @@ from corrwise._files import load_checkpoint, reading, shown
 
 __all__ = ["restore", "training_state"]
 
+_MOST = 1e12  # in size, of an optimiser's and a schedule's numbers: single precision holds their products
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam and AdamW
 
 
@@ -42,6 +43,8 @@ def restore(path: Path, state: Mapping[str, Any], parts: Mapping[str, Any], prob
         for name, part in parts.items():
             here = part.state_dict()
             _check(name, here, state[name])
+            if hasattr(part, "param_groups"):
+                _check_switches(here["param_groups"], state[name]["param_groups"])
             part.load_state_dict(state[name])
             if hasattr(part, "param_groups"):
                 _check_moments(part)
@@ -60,10 +63,20 @@ def _check(name: str, here: Any, there: Any) -> None:
         for mine, other in zip(here, there, strict=True):
             _check(name, mine, other)
     elif isinstance(here, bool | str) or here is None:
-        if type(there) is not type(here) and not (here is None and isinstance(there, bool)):
+        if type(there) is not type(here):
             raise ValueError(f"expected {name} as {shown(here)}, got {shown(there)}")
-    elif isinstance(here, int | float) and (isinstance(there, bool) or not isinstance(there, int | float)):
-        raise ValueError(f"expected a number as {name}, got {shown(there)}")
+    elif isinstance(here, int | float):
+        number = isinstance(there, int | float) and not isinstance(there, bool)
+        if not number or not abs(there) <= _MOST:
+            raise ValueError(f"expected a number of at most {_MOST:g} as {name}, got {shown(there)}")
+
+
+def _check_switches(here: Any, there: Any) -> None:
+    """Refuse an optimiser that computes otherwise than ours: no option of a run says how."""
+    for mine, other in zip(here, there, strict=True):
+        for name, value in mine.items():
+            if isinstance(value, bool) and other[name] is not value:
+                raise ValueError(f"expected {name} as {value}, got {shown(other[name])}")
 
 
 def _check_moments(optimizer: Any) -> None:
@@ -71,8 +84,10 @@ def _check_moments(optimizer: Any) -> None:
     for group in optimizer.param_groups:
         for weights in group["params"]:
             state = optimizer.state.get(weights, {})
+            if not isinstance(state, dict):
+                raise ValueError(f"expected {', '.join(_MOMENTS)} of each weight, got {shown(state)}")
             for name in _MOMENTS if state else ():
-                value = state.get(name)
+                value: Any = state.get(name)
                 wanted = () if name == "step" else tuple(weights.shape)
                 if not hasattr(value, "shape") or tuple(value.shape) != wanted:
                     raise ValueError(f"expected {name} {wanted}, got {shown(value)}")

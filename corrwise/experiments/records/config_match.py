@@ -7,11 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import named
 from corrwise.experiments.records.atomic import RunFolderError
 
 __all__ = ["ConfigMismatch", "compare_configs"]
 
 _ABSENT = object()
+_LONGEST = 300  # characters of a value in a sentence
 
 
 class ConfigMismatch(RunFolderError):
@@ -27,7 +29,7 @@ def compare_configs(out: Path, old: Any, new: Any, *, ignore: Collection[str] = 
         was, now = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if was != now:
             raise ConfigMismatch(
-                f"{out} holds rows of another configuration: {name} is {_say(was)} there and {_say(now)} here; "
+                f"{out} holds rows of another configuration: {named(name)} is {_say(was)} there and {_say(now)} here; "
                 "choose another output folder"
             )
 
@@ -43,4 +45,5 @@ def _join(prefix: str, key: str) -> str:
 
 
 def _say(value: Any) -> str:
-    return "missing" if value is _ABSENT else json.dumps(value)
+    text = "missing" if value is _ABSENT else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

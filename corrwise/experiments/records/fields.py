@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from corrwise._files import shown
+from corrwise._files import named, shown
 
 __all__ = ["COUNT", "NUMBER", "NUMBERS", "SWITCH", "TEXT", "TEXTS", "TEXT_BY_NAME", "Field", "Key", "needed"]
 
@@ -77,7 +77,7 @@ def needed(field: Field, *, null: bool = False) -> Field:
 
 
 def _sentence(row: Mapping[str, Any], name: str, words: str) -> str:
-    return f"expected {words} as {name}, got {shown(row[name]) if name in row else 'none'}"
+    return f"expected {words} as {named(name)}, got {shown(row[name]) if name in row else 'none'}"
 
 
 def _number(value: Any) -> bool:
