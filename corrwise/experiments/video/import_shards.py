@@ -17,7 +17,8 @@ from corrwise.experiments.records.atomic import write_aside, write_json_atomic
 from corrwise.experiments.records.versions import versions
 from corrwise.predictors.clips.clip import BrokenClip
 from corrwise.predictors.clips.folder import INDEX, read_index, shard_name
-from corrwise.predictors.clips.shard import BrokenShard, ShardWriter, shard_about, shard_is_full
+from corrwise.predictors.clips.shard import BrokenShard, shard_about
+from corrwise.predictors.clips.shard_writer import ShardWriter, shard_is_full
 
 __all__ = ["ClipReader", "ImportShards"]
 

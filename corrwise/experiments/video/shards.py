@@ -11,7 +11,8 @@ from tqdm import tqdm
 from corrwise.experiments.records.atomic import write_aside
 from corrwise.experiments.records.versions import versions
 from corrwise.predictors.clips.clip import Clip
-from corrwise.predictors.clips.shard import BrokenShard, shard_about, write_shard
+from corrwise.predictors.clips.shard import BrokenShard, shard_about
+from corrwise.predictors.clips.shard_writer import write_shard
 
 __all__ = ["kept_or_made"]
 

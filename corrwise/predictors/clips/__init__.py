@@ -7,7 +7,8 @@ from corrwise.predictors.clips.clip import Clip, ClipSource
 from corrwise.predictors.clips.folder import ClipFolder
 from corrwise.predictors.clips.image_sequences import ImageFiles, ImageSequences
 from corrwise.predictors.clips.kitti import kitti_raw
-from corrwise.predictors.clips.shard import BrokenShard, read_shard, write_shard
+from corrwise.predictors.clips.shard import BrokenShard, read_shard
+from corrwise.predictors.clips.shard_writer import write_shard
 from corrwise.predictors.clips.windows import Batch, ClipWindows
 
 __all__ = [

@@ -5,183 +5,51 @@ What a shard declares is checked before it is read: a dataset can claim any shap
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from corrwise._files import parse_json, reading, shown
-from corrwise.predictors.clips.clip import Clip, check_clip
+from corrwise.predictors.clips.clip import Clip
 from corrwise.predictors.clips.heaps import check_heaps
-from corrwise.predictors.clips.written_hdf5 import WrittenHDF5
 
 __all__ = [
+    "CLIP",
+    "FORMAT",
     "MOST_BYTES",
     "MOST_CHUNK_BYTES",
     "MOST_NUMBERS",
     "MOST_SIDE",
-    "SHARD_BYTES",
     "SHARD_CLIPS",
     "BrokenShard",
-    "ShardWriter",
     "check_dataset",
     "inside",
+    "opened_shard",
     "read_clip",
     "read_shard",
     "shard_about",
-    "shard_is_full",
-    "write_shard",
 ]
 
 SHARD_CLIPS = 10  # at most
-SHARD_BYTES = 2**30  # of frames, from which on a shard that grows takes no more clips
 MOST_SIDE = 8192  # pixels to a side of a frame
 MOST_NUMBERS = 100_000  # in an action or a state
 MOST_CHUNK_BYTES = 2**31  # 2 GiB: of what HDF5 unpacks at a time; eight frames of the largest size are less
 MOST_BYTES = 2**34  # 16 GiB: of an array that is read at once
 _KNOWN = {"episodes": list, "stamps": list, "task": str, "frame_skip": int, "supersample": int}  # where it is said
-_MOST_FIXED = 32_768  # bytes of text that is of a fixed length
 _MOST_TEXT = 2**24  # bytes of an attribute
 _MOST_PACKED = 1100  # times smaller than what it holds a chunk of gzip can be; zeros come close to it
-_FORMAT = 1
-_NAME = "clip-{:02d}"
-_FRAMES_A_CHUNK = 8  # a training window touches one or two
-_PACKED = {"compression": "gzip", "compression_opts": 4}
+FORMAT = 1
+CLIP = "clip-{:02d}"  # the group of each clip
 
 
 class BrokenShard(ValueError):
     """A shard that cannot be read; the message names the file."""
-
-
-def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping[str, Any]) -> None:
-    """Write clips of one size, and what is known about all of them.
-
-    Raises:
-        ValueError: no clips or too many, arrays that do not fit each other, or clips that do not.
-        OSError: the file cannot be written.
-    """
-    if not 1 <= len(clips) <= SHARD_CLIPS:
-        raise ValueError(f"expected 1 to {SHARD_CLIPS} clips in a shard, got {len(clips)}")
-    kinds = {check_clip(clip) for clip in clips}
-    if len(kinds) > 1:
-        raise ValueError(f"expected clips of one size and one number of actions, got (H, W), A of {sorted(kinds)}")
-    ((size, action_dim),) = kinds
-    with WrittenHDF5(path) as written:
-        _describe(written.file, about, size, action_dim, [len(clip.frames) for clip in clips])
-        for i, clip in enumerate(clips):
-            _write(written.file.create_group(_NAME.format(i)), clip)
-
-
-class ShardWriter:
-    """A shard that grows by clips whose frames are written as they come; a context manager.
-
-    Args:
-        path: the file.
-        size: (H, W) of the frames.
-        action_dim: A.
-
-    Attributes:
-        lengths: frames of each clip so far.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-
-    def __init__(self, path: str | PathLike[str], size: tuple[int, int], action_dim: int) -> None:
-        self.lengths: list[int] = []
-        self._size, self._action_dim = size, action_dim
-        self._written = WrittenHDF5(path)
-        self._file = self._written.file
-
-    def __enter__(self) -> ShardWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._written.__exit__(kind, error, at)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it takes no more clips."""
-        return shard_is_full(self.lengths, self._size)
-
-    def add(
-        self,
-        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
-        actions: Float32[np.ndarray, "steps A"] | None,
-        about: Mapping[str, Any],
-    ) -> None:
-        """Write a clip, of which no more than a few frames are in memory; after an error, nothing of it is kept.
-
-        Args:
-            frames: one after the other.
-            actions: between them; None is A = 0.
-            about: what else is known about it.
-
-        Raises:
-            ValueError: no frames, or another number of actions.
-            OSError: the file cannot be written.
-        """
-        name = _NAME.format(len(self.lengths))
-        group = self._file.create_group(name)
-        try:
-            length = self._append(group, frames)
-            steps = np.zeros((length - 1, 0), np.float32) if actions is None else actions
-            if length < 1 or steps.shape != (length - 1, self._action_dim):
-                raise ValueError(
-                    f"expected {length - 1} actions of {self._action_dim} numbers between the {length} frames of "
-                    f"{about.get('name', name)}, got {steps.shape}"
-                )
-            group.create_dataset("actions", data=steps.astype(np.float32))
-            _note(group.attrs, "about", about)
-        except ValueError:
-            del group, self._file[name]
-            raise
-        self.lengths.append(length)
-
-    def copy(self, path: str | PathLike[str], clip: int) -> None:
-        """Write a clip of another shard, as it is stored there.
-
-        Raises:
-            BrokenShard: it cannot be read.
-        """
-        name = _NAME.format(len(self.lengths))
-        with _opened(path) as source:
-            length = len(source[_NAME.format(clip)]["frames"])
-            source.copy(_NAME.format(clip), self._file, name)
-        self._written.check()
-        self.lengths.append(length)
-
-    def _append(self, group: h5py.Group, frames: Iterable[np.ndarray]) -> int:
-        """Write frames chunk by chunk, and return how many there are."""
-        data, length = None, 0
-        for block in _blocks(frames):
-            if data is None:
-                grows = (None, *block.shape[1:])
-                data = group.create_dataset("frames", data=block, maxshape=grows, chunks=block.shape, **_PACKED)
-            else:
-                data.resize(length + len(block), axis=0)
-                data[length:] = block
-            length += len(block)
-            self._written.check()
-        return length
-
-    def describe(self, about: Mapping[str, Any]) -> None:
-        """Write what is known about all clips, without which the shard cannot be read."""
-        _describe(self._file, about, self._size, self._action_dim, self.lengths)
-
-
-def shard_is_full(lengths: Sequence[int], size: tuple[int, int]) -> bool:
-    """Whether a shard takes no more clips, by the number of frames of each and their size (H, W)."""
-    return len(lengths) >= SHARD_CLIPS or 3 * sum(lengths) * size[0] * size[1] >= SHARD_BYTES
 
 
 def shard_about(path: str | PathLike[str]) -> dict[str, Any]:
@@ -190,7 +58,7 @@ def shard_about(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         BrokenShard: it cannot be read, or its arrays are not what it says of them.
     """
-    with _opened(path) as file:
+    with opened_shard(path) as file:
         return _about(file)
 
 
@@ -202,8 +70,8 @@ def read_clip(
     Raises:
         BrokenShard: it cannot be read, or has more than ``MOST_BYTES`` of frames in that part.
     """
-    with _opened(path) as file:
-        group = inside(file, _NAME.format(clip))
+    with opened_shard(path) as file:
+        group = inside(file, CLIP.format(clip))
         frames, actions = inside(group, "frames"), inside(group, "actions")
         _check_frames(frames, stored=False)
         check_dataset(actions, (len(frames) - 1, None), np.float32)
@@ -218,8 +86,8 @@ def read_shard(path: str | PathLike[str]) -> list[Clip]:
     Raises:
         BrokenShard: it cannot be read, or has a clip with more than ``MOST_BYTES`` of frames.
     """
-    with _opened(path) as file:
-        return [_read(inside(file, _NAME.format(i))) for i in range(len(_about(file)["lengths"]))]
+    with opened_shard(path) as file:
+        return [_read(inside(file, CLIP.format(i))) for i in range(len(_about(file)["lengths"]))]
 
 
 def inside(group: Any, name: str) -> Any:
@@ -272,7 +140,7 @@ def check_dataset(data: Any, shape: tuple[int | None, ...], dtype: Any = None, *
 
 
 @contextmanager
-def _opened(path: str | PathLike[str]) -> Iterator[h5py.File]:
+def opened_shard(path: str | PathLike[str]) -> Iterator[h5py.File]:
     """Open a shard; whatever is wrong with it becomes a ``BrokenShard``."""
     with reading(path, "is no shard of clips that can be read", BrokenShard), h5py.File(Path(path), "r") as file:
         yield file
@@ -281,8 +149,8 @@ def _opened(path: str | PathLike[str]) -> Iterator[h5py.File]:
 def _about(file: h5py.File) -> dict[str, Any]:
     """Return what a shard says of its clips, of the right types and true of its arrays."""
     about = parse_json(_text(file, "about"))
-    if not isinstance(about, dict) or about.get("format") != _FORMAT:
-        raise ValueError(f"expected format {_FORMAT}, got {shown(about)}")
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, got {shown(about)}")
     size, lengths, actions = about.get("size", []), about.get("lengths", []), about.get("action_dim")
     if not (_whole(size, 1, MOST_SIDE) and len(size) == 2):
         raise ValueError(f"expected size as (H, W) from 1 to {MOST_SIDE} pixels, got {shown(size)}")
@@ -294,7 +162,7 @@ def _about(file: h5py.File) -> dict[str, Any]:
         if name in about and type(about[name]) is not kind:
             raise ValueError(f"expected {kind.__name__} as {name}, got {shown(about[name])}")
     for i, length in enumerate(lengths):
-        group = inside(file, _NAME.format(i))
+        group = inside(file, CLIP.format(i))
         check_dataset(inside(group, "frames"), (length, *size, 3), np.uint8)
         check_dataset(inside(group, "actions"), (length - 1, actions), np.float32)
     return about
@@ -309,12 +177,6 @@ def _text(holder: h5py.Group, name: str) -> str:
         check_heaps(holder.file.filename)
     text = holder.attrs[name]
     return text.decode() if isinstance(text, bytes) else str(text)
-
-
-def _note(attributes: Any, name: str, value: Mapping[str, Any]) -> None:
-    """Write an attribute as JSON, of a fixed length where it fits into an object's header."""
-    text = json.dumps(value)
-    attributes[name] = np.bytes_(text) if len(text) <= _MOST_FIXED else text
 
 
 def _whole(values: Any, least: int, most: int) -> bool:
@@ -338,28 +200,6 @@ def _check_bytes(name: str, shape: Sequence[int], dtype: Any, most: int) -> None
 
 def _words(shape: Sequence[int | None]) -> str:
     return f"({', '.join('n' if each is None else str(each) for each in shape)})"
-
-
-def _describe(
-    file: h5py.File, about: Mapping[str, Any], size: tuple[int, int], action_dim: int, lengths: Sequence[int]
-) -> None:
-    known = {**about, "format": _FORMAT, "size": size, "action_dim": action_dim, "lengths": list(lengths)}
-    _note(file.attrs, "about", known)
-
-
-def _blocks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    frames = iter(frames)
-    while block := list(islice(frames, _FRAMES_A_CHUNK)):
-        yield np.stack(block)
-
-
-def _write(group: h5py.Group, clip: Clip) -> None:
-    chunk = (min(_FRAMES_A_CHUNK, len(clip.frames)), *clip.frames.shape[1:])
-    group.create_dataset("frames", data=clip.frames, chunks=chunk, **_PACKED)
-    group.create_dataset("actions", data=clip.actions.astype(np.float32))
-    if clip.states is not None:
-        group.create_dataset("states", data=clip.states.astype(np.float64), **_PACKED)
-    _note(group.attrs, "about", dict(clip.about))
 
 
 def _read(group: h5py.Group) -> Clip:

@@ -18,10 +18,10 @@ from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.records.atomic import RunFolderError
 from corrwise.experiments.video.import_clips import run_import
 from corrwise.experiments.video.sources import DATASETS, open_clips
-from corrwise.predictors.clips import ClipFolder, ClipWindows, read_shard, shard
+from corrwise.predictors.clips import ClipFolder, ClipWindows, read_shard, shard_writer
 from corrwise.predictors.clips.image_sequences import ImageSequences
 from corrwise.predictors.clips.media import MediaClips
-from corrwise.predictors.clips.shard import ShardWriter
+from corrwise.predictors.clips.shard_writer import ShardWriter
 
 
 def _images(folder, length=4, seed=0, actions=None, size=(20, 24)):
@@ -241,7 +241,7 @@ def test_frames_are_written_as_they_are_decoded(tmp_path, monkeypatch):
 
 
 def test_long_clips_fill_a_shard_sooner(tmp_path, monkeypatch):
-    monkeypatch.setattr(shard, "SHARD_BYTES", 3 * 16 * 16 * 7)
+    monkeypatch.setattr(shard_writer, "SHARD_BYTES", 3 * 16 * 16 * 7)
     _source(tmp_path / "source", clips=5)  # of 3, 4, 3, 4 and 3 frames
     run_import(_config(tmp_path))
     assert [len(names) for names in _shards(tmp_path / "out").values()] == [2, 2, 1]
