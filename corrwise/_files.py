@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickletools
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ __all__ = [
     "MOST_LEVELS",
     "load_arrays",
     "load_checkpoint",
+    "local_path",
     "named",
     "parse_json",
     "read_json",
@@ -60,6 +62,11 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
         if named or (kind is not ValueError and isinstance(error, kind)):
             raise
         raise kind(f"{path} {problem}: {_said(error)}") from error
+
+
+def local_path(path: str | PathLike[str]) -> Path:
+    """Return a path with ``~`` expanded; that of a user who does not exist stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def shown(value: Any) -> str:

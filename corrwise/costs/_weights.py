@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from corrwise._files import load_checkpoint, reading
+from corrwise._files import load_checkpoint, local_path, reading
 
 __all__ = ["fits", "is_file", "load_weights", "read_file"]
 
@@ -18,7 +18,7 @@ def is_file(weights: str | PathLike[str]) -> bool:
     """Tell a path from a torchvision name: a path has a folder or a known suffix, or simply exists."""
     if not isinstance(weights, str):
         return True
-    path = Path(weights).expanduser()
+    path = local_path(weights)
     return len(path.parts) > 1 or path.suffix in {".pth", ".pt", ".safetensors"} or path.is_file()
 
 
@@ -40,7 +40,7 @@ def read_file(file: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: the file does not exist.
         ValueError: it cannot be read as weights, or holds no dictionary.
     """
-    path = Path(file).expanduser()
+    path = local_path(file)
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, got {str(path)!r} which does not exist")
     state = _read(path)

@@ -121,11 +121,12 @@ class MujocoSimulator:
         Raises:
             ValueError: if images of four times the pixels to a side, at most 256, equal each other as well.
         """
-        same = (start_images == goal_images).flatten(start_dim=1).all(dim=1).numpy()
+        same = (start_images == goal_images).flatten(start_dim=1).all(dim=1).cpu().numpy()
         if not same.any() or "same" in self._warned:
             return
         size, larger = goal_images.shape[-1], self._larger()
-        if larger is None or torch.equal(*larger.render(np.stack([starts[same][0], goals[same][0]]))):
+        pairs = np.stack([starts[same], goals[same]], axis=1)
+        if larger is None or any(torch.equal(*larger.render(pair)) for pair in pairs):
             raise ValueError(
                 f"{self.task.name}: a goal image equals its start's although the states differ; use another camera, "
                 f'goals that lie farther away, images larger than {size} pixels or renderer="gl"'

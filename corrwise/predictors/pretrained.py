@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, get_type_hints
 import torch
 from torch import nn
 
-from corrwise._files import read_json, reading, shown
+from corrwise._files import local_path, read_json, reading, shown
 from corrwise._network_size import check_network
 
 __all__ = ["CONFIG", "WEIGHTS", "Pretrained", "about_model", "check_most", "typed_config"]
@@ -56,7 +56,7 @@ class Pretrained(nn.Module):
         """
         from safetensors.torch import save
 
-        folder = Path(folder).expanduser()
+        folder = local_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         told = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
@@ -77,7 +77,7 @@ class Pretrained(nn.Module):
         """
         from safetensors.torch import load
 
-        told, path = about_model(folder), Path(folder).expanduser() / WEIGHTS
+        told, path = about_model(folder), local_path(folder) / WEIGHTS
         if told["model"] != cls.name:
             raise ValueError(f"expected a model {cls.name!r} in {folder}, got {told['model']!r}")
         if not path.is_file():
@@ -129,7 +129,7 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: there is no model.
         ValueError: config.json describes none.
     """
-    path = Path(folder).expanduser() / CONFIG
+    path = local_path(folder) / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
     with reading(path, "does not describe a model"):

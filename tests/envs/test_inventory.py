@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from corrwise.envs import TASKS, Camera, Fleet, MujocoSimulator, RaycastRenderer, Task, VectorVisualTask, VisualTask
+from corrwise.envs.goals import sample_episode
 from tests.envs.drawn import CLOTH, SKIN, cubes
 from tests.envs.worlds import SIZE, task_of
 
@@ -120,6 +122,15 @@ def test_a_goal_that_only_larger_images_show_is_a_warning(how):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         reset()
+
+
+def test_every_goal_that_looks_like_its_start_is_drawn_larger():
+    thin = task_of(_SLIDER.format('pos="0 0 .1"', "", "", "").replace('size=".3"', 'size=".08"'))
+    simulator = MujocoSimulator(thin, size=8)
+    start, goal = sample_episode(thin, simulator.physics, np.random.default_rng(0))
+    images = torch.zeros(2, 3, 8, 8)
+    with pytest.raises(ValueError, match="a goal image equals its start's"):
+        simulator.check_goals(np.stack([start, start]), np.stack([goal, start]), images, images)
 
 
 def test_states_that_are_given_are_not_questioned():

@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, decode_image
 from corrwise.predictors.clips.image_sequences import ImageFiles
@@ -68,6 +68,13 @@ def test_exif_orientation_is_applied(form, orientation):
     decoded = _decoded(data)
     assert decoded.shape == shown.shape
     assert np.abs(decoded.astype(int) - shown.astype(int)).mean() < 8
+
+
+def test_a_png_without_an_orientation_is_decoded_once(monkeypatch):
+    data, loads = _saved(Image.fromarray(IMAGE), "PNG"), []
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: loads.append(self))
+    np.testing.assert_array_equal(_decoded(data), IMAGE)
+    assert not loads
 
 
 def test_16_bits_are_scaled_by_their_white():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from corrwise._files import parse_json, reading, shown
+from corrwise._files import local_path, parse_json, reading, shown
 from corrwise._network_size import check_network
 from corrwise.costs._precision import ordinary_defaults
 from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
@@ -31,7 +31,7 @@ def save_net(net: FlowNet, path: str | PathLike[str], **facts: str) -> None:
 
     header = {"format": FORMAT, "config": json.dumps(asdict(net.config)), **facts}
     state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-    Path(path).expanduser().write_bytes(save(state, header))
+    local_path(path).write_bytes(save(state, header))
 
 
 def load_net(weights: str | PathLike[str]) -> FlowNet:
@@ -67,7 +67,7 @@ def _read(weights: str | PathLike[str]) -> tuple[Path, dict[str, str], dict[str,
 
     path = SHIPPED_IN / f"{weights}.safetensors"
     if weights not in SHIPPED:
-        path = Path(weights).expanduser()
+        path = local_path(weights)
         if not path.is_file():
             raise FileNotFoundError(
                 f"expected weights to be one of {', '.join(SHIPPED)} or a file that corrwise train-flow wrote, "

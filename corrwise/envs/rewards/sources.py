@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
+from corrwise._files import local_path
 from corrwise.envs.arrays import to_numpy
 
 __all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "check_sizes", "goal_picture"]
@@ -145,7 +145,7 @@ def goal_picture(goal: np.ndarray | torch.Tensor | str | os.PathLike[str]) -> np
     if isinstance(goal, (str, os.PathLike)):
         import cv2
 
-        path = Path(goal).expanduser()
+        path = local_path(goal)
         if not path.is_file():
             raise FileNotFoundError(f"there is no goal picture at {path}")
         read = cv2.imread(str(path), cv2.IMREAD_COLOR)

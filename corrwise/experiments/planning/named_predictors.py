@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from corrwise._files import local_path
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments.options.mpc import MPCConfig
 from corrwise.experiments.planning.named_tasks import named_task
@@ -60,7 +61,7 @@ def weights_of(config: MPCConfig) -> str | None:
 
 def model_folder(name: str) -> Path:
     """Return the folder of a trained model: the one named, or ``model`` inside the training run's that is named."""
-    folder = Path(name).expanduser()
+    folder = local_path(name)
     return folder / "model" if (folder / "model" / CONFIG).is_file() else folder
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from corrwise._files import local_path
 from corrwise.envs import TASKS, Task
 from corrwise.experiments.faults import described
 
@@ -51,7 +52,7 @@ def _module(place: str) -> ModuleType:
             raise ValueError(f"cannot import {place!r}: {error}") from error
         except (Exception, SystemExit) as error:
             raise ValueError(f"cannot import {place!r}: {described(error)}") from error
-    path = Path(place).expanduser().resolve()
+    path = local_path(place).resolve()
     known = f"corrwise_task_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if known in sys.modules:
         return sys.modules[known]

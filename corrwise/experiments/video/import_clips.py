@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._files import local_path
 from corrwise.experiments.options.import_clips import ImportConfig
 from corrwise.experiments.records.lock import only_run
 from corrwise.experiments.records.rows import claim_folder
@@ -39,7 +39,7 @@ def run_import(config: ImportConfig) -> Path:
         FileNotFoundError, ValueError: a source that cannot be used.
         BrokenClip: a clip that cannot be used, without ``skip_broken``; all of them, with it.
     """
-    config = replace(config, source=Path(expanduser(config.source)), out=Path(expanduser(config.out)))
+    config = replace(config, source=local_path(config.source), out=local_path(config.out))
     try:
         clips = _opened(config)
         fresh = not config.out.exists()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
 
+from corrwise._files import local_path
 from corrwise.predictors.clips import ClipFolder, ClipSource
 from corrwise.predictors.clips.caltech import caltech_pedestrian
 from corrwise.predictors.clips.cityscapes import cityscapes_sequences
@@ -56,6 +56,6 @@ def open_clips(path: Path) -> ClipSource:
     if not place or kind not in DATASETS:
         return ClipFolder(path)
     folder, at, split = place.rpartition("@")
-    if not at or "/" in split or Path(expanduser(place)).is_dir():  # an @ in the name of a folder
+    if not at or "/" in split or local_path(place).is_dir():  # an @ in the name of a folder
         folder, split = place, "train"
     return DATASETS[kind](Path(folder), split)

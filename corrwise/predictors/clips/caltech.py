@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike
-from os.path import expanduser
-from pathlib import Path
 from typing import Any
 
+from corrwise._files import local_path
 from corrwise.predictors.clips.image_sequences import ImageSequences, pick
 from corrwise.predictors.clips.norpix import NorpixSequence
 
@@ -38,7 +37,7 @@ def caltech_pedestrian(folder: str | PathLike[str], split: str = "train", *, lay
         ValueError: an unknown split or layout, or a file that is broken.
     """
     sets, form = pick("split of Caltech", split, CALTECH_SPLITS), pick("layout of Caltech", layout, _LAYOUTS)
-    root = Path(expanduser(folder))
+    root = local_path(folder)
     files = [file for name in sets for file in sorted((root / name).glob("V*.seq"))]
     if not files:
         raise FileNotFoundError(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from os import PathLike
-from os.path import expanduser
 from pathlib import Path
 
+from corrwise._files import local_path
 from corrwise.predictors.clips.image_sequences import ImageFiles, ImageSequences, consecutive, pick
 
 __all__ = ["CITYSCAPES_SPLITS", "cityscapes_sequences"]
@@ -33,7 +33,7 @@ def cityscapes_sequences(
         ValueError: an unknown split.
     """
     pick("split of Cityscapes", split, dict.fromkeys(CITYSCAPES_SPLITS))
-    root = Path(expanduser(folder)) / "leftImg8bit_sequence" / split
+    root = local_path(folder) / "leftImg8bit_sequence" / split
     videos: dict[str, dict[int, Path]] = {}
     for file in sorted(root.glob("*/*_leftImg8bit.*")):  # a .png replaces a .jpg
         if found := _NAME.fullmatch(file.name):

@@ -22,6 +22,7 @@ _UNUSED = 2**14 - 1  # images of 16 bits that stay below hold 14 bits or fewer, 
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
 _SINGLE = ("TIFF", "WEBP", "PNG")  # files that may hold several images; those of an MPO are views of one
 _ORIENTATION = 274  # the tag of TIFF and EXIF
+_STATES_IT = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # what in a PNG file may
 _COMMENT = re.compile(rb"#[^\n]*")
 
 
@@ -110,7 +111,7 @@ def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[n
         raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {decoded.dtype} from {least:g} to {most:g}")
     if header.format == "TIFF":  # its reader has applied it
         return decoded
-    return _upright(decoded, _attempt(lambda: header.getexif().get(_ORIENTATION, 1), 1))
+    return _upright(decoded, _orientation(header, data))
 
 
 def check_pixels(size: tuple[int, int], name: str) -> None:
@@ -174,6 +175,13 @@ def _declared_white(data: bytes | bytearray) -> int:
     """Return the largest value that a PPM or PGM file declares; 255 of a PBM file, which has only black and white."""
     fields = _COMMENT.sub(b" ", bytes(data[: 2**16])).split(maxsplit=4)
     return 255 if fields[0] in (b"P1", b"P4") else min(int(fields[3]), _WHITE)
+
+
+def _orientation(header: Any, data: bytes | bytearray) -> int:
+    """Return the orientation that a file states, 1 to 8; 1 if none. Of a PNG, Pillow decodes all to see it."""
+    if header.format == "PNG" and not any(mark in data for mark in _STATES_IT):
+        return 1
+    return _attempt(lambda: int(header.getexif().get(_ORIENTATION, 1)), 1)
 
 
 def _scaled(image: np.ndarray, white: int) -> np.ndarray:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from os import PathLike
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
+from corrwise._files import local_path
 from corrwise.predictors.clips.image_sequences import ImageFiles, ImageSequences, consecutive, pick
 
 __all__ = ["KITTI_DRIVES", "KITTI_SPLITS", "kitti_raw"]
@@ -68,7 +68,7 @@ def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str 
         ValueError: an unknown split or layout.
     """
     drives, form = pick("split of KITTI", split, KITTI_SPLITS), pick("layout of KITTI", layout, _LAYOUTS)
-    root = Path(expanduser(folder))
+    root = local_path(folder)
     folders = [root / drive[:10] / f"{drive}_sync" / "image_03" / "data" for drive in drives]
     clips = [ImageFiles(run) for drive in folders for run in _runs(drive)]
     if not clips:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
-from os.path import expanduser
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from corrwise._files import local_path
 from corrwise.predictors.clips.clip import BrokenClip, Clip
 from corrwise.predictors.clips.image_decoding import BitDepth, resize_image
 from corrwise.predictors.clips.image_sequences import read_image
@@ -56,7 +55,7 @@ class MediaClips:
     ) -> None:
         BitDepth(white)
         self._size, self._every, self._white = (size, size) if isinstance(size, int) else size, every, white
-        found = scan_media(Path(expanduser(path)))
+        found = scan_media(local_path(path))
         self.left, self.broken = found.left, dict(found.broken)
         self._clips: list[MediaFiles] = []
         self._actions: list[np.ndarray | None] = []

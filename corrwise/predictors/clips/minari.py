@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from corrwise._files import reading
+from corrwise._files import local_path, reading
 from corrwise.predictors.clips.clip import BrokenClip, Clip
 from corrwise.predictors.clips.heaps import check_heaps
 from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, check_pixels, decode_image, resize_image
@@ -69,7 +68,7 @@ class MinariClips:
         scale: tuple[float, float] = (-1.0, 1.0),
         skip_broken: bool = False,
     ) -> None:
-        file = minari_file(Path(expanduser(path)))
+        file = minari_file(local_path(path))
         if file is None:
             raise FileNotFoundError(f"expected a Minari dataset at {path}, with data/main_data.hdf5, found none")
         self._size, self._key, self._path = (size, size) if isinstance(size, int) else size, key, file

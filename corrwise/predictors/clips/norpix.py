@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from os import PathLike
-from os.path import expanduser
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 
+from corrwise._files import local_path
 from corrwise.predictors.clips.image_decoding import BitDepth, decode_image
 
 __all__ = ["NorpixSequence"]
@@ -46,7 +46,7 @@ class NorpixSequence:
     """
 
     def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
-        self.path = Path(expanduser(path))
+        self.path = local_path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no .seq file at {self.path}")
         if every < 1:

@@ -80,6 +80,12 @@ def test_models_and_agents(home):
     assert load_agent("~/run").predictor.config.width == 2
 
 
+def test_the_home_of_nobody_is_a_path_that_is_not_there(home):
+    for use in (load_model, load_net, lambda path: ImageGoalReward(Walk(), l1, path)):
+        with pytest.raises(FileNotFoundError, match="~nobody-of-this-name/a"):
+            use("~nobody-of-this-name/a")
+
+
 def test_weights_of_costs(home):
     save_net(FlowNet(FlowNetConfig(fine=8, coarse=8, width=8, heads=2, hidden=8)), "~/net.safetensors")
     assert load_net("~/net.safetensors").config.width == 8
