@@ -40,7 +40,10 @@ def test_help_and_argument_errors_never_import_torch(argv):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--task", "foo"], "unknown task 'foo'; there are cartpole, ant, humanoid"),
+        (
+            ["--task", "foo"],
+            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or your own as file.py:NAME",
+        ),
         (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
         (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
         (["--horizon", "0"], "horizon must be at least 1, got 0"),
