@@ -79,7 +79,7 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
     assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
 
 
-@pytest.mark.parametrize("command", ["mpc", "collect"])
+@pytest.mark.parametrize("command", ["mpc", "collect", "preview"])
 def test_help_says_that_a_tasks_file_is_run(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -16,7 +16,8 @@ class PreviewConfig:
     """Draw starts and goals of a task on one sheet, and mark what is cut off, thinner than a pixel or hidden."""
 
     task: tyro.conf.Positional[str]
-    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME."""
+    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
+    as Python code."""
     count: int = 12
     """How many episodes."""
     seed: int = 0
