@@ -105,10 +105,7 @@ class MujocoSimulator:
         """
         unseen, left_out = getattr(self.renderer, "unseen", ""), getattr(self.renderer, "left_out", ())
         if unseen:
-            raise ValueError(
-                f"{self.task.name}: the images show nothing that moves ({unseen}); show it (groups 0 to 2, alpha above "
-                '0) or use renderer="gl", which draws skins, flexes and tendons, too'
-            )
+            raise ValueError(f"{self.task.name}: the images show nothing that moves: {unseen}")
         if left_out:
             self._warn("left out", f'the images leave out {", ".join(left_out)}; renderer="gl" draws it all')
 

@@ -28,6 +28,7 @@ from corrwise.experiments.options.train_flow import TrainFlowConfig
 from corrwise.experiments.program import run
 from corrwise.experiments.stopping import say_stopped, stoppable
 from corrwise.experiments.waiting import wait_passively
+from corrwise.experiments.warned import plain_warnings
 
 Command = (
     Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
@@ -90,7 +91,7 @@ def _run(config: Command) -> int:
     task = config.table if isinstance(config, TableConfig) else config
     module, function = _RUNS[type(task)].split(":")
     work = getattr(import_module(f"corrwise.experiments.{module}"), function)
-    with stoppable() as stop:  # from here on there are files to clean up
+    with plain_warnings(), stoppable() as stop:  # from here on there are files to clean up
         try:
             made = work(task)
         except BaseException:

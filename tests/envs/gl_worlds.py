@@ -69,6 +69,14 @@ def copies_draw_the_same() -> None:
     assert torch.equal(renderer.render(some_states("ant")[:2]), before)
 
 
+def large_images_are_drawn() -> None:
+    """MuJoCo's default buffer has 640 x 480 pixels; the model stays as it was."""
+    model = MujocoSimulator(TASKS["cartpole"], size=SIZE).model
+    before = model.vis.global_.offheight, model.vis.global_.offwidth
+    assert GLRenderer(model, height=before[0] + 32, width=before[1] + 32).render(some_states("cartpole")[:1]).std() > 0
+    assert (model.vis.global_.offheight, model.vis.global_.offwidth) == before
+
+
 def main() -> None:
     model, states = MujocoSimulator(TASKS["ant"], size=SIZE).model, some_states("ant")[:3]
     for name, make in RENDERERS.items():
@@ -78,6 +86,7 @@ def main() -> None:
         silhouettes_agree(task)
     closing_one_leaves_the_other()
     copies_draw_the_same()
+    large_images_are_drawn()
     fleet = Fleet(MujocoSimulator(TASKS["cartpole"], size=32, renderer="gl"))
     assert fleet.reset([0])[0].frames.shape == (1, 1, 3, 32, 32)
 

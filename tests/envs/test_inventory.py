@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ def _reset(how: str, task: Task, *, seed: int = 0, **options) -> Callable[[], ob
     return lambda: env.reset(seed=seed)
 
 
+_SHOW = "show it (groups 0 to 2, alpha above 0)"
 ENVIRONMENTS = pytest.mark.parametrize("how", ["single", "vector", "fleet"])
 
 
@@ -81,14 +83,21 @@ def test_only_textures_that_show_more_than_a_colour_are_missed():
 @pytest.mark.parametrize(
     ("xml", "why"),
     [
-        (_SLIDER.format('group="3"', "", "", ""), r"1 geom of a hidden group \(3 to 5\)"),
-        (_SLIDER.format('rgba="1 0 0 0"', '<site rgba="0 0 0 0"/>', "", ""), "1 geom of alpha 0 and 1 hidden site"),
-        (SKIN.format('group="4"'), r"1 geom of a hidden group \(3 to 5\) and 1 skin"),
+        (_SLIDER.format('group="3"', "", "", ""), f"1 geom of a hidden group (3 to 5); {_SHOW}"),
+        (
+            _SLIDER.format('rgba="1 0 0 0"', '<site rgba="0 0 0 0"/>', "", ""),
+            f"1 geom of alpha 0 and 1 hidden site; {_SHOW}",
+        ),
+        (
+            SKIN.format('group="4"'),
+            f'1 geom of a hidden group (3 to 5) and 1 skin; {_SHOW} or use renderer="gl", which draws skins, flexes '
+            "and tendons, too",
+        ),
     ],
 )
-def test_a_task_of_which_nothing_shows_is_refused(how, xml, why):
+def test_a_task_of_which_nothing_shows_is_refused_with_what_helps(how, xml, why):
     with pytest.raises(
-        ValueError, match=rf"^test: the images show nothing that moves \(what moves is {why}\); show it"
+        ValueError, match=f"^{re.escape(f'test: the images show nothing that moves: what moves is {why}')}$"
     ):
         _reset(how, task_of(xml), size=16)()
 

@@ -40,7 +40,10 @@ def test_help_and_argument_errors_never_import_torch(argv):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--task", "foo"], "unknown task 'foo'; there are cartpole, ant, humanoid"),
+        (
+            ["--task", "foo"],
+            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or your own as file.py:NAME",
+        ),
         (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
         (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
         (["--horizon", "0"], "horizon must be at least 1, got 0"),
@@ -76,7 +79,7 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
     assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
 
 
-@pytest.mark.parametrize("command", ["mpc", "collect"])
+@pytest.mark.parametrize("command", ["mpc", "collect", "preview"])
 def test_help_says_that_a_tasks_file_is_run(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

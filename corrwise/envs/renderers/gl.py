@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -43,7 +45,9 @@ class GLRenderer:
         self.left_out: tuple[str, ...] = ()
         self.unseen = inventory.unseen(model, Shapes.of_model(model), soft=True)
         try:
-            self._renderer = mujoco.Renderer(model, height, width, max_geom=_SPARE + 2 * (model.ngeom + model.nsite))
+            with _buffer(model, height, width):
+                things = _SPARE + 2 * (model.ngeom + model.nsite)
+                self._renderer = mujoco.Renderer(model, height, width, max_geom=things)
         except Exception as error:  # each GL backend raises an error type of its own
             raise RuntimeError(
                 f"OpenGL rendering is not available here ({error}); set MUJOCO_GL=egl and install Mesa's EGL, "
@@ -80,6 +84,18 @@ class GLRenderer:
     def __del__(self) -> None:
         if hasattr(self, "_renderer"):
             self.close()
+
+
+@contextmanager
+def _buffer(model: mujoco.MjModel, height: int, width: int) -> Iterator[None]:
+    """Let images be larger than the 640 x 480 pixels of MuJoCo's default, which few models change."""
+    limits = model.vis.global_
+    before = limits.offheight, limits.offwidth
+    limits.offheight, limits.offwidth = max(before[0], height), max(before[1], width)
+    try:
+        yield
+    finally:
+        limits.offheight, limits.offwidth = before
 
 
 def _close_before_exit(renderer: GLRenderer) -> None:

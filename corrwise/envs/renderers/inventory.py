@@ -32,7 +32,7 @@ def beyond_rays(model: mujoco.MjModel, shapes: Shapes, *, textures: bool) -> tup
 
 
 def unseen(model: mujoco.MjModel, shapes: Shapes, *, soft: bool) -> str:
-    """Return nothing if any part of the model that moves is drawn, else what moves and why it is not drawn.
+    """Return nothing if any part of the model that moves is drawn, else what moves, why it is hidden and what helps.
 
     Args:
         model: a compiled model.
@@ -52,7 +52,10 @@ def unseen(model: mujoco.MjModel, shapes: Shapes, *, soft: bool) -> str:
         **undrawn,
     }
     parts = [_count(number, *words) for words, number in counts.items() if number]
-    return f"what moves is {' and '.join(parts)}" if parts else "nothing in the model moves"
+    if not parts:
+        return "nothing in the model moves"
+    gl = ' or use renderer="gl", which draws skins, flexes and tendons, too' if any(undrawn.values()) else ""
+    return f"what moves is {' and '.join(parts)}; show it (groups 0 to 2, alpha above 0){gl}"
 
 
 def _soft(model: mujoco.MjModel) -> dict[tuple[str, ...], int]:

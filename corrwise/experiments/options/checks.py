@@ -31,11 +31,12 @@ def check_tuning_seeds(option: str, first: int, episodes: int) -> None:
     check(first >= 0 and first + episodes <= FIRST_TEST_SEED, option, wanted, first)
 
 
-def check_name(option: str, name: str, names: Iterable[str]) -> None:
-    """Raise a ConfigError that lists the names there are, unless ``name`` is one of them."""
+def check_name(option: str, name: str, names: Iterable[str], *, or_else: str = "") -> None:
+    """Raise a ConfigError that lists the names there are, and what else may stand there, unless ``name`` is one."""
     known = list(names)
     if name not in known:
-        raise ConfigError(f"unknown {option} {name!r}; there are {', '.join(known)}")
+        other = f", or {or_else}" if or_else else ""
+        raise ConfigError(f"unknown {option} {name!r}; there are {', '.join(known)}{other}")
 
 
 def check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:

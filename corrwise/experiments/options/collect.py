@@ -43,7 +43,7 @@ class CollectConfig:
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no clips."""
         if ":" not in self.task:
-            check_name("task", self.task, TASK_NAMES)
+            check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
         check_names("behaviour", self.behaviours, BEHAVIOUR_NAMES)
         check_name("cost", self.cost, COST_NAMES)
         check_counts(self, "episodes", "supersample", *(() if self.steps is None else ("steps",)))

@@ -113,7 +113,7 @@ class MPCConfig:
             there = f"unknown predictor {self.predictor!r}; there are {known}, or the folder of a run of corrwise train"
             check_that(self.predictor in PREDICTOR_NAMES, there)
         if ":" not in self.task:
-            check_name("task", self.task, TASK_NAMES)
+            check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
         check(len(self.costs) > 0, "costs", "at least one name", "none")
         check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
         for cost in self.costs:

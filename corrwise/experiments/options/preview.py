@@ -16,7 +16,8 @@ class PreviewConfig:
     """Draw starts and goals of a task on one sheet, and mark what is cut off, thinner than a pixel or hidden."""
 
     task: tyro.conf.Positional[str]
-    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME."""
+    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
+    as Python code."""
     count: int = 12
     """How many episodes."""
     seed: int = 0
@@ -34,7 +35,7 @@ class PreviewConfig:
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no sheet."""
         if ":" not in self.task:
-            check_name("task", self.task, TASK_NAMES)
+            check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
         check(1 <= self.count <= 200, "count", "1 to 200", self.count)
         check(0 <= self.seed < 2**32 - self.count, "seed", "zero or above and below 2^32", self.seed)
         check(16 <= self.size <= 512, "size", "16 to 512 pixels", self.size)

@@ -30,9 +30,13 @@ def named_task(name: str) -> Task:
     place, colon, variable = name.rpartition(":")
     if not colon:
         raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}, or your own as file.py:NAME")
-    task = getattr(_module(place), variable, None)
+    module = _module(place)
+    task = getattr(module, variable, None)
     if not isinstance(task, Task):
-        raise ValueError(f"expected a corrwise.envs.Task {variable!r} in {place}, got {task!r}")
+        tasks = ", ".join(key for key, value in vars(module).items() if isinstance(value, Task)) or "none"
+        raise ValueError(
+            f"expected a corrwise.envs.Task {variable!r} in {place}, got {task!r:.80}; its tasks are {tasks}"
+        )
     return task
 
 

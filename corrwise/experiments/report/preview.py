@@ -26,6 +26,7 @@ __all__ = ["run_preview"]
 
 _MARGIN = 8  # the image's size over the width of what is drawn around it
 _NAMED = 5  # geoms that a line names at most
+_UNDER_ONE = 0.94  # pixels; what is thinner than one does not read as 1.0
 
 
 def run_preview(config: PreviewConfig) -> Path:
@@ -44,7 +45,7 @@ def run_preview(config: PreviewConfig) -> Path:
     shots = _shots(task, simulator, states, seeds)
     episodes = "1 episode" if config.count == 1 else f"{config.count} episodes"
     title = f"{task.name}: {episodes} from seed {config.seed}, {config.size} x {config.size} pixels"
-    lines = _summary(shots)
+    lines = [*_summary(shots), *_undrawn(simulator, shots)]
     write_bytes_atomic(config.file, png_bytes(contact_sheet(title, lines, shots)))
     print("\n".join([title, *lines]))
     return config.file
@@ -69,7 +70,7 @@ def _shots(task: Task, simulator: MujocoSimulator, states: Float64[np.ndarray, "
                 body=body[i],
                 edges=(beyond[i] > 0).any(axis=0),
                 cut=_numbered(view, cut, beyond[i].max(axis=-1, initial=0.0)),
-                thin=_numbered(view, thin, thickness[i]),
+                thin=_numbered(view, thin, np.minimum(thickness[i], _UNDER_ONE)),
                 hidden=_numbered(view, hidden, thickness[i]),
             )
         )
@@ -117,6 +118,19 @@ def _summary(shots: Sequence[Shot]) -> list[str]:
         _line("images", "with a part thinner than a pixel", [shot.thin for shot in shots], min, " ({:.1f} px)"),
         _line("images", "with a hidden part", [shot.hidden for shot in shots], max, ""),
     ]
+
+
+def _undrawn(simulator: MujocoSimulator, shots: Sequence[Shot]) -> list[str]:
+    """Return what no image of the task shows, and how many goals look like their starts; nothing if all is well."""
+    unseen, left_out = getattr(simulator.renderer, "unseen", ""), getattr(simulator.renderer, "left_out", ())
+    lines = []
+    if unseen:
+        lines = [f"images: nothing that moves is drawn: {unseen}"]
+    elif left_out:
+        lines = [f'images: left out {", ".join(left_out)}; renderer="gl" draws it all']
+    starts, goals = shots[::2], shots[1::2]
+    same = sum(np.array_equal(start.image, goal.image) for start, goal in zip(starts, goals, strict=True))
+    return [*lines, f"goals: {same} of {len(goals)} with the same image as their start"] if same else lines
 
 
 def _line(

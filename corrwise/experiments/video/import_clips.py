@@ -95,14 +95,14 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
 
 def _summary(summary: Row, new: int, removed: int) -> list[str]:
     changes = f"{new} read now" + (f", {removed} removed because the source no longer has them" if removed else "")
-    lines = [f"imported {summary['clips']} clips, {summary['frames']} frames ({changes})"]
+    clips = "1 clip" if summary["clips"] == 1 else f"{summary['clips']} clips"
+    lines = [f"imported {clips}, {summary['frames']} frames ({changes})"]
     skipped = [f"skipped {name}: {why}" for name, why in summary["skipped"].items()]
     lines += skipped[:_LINES]
     if len(skipped) > _LINES:
         lines.append(f"skipped {len(skipped) - _LINES} more, listed in {INDEX}")
     if left := summary["left"]:
-        parts = ", ".join(f"{count} {why}" for why, count in left.items())
-        lines.append(f"left alone {sum(left.values())} files and folders: {parts}")
+        lines.append("left alone: " + ", ".join(f"{why} ({count})" for why, count in left.items()))
     return [_printable(line) for line in lines]
 
 

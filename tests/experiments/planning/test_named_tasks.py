@@ -34,7 +34,11 @@ def test_a_task_that_changed_does_not_continue_a_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("mine.py:OTHER", MINE, "expected a corrwise.envs.Task 'OTHER' in {folder}/mine.py, got None"),
+        (
+            "mine.py:OTHER",
+            MINE,
+            "expected a corrwise.envs.Task 'OTHER' in {folder}/mine.py, got None; its tasks are MINE\n",
+        ),
         ("mine.py:TASKS", MINE, "expected a corrwise.envs.Task 'TASKS' in {folder}/mine.py, got {{"),
         (
             "mine.py:MINE",

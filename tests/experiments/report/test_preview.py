@@ -60,6 +60,29 @@ def test_what_is_hidden_or_thin_is_named_and_nothing_is_red_where_all_is_inside(
 
 
 @pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        ('group="3"', "images: nothing that moves is drawn: what moves is 1 geom of a hidden group (3 to 5); show it"),
+        ('rgba="1 0 0 .5"', 'images: left out the transparency of 1 shape; renderer="gl" draws it all'),
+        ('pos="0 -40 0"', "goals: 1 of 1 with the same image as their start"),
+    ],
+)
+def test_what_no_image_shows_is_in_the_summary(tmp_path, capsys, monkeypatch, attributes, line):
+    monkeypatch.chdir(tmp_path)
+    before, after = OWN.index('  <geom name="shell"'), OWN.index("</body>")
+    Path("unseen.py").write_text(f'{OWN[:before]}<geom size=".3" mass="1" {attributes}/>{OWN[after:]}')
+    assert main(["preview", "unseen.py:TASK", "--count", "1", "--size", "32", "--out", "sheet.png"]) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_what_is_thinner_than_a_pixel_does_not_read_as_a_whole_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wired.py").write_text(OWN.replace('size=".002"', 'size=".0505"'))
+    assert main(["preview", "wired.py:TASK", "--count", "1", "--size", "32", "--out", "sheet.png"]) == 0
+    assert "wire in 2 (0.9 px)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("argv", "sentence"),
     [
         (["cartpole", "--count", "0"], "count must be 1 to 200, got 0"),

@@ -212,7 +212,7 @@ def test_broken_clips_are_skipped_and_listed(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert "imported 20 clips, 70 frames (20 read now)" in lines
     assert sum(line.startswith("skipped clip") for line in lines) == 5
-    assert "left alone 1 files and folders: 1 neither video nor image" in lines
+    assert "left alone: neither video nor image (1)" in lines
     for clip in source.iterdir():
         if clip.is_dir():
             (clip / "0.png").write_bytes(b"no image")
