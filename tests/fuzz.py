@@ -137,8 +137,9 @@ def _change_attribute(draw: st.DrawFn, attributes: Any, key: str) -> None:
     action = draw(st.sampled_from(["json", "json", "json", "delete", "number", "array", "bytes", "empty"]))
     text = attributes[key]
     del attributes[key]
-    if action == "json" and isinstance(text, str):
-        attributes[key] = np.bytes_(draw(damaged_json(text.encode()))[:60_000] or b" ")
+    if action == "json":
+        whole = text.encode() if isinstance(text, str) else bytes(text)
+        attributes[key] = np.bytes_(draw(damaged_json(whole))[:60_000] or b" ")
     elif action == "number":
         attributes[key] = draw(st.integers(-3, 3))
     elif action == "array":

@@ -22,23 +22,28 @@ SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 TABLE = ["table", "mpc", "--tasks", "cartpole", "--lockstep", "1", "--out"]
 
 
+@pytest.fixture(autouse=True)
+def _heeded():
+    """Heed both signals, also where these tests were started to ignore them, as a shell's background jobs are."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SAID}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def sentence(number):
     return f"corrwise: {SAID[number]}; the same command continues where it stopped\n"
 
 
 def _begin(*words):
-    """Start a process in a group of its own that heeds Ctrl-C, also where this one was started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            [sys.executable, *words],
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    """Start a process in a group of its own."""
+    return subprocess.Popen(
+        [sys.executable, *words],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _alive(group):

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from corrwise.predictors.clips import image_decoding
+from corrwise.predictors.clips.clip import BrokenClip
 from corrwise.predictors.clips.media import MediaClips
-from corrwise.predictors.clips.media_files import find_media, scan_media
+from corrwise.predictors.clips.media_files import scan_media
 from corrwise.predictors.clips.minari import MinariClips
 from corrwise.predictors.clips.scaled_actions import MAX_ACTION_BYTES, load_actions, scaled_actions
 
@@ -379,10 +380,9 @@ def test_actions_that_do_not_fit_are_one_sentence(tmp_path):
     for name in ("one.mp4", "two.mp4"):
         _video(tmp_path / "c" / name, _pictures())
     np.save(tmp_path / "c" / "actions.npy", _actions(4))
-    with pytest.raises(ValueError, match=r"actions named as their clip, got .*actions.npy beside 2 clips"):
-        find_media(tmp_path / "c")
-    with pytest.raises(ValueError, match="beside 2 clips"):
-        find_media(tmp_path / "c" / "one.mp4")
+    for path in (tmp_path / "c", tmp_path / "c" / "one.mp4"):
+        with pytest.raises(BrokenClip, match=r"actions named as their clip, got .*actions.npy beside 2 clips"):
+            MediaClips(path, 16)
     (tmp_path / "c" / "two.mp4").unlink()
     np.save(tmp_path / "c" / "actions.npy", _actions(3))
     with pytest.raises(ValueError, match=r"expected 4 actions between the 5 frames of one.mp4, got 3"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from corrwise.predictors.clips.name_order import in_order
 from corrwise.predictors.clips.video_decoding import has_video
 
-__all__ = ["IMAGES", "VIDEOS", "FoundMedia", "MediaFiles", "files_stamp", "find_media", "scan_media"]
+__all__ = ["IMAGES", "VIDEOS", "FoundMedia", "MediaFiles", "files_stamp", "scan_media"]
 
 IMAGES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
@@ -74,19 +74,6 @@ def files_stamp(files: Sequence[Path]) -> str:
     """Return what changes when files do: a short hash of their names, sizes and times."""
     told = [(file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:12]
-
-
-def find_media(path: Path) -> list[MediaFiles]:
-    """Return the clips in a folder, or of a video file; see ``scan_media``.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: no clips are in it, or one that cannot be used.
-    """
-    found = scan_media(path)
-    if found.broken:
-        raise ValueError(next(iter(found.broken.values())))
-    return found.clips
 
 
 def scan_media(path: Path) -> FoundMedia:
