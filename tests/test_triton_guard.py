@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 
 import pytest
 
@@ -22,10 +21,10 @@ STEPS = {
     "optimizer": "import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)]); import torchvision",
 }
 ORDERS = [
-    *(order for order in itertools.permutations(("reacher", "envs", "optimizer")) if order[-1] != "envs"),
+    ("reacher", "envs", "optimizer"),
+    ("envs", "reacher", "optimizer"),
     ("reacher", "rewards", "optimizer"),
     ("shimmy", "rewards", "optimizer"),
-    ("envs", "shimmy", "optimizer"),
     ("rewards", "reacher", "optimizer"),
 ]
 

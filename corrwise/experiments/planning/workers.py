@@ -136,9 +136,19 @@ def _serve(work: Callable[..., Any], connection: Connection) -> None:
     try:
         signal.signal(signal.SIGTERM, _asked_to_end)
         while True:
-            connection.send(_tried(work, connection.recv()))
+            _answer(connection, _tried(work, connection.recv()))
     except (EOFError, OSError, SystemExit):
         os._exit(0)  # threads that read ahead are not waited for
+
+
+def _answer(connection: Connection, result: Any) -> None:
+    """Send a result, or what is wrong with one that cannot be sent."""
+    try:
+        connection.send(result)
+    except OSError:
+        raise
+    except Exception as error:  # pickle raises many types
+        connection.send(Failure.of(error))
 
 
 def _tried(work: Callable[..., Any], job: Any) -> Any:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -125,6 +126,15 @@ def _dies(job, *, threads):
 def test_a_worker_that_is_killed_is_said_in_a_sentence():
     with pytest.raises(RuntimeError, match="ended abruptly: killed, for lack of memory perhaps, or unable"):
         list(done(_dies, [1, 2], workers=2))
+
+
+def _cannot_be_sent(job, *, threads):
+    return threading.Lock()
+
+
+def test_a_result_that_cannot_be_sent_is_no_worker_that_was_killed():
+    with pytest.raises(TypeError, match="cannot pickle"):
+        list(done(_cannot_be_sent, [0, 1], workers=2))
 
 
 def _waits(job, *, threads):
