@@ -35,6 +35,7 @@ class Episode:
         rejected: candidates whose cost was not finite.
         scored: all candidates.
         plans_rejected: plans in which no candidate had a finite cost.
+        left_out: what the renderer leaves out of the images.
         diverged: whether the environment's own physics broke down.
         seconds: planning seconds by phase, this episode's share.
         panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
@@ -47,6 +48,7 @@ class Episode:
     rejected: int = 0
     scored: int = 0
     plans_rejected: int = 0
+    left_out: tuple[str, ...] = ()
     diverged: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)

@@ -29,6 +29,7 @@ def episode_row(episode: Episode) -> Row:
         "rejected": episode.rejected,
         "scored": episode.scored,
         "plans_rejected": episode.plans_rejected,
+        **({"left_out": list(episode.left_out)} if episode.left_out else {}),
         "diverged": episode.diverged,
         "distances": episode.distances,
     }

@@ -34,7 +34,7 @@ MEASURED = {  # what the rows of every kind of planned episode may say
     **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
     **dict.fromkeys(("residual", "displacement_px", "occluded", "seconds", "seconds_"), NUMBER),
     **dict.fromkeys(("steps", "rejected", "scored", "plans_rejected"), COUNT),
-    **{"distances": NUMBERS, "versions": TEXT_BY_NAME},
+    **{"distances": NUMBERS, "versions": TEXT_BY_NAME, "left_out": TEXTS},
     **dict.fromkeys(("network", "predictor_weights"), TEXT),
 }
 KEY = Key(  # of an episode's row

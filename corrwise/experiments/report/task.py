@@ -36,7 +36,10 @@ def task_view(rows: Sequence[Row], baseline: str, pictures: Pictures) -> dict[st
         "terms": term_rows(lines, names, styles),
         "compared": any(line.pairs for line in lines),
         "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
-        "warnings": [said for line in lines if (said := line.refused.sentence(names[_method_of(line)]))],
+        "warnings": [
+            *_left_out(rows),
+            *(said for line in lines if (said := line.refused.sentence(names[_method_of(line)]))),
+        ],
         "plot": distance_plot(curves),
         "units": rows[0].get("unit") or UNITS,
         "decimals": decimals,
@@ -45,6 +48,12 @@ def task_view(rows: Sequence[Row], baseline: str, pictures: Pictures) -> dict[st
             for seed in seeds
         ],
     }
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about what the images of these episodes do not show, if there is any."""
+    parts = dict.fromkeys(part for row in rows for part in row.get("left_out") or [])
+    return [f'The images leave out {", ".join(parts)}; renderer="gl" draws it all'] if parts else []
 
 
 def _method(row: Row) -> Method:

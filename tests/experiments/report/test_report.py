@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from corrwise.experiments import cli
 from corrwise.experiments.records.rows import RunFolderError, append_row, read_rows
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.words import number, result_sentence, signed
 from corrwise.experiments.stats import Estimate
 from corrwise.experiments.summary import summarize
+from tests.snippets import ROOT, save_named
 
 VOID = {"meta", "img", "input", "line", "path", "circle", "br", "link", "hr"}
 
@@ -233,3 +235,19 @@ def test_a_whisker_is_mirrored_about_its_zero_line():
     assert whisker(Estimate(1.0, -9.0, 9.0), reach=3) == {"low": 6, "value": pytest.approx(84.7), "high": 124}
     assert whisker(Estimate(4.0, 3.0, 5.0), reach=3) is None
     assert whisker(Estimate(float("nan"), 0, 0), reach=3) is None
+
+
+def test_the_report_of_a_body_that_is_partly_not_drawn_says_so(tmp_path, monkeypatch):
+    save_named(ROOT / "docs" / "add_an_env.md", tmp_path)
+    task = tmp_path / "puck.py"
+    task.write_text(task.read_text().replace('rgba="1 .6 .1 1"', 'rgba="1 .6 .1 .5"'))
+    monkeypatch.chdir(tmp_path)
+    quick = ["--steps", "1", "--horizon", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
+    with pytest.warns(UserWarning, match="the images leave out the transparency of 1 shape"):
+        assert (
+            cli.main(["mpc", "--task", "puck.py:TASK", "--costs", "l1", "--episodes", "1", *quick, "--out", "o"]) == 0
+        )
+    (row,) = read_rows(tmp_path / "o" / "rows.jsonl")
+    assert row["left_out"] == ["the transparency of 1 shape"]
+    page = (tmp_path / "o" / "report.html").read_text()
+    assert page.index("The images leave out the transparency of 1 shape") < page.index("<table")
