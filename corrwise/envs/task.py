@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 CAMERA_NAME = "corrwise"
+_MOST_FRAME_SKIP = 2**31 - 1  # MuJoCo counts steps in 32 bits
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Task:
             colours stand in.
 
     Raises:
-        ValueError: if ``frame_skip`` is no whole number of at least 1, goals lie outside the episode, or the velocity
-            weight is negative or not finite.
+        ValueError: if ``frame_skip`` is no whole number from 1 to 2^31 - 1, goals lie outside the episode, or the
+            velocity weight is negative or not finite.
     """
 
     name: str
@@ -109,8 +110,9 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse goals that an episode has no time to reach."""
-        if not isinstance(self.frame_skip, Integral) or self.frame_skip < 1:
-            raise ValueError(f"{self.name}: frame_skip must be a whole number of at least 1, got {self.frame_skip}")
+        if not isinstance(self.frame_skip, Integral) or not 1 <= self.frame_skip <= _MOST_FRAME_SKIP:
+            wanted = f"a whole number of at least 1 and at most {_MOST_FRAME_SKIP}"
+            raise ValueError(f"{self.name}: frame_skip must be {wanted}, got {self.frame_skip}")
         if not 0 <= self.velocity_weight < inf:
             raise ValueError(f"{self.name}: velocity_weight must be finite and at least 0, got {self.velocity_weight}")
         if not 1 <= self.goal.min_steps <= self.goal.max_steps <= self.episode_steps:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -15,6 +16,7 @@ import tyro
 from corrwise.experiments.faults import debugging, sentence_of
 from corrwise.experiments.options.ablations import AblationTableConfig
 from corrwise.experiments.options.agents import AgentTableConfig
+from corrwise.experiments.options.checks import ConfigError
 from corrwise.experiments.options.collect import CollectConfig
 from corrwise.experiments.options.evaluate import EvaluateConfig
 from corrwise.experiments.options.import_clips import ImportConfig
@@ -25,7 +27,7 @@ from corrwise.experiments.options.preview import PreviewConfig
 from corrwise.experiments.options.tables import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
 from corrwise.experiments.options.train import TrainConfig
 from corrwise.experiments.options.train_flow import TrainFlowConfig
-from corrwise.experiments.program import run
+from corrwise.experiments.program import not_read, run
 from corrwise.experiments.stopping import say_stopped, stoppable
 from corrwise.experiments.waiting import wait_passively
 from corrwise.experiments.warned import plain_warnings
@@ -71,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return say_stopped(signal.SIGINT)
     except BaseException as error:
+        if isinstance(error, BrokenPipeError) and not_read():
+            return 128 + signal.SIGPIPE
         sentence = sentence_of(error, own_task=":" in getattr(config, "task", ""))
         if sentence is None:
             raise
@@ -81,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Command) -> int:
+    _check_folder()
     passive = wait_passively()  # before torch is loaded
     if isinstance(config, DoctorConfig):
         from corrwise.experiments.doctor import examine
@@ -99,9 +104,17 @@ def _run(config: Command) -> int:
                 raise
             return say_stopped(stop.number)
     if isinstance(config, TableConfig):
-        print(made.read_text())
+        print(made.read_text(encoding="utf-8"))
     print(made)
     return 0
+
+
+def _check_folder() -> None:
+    """Refuse to work in a folder that has been removed: torch ends the process when it is loaded there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigError(f"the current folder cannot be used: {error.strerror}; change to another one") from error
 
 
 if __name__ == "__main__":

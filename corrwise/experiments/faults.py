@@ -28,9 +28,10 @@ def sentence_of(error: BaseException, *, own_task: bool = False) -> str | None:
             fails has no frame there.
     """
     if _for_want_of_memory(error):
-        return f"not enough memory: {_message(error)}; fewer or smaller images at a time need less"
+        what = _message(error) if place_of(error) is None else described(error)
+        return f"not enough memory: {what}; fewer or smaller images at a time need less"
     if not isinstance(error, Exception):  # such as the end that help asks for; a task may not ask for one
-        return described(error) if isinstance(error, SystemExit) and place_of(error) else None
+        return described(error) if place_of(error) else None
     if place_of(error) is not None:
         return f"{described(error)}; {_HINT}" if not isinstance(error, _EXPECTED) else described(error)
     if isinstance(error, _EXPECTED) and not isinstance(error, (ZeroDivisionError, OverflowError)):
@@ -127,7 +128,12 @@ def _named(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    return re.sub(r"\s*\n\s*", " ", str(error).strip()) or type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # a class of one's own may fail here, too
+        text = ""
+    line = re.sub(r"\s*[\r\n]\s*", " ", text.strip()) or type(error).__name__
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)  # none for the terminal
 
 
 def _for_want_of_memory(error: BaseException) -> bool:

@@ -41,6 +41,10 @@ def _error(file, text):
         ("model.no_such_thing", "AttributeError: "),
         ("raise Odd(1, 2)", "Odd: 1 and 2"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise type('Mine', (BaseException,), {})('odd')", "Mine: odd"),
+        ("raise type('Mine', (Exception,), {'__str__': lambda self: 1 / 0})", "Mine"),
+        ("raise ValueError('a\\x1b[31m\\n\\rb')", "ValueError: a\\x1b[31m b"),
     ],
 )
 def test_an_error_in_a_task_names_file_and_line(tmp_path, capsys, monkeypatch, body, said):
@@ -58,6 +62,12 @@ def test_a_function_that_cannot_be_called_is_one_sentence(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "TypeError: <lambda>() takes 0 positional arguments but 2 were given" in error
     assert "Traceback" not in error
+
+
+def test_want_of_memory_in_a_task_names_file_and_line(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(MINE.replace("{body}", "raise MemoryError"))
+    assert cli.main([*RUN, "--task", f"{tmp_path}/mine.py:MINE", "--out", str(tmp_path / "out")]) == 2
+    assert f"corrwise: not enough memory: {tmp_path}/mine.py:6 in start: MemoryError; " in capsys.readouterr().err
 
 
 def test_the_traceback_can_be_asked_for(tmp_path, capsys, monkeypatch):

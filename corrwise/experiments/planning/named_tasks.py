@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +58,7 @@ def _module(place: str) -> ModuleType:
         except (Exception, SystemExit) as error:
             raise ValueError(f"cannot import {place!r}: {described(error)}") from error
     path = local_path(place).resolve()
-    known = f"corrwise_task_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    known = f"corrwise_task_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if known in sys.modules:
         return sys.modules[known]
     spec = importlib.util.spec_from_file_location(known, path)

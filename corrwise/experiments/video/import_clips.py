@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -80,7 +81,7 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
     """Bring the shards and the index up to date, and print the summary."""
     for leftover in config.out.glob(".shard-*.h5"):  # of an import that was killed
         leftover.unlink(missing_ok=True)
-    size, about = (config.size, config.size), {"source": str(config.source)}
+    size, about = (config.size, config.size), {"source": _text(config.source)}
     shards = ImportShards(config.out, clips, size, about, skip_broken=config.skip_broken)
     shards.update()
     if not shards.index:
@@ -111,9 +112,14 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _text(path: Path) -> str:
+    """Return a path as JSON can hold it; a name may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _jsonable(config: ImportConfig) -> Row:
     """Return the configuration as it stands in config.json; a folder stays the same import wherever it is moved."""
-    row = {**settings_of(config), "source": str(config.source.resolve())}
+    row = {**settings_of(config), "source": _text(config.source.resolve())}
     if config.white is None:
         del row["white"]  # as in folders from before there was one
     return row

@@ -195,7 +195,8 @@ def _single(files: list[Path]) -> list[Path]:
 
 def _name(files: list[Path], root: Path) -> str:
     place = files[0] if len(files) == 1 else files[0].parent
-    return root.name if place == root else place.relative_to(root).as_posix()
+    name = root.name if place == root else place.relative_to(root).as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")  # a name may be any bytes, and the index is text
 
 
 def _actions(files: list[Path]) -> Path | None:

@@ -1,7 +1,9 @@
 """Clips of others, in shards that a killed import leaves whole; datasets that are opened as they are."""
 
 import json
+import os
 import struct
+import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -260,6 +262,17 @@ def test_white_is_the_white_of_a_folder(tmp_path):
     assert (_clips(tmp_path / "out")[0].frames == 255).all()
     with pytest.raises(RunFolderError, match="choose another output folder"):
         run_import(_config(tmp_path, white=65535))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a disk that takes any bytes as a name")
+def test_names_may_be_any_bytes(tmp_path):
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/source \xfe"))
+    for i, name in enumerate((b"good", b"bad \xff", b"new\nline")):
+        _images(source / os.fsdecode(name), seed=i)
+    for _ in range(2):  # the second reads what the first has written
+        index = json.loads(run_import(replace(_config(tmp_path), source=source)).read_text())
+        assert index["summary"]["clips"] == 3
+        assert r"bad \xff" in index["shards"]["shard-00000.h5"]["episodes"]
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
