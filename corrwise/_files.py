@@ -9,6 +9,7 @@ import io
 import json
 import math
 import pickletools
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ __all__ = [
     "parse_json",
     "read_json",
     "reading",
+    "refuse_pipe",
     "shown",
 ]
 
@@ -41,6 +43,8 @@ _SAID = 300  # of a library's message, in a sentence of ours
 def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
     """Make one sentence with the file's name of whatever a broken file leads to inside the block.
 
+    A pipe or device in the file's place is refused, see ``refuse_pipe``.
+
     Args:
         path: the file.
         problem: what the sentence says after the path.
@@ -51,6 +55,7 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
         ValueError: of that kind.
     """
     try:
+        refuse_pipe(path)
         yield
     except MemoryError:
         raise
@@ -59,6 +64,20 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
         if named or (kind is not ValueError and isinstance(error, kind)):
             raise
         raise kind(f"{path} {problem}: {_said(error)}") from error
+
+
+def refuse_pipe(path: str | PathLike[str]) -> None:
+    """Refuse to read what may wait for a writer for ever, or never end; what is not there is no matter here.
+
+    Raises:
+        ValueError: a pipe, a socket or a device is at the path, by itself or through links.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # what reads it says more
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{path} is a pipe or a device, expected a file")
 
 
 def shown(value: Any) -> str:
