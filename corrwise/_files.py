@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pickletools
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ __all__ = [
     "parse_json",
     "read_json",
     "reading",
+    "refuse_pipe",
     "shown",
 ]
 
@@ -44,6 +46,8 @@ _SAID = 300  # of a library's message, in a sentence of ours
 def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
     """Make one sentence with the file's name of whatever a broken file leads to inside the block.
 
+    A pipe or device in the file's place is refused, see ``refuse_pipe``.
+
     Args:
         path: the file.
         problem: what the sentence says after the path.
@@ -54,6 +58,7 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
         ValueError: of that kind.
     """
     try:
+        refuse_pipe(path)
         yield
     except MemoryError:
         raise
@@ -67,6 +72,20 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
 def local_path(path: str | PathLike[str]) -> Path:
     """Return a path with ``~`` expanded; that of a user who does not exist stays as it is."""
     return Path(os.path.expanduser(path))
+
+
+def refuse_pipe(path: str | PathLike[str]) -> None:
+    """Refuse to read what may wait for a writer for ever, or never end; what is not there is no matter here.
+
+    Raises:
+        ValueError: a pipe, a socket or a device is at the path, by itself or through links.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # what reads it says more
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{path} is a pipe or a device, expected a file")
 
 
 def shown(value: Any) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -112,3 +115,27 @@ def test_a_network_is_counted_before_it_is_made():
             check_network(lambda: build(3), state_dict)
     assert set(devices) == {"meta"}
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoint.pt", "rows.jsonl", "shard-00000.h5"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_the_place_of_a_file_is_not_waited_for(tmp_path, name, kind):
+    """In a process of its own: a read that waits could not be stopped here."""
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom corrwise._files import load_checkpoint, read_json\n"
+        "from corrwise.experiments.records.jsonl import read_rows\nfrom corrwise.experiments.records.rows import KEY\n"
+        "from corrwise.predictors.clips.shard import shard_about\n"
+        "readers = {'.json': read_json, '.pt': load_checkpoint, '.jsonl': lambda path: read_rows(path, KEY)}\n"
+        "path = Path(sys.argv[1])\n"
+        "try:\n    readers.get(path.suffix, shard_about)(path)\n"
+        "except ValueError as error:\n"
+        "    sys.exit(f'{path} is a pipe or a device, expected a file' not in str(error))\n"
+        "sys.exit(2)"
+    )
+    words = [sys.executable, "-c", script, str(path)]
+    assert subprocess.run(words, check=False, timeout=600).returncode == 0

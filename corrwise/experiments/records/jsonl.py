@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from corrwise._files import parse_json
+from corrwise._files import parse_json, refuse_pipe
 from corrwise.experiments.records.atomic import RunFolderError, jsonable, open_plain
 from corrwise.experiments.records.fields import Key
 
@@ -69,9 +69,12 @@ def append_row(path: Path, row: Row) -> None:
 def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
     """Return the rows, the byte where the last whole row ends (before its newline), and the size of the file."""
     try:
+        refuse_pipe(path)
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunFolderError(str(error)) from error
     rows: list[Row] = []
     position = end = torn = 0
     for number, line in enumerate(data.split(b"\n"), start=1):
