@@ -6,15 +6,22 @@ import os
 import select
 import signal
 import sys
+import threading
+import warnings
+from pathlib import Path
 
 from corrwise.experiments.stopping import STOPS, leave, leave_in_time
 
 __all__ = ["not_read", "run"]
 
+_python = warnings.formatwarning
+
 
 def run() -> None:
     """Run ``corrwise`` and end the process."""
     _open_streams()
+    threading.excepthook = _thread_failed
+    warnings.formatwarning = _one_line
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)  # nothing is to be cleaned up before the command itself begins
@@ -56,6 +63,22 @@ def _open_streams() -> None:
             setattr(sys, f"__{name}__", stream)
     if getattr(sys.stdout, "errors", "") == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Print no traceback of tensorboard's thread where it cannot write: its next call raises the same error."""
+    tensorboards = type(failed.thread).__module__.startswith("tensorboard.")
+    if not (tensorboards and isinstance(failed.exc_value, OSError)):
+        threading.__excepthook__(failed)
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning of this package without the line of code that it was raised for."""
+    if Path(filename).is_relative_to(Path(__file__).parents[1]):
+        return f"corrwise: warning: {message}\n"
+    return _python(message, category, filename, lineno, line)
 
 
 def _unprinted(error: OSError) -> int:
