@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import threading
 
 from corrwise.experiments.stopping import STOPS, leave, leave_in_time
 
@@ -15,6 +16,7 @@ __all__ = ["not_read", "run"]
 def run() -> None:
     """Run ``corrwise`` and end the process."""
     _open_streams()
+    threading.excepthook = _thread_failed
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)  # nothing is to be cleaned up before the command itself begins
@@ -56,6 +58,13 @@ def _open_streams() -> None:
             setattr(sys, f"__{name}__", stream)
     if getattr(sys.stdout, "errors", "") == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Print no traceback of tensorboard's thread where it cannot write: its next call raises the same error."""
+    tensorboards = type(failed.thread).__module__.startswith("tensorboard.")
+    if not (tensorboards and isinstance(failed.exc_value, OSError)):
+        threading.__excepthook__(failed)
 
 
 def _unprinted(error: OSError) -> int:

@@ -61,3 +61,20 @@ def test_a_folder_that_was_removed_is_one_sentence(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("corrwise: the current folder cannot be used: ")
+
+
+def test_logs_that_cannot_be_written_are_one_sentence(tmp_path):
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom corrwise.experiments import cli, program\n"
+        "from tensorboard.compat.tensorflow_stub.io import gfile\n"
+        "def full(*words): raise OSError(28, 'No space left on device')\n"
+        "gfile.LocalFileSystem._write = full\n"
+        "def main():\n    from corrwise.experiments.records.atomic import RunFolderError\n"
+        "    from corrwise.experiments.video.log import Log\n"
+        "    try:\n        Log(Path(sys.argv[1])).begin(0)\n"
+        "    except RunFolderError as error:\n        print(error)\n"
+        "cli.main = main\nprogram.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout == f"cannot write to {tmp_path / 'logs'}: No space left on device\n"
+    assert "Traceback" not in done.stderr

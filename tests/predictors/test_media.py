@@ -497,3 +497,16 @@ def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):
         broken["episode_0"]["observations"][2] = np.frombuffer(b"\xff\xd8 no picture", np.uint8)
     with pytest.raises(ValueError, match=r"picture 2 of episode_0 of .* is no JPEG that can be read"):
         MinariClips(path, 16)[0]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx")])
+def test_a_matroska_file_that_is_cut_off_is_refused_though_its_frames_decode(tmp_path, name, codec):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3), dtype=np.uint8)
+    _video(tmp_path / name, noise, codec)
+    assert len(MediaClips(tmp_path, 16)[0].frames) == 30
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(
+        ValueError, match=rf"{name} cannot be read as a video past frame \d+: it is cut off, with .* of 3.0"
+    ):
+        MediaClips(tmp_path, 16)[0]

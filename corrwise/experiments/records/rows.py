@@ -14,7 +14,7 @@ from corrwise._files import read_json
 from corrwise.experiments.records import jsonl
 from corrwise.experiments.records.atomic import RunFolderError, jsonable, refuse_file, write_json_atomic
 from corrwise.experiments.records.config_match import ConfigMismatch, compare_configs
-from corrwise.experiments.records.fields import COUNT, NUMBER, NUMBERS, TEXT, TEXT_BY_NAME, TEXTS
+from corrwise.experiments.records.fields import COUNT, NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, TEXTS
 from corrwise.experiments.records.jsonl import Key, Row, append_row
 
 __all__ = [
@@ -34,7 +34,7 @@ MEASURED = {  # what the rows of every kind of planned episode may say
     **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
     **dict.fromkeys(("residual", "displacement_px", "occluded", "seconds", "seconds_"), NUMBER),
     **dict.fromkeys(("steps", "rejected", "scored", "plans_rejected"), COUNT),
-    **{"distances": NUMBERS, "versions": TEXT_BY_NAME, "left_out": TEXTS},
+    **{"diverged": SWITCH, "distances": NUMBERS, "versions": TEXT_BY_NAME, "left_out": TEXTS},
     **dict.fromkeys(("network", "predictor_weights"), TEXT),
 }
 KEY = Key(  # of an episode's row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.experiments.records.atomic import RunFolderError
 from corrwise.predictors.fit import Loss
 
 __all__ = ["Log", "strips"]
@@ -21,6 +24,7 @@ class Log:
 
     Raises:
         RuntimeError: tensorboard is not installed.
+        RunFolderError: the logs cannot be written.
     """
 
     def __init__(self, out: Path) -> None:
@@ -33,23 +37,35 @@ class Log:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise RuntimeError("training needs tensorboard: pip install 'corrwise[train]'") from error
-        self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
+        with self._written():
+            self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
 
     def loss(self, name: str, step: int, loss: Loss) -> None:
         """Log the loss, and the distance of each predicted step."""
-        self._writer.add_scalar(f"{name}/loss", float(loss.total.detach()), step)
-        self._writer.add_scalar(f"{name}/penalty", float(loss.penalty), step)
-        for t, value in enumerate(loss.distances.tolist()):
-            self._writer.add_scalar(f"{name}/step {t + 1}", value, step)
+        with self._written():
+            self._writer.add_scalar(f"{name}/loss", float(loss.total.detach()), step)
+            self._writer.add_scalar(f"{name}/penalty", float(loss.penalty), step)
+            for t, value in enumerate(loss.distances.tolist()):
+                self._writer.add_scalar(f"{name}/step {t + 1}", value, step)
 
     def pictures(self, step: int, frames: Tensor, shown: Tensor) -> None:
         """Log some windows: what there was, above what was predicted."""
-        self._writer.add_image("held out", strips(frames[:_STRIPS], shown[:_STRIPS]), step)
-        self._writer.flush()
+        with self._written():
+            self._writer.add_image("held out", strips(frames[:_STRIPS], shown[:_STRIPS]), step)
+            self._writer.flush()
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()
+        with self._written():
+            self._writer.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Name the folder where tensorboard cannot write, which it does in a thread of its own."""
+        try:
+            yield
+        except OSError as error:
+            raise RunFolderError(f"cannot write to {self._folder}: {error.strerror or error}") from error
 
 
 def strips(frames: Float[Tensor, "n T 3 h w"], shown: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "3 H W"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def kept_or_made(
     try:
         there = shard_about(path) if path.exists() else {}
     except BrokenShard as error:
-        tqdm.write(f"{error}; it is made anew")
+        tqdm.write(f"{error}; it is made anew", file=sys.stderr)
         there = {}
     if there.get("episodes", [])[: len(episodes)] == list(episodes):
         return there  # more are there when fewer are asked for

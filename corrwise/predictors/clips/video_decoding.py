@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ from corrwise.predictors.clips.image_decoding import MAX_PIXELS, BitDepth, check
 __all__ = ["decode_video", "has_video"]
 
 _PLAIN = (1, 0, 0, 1)
+_MISSING = (
+    0.5  # seconds that a whole video may end before its stated duration, as that of its last frame may be unknown
+)
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield every n-th frame of a video file, RGB.
 
     A rotation or mirroring that the file states (its display matrix) is applied; angles are rounded to quarter turns.
-    The aspect ratio of its pixels is not.
+    The aspect ratio of its pixels is not. Matroska and WebM files that are cut off decode without an error; they are
+    refused where they state a duration that is not reached.
 
     Args:
         path: the file.
@@ -43,13 +49,19 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
                 raise ValueError(f"{path} cannot be read as a video: PyAV has no decoder for it")
             check_pixels((context.width, context.height), str(path))
             context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
-            frame: Any
+            declared, frame = _duration(stream), None
             for i, frame in enumerate(container.decode(stream), 1):
                 check_pixels((frame.width, frame.height), f"frame {i - 1} of {path}")
                 if frame.is_corrupt:
                     raise ValueError(f"{path} cannot be read as a video past frame {i - 1}: it is damaged or cut off")
                 if (i - 1) % every == 0:
                     yield _shown(_rgb(frame, depth, f"frame {i - 1} of {path}"), _matrix(frame))
+            end = _end(frame, stream)
+            if declared - end > _MISSING:
+                raise ValueError(
+                    f"{path} cannot be read as a video past frame {i - 1}: it is cut off, with {end:.1f} of "
+                    f"{declared:.1f} seconds"
+                )
     except av.FFmpegError as error:
         raise ValueError(f"{path} cannot be read as a video past frame {i}: {error.strerror}") from error
     if not i:
@@ -73,6 +85,21 @@ def _stream(container: Any) -> Any:
     videos = list(container.streams.video)
     covers = [int(getattr(stream, "disposition", 0)) & 0x400 for stream in videos]  # AV_DISPOSITION_ATTACHED_PIC
     return next((stream for stream, cover in zip(videos, covers, strict=True) if not cover), None)
+
+
+def _duration(stream: Any) -> float:
+    """Return the seconds that Matroska's tag states for a video, as its packets give no such number; 0 without one."""
+    tags = (value for name, value in stream.metadata.items() if name.upper().startswith("DURATION"))
+    match = _CLOCK.match(next(tags, ""))
+    hours, minutes, seconds = (float(part) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _end(frame: Any, stream: Any) -> float:
+    """Return when the last frame ends, seconds; infinite where that is not known."""
+    if frame is None or frame.time is None:
+        return float("inf")
+    return float(frame.time + (getattr(frame, "duration", 0) or 0) * stream.time_base)
 
 
 def _rgb(frame: Any, depth: BitDepth, name: str) -> np.ndarray:

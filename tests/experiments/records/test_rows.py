@@ -88,6 +88,7 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_it(path):
         ("min_distance", 10**400, "expected a finite number as min_distance, got 1000"),
         ("min_distance", True, "expected a finite number as min_distance, got True"),
         ("seconds_flow", [1], r"expected a finite number as seconds_flow, got \[1\]"),
+        ("diverged", "no", "expected true or false as diverged, got 'no'"),
         ("distances", [0.5, "x"], r"expected a list of finite numbers as distances, got \[0.5, 'x'\]"),
         ("distances", {"0": 1}, "expected a list of finite numbers as distances, got {'0': 1}"),
         ("steps", -1, "expected a whole number from 0 as steps, got -1"),
