@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from corrwise.costs import CorrespondenceWise, FlowGradient, FlowMagnitude, Regularizers, l1
 from corrwise.costs.flow import AllPairsFlow, DISFlow, RAFTFlow
-from corrwise.costs.regularizers import PAPER_L1
+from corrwise.costs.penalties import PAPER_L1
 
 TARGET_RATIO = 150
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.options.cost import CostConfig
-from corrwise.experiments.planning.clock import Clock
-from corrwise.experiments.planning.named_costs import make_cost
+from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.runs.clock import Clock
+from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
 

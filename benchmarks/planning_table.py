@@ -17,10 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from corrwise.experiments.options.mpc_table import MPCTableConfig
-from corrwise.experiments.planning.grid import KEY
-from corrwise.experiments.planning.table import run_mpc_table
-from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.cli.table_mpc import MPCTableConfig
+from corrwise.experiments.runs.grid import KEY
+from corrwise.experiments.studies.planning.table import run_mpc_table
+from corrwise.experiments.runs.rows import read_rows
 
 TASKS, METHODS = ("humanoid", "ant", "cartpole"), ("corr-l1-reg", "corr-l1", "l1")
 PHASES = ("simulate", "render", "flow")

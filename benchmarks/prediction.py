@@ -22,11 +22,11 @@ import torch
 from corrwise.costs import CorrespondenceWise, GoalCost, l1, recommended
 from corrwise.costs.flow import DISFlow
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.options.train import SMALL, TrainConfig
+from corrwise.experiments.cli.train import SMALL, TrainConfig
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
-from corrwise.predictors.clips import Batch
-from corrwise.predictors.fit import train_step
-from corrwise.predictors.models import make_model
+from corrwise.predictors.data import Batch
+from corrwise.predictors.training.fit import train_step
+from corrwise.predictors.models.registry import make_model
 from corrwise.types import Context, Distance
 
 PLAN = 2.5  # s, at most

@@ -18,8 +18,8 @@ from corrwise.envs import TASKS, Fleet, MujocoSimulator, VisualTask
 from corrwise.envs.pictures import to_uint8
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
-from corrwise.predictors.clips import Batch
-from corrwise.predictors.models import MODELS, load_model, make_model
+from corrwise.predictors.data import Batch
+from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.types import Context
 
 ROOT = Path(__file__).parents[1]

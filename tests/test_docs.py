@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from tests.envs.test_gl import needs_egl
+from tests.envs.renderers.test_gl import needs_egl
 from tests.snippets import ROOT, chains, run_alone, save_named
 
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-    if page.name != "train_a_predictor.md"  # its blocks go on from its commands: tests/experiments/video/test_docs.py
+    if page.name != "train_a_predictor.md"  # its blocks go on from its commands: tests/experiments/studies/predictors/test_docs.py
 ]
 QUICK = {
     "range(40)": "range(2)",

@@ -27,27 +27,29 @@ from hypothesis import strategies as st
 
 from corrwise._files import load_arrays
 from corrwise.costs._weights import read_file
-from corrwise.costs.flow.flow_net import FlowNet, FlowNetConfig
-from corrwise.costs.flow.net_file import FORMAT, load_net, save_net
+from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned.net_file import FORMAT, load_net, save_net
 from corrwise.experiments import cli
-from corrwise.experiments.agents import table as agents
-from corrwise.experiments.agents.table_text import agent_table
-from corrwise.experiments.flows import table_text as flows
-from corrwise.experiments.options.mpc_table import MPCTableConfig
-from corrwise.experiments.planning import grid, manifest, ranking_text
-from corrwise.experiments.planning.table import cells_of
-from corrwise.experiments.planning.table_text import mpc_table
-from corrwise.experiments.records.checkpoint import restore, training_state
-from corrwise.experiments.records.rows import claim_folder, open_rows, read_rows
+from corrwise.experiments.studies.agents import table as agents
+from corrwise.experiments.studies.agents.text import agent_table
+from corrwise.experiments.studies.flows import text as flows
+from corrwise.experiments.cli.table_mpc import MPCTableConfig
+from corrwise.experiments.runs import grid
+from corrwise.experiments.runs import manifest
+from corrwise.experiments.studies.ranking import text as ranking_text
+from corrwise.experiments.studies.planning.table import cells_of
+from corrwise.experiments.studies.planning.text import mpc_table
+from corrwise.experiments.runs.checkpoint import restore, training_state
+from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.strip import load_strip
-from corrwise.experiments.video import evaluate
-from corrwise.experiments.video.evaluation import clip_means, evaluation_table
-from corrwise.predictors.clips import Clip, ClipFolder, read_shard, write_shard
-from corrwise.predictors.clips.minari import MinariClips
-from corrwise.predictors.clips.norpix import NorpixSequence
-from corrwise.predictors.clips.shard import shard_about
-from corrwise.predictors.models import load_model, make_model
+from corrwise.experiments.studies.predictors import evaluate
+from corrwise.experiments.studies.predictors.evaluation import clip_means, evaluation_table
+from corrwise.predictors.data import Clip, ClipFolder, read_shard, write_shard
+from corrwise.predictors.data.formats.minari import MinariClips
+from corrwise.predictors.data.formats.norpix import NorpixSequence
+from corrwise.predictors.data.formats.shards import shard_about
+from corrwise.predictors.models.registry import load_model, make_model
 from tests.experiments.conftest import write_fake_run
 from tests.fuzz import damaged_bytes, damaged_hdf5, damaged_json, damaged_lines, damaged_state
 
@@ -332,8 +334,8 @@ def test_a_flow_net_whose_configuration_was_edited_is_named(data):
 @pytest.mark.parametrize("file", ["rows.jsonl", "config.json"])
 @pytest.mark.parametrize("command", ["report", "mpc", "table"])
 def test_commands_answer_a_damaged_folder_in_one_sentence(command, file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("corrwise.experiments.planning.mpc.run_episodes", lambda *_, **__: iter(()))
-    monkeypatch.setattr("corrwise.experiments.planning.grid.run_episodes", lambda *_, **__: iter(()))
+    monkeypatch.setattr("corrwise.experiments.runs.mpc.run_episodes", lambda *_, **__: iter(()))
+    monkeypatch.setattr("corrwise.experiments.runs.grid.run_episodes", lambda *_, **__: iter(()))
     words = {
         "report": ["report", str(tmp_path)],
         "mpc": ["mpc", "--out", str(tmp_path), "--costs", "l1", "corr-l1", "--episodes", "2", "--no-videos"],

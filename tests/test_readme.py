@@ -8,9 +8,9 @@ import shlex
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.planning.grid import KEY
-from corrwise.experiments.planning.table_text import mpc_table
-from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.runs.grid import KEY
+from corrwise.experiments.studies.planning.text import mpc_table
+from corrwise.experiments.runs.rows import read_rows
 from tests.snippets import ROOT, blocks
 from tools.results_table import (
     ABLATIONS,

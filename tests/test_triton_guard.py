@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from corrwise._triton_guard import mapped_llvm
-from tests.envs.test_gl import needs_egl
+from tests.envs.renderers.test_gl import needs_egl
 from tests.snippets import run_alone
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed here")

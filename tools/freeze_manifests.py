@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from corrwise.envs import TASKS
-from corrwise.experiments.planning.manifest import draw_manifest, save_manifest
+from corrwise.experiments.runs.manifest import draw_manifest, save_manifest
 
-FOLDER = Path("corrwise/experiments/planning/manifests")
+FOLDER = Path("corrwise/experiments/runs/manifests")
 SEEDS = range(10000, 10100)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from corrwise.experiments.records.rows import read_rows
+from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.report.strip import ROWS, load_strip, split_strip
 from corrwise.experiments.report.video import label_panels
 

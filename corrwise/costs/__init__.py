@@ -7,7 +7,7 @@ from corrwise.costs.distances import l1, mse, ssim
 from corrwise.costs.goal import GoalCost
 from corrwise.costs.perceptual import Perceptual
 from corrwise.costs.presets import FORMS, PRESETS, Preset, recommended
-from corrwise.costs.regularizers import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
+from corrwise.costs.penalties import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
 from corrwise.costs.terms import Terms
 from corrwise.costs.warp import warp
 

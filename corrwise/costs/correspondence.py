@@ -12,9 +12,9 @@ from torch import Tensor
 from corrwise.costs._checks import check_pair, check_per_sample
 from corrwise.costs._precision import in_full_precision
 from corrwise.costs.displacement import displacement_of
-from corrwise.costs.flow.both_ways import both_ways
+from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded_share
-from corrwise.costs.regularizers import Regularizer
+from corrwise.costs.penalties import Regularizer
 from corrwise.costs.terms import Terms
 from corrwise.costs.warp import PADDINGS, warp
 

@@ -9,7 +9,7 @@ from math import inf
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs.regularizers import check_weight
+from corrwise.costs.penalties import check_weight
 
 __all__ = ["Displacement", "displacement_of"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from corrwise.costs.correspondence import CorrespondenceWise
 from corrwise.costs.displacement import Displacement
 from corrwise.costs.flow import FLOWS, AllPairsFlow
-from corrwise.costs.regularizers import (
+from corrwise.costs.penalties import (
     PAPER_L1,
     PAPER_L1_PERCEPTUAL,
     EdgeAwareSmoothness,

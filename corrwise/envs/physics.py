@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64
 from mujoco.batch import Batch, SimulationError
 
-from corrwise.envs.metric import integration_size
+from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.renderers.extent import ViewExtents
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)

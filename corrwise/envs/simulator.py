@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from corrwise.envs.metric import state_distance
+from corrwise.envs.tasks.metric import state_distance
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
-from corrwise.envs.task import Task
+from corrwise.envs.tasks.task import Task
 
 _ROUNDING = 1.5 / 255
 _LARGE = 256  # pixels; what does not show at that size is not merely small

@@ -13,8 +13,8 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Float64
 
 from corrwise.envs.arrays import to_numpy
-from corrwise.envs.goals import sample_episode
-from corrwise.envs.metric import integration_size
+from corrwise.envs.tasks.goals import sample_episode
+from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.pictures import to_uint8
 from corrwise.envs.vector_infos import Infos, final, tell
 from corrwise.envs.vector_reset import reset_rows, seeds_of

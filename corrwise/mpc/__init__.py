@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corrwise.mpc.agent import AgentState, VisualMPC
+    from corrwise.mpc.controller import AgentState, VisualMPC
     from corrwise.mpc.cem import CEM
     from corrwise.mpc.config import AgentConfig, CEMConfig, ICEMConfig, MPPIConfig, RandomShootingConfig
     from corrwise.mpc.icem import ICEM

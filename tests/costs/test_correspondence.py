@@ -3,7 +3,7 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, Displacement, FlowMagnitude, Perceptual, l1, mse, ssim, warp
 from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
-from tests.costs.pictures import ConstantFlow, bodies, body, texture
+from tests.costs.images import ConstantFlow, bodies, body, texture
 
 X = torch.tensor([0.0, 0.0, 1.0, 0.0]).reshape(1, 1, 1, 4)
 Y = torch.tensor([0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 4)

@@ -3,7 +3,7 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, Displacement, FlowMagnitude, l1
 from corrwise.costs.flow import AllPairsFlow
-from tests.costs.pictures import ConstantFlow, bodies, body, generator, texture
+from tests.costs.images import ConstantFlow, bodies, body, generator, texture
 
 PLAIN = torch.full((2, 3, 6, 5), 0.5)
 

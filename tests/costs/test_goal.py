@@ -6,7 +6,7 @@ import torch
 from corrwise.costs import CorrespondenceWise, GoalCost, Perceptual, l1, mse
 from corrwise.costs.flow import AllPairsFlow
 from corrwise.types import Cost, Goal
-from tests.costs.pictures import texture
+from tests.costs.images import texture
 
 
 @pytest.mark.parametrize("distance", [l1, CorrespondenceWise(l1, AllPairsFlow())], ids=["l1", "corr-l1"])

@@ -6,7 +6,7 @@ import torch
 from corrwise.costs import CorrespondenceWise, Perceptual, l1, mse, recommended, ssim, warp
 from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, DISFlow, LearnedFlow, Polished, RAFTFlow
 from corrwise.costs.flow.consistency import TrustedFlow
-from tests.costs.pictures import bodies, texture
+from tests.costs.images import bodies, texture
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -5,7 +5,7 @@ import torch
 
 from corrwise.costs import Perceptual
 from corrwise.costs.flow import RAFTFlow
-from tests.costs.pictures import texture
+from tests.costs.images import texture
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from corrwise.costs import (
 )
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
-from corrwise.experiments.options.cost import CostConfig
-from corrwise.experiments.planning.named_costs import make_correspondence
-from tests.costs.pictures import bodies, texture
+from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.runs.named_costs import make_correspondence
+from tests.costs.images import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and
 # squares of noise are not what the learned flow is for (see test_learned_flow.py).

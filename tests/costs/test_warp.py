@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from corrwise.costs import warp
-from tests.costs.pictures import generator, texture
+from tests.costs.images import generator, texture
 
 
 def test_samples_where_the_flow_points():

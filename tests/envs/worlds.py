@@ -11,7 +11,7 @@ import numpy as np
 
 from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task
 from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.task import CAMERA_NAME
+from corrwise.envs.tasks.task import CAMERA_NAME
 
 FULL = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 SIZE = 24

@@ -6,7 +6,7 @@ import torch
 from corrwise.costs import GoalCost, l1, recommended
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.types import Goal
-from tests.costs.pictures import bodies
+from tests.costs.images import bodies
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs.flow.both_ways import both_ways
+from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.types import Flow
 
 __all__ = ["TrustedFlow", "occluded", "occluded_share"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs.flow.both_ways import both_ways
+from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.warp import warp
 from corrwise.types import Flow
 

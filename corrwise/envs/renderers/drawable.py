@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from corrwise.envs.metric import integration_size
+from corrwise.envs.tasks.metric import integration_size
 
 
 def drawable(model: mujoco.MjModel, states: Float64[np.ndarray, "n S"]) -> Bool[np.ndarray, "n"]:

@@ -13,7 +13,7 @@ from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.ellipsoids import Hulls
 from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.task import CAMERA_NAME
+from corrwise.envs.tasks.task import CAMERA_NAME
 
 __all__ = ["Extents", "ViewExtents"]
 

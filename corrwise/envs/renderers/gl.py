@@ -18,7 +18,7 @@ from corrwise._triton_guard import load_triton
 from corrwise.envs.renderers import inventory
 from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.shapes import Shapes
-from corrwise.envs.task import CAMERA_NAME
+from corrwise.envs.tasks.task import CAMERA_NAME
 
 _SPARE = 10_000  # things to draw besides geoms and sites: skins, flexes, each segment of a tendon
 

@@ -14,7 +14,7 @@ from corrwise.envs.renderers.culling import box_corners, covered, padded
 from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.renderers.sites import SiteRays
 from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.task import CAMERA_NAME
+from corrwise.envs.tasks.task import CAMERA_NAME
 
 STATIC, MOVING = 0, 1  # geom groups of the scene's own copy of the model
 _HIDDEN = 2

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
-from corrwise.experiments.options.mpc import ReportConfig
-from corrwise.experiments.records.atomic import RunFolderError, write_bytes_atomic
-from corrwise.experiments.records.rows import read_rows, row_key
-from corrwise.experiments.refused import refusals, warn
-from corrwise.experiments.report.pictures import Pictures, wheel_picture
+from corrwise.experiments.cli.mpc import ReportConfig
+from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
+from corrwise.experiments.runs.rows import read_rows, row_key
+from corrwise.experiments.report.rejected import refusals, warn
+from corrwise.experiments.report.images import Pictures, wheel_picture
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
 

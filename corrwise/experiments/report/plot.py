@@ -10,7 +10,7 @@ from math import inf
 
 import numpy as np
 
-from corrwise.experiments.stats import Estimate, mean_curve
+from corrwise.experiments.report.statistics import Estimate, mean_curve
 
 __all__ = ["Curve", "Plot", "curve_points", "distance_plot", "nice_ticks", "whisker"]
 

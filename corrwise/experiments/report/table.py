@@ -8,7 +8,7 @@ from typing import Any
 
 from corrwise.experiments.report.plot import whisker
 from corrwise.experiments.report.words import ENOUGH_PAIRS, NONE, number, percent, signed
-from corrwise.experiments.summary import Method, Summary
+from corrwise.experiments.report.summary import Method, Summary
 
 __all__ = ["table_rows", "term_rows"]
 

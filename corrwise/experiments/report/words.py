@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from corrwise.experiments.summary import Summary
+from corrwise.experiments.report.summary import Summary
 
 __all__ = ["ENOUGH_PAIRS", "NONE", "decimals_for", "number", "percent", "result_sentence", "signed"]
 

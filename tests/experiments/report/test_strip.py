@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corrwise.experiments.records.rows import RunFolderError
+from corrwise.experiments.runs.rows import RunFolderError
 from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
 from corrwise.experiments.report.strip import load_strip, make_strip, save_strip, split_strip
 

@@ -1,0 +1,141 @@
+"""Draw an episode: where it starts and which reachable state its goal picture shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import mujoco
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from corrwise.envs.tasks.metric import integration_size, split_state, state_distance
+from corrwise.envs.physics import Physics
+from corrwise.envs.tasks.refusals import Reason, no_goal, valid_start
+from corrwise.envs.tasks.task import Task
+
+_CANDIDATES = 16
+_TRIES = 64
+_MAX_PENETRATION = 0.05  # metres; deeper contacts mean that the solver has lost the state
+
+
+def sample_episode(
+    task: Task, physics: Physics, rng: np.random.Generator
+) -> tuple[Float64[np.ndarray, "S"], Float64[np.ndarray, "S"]]:
+    """Return the integration states of a start and of its goal.
+
+    The goal is where a hidden, time-correlated action sequence leads from the start in no more steps than an episode
+    has, so it can be reached; states that are invalid or already met by the start are drawn again.
+
+    Raises:
+        RuntimeError: if no goal is found; it counts why, and says what to change about the most frequent reason.
+        ValueError: if the model has no actuators, or a start is not finite or not of the model's size.
+    """
+    if not physics.action_dim:
+        raise ValueError(f"{task.name}: the model has no actuators, so no actions lead anywhere")
+    refused: Counter[Reason] = Counter()
+    for _ in range(_TRIES):
+        start = start_state(task, physics.model, rng)
+        if task.goal.in_view and physics.extents.share(start[None])[0] > 0:
+            refused[Reason.START_OUT_OF_VIEW] += _CANDIDATES
+            continue
+        actions = _hidden_actions(task, physics.action_dim, rng)
+        steps = rng.integers(task.goal.min_steps, task.goal.max_steps + 1, size=_CANDIDATES)
+        kept, slots = np.unique(steps - 1, return_inverse=True)
+        states = physics.states(start[None], torch.from_numpy(actions)[None], kept.tolist())[0]
+        goal, reasons = _first_goal(task, physics, start, states[np.arange(_CANDIDATES), slots])
+        if goal is not None:
+            return start, goal
+        refused += reasons
+    raise RuntimeError(no_goal(task, refused))
+
+
+def start_state(task: Task, model: mujoco.MjModel, rng: np.random.Generator) -> Float64[np.ndarray, "S"]:
+    """Return the integration state of one of the task's random starts.
+
+    Raises:
+        ValueError: if the start is not (qpos, qvel) of the model's size, or not finite.
+    """
+    return state_at(model, *valid_start(task, model, task.start(model, rng)))
+
+
+def state_at(
+    model: mujoco.MjModel, qpos: Float64[np.ndarray, "nq"], qvel: Float64[np.ndarray, "nv"]
+) -> Float64[np.ndarray, "S"]:
+    """Return the integration state of a pose and its velocities."""
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:] = qpos, qvel
+    mujoco.mj_normalizeQuat(model, data.qpos)
+    mujoco.mj_forward(model, data)
+    state = np.empty(integration_size(model))
+    mujoco.mj_getState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
+    return state
+
+
+def _hidden_actions(task: Task, action_dim: int, rng: np.random.Generator) -> np.ndarray:
+    """Return AR(1) noise of unit stationary variance times the task's std, clipped, (candidates, steps, A)."""
+    noise = correlated(rng.standard_normal((_CANDIDATES, task.goal.max_steps, action_dim)), task.goal.correlation)
+    return np.clip(task.goal.std * noise, -1.0, 1.0).astype(np.float32)
+
+
+def correlated(
+    white: Float64[np.ndarray, "n steps A"], rho: float | Float64[np.ndarray, "n 1"]
+) -> Float64[np.ndarray, "n steps A"]:
+    """Return AR(1) noise of the same variance, each step ``rho`` times the one before and the rest from ``white``."""
+    noise = white.copy()
+    for step in range(1, white.shape[1]):
+        noise[:, step] = rho * noise[:, step - 1] + np.sqrt(1 - rho**2) * white[:, step]
+    return noise
+
+
+def is_goal(task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goal: Float64[np.ndarray, "S"]) -> bool:
+    """Return whether a state may be the goal of this start: a sound one, as far away as the task asks."""
+    return _refusal(task, physics, start, goal, _MAX_PENETRATION) is None
+
+
+def _first_goal(
+    task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goals: Float64[np.ndarray, "n S"]
+) -> tuple[Float64[np.ndarray, "S"] | None, Counter[Reason]]:
+    """Return the first state that may be the goal, or None and how many were refused for which reason."""
+    refused: Counter[Reason] = Counter()
+    for limit in (_MAX_PENETRATION, _MAX_PENETRATION + _penetration(physics.model, start)):
+        refused.clear()
+        for goal in goals:
+            reason = _refusal(task, physics, start, goal, limit)
+            if reason is None:
+                return goal, refused
+            refused[reason] += 1
+        # Contacts that are deep at the start and in every goal are how the model is built, as interlocked geoms are:
+        # only then does the start's own depth count, so that a body dropped into the floor still has to come out.
+        if not refused[Reason.DEEP] or not _always_deep(physics.model, start, goals):
+            break
+    return None, refused
+
+
+def _refusal(task: Task, physics: Physics, start: np.ndarray, goal: np.ndarray, penetration: float) -> Reason | None:
+    """Return why a state may not be the goal of this start, or None if it may."""
+    model, rules = physics.model, task.goal
+    if not np.isfinite(goal).all():
+        return Reason.DIVERGED
+    if float(state_distance(model, start, goal)) < rules.min_distance:
+        return Reason.NEAR
+    if rules.accept is not None and not rules.accept(split_state(model, start)[0], split_state(model, goal)[0]):
+        return Reason.REFUSED
+    if _penetration(model, goal) >= penetration:
+        return Reason.DEEP
+    if rules.in_view and physics.extents.share(goal[None])[0] > 0:
+        return Reason.OUT_OF_VIEW
+    return None
+
+
+def _always_deep(model: mujoco.MjModel, start: np.ndarray, goals: np.ndarray) -> bool:
+    finite = goals[np.isfinite(goals).all(axis=1)]
+    return all(_penetration(model, state) >= _MAX_PENETRATION for state in (start, *finite))
+
+
+def _penetration(model: mujoco.MjModel, state: np.ndarray) -> float:
+    """Return how deep the deepest contact of a state is, metres; 0 if there is none."""
+    data = mujoco.MjData(model)
+    mujoco.mj_setState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_forward(model, data)
+    return max(0.0, -float(data.contact.dist.min())) if data.ncon else 0.0

@@ -1,0 +1,49 @@
+"""Options of ``corrwise table ablations``; free of torch, so that help and argument errors come at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from corrwise.experiments.cli.checks import check_names, check_tuning_seeds
+from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
+from corrwise.experiments.cli.sizes import check_counts
+
+AXIS_NAMES = (
+    *("planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon"),
+    *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
+)
+ALIKE = ("l1", "corr-l1-disp")
+METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
+
+
+@dataclass(frozen=True)
+class AblationTableConfig:
+    """Change each choice behind the planning table alone, on tuning episodes, and say what it does."""
+
+    out: Path = Path("runs/ablations")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: tuple[str, ...] = BODY_NAMES
+    """cartpole, ant, humanoid, cartpole-short."""
+    axes: tuple[str, ...] = AXIS_NAMES
+    """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
+    regulariser, price, power and occlusion (of the cost)."""
+    methods: tuple[str, ...] = ALIKE
+    """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
+    episodes: int = 20
+    """Starts and goals; the planning table has others."""
+    seed: int = 1000
+    """Seed of the first episode."""
+    workers: int = 0
+    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    lockstep: int = 5
+    """Episodes that step together; changes the speed, never the rows."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes that make no table."""
+        check_names("task", self.tasks, TASK_NAMES)
+        check_names("axis", self.axes, AXIS_NAMES)
+        check_names("method", self.methods, METHOD_NAMES)
+        check_counts(self, "episodes", "lockstep")
+        check_counts(self, "workers", least=0)
+        check_tuning_seeds("seed", self.seed, self.episodes)

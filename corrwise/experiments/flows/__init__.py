@@ -1,1 +1,0 @@
-"""Optical flows in experiments: trained on exact correspondence, measured against it."""

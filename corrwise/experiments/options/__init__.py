@@ -1,1 +1,0 @@
-"""Options of the command line; free of torch, so that help and argument errors come at once."""

@@ -1,1 +1,0 @@
-"""Rows and settings on disk, which survive being killed."""

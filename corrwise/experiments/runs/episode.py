@@ -1,0 +1,121 @@
+"""What happened in one episode, and the pictures that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.envs import MujocoSimulator
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.decisions import Decision
+from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.report.flow_color import flow_to_rgb
+from corrwise.predictors import OraclePredictor
+from corrwise.types import Context, Goal, Predictor
+
+__all__ = ["Episode", "Showing"]
+
+_BLANK = 40  # grey of a panel that has nothing to show
+_FLOW_RANGE = 0.25  # share of the picture's width at which flow colours are full
+
+
+@dataclass
+class Episode:
+    """What happened in one episode.
+
+    Attributes:
+        seed: which episode.
+        distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
+        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``Showing``; else empty.
+        rejected: candidates whose cost was not finite.
+        scored: all candidates.
+        plans_rejected: plans in which no candidate had a finite cost.
+        left_out: what the renderer leaves out of the images.
+        diverged: whether the environment's own physics broke down.
+        seconds: planning seconds by phase, this episode's share.
+        panels: pictures by row of the strip, uint8 (h, w, 3), one per control step.
+    """
+
+    seed: int
+    distances: list[float] = field(default_factory=list)
+    distances_full: list[float] = field(default_factory=list)
+    terms: dict[str, list[float]] = field(default_factory=dict)
+    rejected: int = 0
+    scored: int = 0
+    plans_rejected: int = 0
+    left_out: tuple[str, ...] = ()
+    diverged: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+
+class Showing:
+    """Collects the report's panels and terms.
+
+    The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
+    flow by which the cost matched predicted and goal.
+
+    The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
+    ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
+    """
+
+    def __init__(
+        self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal, simulator: MujocoSimulator
+    ) -> None:
+        self._predictor, self._goal = predictor, goal
+        self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
+        self._goals = to_uint8(goal.frames[:, 0])
+        self._distance = make_correspondence(cost, config.cost)
+        self._range = _FLOW_RANGE * config.size
+
+    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
+        """Note what each episode shows before its next action."""
+        seen = to_uint8(context.frames[:, -1])
+        frame = _after(self._predictor, context, decision.plan)
+        true = None if self._truth is None else _after(self._truth, context, decision.plan)
+        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0)) for each in (frame, true))
+        flow = None if frame is None else self._compared(episodes, frame)
+        for i, episode in enumerate(episodes):
+            blank = np.full_like(seen[i], _BLANK)
+            pictures = {
+                "goal": self._goals[i],
+                "seen": seen[i],
+                "predicted": blank if predicted is None else predicted[i],
+                **({} if self._truth is None else {"true": blank if leads_to is None else leads_to[i]}),
+                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
+            }
+            for name, picture in pictures.items():
+                episode.panels.setdefault(name, []).append(picture)
+
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
+
+        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
+        """
+        if self._distance is None:
+            return None
+        flows = []
+        for episode, seen, goal in zip(
+            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
+        ):
+            with torch.no_grad():
+                terms = self._distance.terms(seen.nan_to_num(0.0), goal)
+            named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+            whole = bool(seen.isfinite().all())
+            for name, value in named.items():
+                episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
+            flows.append(terms.flow.cpu())
+        return torch.cat(flows)
+
+
+def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
+    """Return the frame at the end of the plan, as a predictor has it."""
+    if plan is None:
+        return None
+    with torch.no_grad():
+        return predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]

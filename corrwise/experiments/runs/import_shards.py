@@ -1,0 +1,242 @@
+"""The shards of an import: each keeps its clips, whatever else comes to the source, changes or goes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from tqdm import tqdm
+
+from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
+from corrwise.experiments.runs.versions import versions
+from corrwise.predictors.data.clip import BrokenClip
+from corrwise.predictors.data.folder import INDEX, read_index, shard_name
+from corrwise.predictors.data.formats.shards import BrokenShard, shard_about
+from corrwise.predictors.data.formats.shard_writer import ShardWriter, shard_is_full
+
+__all__ = ["ClipReader", "ImportShards"]
+
+Row = dict[str, Any]
+_SHARD = re.compile(r"shard-(\d{5,})\.h5")
+
+
+@runtime_checkable
+class ClipReader(Protocol):
+    """Clips that can be imported, each read when it is asked for."""
+
+    names: list[str]
+    action_dim: int
+    broken: dict[str, str]
+
+    def stamp(self, i: int) -> str:
+        """Return what changes when the files of a clip do."""
+        ...
+
+    def actions(self, i: int) -> np.ndarray | None:
+        """Return the actions of a clip; None where it has none."""
+        ...
+
+    def frames(self, i: int) -> Iterator[np.ndarray]:
+        """Yield the frames of a clip as they are decoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What a shard held when the import began.
+
+    Attributes:
+        name: of the file.
+        about: what it knows of itself; None where it cannot be read.
+        episodes: names of its clips, by itself or else by the index.
+    """
+
+    name: str
+    about: Row | None
+    episodes: list[str]
+
+
+class _Unchanged(Exception):
+    """Nothing about a shard has changed, and its new version is thrown away."""
+
+
+class ImportShards:
+    """Brings the shards of a folder up to date with a source, one after the other; each appears whole or not at all.
+
+    A shard keeps its clips, in their order. A clip whose files have changed is read anew in its place, one that the
+    source no longer has goes; the others of its shard are copied, not decoded. New clips fill shards that are not full,
+    then make new ones. A shard without clips is removed.
+
+    Args:
+        out: the folder.
+        clips: the source.
+        size: (H, W) of the frames.
+        about: what is known about all clips.
+        skip_broken: whether to go on without clips that cannot be read.
+
+    Attributes:
+        index: what each shard knows of itself, by its name.
+        skipped: clips that could not be read, by name, and why.
+        new, removed: how many clips were read, and how many went with their source.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        clips: ClipReader,
+        size: tuple[int, int],
+        about: Mapping[str, Any],
+        *,
+        skip_broken: bool = False,
+    ) -> None:
+        self.index: dict[str, Row] = {}
+        self.skipped: dict[str, str] = {}
+        self.new = self.removed = 0
+        self._out, self._clips, self._size, self._about, self._skip_broken = out, clips, size, about, skip_broken
+        self._number = {name: i for i, name in enumerate(clips.names)}
+        self._stamps: dict[str, str] = {}
+        self._waiting: deque[str] = deque()
+
+    def update(self) -> None:
+        """Make, change and remove shards, and the index.
+
+        Raises:
+            BrokenClip: without ``skip_broken``, a clip cannot be read.
+            RunFolderError: a shard cannot be written.
+        """
+        self.skipped.update(self._clips.broken)
+        self._stamps.update(self._all_stamps())
+        shards = self._held()
+        kept = self._kept(shards)
+        placed = {name for names in kept for name, _ in names}
+        self._waiting.extend(name for name in self._stamps if name not in placed)
+        with tqdm(total=len(self._clips.names), unit="clip", desc=self._out.name) as bar:
+            for shard, names in zip(shards, kept, strict=True):
+                self._bring_up_to_date(shard, names, bar)
+            number = max((int(shard.name[6:-3]) for shard in shards), default=-1) + 1
+            while self._waiting:
+                self._bring_up_to_date(_Shard(shard_name(number), None, []), [], bar)
+                number += 1
+
+    def _all_stamps(self) -> dict[str, str]:
+        """Return the stamp of each clip whose files are there, by its name."""
+        stamps = {}
+        for name, i in self._number.items():
+            try:
+                stamps[name] = self._clips.stamp(i)
+            except OSError as error:
+                self._skip(name, BrokenClip(f"{error.filename or name} cannot be read: {error.strerror or error}"))
+        return stamps
+
+    def _held(self) -> list[_Shard]:
+        known = read_index(self._out)
+        names = {*known, *(path.name for path in self._out.glob("shard-*.h5"))}
+        shards = []
+        for name in sorted(filter(_SHARD.fullmatch, names)):
+            about = _about(self._out / name)
+            row = known.get(name) if about is None else about
+            if isinstance(row, dict):
+                self.index[name] = row  # of a shard that cannot be read, until it has been made anew
+            episodes = self.index.get(name, {}).get("episodes", [])
+            shards.append(_Shard(name, about, [episode for episode in episodes if isinstance(episode, str)]))
+        return shards
+
+    def _kept(self, shards: list[_Shard]) -> list[list[tuple[str, int]]]:
+        """Return the clips that each shard keeps, and where they are in it."""
+        there, placed = self._number.keys() | self.skipped.keys(), set[str]()
+        kept: list[list[tuple[str, int]]] = []
+        for shard in shards:
+            self.removed += sum(name not in there for name in shard.episodes)
+            kept.append([])
+            for i, name in enumerate(shard.episodes):
+                if name in self._stamps and name not in placed:
+                    placed.add(name)
+                    kept[-1].append((name, i))
+        return kept
+
+    def _bring_up_to_date(self, shard: _Shard, kept: list[tuple[str, int]], bar: tqdm[Any]) -> None:
+        path, about = self._out / shard.name, shard.about
+        fits = about is not None and about["action_dim"] == self._clips.action_dim
+        stamps = dict(zip(shard.episodes, (about or {}).get("stamps", []), strict=False))
+        same = {name for name, _ in kept if fits and stamps.get(name) == self._stamps[name]}
+        whole = about is not None and len(same) == len(shard.episodes)
+        if about is not None and whole and (not self._waiting or shard_is_full(about["lengths"], self._size)):
+            bar.update(len(kept))
+            return
+        taken: list[str] = []
+        before = self.new
+        try:
+            with write_aside(path) as aside, ShardWriter(aside, self._size, self._clips.action_dim) as writer:
+                for name, i in kept:
+                    if (name in same and _copied(writer, path, i)) or self._read(writer, name):
+                        taken.append(name)
+                    bar.update()
+                while self._waiting and not writer.is_full:
+                    if self._read(writer, name := self._waiting.popleft()):
+                        taken.append(name)
+                    bar.update()
+                if not taken or (whole and self.new == before and len(taken) == len(kept)):
+                    raise _Unchanged
+                self._describe(writer, taken)
+        except _Unchanged:
+            if not taken:
+                self.index.pop(shard.name, None)
+                path.unlink(missing_ok=True)
+        else:
+            self.index[shard.name] = shard_about(path)
+        self.write_index()
+
+    def _describe(self, writer: ShardWriter, taken: list[str]) -> None:
+        stamps = [self._stamps[name] for name in taken]
+        writer.describe({**self._about, "episodes": taken, "stamps": stamps, "versions": versions()})
+
+    def write_index(self, **more: Any) -> None:
+        """Write the index, and what else belongs into it."""
+        shards = dict(sorted(self.index.items()))
+        write_json_atomic(self._out / INDEX, {**self._about, "shards": shards, **more})
+
+    def _read(self, writer: ShardWriter, name: str) -> bool:
+        """Read a clip into a shard, and return whether that was possible."""
+        i = self._number[name]
+        try:
+            writer.add(_frames(self._clips, i, name), self._clips.actions(i), {"name": name})
+        except ValueError as error:
+            self._skip(name, error)
+            return False
+        self.new += 1
+        return True
+
+    def _skip(self, name: str, error: ValueError) -> None:
+        if not self._skip_broken:
+            raise BrokenClip(str(error)) from error
+        self.skipped[name] = str(error)
+
+
+def _about(path: Path) -> Row | None:
+    try:
+        return shard_about(path) if path.exists() else None
+    except BrokenShard as error:
+        tqdm.write(f"{error}; it is made anew", file=sys.stderr)
+        return None
+
+
+def _frames(clips: ClipReader, i: int, name: str) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip; what cannot be read is its own error, not one of the shard that is written."""
+    try:
+        yield from clips.frames(i)
+    except (OSError, MemoryError) as error:
+        raise BrokenClip(f"{name} cannot be read: {error or 'not enough memory'}") from error
+
+
+def _copied(writer: ShardWriter, path: Path, i: int) -> bool:
+    try:
+        writer.copy(path, i)
+    except BrokenShard:
+        return False  # it is read anew
+    return True

@@ -1,0 +1,127 @@
+"""``corrwise table ablations``: one choice changed at a time, beside the choice that was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from corrwise._files import reading
+from corrwise.experiments.report.markdown import markdown_table
+from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
+from corrwise.experiments.studies.ablations.choices import AXES, COSTS, names, variants
+from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
+from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
+from corrwise.experiments.studies.planning.methods import METHODS, OURS, method_config
+from corrwise.experiments.studies.planning.text import by_method, mpc_table, paired
+from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
+from corrwise.experiments.report.statistics import mean_and_error, paired_difference
+from corrwise.experiments.report.summary import seconds_of
+
+__all__ = ["ablation_page", "ablation_table", "run_ablation_table"]
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+_CHOSEN = {"epsilon": "corr-l1", "regulariser": "corr-l1-reg"}  # what a variant of a cost is compared with; else ours
+
+
+def run_ablation_table(config: AblationTableConfig) -> Path:
+    """Run what the folder does not hold yet, and return the table's path.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+    """
+    seeds = [config.seed + i for i in range(config.episodes)]
+    compared = [_chosen(axis, method) for axis in config.axes for method in config.methods]
+    chosen = dict.fromkeys([*config.methods, *compared])
+    cells = []
+    for task in config.tasks:
+        manifest = draw_manifest(task, seeds)
+        named = [(method, method_config(method, task)) for method in chosen]
+        named += [pair for axis in config.axes for pair in variants(axis, task, config.methods)]
+        cells += [Cell(name, each, manifest) for name, each in named]
+    run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    table = config.out / "table.md"
+    with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+        rows = read_rows(config.out / "rows.jsonl", KEY)
+        refused = refusals(rows, METHOD)
+        page = ablation_page(planned_rows(rows, METHOD), config.episodes)
+    warn(refused)
+    write_bytes_atomic(table, (quoted(refused) + page).encode())
+    return table
+
+
+def ablation_page(rows: Sequence[Row], episodes: int) -> str:
+    """Return the tables of all axes that a folder has rows of, whichever command made them.
+
+    What has fewer episodes than these is left out, and so are rows of other settings than a variant has now.
+    """
+    rows = current_rows(rows, _fingerprints({(row["task"], row["method"]) for row in rows}))
+    counts = Counter((row["task"], row["method"]) for row in rows)
+    rows = [row for row in rows if counts[row["task"], row["method"]] >= episodes]
+    chosen = mpc_table(row for row in rows if row["method"] in METHODS)
+    seeds = sorted({row["seed"] for row in rows}) or [0]
+    planners = "; ".join(f"{task} {_planner(task)}" for task in by_method(rows))
+    head = f"# Each choice changed alone\n\nTuning episodes, seeds {seeds[0]} to {seeds[-1]}."
+    lines = f"What was chosen ({planners}):\n\n{chosen}\nNearer by: than the line in bold."
+    return f"{head} {lines}\n\n{ablation_table(rows, AXES, METHOD_NAMES)}"
+
+
+def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str, ...]) -> str:
+    """Return a table for each axis: a line per variant, with what it gains on the choice made, paired by episode.
+
+    Variants without rows are left out, and so are tasks on which none was tried.
+    """
+    every = by_method(rows)
+    parts = []
+    for axis in axes:
+        tried = {task: [name for name, _ in variants(axis, task, methods)] for task in every}
+        tasks = {task: mine for task, mine in every.items() if any(name in mine for name in tried[task])}
+        found = [name for name in names(axis, methods) if any(name in mine for mine in tasks.values())]
+        lines = []
+        for chosen in dict.fromkeys(_chosen(axis, method) for method in methods):
+            mine = [name for name in found if axis in COSTS or name.startswith(f"{chosen} ")]
+            lines += [_line(name, chosen, tasks) for name in (chosen, *mine) if mine]
+        head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
+        parts += [f"### {axis}\n\n{markdown_table(head, lines)}"] if lines else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _fingerprints(there: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the fingerprints that rows of these tasks and methods would have now; unknown names are left out."""
+    prints: dict[tuple[str, str], str] = {}
+    for task in sorted({task for task, _ in there}):
+        tried = {method: method_config(method, task) for method in METHODS}
+        tried |= {name: each for axis in AXES for name, each in variants(axis, task, METHOD_NAMES)}
+        cells = [Cell(name, each, empty_manifest(task)) for name, each in tried.items() if (task, name) in there]
+        prints |= {(task, cell.method): cell.fingerprint for cell in cells}
+    return prints
+
+
+def _planner(task: str) -> str:
+    config = method_config(OURS, task)
+    return f"{config.planner}, {config.horizon} steps"
+
+
+def _line(name: str, chosen: str, tasks: Mapping[str, Rows]) -> list[str]:
+    cells = [_cells(task.get(name, []), task.get(chosen, []), name == chosen) for task in tasks.values()]
+    return [f"**{name}**" if name == chosen else name, *(cell for each in cells for cell in each)]
+
+
+def _chosen(axis: str, method: str) -> str:
+    """Return the method of the planning table that a variant along this axis departs from."""
+    return _CHOSEN.get(axis, OURS) if axis in COSTS else method
+
+
+def _cells(mine: Sequence[Row], chosen: Sequence[Row], itself: bool) -> list[str]:
+    """Return the mean nearest distance, how much nearer than the choice made that is, and seconds of a plan."""
+    if not mine:
+        return ["", "", ""]
+    nearest = mean_and_error([row["min_distance"] for row in mine])[0]
+    gain = paired_difference(*paired("min_distance", chosen, mine))
+    spread = f" ({gain.low:+.2f} to {gain.high:+.2f})" if gain.low == gain.low else ""
+    said = "" if itself or gain.value != gain.value else f"{gain.value:+.2f}{spread}"
+    return [f"{nearest:.2f}", said, f"{sum(seconds_of(mine).values()):.2f}"]

@@ -1,0 +1,127 @@
+"""What is measured of a flow: errors against the truth, loss against offset, and time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from corrwise.costs import CorrespondenceWise, l1
+from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.consistency import occluded
+from corrwise.experiments.studies.flows.candidates import Given, preset_of
+from corrwise.experiments.studies.flows.exact_pairs import Pairs
+from corrwise.experiments.studies.flows.loss import BANDS, MOVES, endpoint_errors
+from corrwise.types import Flow
+
+__all__ = ["band_name", "curve_numbers", "error_numbers", "l1_curve", "speed_numbers", "true_fields"]
+
+CHUNK = 64  # pairs at a time
+Row = dict[str, Any]
+Fields = Callable[[slice], tuple[Tensor, Tensor]]  # both flows of some pairs
+
+
+def band_name(low: float, high: float) -> str:
+    """Return what a band of displacements is called in rows: ``8_32``."""
+    return f"{low:g}_{high:g}"
+
+
+@torch.no_grad()
+def error_numbers(flow: Flow, pairs: Pairs) -> Row:
+    """Return errors in pixels over the visible pixels of moving bodies, both directions, by displacement.
+
+    For each band: ``epe`` the mean endpoint error; ``relative`` the mean of error / displacement; ``displacement`` its
+    mean; ``marked`` the share of pixels that the flow's own forward-backward check marks and ``epe_unmarked`` the mean
+    error of the others; ``pixels`` how many there are. NaN where a band is empty.
+    """
+    chunks = zip(pairs.x.split(CHUNK), pairs.y.split(CHUNK), strict=True)
+    fields = [both_ways(flow, x, y) for x, y in chunks]
+    forward, backward = torch.cat([f for f, _ in fields]).cpu(), torch.cat([b for _, b in fields]).cpu()
+    truth, seen = torch.cat((pairs.flow_xy, pairs.flow_yx)), torch.cat((pairs.seen_xy, pairs.seen_yx))
+    error, length = endpoint_errors(torch.cat((forward, backward)), truth, seen)
+    marked = torch.cat((occluded(forward, backward), occluded(backward, forward)))
+    marked = marked[seen & (truth.norm(dim=1) > MOVES) & torch.isfinite(truth).all(dim=1)]
+    row: Row = {}
+    for low, high in BANDS:
+        band = (length >= low) & (length < high)
+        e, d, m = error[band].double(), length[band].double(), marked[band]
+        numbers = {
+            "epe": e.mean(), "relative": (e / d).mean(), "displacement": d.mean(), "marked": m.double().mean(),
+            "epe_unmarked": e[~m].mean(),
+        }  # fmt: skip
+        row |= {f"{name}_{band_name(low, high)}": float(value) for name, value in numbers.items()}
+        row[f"pixels_{band_name(low, high)}"] = int(band.sum())
+    return row
+
+
+def true_fields(masks: Bool[Tensor, "n d h w"]) -> tuple[Float[Tensor, "p 2 h w"], Float[Tensor, "p 2 h w"]]:
+    """Return the exact flow between offset 0 and each offset, and back, of ``FlowScene.moved``; p = n * d pairs."""
+    offsets = torch.arange(masks.shape[1], dtype=torch.float32, device=masks.device)[None, :, None, None]
+    forward, backward = masks[:, :1] * offsets, -(masks * offsets)
+    return tuple(torch.stack((dx, torch.zeros_like(dx)), dim=2).flatten(0, 1) for dx in (forward, backward))  # type: ignore[return-value]
+
+
+def l1_curve(pictures: Float[Tensor, "n d 3 h w"]) -> Row:
+    """Return the pixel L1 between offset 0 and each offset."""
+    return _statistics(l1(pictures[:, :1].expand_as(pictures), pictures))
+
+
+@torch.no_grad()
+def curve_numbers(fields: Fields, pictures: Float[Tensor, "n d 3 h w"], *, name: str, form: str) -> Row:
+    """Return the loss between offset 0 and each offset: mean and standard error over the n pictures.
+
+    Args:
+        fields: the two flows of a slice of the n * d pairs.
+        pictures: see ``FlowScene.moved``.
+        name: of the flow, whose preset says what a form weighs.
+        form: one of a preset's, or "unscaled": matched all the way, without any penalty (the paper's Fig. A2).
+    """
+    n, d = pictures.shape[:2]
+    x, y = pictures[:, :1].expand_as(pictures).flatten(0, 1), pictures.flatten(0, 1)
+    losses = []
+    for at in range(0, n * d, CHUNK):
+        part = slice(at, min(at + CHUNK, n * d))
+        flow = Given(*fields(part))
+        unscaled = CorrespondenceWise(l1, flow, scaling=0)
+        distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
+        losses.append(distance(x[part], y[part]))
+    return _statistics(torch.cat(losses).reshape(n, d))
+
+
+def _statistics(losses: Float[Tensor, "n d"]) -> Row:
+    n = len(losses)
+    error = losses.double().std(dim=0) / n**0.5 if n > 1 else torch.full_like(losses[0], float("nan"))
+    mean = losses.double().mean(dim=0)
+    loss, spread = ([float(f"{value:.6g}") for value in values.tolist()] for values in (mean, error))
+    return {"pictures": n, "offsets": list(range(losses.shape[1])), "loss": loss, "error": spread}
+
+
+@torch.no_grad()
+def speed_numbers(flow: Flow, x: Float[Tensor, "B 3 h w"], y: Float[Tensor, "B 3 h w"], *, repeats: int) -> Row:
+    """Return the median milliseconds for both directions of a batch, on the device of the pictures."""
+
+    def once() -> float:
+        _finish(x)
+        start = time.perf_counter()
+        both_ways(flow, x, y)
+        _finish(x)
+        return 1e3 * (time.perf_counter() - start)
+
+    once()  # first calls build pools, plans and caches
+    times = [once() for _ in range(repeats)]
+    median = statistics.median(times)
+    return {
+        **{"ms_per_pair": median / len(x), "ms_batch": median, "ms_batch_least": min(times), "pairs": len(x)},
+        **{"size": x.shape[-1], "threads": torch.get_num_threads() if x.device.type == "cpu" else None},
+        "processor": torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else None,
+    }
+
+
+def _finish(images: Tensor) -> None:
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)

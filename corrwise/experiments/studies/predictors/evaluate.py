@@ -1,0 +1,191 @@
+"""``corrwise evaluate``: predictions of trained models on clips they have never seen; rows, a table, curves, videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from corrwise._files import reading
+from corrwise.envs.pictures import to_uint8
+from corrwise.experiments.runs.device import device_named
+from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.cli.mpc import run_name
+from corrwise.experiments.cli.sizes import check_memory
+from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
+from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_bytes_atomic
+from corrwise.experiments.runs.digits import six_digits
+from corrwise.experiments.runs.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
+from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows
+from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.versions import check_versions, versions
+from corrwise.experiments.report.rejected import quoted, warn
+from corrwise.experiments.report.video import label_panels, write_video
+from corrwise.experiments.studies.predictors.evaluation import (
+    CURVES,
+    FLOOR,
+    STRIPS,
+    broken_frames,
+    draw_curves,
+    evaluation_page,
+    evaluation_table,
+)
+from corrwise.experiments.studies.predictors.metrics import METRICS, frame_metrics
+from corrwise.experiments.runs.sources import open_clips
+from corrwise.experiments.studies.predictors.strips import draw_strips
+from corrwise.predictors import CopyLast
+from corrwise.predictors.data import Batch, ClipSource, ClipWindows
+from corrwise.predictors.models.registry import load_model
+from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.base import VideoPredictor
+from corrwise.types import Context, Predictor
+
+__all__ = ["KEY", "imagined", "run_evaluate"]
+
+Row = dict[str, Any]
+
+
+def _uneven(row: Row) -> str | None:
+    """Return what is wrong with the metrics of a row."""
+    steps = {name: len(row[name]) for name in (*METRICS, "lpips") if row.get(name) is not None}
+    return None if len(set(steps.values())) == 1 else f"expected as many steps of each metric, got {steps}"
+
+
+KEY = Key(
+    {"model": str, "weights": str, "window": int},
+    {
+        **dict.fromkeys(METRICS, needed(NUMBERS)),
+        **{"lpips": NUMBERS, "clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
+    },
+    also=_uneven,
+)
+_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
+
+
+def run_evaluate(config: EvaluateConfig) -> Path:
+    """Measure what the folder does not hold yet, and return the path of the page that shows it.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, ValueError: models or clips that cannot be used, or do not fit each other.
+        RuntimeError: a GPU is asked for, and there is none.
+    """
+    models = _models(config)
+    context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
+    clips = open_clips(config.data)
+    shown = max(min(config.batch, config.windows), config.videos * (1 + len(models)))
+    pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
+    check_memory(shown * pixels, "--batch, --horizon or --videos")
+    for path in config.models:
+        _check_clips(model_folder(str(path)), clips)
+    for name, (_, model) in models.items():
+        if isinstance(model, VideoPredictor) and model.config.action_dim != clips.action_dim:
+            raise ValueError(
+                f"expected clips with {model.config.action_dim} actions a step for {name}, got {clips.action_dim}"
+            )
+        imagined(model, _blank(clips, context), context)  # a model for other pictures says so
+    windows = ClipWindows(clips, context + config.horizon)
+    chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
+    file = config.out / "rows.jsonl"
+    with only_run(config.out):
+        settings = {**settings_of(config), "context": context, "frames": sum(clips.lengths)}
+        claim_folder(config.out, settings, ignore=_FREE, key=KEY)
+        rows = open_rows(file, KEY)
+        check_versions(config.out, rows)
+        there = {(row["model"], row["weights"], row["window"]) for row in rows}
+        for name, (weights, model) in models.items():
+            with tqdm(range(0, config.windows, config.batch), desc=name, unit="batch") as bar:
+                for i in bar:
+                    end = min(i + config.batch, config.windows)
+                    part = [k for k in range(i, end) if (name, weights, k) not in there]
+                    for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
+                        clip = int(windows.clips(chosen[[row["window"]]])[0])
+                        row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
+                        append_row(file, row)
+                        rows.append(row)
+        mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
+        videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
+        page = config.out / "evaluation.html"
+        with reading(file, "holds rows that no table can be made of", RunFolderError):
+            draw_curves(config.out / CURVES, mine)
+            broken = broken_frames(mine)
+            write_bytes_atomic(config.out / "table.md", (quoted(broken) + evaluation_table(mine)).encode())
+            write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
+        warn(broken)
+    return page
+
+
+def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
+    """Return what a model predicts after the first frames of each window, from the actions alone; (n, T, 3, h, w).
+
+    It predicts where its weights are, and the frames come back to where the batch is.
+    """
+    weights = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    there = batch if weights is None else batch.to(weights.device)
+    seen = Context(there.frames[:, :context], there.actions[:, : context - 1], None)
+    with torch.no_grad():
+        return model(seen, there.actions[:, None, context - 1 :])[:, 0].to(batch.frames.device)
+
+
+def _blank(clips: ClipSource, context: int) -> Batch:
+    """Return a black window of one frame more than the context."""
+    plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+    return Batch(
+        torch.zeros(1, context + 1, 3, *clips.size, **plain), torch.zeros(1, context, clips.action_dim, **plain)
+    )
+
+
+def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
+    """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
+    found: dict[str, tuple[str, Predictor]] = {}
+    device = device_named(config.accelerator, option="accelerator")
+    for path in config.models:
+        folder = model_folder(str(path))
+        name = run_name(folder)
+        if name in found or name == FLOOR:
+            raise ValueError(f"expected models in folders of different names, got {name} twice")
+        model = load_model(folder).requires_grad_(False)  # says what is wrong with it, if it cannot be read
+        found[name] = weights_hash(folder), model.to(device)
+    return {**found, FLOOR: ("", CopyLast())}
+
+
+def _check_clips(folder: Path, clips: ClipSource) -> None:
+    """Refuse a model that was trained on clips of another task or other pictures, where both tell."""
+    theirs, ours = about_model(folder)["about"].get("clips", {}), getattr(clips, "about", {})
+    for name in ("task", "frame_skip", "size", "supersample"):
+        if name in theirs and name in ours and theirs[name] != ours[name]:
+            raise ValueError(f"{folder} was trained on clips of {name} {theirs[name]}, and these are of {ours[name]}")
+
+
+def _rows(model: Predictor, batch: Batch, context: int, numbers: Sequence[int]) -> list[Row]:
+    """Return a row for each window: every metric of every predicted frame, and how many frames are not finite."""
+    shown = imagined(model, batch, context)
+    found = frame_metrics(shown, batch.frames[:, context:], batch.frames[:, context - 1])
+    broken = (~shown.isfinite().flatten(2).all(dim=2)).sum(dim=1).tolist()
+    return [
+        {
+            "window": number,
+            **{name: six_digits(jsonable(values[k].double())) for name, values in found.items()},
+            "broken": broken[k],
+        }
+        for k, number in enumerate(numbers)
+    ]
+
+
+def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], batch: Batch, context: int) -> list[str]:
+    """Draw what came beside what each model predicted, and write the same as videos; return the files' names."""
+    panels = {"true": batch.frames}
+    for name, (_, model) in models.items():
+        shown = torch.cat([imagined(model, part, context) for part in batch.split(config.batch)])
+        panels[name] = torch.cat([batch.frames[:, :context], shown], dim=1)
+    draw_strips(config.out / STRIPS, panels, context)
+    names = []
+    for k in range(len(batch.frames)):
+        names.append(f"videos/window-{k}.mp4")
+        write_video(config.out / names[-1], label_panels({n: to_uint8(clips[k]) for n, clips in panels.items()}), fps=5)
+    return names

@@ -1,1 +1,0 @@
-"""Video predictors: collect clips, train on them, and say what the predictions are worth."""

@@ -1,0 +1,212 @@
+"""Which clips lie in a folder of videos and images, and the files of their actions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corrwise.predictors.data.formats.name_order import in_order
+from corrwise.predictors.data.formats.video_decoding import has_video
+
+__all__ = ["IMAGES", "VIDEOS", "FoundMedia", "MediaFiles", "files_stamp", "scan_media"]
+
+IMAGES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".jp2",
+)  # fmt: skip
+VIDEOS = (
+    ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".mpe", ".mpv", ".m1v", ".m2v", ".m2t", ".m2ts",
+    ".mts", ".ts", ".vob", ".ogv", ".ogm", ".ogg", ".ogx", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".mj2",
+    ".mk3d", ".mxf", ".gxf", ".nut", ".rm", ".rmvb", ".amv", ".dv", ".ivf", ".y4m", ".qt", ".divx", ".wtv", ".gif",
+    ".apng", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".obu",
+)  # fmt: skip
+_SHARED = (".ts", ".mts", ".ogg", ".ogx", ".asf", ".rm", ".mpe", ".qt", ".264", ".265", ".obu")  # of other files, too
+_SUFFIXES = (*IMAGES, *VIDEOS)
+_ACTIONS = "actions.npy"
+
+Left = tuple[str, Path]  # why, and what
+_AGAIN = "links to what is taken already"
+_ALONE = "images alone in their folder"
+_HIDDEN = "hidden"
+_OTHER = "neither video nor image"
+
+
+@dataclass(frozen=True)
+class MediaFiles:
+    """What a clip is made of.
+
+    Attributes:
+        name: its path within the folder.
+        files: one video, or images in the order of the numbers in their names.
+        actions: where its actions are, None without any.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    actions: Path | None
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is one video."""
+        return self.files[0].suffix.lower() in VIDEOS
+
+
+@dataclass(frozen=True)
+class FoundMedia:
+    """What lies in a folder.
+
+    Attributes:
+        clips: in the order of the numbers in their names.
+        broken: clips that cannot be used, by name, and why.
+        left: how many files and folders were left alone, by the reason.
+    """
+
+    clips: list[MediaFiles]
+    broken: dict[str, str] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+
+def files_stamp(files: Sequence[Path]) -> str:
+    """Return what changes when files do: a short hash of their names, sizes and times."""
+    told = [(file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def scan_media(path: Path) -> FoundMedia:
+    """Return what lies in a folder, or the clip of a video file.
+
+    Every video is a clip, and so is every folder with at least two images, at any depth. Actions of images are
+    ``actions.npy`` among them or ``<folder>.npy`` beside their folder; those of a video are ``<video>.npy`` beside it,
+    or ``actions.npy`` where it is the only clip in its folder. What begins with a dot is left alone.
+
+    Links are followed. A folder or video that is reached in several ways is taken once: where it lies in the folder by
+    itself, otherwise by the first link. Images that are links are taken wherever they are.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: neither clips nor broken ones are in it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is neither a folder nor a file at {path}")
+    root = path.absolute()  # the folder . has a name
+    broken: dict[str, str] = {}
+    left: list[Left] = []
+    if root.is_file():
+        groups = [[root]] if root.suffix.lower() in VIDEOS else []
+    else:
+        groups = _once([clip for folder in _folders(root, broken, left) for clip in _clips(folder, left)], left)
+    clips: dict[str, MediaFiles] = {}
+    for files in groups:
+        name = _name(files, root)
+        try:
+            clips[name] = MediaFiles(name, tuple(_single(files)), _actions(files))
+        except ValueError as error:
+            broken[name] = str(error)
+    if not clips and not broken:
+        raise ValueError(
+            f"{path} holds no clips: expected videos (.mp4, .mkv, .webm, .avi, .mov and others that PyAV opens) or "
+            f"folders with at least two images ({', '.join(IMAGES)})"
+        )
+    used = {clip.actions for clip in clips.values()}
+    counts = Counter(why for why, file in left if file not in used)
+    return FoundMedia([clips[name] for name in in_order(clips, _SUFFIXES)], broken, dict(sorted(counts.items())))
+
+
+def _folders(root: Path, broken: dict[str, str], left: list[Left]) -> Iterator[Path]:
+    """Yield a folder and all in it, each once: first those that are no links, then what links lead to."""
+    seen: set[str] = set()
+    starts = [root]
+    while starts:
+        links: list[Path] = []
+        for start in starts:
+            yield from _real_folders(start, seen, links, broken, left)
+        starts = [Path(name) for name in in_order(str(link) for link in links)]
+
+
+def _real_folders(
+    start: Path, seen: set[str], links: list[Path], broken: dict[str, str], left: list[Left]
+) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        broken[str(error.filename)] = f"the folder {error.filename} cannot be read: {error.strerror}"
+
+    for folder, inner, _ in os.walk(start, onerror=unreadable):
+        if (real := os.path.realpath(folder)) in seen:
+            left.append((_AGAIN, Path(folder)))
+            inner.clear()
+            continue
+        seen.add(real)
+        here = [Path(folder) / name for name in inner]
+        left += [(_HIDDEN, path) for path in here if path.name.startswith(".")]
+        shown = [path for path in here if not path.name.startswith(".")]
+        links += [path for path in shown if path.is_symlink()]
+        inner[:] = in_order(path.name for path in shown if not path.is_symlink())
+        yield Path(folder)
+
+
+def _clips(folder: Path, left: list[Left]) -> list[list[Path]]:
+    """Return the clips that lie right in a folder, and note what is left."""
+    with os.scandir(folder) as entries:
+        # what is neither a file nor a folder, such as a pipe, is left; a link to nothing is a broken clip
+        files = {entry.name: entry.is_file() or entry.is_symlink() for entry in entries if not entry.is_dir()}
+    images: list[Path] = []
+    videos: list[list[Path]] = []
+    for name in in_order(files, _SUFFIXES):
+        file = folder / name
+        suffix = file.suffix.lower()
+        if name.startswith("."):
+            left.append((_HIDDEN, file))
+        elif files[name] and suffix in IMAGES:
+            images.append(file)
+        elif files[name] and suffix in VIDEOS and (suffix not in _SHARED or has_video(file)):
+            videos.append([file])
+        else:
+            left.append((_OTHER, file))
+    if len(images) == 1:
+        left.append((_ALONE, images[0]))
+    return ([images] if len(images) > 1 else []) + videos
+
+
+def _once(clips: list[list[Path]], left: list[Left]) -> list[list[Path]]:
+    """Return clips without links to videos that are among them."""
+    seen = {os.path.realpath(files[0]) for files in clips if len(files) == 1 and not files[0].is_symlink()}
+    kept = []
+    for files in clips:
+        if len(files) == 1 and files[0].is_symlink():
+            if (real := os.path.realpath(files[0])) in seen:
+                left.append((_AGAIN, files[0]))
+                continue
+            seen.add(real)
+        kept.append(files)
+    return kept
+
+
+def _single(files: list[Path]) -> list[Path]:
+    """Return images if no two of them have the same name but for the suffix: one moment, or one image and its depth."""
+    by_stem = {file.stem: file for file in files}
+    if len(by_stem) < len(files):
+        other = next(file for file in files if by_stem[file.stem] != file)
+        raise ValueError(f"expected one image of each name, got {other} beside {by_stem[other.stem].name}")
+    return files
+
+
+def _name(files: list[Path], root: Path) -> str:
+    place = files[0] if len(files) == 1 else files[0].parent
+    name = root.name if place == root else place.relative_to(root).as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")  # a name may be any bytes, and the index is text
+
+
+def _actions(files: list[Path]) -> Path | None:
+    folder, shared = files[0].parent, files[0].parent / _ACTIONS
+    video = len(files) == 1
+    own = files[0].with_suffix(".npy") if video else folder.parent / f"{folder.name}.npy"
+    if own.is_file() and (video or not shared.is_file()):
+        return own
+    if not shared.is_file():
+        return None
+    if (count := len(_clips(folder, []))) > 1:
+        raise ValueError(f"expected actions named as their clip, got {shared} beside {count} clips")
+    return shared

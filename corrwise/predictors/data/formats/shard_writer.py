@@ -1,0 +1,175 @@
+"""Shards as they are written: whole, or growing by clips whose frames come one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from os import PathLike
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from corrwise.predictors.data.clip import Clip, check_clip
+from corrwise.predictors.data.formats.shards import CLIP, FORMAT, SHARD_CLIPS, opened_shard
+from corrwise.predictors.data.formats.written_hdf5 import WrittenHDF5
+
+__all__ = ["SHARD_BYTES", "ShardWriter", "shard_is_full", "write_shard"]
+
+SHARD_BYTES = 2**30  # of frames, from which on a shard that grows takes no more clips
+_MOST_FIXED = 32_768  # bytes of text that is of a fixed length
+_FRAMES_A_CHUNK = 8  # a training window touches one or two
+_PACKED = {"compression": "gzip", "compression_opts": 4}
+
+
+def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping[str, Any]) -> None:
+    """Write clips of one size, and what is known about all of them.
+
+    Raises:
+        ValueError: no clips or too many, arrays that do not fit each other, or clips that do not.
+        OSError: the file cannot be written.
+    """
+    if not 1 <= len(clips) <= SHARD_CLIPS:
+        raise ValueError(f"expected 1 to {SHARD_CLIPS} clips in a shard, got {len(clips)}")
+    kinds = {check_clip(clip) for clip in clips}
+    if len(kinds) > 1:
+        raise ValueError(f"expected clips of one size and one number of actions, got (H, W), A of {sorted(kinds)}")
+    ((size, action_dim),) = kinds
+    with WrittenHDF5(path) as written:
+        _describe(written.file, about, size, action_dim, [len(clip.frames) for clip in clips])
+        for i, clip in enumerate(clips):
+            _write(written.file.create_group(CLIP.format(i)), clip)
+
+
+class ShardWriter:
+    """A shard that grows by clips whose frames are written as they come; a context manager.
+
+    Args:
+        path: the file.
+        size: (H, W) of the frames.
+        action_dim: A.
+
+    Attributes:
+        lengths: frames of each clip so far.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | PathLike[str], size: tuple[int, int], action_dim: int) -> None:
+        self.lengths: list[int] = []
+        self._size, self._action_dim = size, action_dim
+        self._written = WrittenHDF5(path)
+        self._file = self._written.file
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._written.__exit__(kind, error, at)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more clips."""
+        return shard_is_full(self.lengths, self._size)
+
+    def add(
+        self,
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        actions: Float32[np.ndarray, "steps A"] | None,
+        about: Mapping[str, Any],
+    ) -> None:
+        """Write a clip, of which no more than a few frames are in memory; after an error, nothing of it is kept.
+
+        Args:
+            frames: one after the other.
+            actions: between them; None is A = 0.
+            about: what else is known about it.
+
+        Raises:
+            ValueError: no frames, or another number of actions.
+            OSError: the file cannot be written.
+        """
+        name = CLIP.format(len(self.lengths))
+        group = self._file.create_group(name)
+        try:
+            length = self._append(group, frames)
+            steps = np.zeros((length - 1, 0), np.float32) if actions is None else actions
+            if length < 1 or steps.shape != (length - 1, self._action_dim):
+                raise ValueError(
+                    f"expected {length - 1} actions of {self._action_dim} numbers between the {length} frames of "
+                    f"{about.get('name', name)}, got {steps.shape}"
+                )
+            group.create_dataset("actions", data=steps.astype(np.float32))
+            _note(group.attrs, "about", about)
+        except ValueError:
+            del group, self._file[name]
+            raise
+        self.lengths.append(length)
+
+    def copy(self, path: str | PathLike[str], clip: int) -> None:
+        """Write a clip of another shard, as it is stored there.
+
+        Raises:
+            BrokenShard: it cannot be read.
+        """
+        name = CLIP.format(len(self.lengths))
+        with opened_shard(path) as source:
+            length = len(source[CLIP.format(clip)]["frames"])
+            source.copy(CLIP.format(clip), self._file, name)
+        self._written.check()
+        self.lengths.append(length)
+
+    def _append(self, group: h5py.Group, frames: Iterable[np.ndarray]) -> int:
+        """Write frames chunk by chunk, and return how many there are."""
+        data, length = None, 0
+        for block in _blocks(frames):
+            if data is None:
+                grows = (None, *block.shape[1:])
+                data = group.create_dataset("frames", data=block, maxshape=grows, chunks=block.shape, **_PACKED)
+            else:
+                data.resize(length + len(block), axis=0)
+                data[length:] = block
+            length += len(block)
+            self._written.check()
+        return length
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Write what is known about all clips, without which the shard cannot be read."""
+        _describe(self._file, about, self._size, self._action_dim, self.lengths)
+
+
+def shard_is_full(lengths: Sequence[int], size: tuple[int, int]) -> bool:
+    """Whether a shard takes no more clips, by the number of frames of each and their size (H, W)."""
+    return len(lengths) >= SHARD_CLIPS or 3 * sum(lengths) * size[0] * size[1] >= SHARD_BYTES
+
+
+def _note(attributes: Any, name: str, value: Mapping[str, Any]) -> None:
+    """Write an attribute as JSON, of a fixed length where it fits into an object's header."""
+    text = json.dumps(value)
+    attributes[name] = np.bytes_(text) if len(text) <= _MOST_FIXED else text
+
+
+def _describe(
+    file: h5py.File, about: Mapping[str, Any], size: tuple[int, int], action_dim: int, lengths: Sequence[int]
+) -> None:
+    known = {**about, "format": FORMAT, "size": size, "action_dim": action_dim, "lengths": list(lengths)}
+    _note(file.attrs, "about", known)
+
+
+def _blocks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    frames = iter(frames)
+    while block := list(islice(frames, _FRAMES_A_CHUNK)):
+        yield np.stack(block)
+
+
+def _write(group: h5py.Group, clip: Clip) -> None:
+    chunk = (min(_FRAMES_A_CHUNK, len(clip.frames)), *clip.frames.shape[1:])
+    group.create_dataset("frames", data=clip.frames, chunks=chunk, **_PACKED)
+    group.create_dataset("actions", data=clip.actions.astype(np.float32))
+    if clip.states is not None:
+        group.create_dataset("states", data=clip.states.astype(np.float64), **_PACKED)
+    _note(group.attrs, "about", dict(clip.about))

@@ -1,0 +1,165 @@
+"""The residual network of Geng et al. (CVPR 2022, Table A1): 3-D over the context, 2-D from its last frame on.
+
+Three rows of the printed table cannot be meant and are read as the public code has them: the convolutions after
+up-sampling have stride 1, the third of them takes 128 channels, and the paddings, which the table omits, replicate in
+the first layer and the 3-D blocks, reflect in the 2-D blocks and the last layer, and are zero elsewhere. Actions, which
+the paper's network has none of, are added to the features of the frame they follow, where the network is narrowest.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from corrwise.predictors.models.convolutions import FewFramesConv3d, UpConv2d
+from corrwise.predictors.models.pretrained import check_most
+from corrwise.predictors.models.base import Memory, VideoPredictor
+
+__all__ = ["ResNet3D", "ResNet3DConfig"]
+
+_INITIAL_STD = 0.02
+_MOST = 1 - 1 / 255  # of a tanh: a frame is black or white to within half a level
+_LITTLE, _LEAK = 0.05, 0.05  # paint that counts for a twentieth, before the tanh: none would have no gradient
+
+
+@dataclass(frozen=True)
+class ResNet3DConfig:
+    """How wide and deep the network is; the defaults are the paper's.
+
+    Attributes:
+        context: frames it sees, K.
+        action_dim: numbers of an action, A; 0 for plain video.
+        width: channels of the first convolution.
+        downs: how often the resolution is halved, and the channels doubled.
+        blocks3d, blocks2d: residual blocks over the context and over its last frame.
+        keep: whether the network paints only what changes: its output is added to the last frame, both as they are
+            before the last tanh, and little of it counts for next to nothing, so that what stands still stays still. It
+            begins as a copy of that frame. The paper paints everything.
+
+    Raises:
+        ValueError: a number that makes no network.
+    """
+
+    context: int = 3
+    action_dim: int = 0
+    width: int = 64
+    downs: int = 3
+    blocks3d: int = 2
+    blocks2d: int = 4
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("context", 1), ("action_dim", 0), ("width", 1), ("downs", 0), ("blocks3d", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"expected {name} of at least {least}, got {getattr(self, name)}")
+        if self.blocks2d < 0:
+            raise ValueError(f"expected blocks2d of at least 0, got {self.blocks2d}")
+        check_most(self)
+
+
+class ResNet3D(VideoPredictor):
+    """A context of K frames to the next one; further frames follow from what was predicted.
+
+    Pictures have sides that are multiples of ``2 ** downs`` and of at least twice that.
+    """
+
+    name, config_type = "resnet3d", ResNet3DConfig
+
+    def __init__(self, config: ResNet3DConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * 2**i for i in range(config.downs + 1)]
+        wide = widths[-1]
+        self.enter = nn.Sequential(
+            FewFramesConv3d(3, widths[0], (3, 7, 7), padding_mode="replicate"),
+            nn.BatchNorm3d(widths[0]),
+            nn.ReLU(),
+        )
+        self.down = nn.Sequential(*(_down(a, b) for a, b in itertools.pairwise(widths)))
+        self.act = nn.Linear(config.action_dim, wide) if config.action_dim else None
+        self.over_time = nn.Sequential(*(_Block3D(wide) for _ in range(config.blocks3d)))
+        self.last = nn.Sequential(*(_Block2D(wide) for _ in range(config.blocks2d)))
+        self.up = nn.Sequential(*(_up(b, a) for a, b in list(itertools.pairwise(widths))[::-1]))
+        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7))
+        self.apply(_initialised)
+        if config.keep:  # begin with paint that counts
+            paint = self.leave[1].weight
+            assert isinstance(paint, Tensor)
+            nn.init.normal_(paint, 0.0, 2 * _LITTLE * (2 / paint[0].numel()) ** 0.5)
+
+    def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
+        """Remember the context itself, and what the first layers make of it: all candidates share that."""
+        side = 2**self.config.downs
+        if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < max(4, 2 * side):
+            raise ValueError(
+                f"expected pictures with sides that are multiples of {side} and at least {max(4, 2 * side)}, "
+                f"got {tuple(frames.shape[-2:])}"
+            )
+        return frames, actions, self._seen(frames)
+
+    def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
+        """Return the next frame, and the context that has moved on to it."""
+        frames, actions, *seen = memory
+        features = seen[0] if seen else self._seen(frames)
+        actions = torch.cat([actions, action[:, None]], dim=1)
+        if self.act is not None:
+            features = features + self.act(actions).movedim(-1, 1)[..., None, None]
+        hidden = self.last(self.over_time(features)[:, :, -1])
+        painted = self.leave(self.up(hidden)).float()  # also where layers are in half precision
+        if self.config.keep:
+            last = torch.atanh((2 * frames[:, -1] - 1).clamp(-_MOST, _MOST))
+            painted = last + F.softshrink(painted, _LITTLE) + _LEAK * painted
+        frame = (torch.tanh(painted) + 1) / 2
+        return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
+
+    def _seen(self, frames: Float[Tensor, "M K 3 h w"]) -> Float[Tensor, "M c K hc wc"]:
+        features: Tensor = self.down(self.enter(2 * frames.movedim(1, 2) - 1))
+        return features
+
+
+def _down(a: int, b: int) -> nn.Module:
+    return nn.Sequential(FewFramesConv3d(a, b, (3, 3, 3), stride=2, padding_mode="zeros"), nn.BatchNorm3d(b), nn.ReLU())
+
+
+def _up(b: int, a: int) -> nn.Module:
+    return nn.Sequential(UpConv2d(b, a), nn.BatchNorm2d(a), nn.ReLU())
+
+
+class _Block3D(nn.Module):
+    """Two 3-D convolutions beside the identity; no ReLU after the sum."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = (FewFramesConv3d(width, width, (3, 3, 3), padding_mode="replicate") for _ in range(2))
+        self.norms = nn.ModuleList([nn.BatchNorm3d(width), nn.BatchNorm3d(width)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.norms[0](self.first(x)))
+        return x + self.norms[1](self.second(hidden))
+
+
+class _Block2D(nn.Module):
+    """The same in 2-D."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3), nn.Conv2d(width, width, 3)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(width), nn.BatchNorm2d(width)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.norms[0](self.first(F.pad(x, (1,) * 4, mode="reflect"))))
+        return x + self.norms[1](self.second(F.pad(hidden, (1,) * 4, mode="reflect")))
+
+
+def _initialised(module: nn.Module) -> None:
+    """Draw weights as the public code does: it leaves the norms of the 3-D part alone."""
+    if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+        nn.init.normal_(module.weight, 0.0, _INITIAL_STD)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, _INITIAL_STD)

@@ -1,0 +1,148 @@
+"""Stochastic video generation with a learned prior (SVG-LP, Denton and Fergus, ICML 2018), whatever its layers are.
+
+Frame i follows from the features h of frame i - 1, a latent z and, here, the action: ``dec(pred([h, a, z]), skips)``.
+In training z comes from a posterior that sees frame i, and the prior, which sees frame i - 1, learns to say the same
+(a KL divergence); when imagining, z comes from the prior. The skips are those of the last true frame.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.models.pretrained import check_most
+from corrwise.predictors.models.base import Learned, Memory, VideoPredictor, check_batch
+
+__all__ = ["Recurrent", "States", "Stochastic", "check_numbers", "kl_divergence"]
+
+States = tuple[Tensor, ...]
+
+
+def check_numbers(config: Any) -> None:
+    """Raise a ValueError for a number of a configuration that makes no model."""
+    for name in ("context", "width", "features", "latent", "hidden", "layers"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"expected {name} of at least 1, got {getattr(config, name)}")
+    check_most(config)
+    if config.action_dim < 0 or not 0 <= config.beta < inf:
+        raise ValueError(f"expected action_dim and beta of at least 0, got {config.action_dim} and {config.beta}")
+
+
+class Recurrent(nn.Module):
+    """A recurrent part; its state is as many tensors as ``states`` says."""
+
+    states: int
+
+    @abstractmethod
+    def begin(self, features: Tensor) -> States:
+        """Return the state before anything was seen, for as many clips as there are features."""
+
+
+class Stochastic(VideoPredictor):
+    """SVG-LP over given parts; the first axis of features, states and latents is that of the clips.
+
+    Attributes:
+        encoder: images to (features, list of skips).
+        decoder: (features, skips) to images in [0, 1].
+        predictor: (features, action and latent), states to (features, states).
+        prior, posterior: features, states to ((mean, log variance), states).
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    predictor: Recurrent
+    prior: Recurrent
+    posterior: Recurrent
+
+    def joined(self, features: Tensor, action: Float[Tensor, "M A"], latent: Tensor) -> Tensor:
+        """Return what the predictor is shown: actions are spread over features that form a map."""
+        spread = action[(..., *[None] * (features.ndim - 2))].expand(-1, -1, *features.shape[2:])
+        return torch.cat([features, spread, latent], dim=1)
+
+    def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
+        """Step through the context, whose latents the posterior knows."""
+        clips, length = frames.shape[:2]
+        features, skips = self.encoder(frames.flatten(0, 1))
+        features = features.unflatten(0, (clips, length))
+        predicting, expecting, knowing = (
+            part.begin(features[:, 0]) for part in (self.predictor, self.prior, self.posterior)
+        )
+        for t in range(length - 1):
+            (mean, log_variance), knowing = self.posterior(features[:, t + 1], knowing)
+            _, expecting = self.prior(features[:, t], expecting)
+            latent = _drawn(mean, log_variance, noise)
+            _, predicting = self.predictor(self.joined(features[:, t], actions[:, t], latent), predicting)
+        last = [skip.unflatten(0, (clips, length))[:, -1] for skip in skips]
+        return (features[:, -1], *last, *predicting, *expecting)
+
+    def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
+        """Return the next frame."""
+        features, skips, predicting, expecting = self._unpacked(memory)
+        (mean, log_variance), expecting = self.prior(features, expecting)
+        latent = _drawn(mean, log_variance, noise)
+        shown, predicting = self.predictor(self.joined(features, action, latent), predicting)
+        frame = self.decoder(shown, skips).float()  # also where layers are in half precision
+        return frame, (self.encoder(frame)[0], *skips, *predicting, *expecting)
+
+    def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
+        """Predict each frame from the one before it; the penalty is beta times the KL divergence of all frames.
+
+        As in the paper every frame but the first is predicted, those of the context too. After the context the frame
+        before is the model's own if the configuration says ``recursive``, the true one otherwise.
+
+        Raises:
+            ValueError: see ``VideoPredictor.learn``.
+        """
+        check_batch(batch, self.config)
+        clips, length = batch.frames.shape[:2]
+        features, skips = self.encoder(batch.frames.flatten(0, 1))
+        features = features.unflatten(0, (clips, length))
+        skips = [skip.unflatten(0, (clips, length)) for skip in skips]
+        predicting, expecting, knowing = (
+            part.begin(features[:, 0]) for part in (self.predictor, self.prior, self.posterior)
+        )
+        shown: list[Tensor] = []
+        divergence = batch.frames.new_zeros(())
+        for t in range(length - 1):
+            own = self.config.recursive and t >= self.config.context
+            before = self.encoder(shown[-1])[0] if own else features[:, t]
+            told, knowing = self.posterior(features[:, t + 1], knowing)
+            expected, expecting = self.prior(before, expecting)
+            mean, log_variance = told
+            device = "cpu" if noise is None else noise.device
+            drawn = torch.randn(mean.shape, generator=noise, dtype=torch.float32, device=device).to(mean)
+            latent = mean + drawn * torch.exp(0.5 * log_variance)
+            seen, predicting = self.predictor(self.joined(before, batch.actions[:, t], latent), predicting)
+            true = min(t, self.config.context - 1)
+            shown.append(self.decoder(seen, [skip[:, true] for skip in skips]).float())
+            divergence = divergence + kl_divergence(*told, *expected)
+        return Learned(torch.stack(shown, dim=1), batch.frames[:, 1:], self.config.beta * divergence)
+
+    def _unpacked(self, memory: Memory) -> tuple[Tensor, list[Tensor], States, States]:
+        expecting = len(memory) - self.prior.states
+        predicting = expecting - self.predictor.states
+        return memory[0], list(memory[1:predicting]), memory[predicting:expecting], memory[expecting:]
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
+    """Return KL(posterior || prior) of diagonal Gaussians: summed over all but the clips, of which it is the mean."""
+    ratio = (log_variance.exp() + (mean - prior_mean).square()) / prior_log_variance.exp()
+    return 0.5 * (prior_log_variance - log_variance + ratio - 1).sum() / len(mean)
+
+
+def _drawn(mean: Tensor, log_variance: Tensor, noise: Sequence[Generator] | None) -> Tensor:
+    """Return a latent for each clip; candidates of one clip share its draw."""
+    if noise is None:
+        return mean
+    draws = [
+        torch.randn(mean.shape[1:], generator=each, dtype=torch.float32, device=each.device).to(mean) for each in noise
+    ]
+    drawn = torch.stack(draws).repeat_interleave(len(mean) // len(draws), dim=0)
+    return mean + drawn * torch.exp(0.5 * log_variance)

@@ -1,0 +1,141 @@
+"""The command line: quick help, one-sentence errors, exit status 2, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from corrwise.experiments.cli import main
+from corrwise.experiments.runs.lock import only_run
+
+RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
+RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["mpc", "--help"],
+        ["mpc", "--task", "foo"],
+        ["mpc", "--episodes", "x"],
+        ["preview", "--help"],
+        ["preview", "foo"],
+    ],
+)
+def test_help_and_argument_errors_never_import_torch(argv):
+    script = (
+        "import sys\nfrom corrwise.experiments.cli import main\n"
+        f"try:\n    code = main({argv!r})\nexcept SystemExit as stop:\n    code = stop.code\n"
+        "assert 'torch' not in sys.modules and 'mujoco' not in sys.modules, 'slow import'\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if "--help" in argv else 2), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (
+            ["--task", "foo"],
+            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or your own as file.py:NAME",
+        ),
+        (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
+        (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
+        (["--horizon", "0"], "horizon must be at least 1, got 0"),
+        (["--episodes", "-1"], "episodes must be at least 1, got -1"),
+        (["--scaling", "-0.5"], "scaling must be in [0, 1], got -0.5"),
+        ([*RAFT, "--raft-weights", "no/such.pth"], "got 'no/such.pth' which does not exist"),
+        (
+            ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", __file__],
+            "cannot be read as weights",
+        ),
+        (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
+        (["--cem.initial-std", "-1"], "cem: initial_std must be positive, got -1.0"),
+        (["--episodes", "many"], "episodes: invalid literal for int() with base 10: 'many'"),
+        (["--nosuch", "1"], "Unrecognized options: --nosuch, 1"),
+        (["--magnitude", "inf"], "magnitude must be zero or above, got inf"),
+        (["--k", "inf"], "k must be above zero and finite, got inf"),
+        (
+            ["--costs", "corr-l1", "--flow", "raft", "--size", "16"],
+            "size must be at least 32 pixels for flow raft, got 16",
+        ),
+        (["--size", "8"], "size must be at least 16 pixels, got 8"),
+        (["--out", "/proc/nowhere"], "cannot write"),
+        (["--out", __file__], "it is a file, not a folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_path):
+    out = [] if "--out" in argv else ["--out", str(tmp_path / "run")]
+    assert main([*RUN, *argv, *out]) == 2
+    captured = capsys.readouterr().err
+    assert sentence in captured
+    assert captured.startswith("corrwise: ")
+    assert len(captured.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
+
+
+@pytest.mark.parametrize("command", ["mpc", "collect", "preview"])
+def test_help_says_that_a_tasks_file_is_run(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "as file.py:NAME, which runs that file as Python code" in said
+
+
+def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main([*RUN, "--costs", "zero-action", *out]) == 0
+    assert main([*RUN, "--costs", "zero-action", "--horizon", "7", *out]) == 2
+    assert "horizon is 12 there and 7 here" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_somebody_elses_stays(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model": "mine"}')
+    assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 2
+    assert "is not a run's configuration" in capsys.readouterr().err
+    assert (tmp_path / "config.json").read_text() == '{"model": "mine"}'
+
+
+def test_a_second_run_in_the_same_folder_waits_its_turn(tmp_path, capsys):
+    with only_run(tmp_path):
+        assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 2
+    assert "another run is writing to" in capsys.readouterr().err
+    assert main([*RUN, "--costs", "zero-action", "--out", str(tmp_path)]) == 0
+
+
+def test_rows_of_another_simulator_are_not_added_to(tmp_path, capsys):
+    out = ["--costs", "zero-action", "--out", str(tmp_path)]
+    assert main([*RUN, *out]) == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace(f'"mujoco": "{version("mujoco")}"', '"mujoco": "3.0.0"'))
+    assert main([*RUN, *out, "--seed", "1"]) == 2
+    assert "holds rows made with mujoco 3.0.0, and here is 3." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ['{"a": 1}', '{"task": 3}', "[]"])
+def test_a_line_that_is_no_row_is_named(line, tmp_path, capsys):
+    out = ["--costs", "zero-action", "--out", str(tmp_path)]
+    assert main([*RUN, *out]) == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(f"{line}\n{rows.read_text()}")
+    for argv in ([*RUN, *out], ["report", str(tmp_path)]):
+        assert main(argv) == 2
+        assert "rows.jsonl line 1 is not a result row" in capsys.readouterr().err
+
+
+def test_the_report_command_needs_a_run_folder(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_doctor_names_each_thing_once(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for thing in ("raycast renderer", "gl renderer", "GPU", "RAFT weights", "videos", "threads"):
+        assert said.count(f"  {thing} ") == 1
+    assert "ok       raycast renderer" in said

@@ -1,0 +1,64 @@
+"""Anyone's own task by the name of its file: found, told from other versions, and refused in one sentence."""
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.runs.named_tasks import named_task, task_source
+
+MINE = (
+    "from dataclasses import replace\nfrom corrwise.envs import TASKS\nMINE = replace(TASKS['cartpole'], name='mine')\n"
+)
+QUICK = ["--costs", "l1", "--episodes", "1", "--steps", "1", "--size", "16", "--horizon", "1", "--candidates", "2"]
+
+
+def test_a_task_is_found_in_a_file_and_in_a_module(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(MINE)
+    assert named_task(f"{tmp_path}/mine.py:MINE").name == "mine"
+    assert named_task("corrwise.envs.tasks.ant:ANT").name == "ant"
+    assert task_source("ant") is None
+    assert task_source(f"{tmp_path}/mine.py:MINE") != task_source("corrwise.envs.tasks.ant:ANT")
+
+
+def test_a_task_that_changed_does_not_continue_a_run(tmp_path, capsys):
+    for version in ("one", "two"):
+        folder = tmp_path / version
+        folder.mkdir()
+        (folder / "mine.py").write_text(MINE + f"# {version}\n")
+    out, flags = tmp_path / "out", [*QUICK, "--no-videos"]
+    assert cli.main(["mpc", "--task", f"{tmp_path}/one/mine.py:MINE", "--out", str(out), *flags]) == 0
+    (tmp_path / "one" / "mine.py").write_text((tmp_path / "two" / "mine.py").read_text())
+    assert cli.main(["mpc", "--task", f"{tmp_path}/two/mine.py:MINE", "--out", str(out), *flags]) == 2
+    assert "holds rows of another configuration: task is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "mine.py:OTHER",
+            MINE,
+            "expected a corrwise.envs.Task 'OTHER' in {folder}/mine.py, got None; its tasks are MINE\n",
+        ),
+        ("mine.py:TASKS", MINE, "expected a corrwise.envs.Task 'TASKS' in {folder}/mine.py, got {{"),
+        (
+            "mine.py:MINE",
+            "import nothing_of_that_name",
+            "cannot run {folder}/mine.py:1: ModuleNotFoundError: No module",
+        ),
+        ("mine.py:MINE", "1 +", "cannot run {folder}/mine.py:1: SyntaxError: "),
+        ("mine.py:MINE", None, "expected a Python file with a task, got '{folder}/mine.py' which is no file"),
+    ],
+)
+def test_what_is_no_task_is_one_sentence(tmp_path, capsys, name, content, said):
+    if content is not None:
+        (tmp_path / "mine.py").write_text(content)
+    assert cli.main(["mpc", "--task", f"{tmp_path}/{name}", "--out", str(tmp_path / "out"), *QUICK]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("corrwise: " + said.format(folder=tmp_path))
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_module_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["mpc", "--task", "nobody.has_this:TASK", "--out", str(tmp_path / "out"), *QUICK]) == 2
+    assert capsys.readouterr().err.startswith("corrwise: cannot import 'nobody.has_this': No module named 'nobody'")

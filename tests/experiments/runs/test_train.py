@@ -1,0 +1,357 @@
+"""Training a video predictor: the same losses however often it is killed, and one sentence where it cannot be."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.costs import l1
+from corrwise.experiments import cli
+from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
+from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.training_log import strips
+from corrwise.experiments.runs.losses import make_loss
+from corrwise.experiments.runs.sources import Part
+from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.runs.trainer import Trainer, _averaged
+from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
+from corrwise.predictors.models.registry import MODELS, load_model, make_model
+
+OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    run_collect(CollectConfig(out=folder, episodes=4, steps=8, size=16))
+    return folder
+
+
+@pytest.fixture
+def tiny(clips, tmp_path):
+    return TrainConfig(
+        data=clips, out=tmp_path / "run", steps=4, batch=3, horizon=2, options=OPTIONS, every=2, held=0.25, loss="l1"
+    )
+
+
+def _checkpoint(config):
+    return torch.load(config.out / "checkpoint.pt", weights_only=True)
+
+
+def test_models_are_those_of_the_options():
+    assert tuple(MODELS) == MODEL_NAMES
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("resnet3d", OPTIONS), ("svg", ("width=2", "hidden=4")), ("svg-prime", ("width=2", "hidden=4", "features=4"))],
+)
+def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_path):
+    whole = replace(tiny, model=model, options=options)
+    parts = replace(whole, out=tmp_path / "parts")
+    folder = run_train(whole)
+    run_train(replace(parts, steps=3))
+    assert len(_checkpoint(parts)["losses"]) == 3
+    run_train(parts)
+    assert _checkpoint(parts)["losses"] == _checkpoint(whole)["losses"]
+    assert len(set(_checkpoint(whole)["losses"])) == 4
+    weights = [load_model(each).state_dict() for each in (folder, parts.out / "model")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    about = json.loads((folder / "config.json").read_text())["about"]
+    assert (about["clips"]["task"], about["steps"], about["loss"]) == ("cartpole", 4, "l1")
+    assert any((whole.out / "logs").iterdir())
+
+
+def test_kill_9_changes_nothing(tiny, tmp_path):
+    def words(out):
+        return [
+            *("train", "--data", str(tiny.data), "--out", str(out), "--steps", "60", "--batch", "3", "--horizon", "2"),
+            *("--options", *OPTIONS, "--every", "5", "--loss", "corr-l1", "--accelerator", "cpu"),
+        ]
+
+    killed = tmp_path / "killed"
+    script = (
+        "import os, signal, sys\nfrom corrwise.experiments.video import trainer\nlearn = trainer.Trainer.learn\n"
+        "def killed(self, batches):\n"
+        "    if self.step == 7: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return learn(self, batches)\n"
+        "trainer.Trainer.learn = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words(killed)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(torch.load(killed / "checkpoint.pt", weights_only=True)["losses"]) == 5, "two steps were lost"
+    assert not (killed / "model").exists()
+    assert cli.main(words(killed)) == 0
+    assert cli.main(words(tmp_path / "whole")) == 0
+    losses = [
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["losses"] for name in ("killed", "whole")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 60
+
+
+def test_two_processes_share_a_batch(tiny, tmp_path):
+    words = ["train", "--data", str(tiny.data), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
+    words += ["--options", *OPTIONS, "--accelerator", "cpu", "--out"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = [*launcher, "-m", "corrwise.experiments.cli", *words, str(tmp_path / "two")]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert cli.main([*words, str(tmp_path / "one")]) == 0
+    losses = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["losses"] for name in ("two", "one")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05), "batch norm sees a half of the batch each"
+    assert load_model(tmp_path / "two" / "model").config.width == 2
+
+
+@pytest.mark.parametrize("crop", [0, 8])
+def test_every_process_has_its_own_part_of_a_batch(tiny, crop):
+    clips = ClipFolder(tiny.data)
+    trainer = Trainer(replace(tiny, batch=6), clips.action_dim, clips.size, l1)
+    windows, parts = ClipWindows(clips, 4, crop=crop), []
+    whole = windows.batch(0, 6)
+    for rank in range(2):
+        trainer.fabric = SimpleNamespace(global_rank=rank, world_size=2, device="cpu")
+        with trainer.batches(windows) as batches:
+            parts.append(batches.batch(0))
+            assert torch.equal(batches.whole(0).frames, whole.frames)
+    assert torch.equal(torch.stack([part.frames for part in parts], dim=1).flatten(0, 1), whole.frames)
+    assert torch.equal(torch.stack([part.actions for part in parts], dim=1).flatten(0, 1), whole.actions)
+
+
+def test_the_average_follows_the_weights_at_first():
+    kept, steps = [torch.zeros(1)], 0
+    for steps in range(50):
+        _averaged(kept, [torch.full((1,), float(steps))], torch.tensor(steps), most=0.999)
+    assert kept[0] > 30, "with 0.999 from the start it would be near 1"
+    before = float(kept[0])
+    _averaged(kept, [torch.full((1,), 100.0)], torch.tensor(10**6), most=0.999)
+    assert float(kept[0]) == pytest.approx(before + 0.001 * (100 - before))
+
+
+@pytest.mark.parametrize("folder_of", [lambda run: run, lambda run: run / "model"])
+def test_a_warm_start_begins_with_the_weights(tiny, tmp_path, folder_of):
+    folder = run_train(replace(tiny, average=0.0))
+    start = folder_of(tiny.out)
+    again = replace(tiny, out=tmp_path / "again", start=str(start), steps=1, rate=1e-9, average=0.0)
+    run_train(again)
+    before, after = (load_model(each).parameters() for each in (folder, again.out / "model"))
+    assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(before, after, strict=True))
+    with pytest.raises(ValueError, match="expected a model ResNet3DConfig"):
+        run_train(replace(again, out=tmp_path / "wide", options=("width=3", *OPTIONS[1:])))
+
+
+def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny, monkeypatch):
+    run_train(replace(tiny, steps=2))
+    before = (tiny.out / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(
+        "corrwise.experiments.runs.train.make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan
+    )
+    with pytest.raises(
+        FloatingPointError,
+        match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept; "
+        r"--start .*last-good with another --rate and --out goes on from its weights, those of step 2",
+    ):
+        run_train(tiny)
+    assert np.load(tiny.out / "batch-2.npz")["frames"].shape == (3, 4, 3, 16, 16)
+    assert (tiny.out / "checkpoint.pt").read_bytes() == before
+    good, kept = (load_model(tiny.out / name).state_dict() for name in ("last-good", "model"))
+    assert all(torch.equal(good[name], kept[name]) for name in kept), "the weights of step 2"
+
+
+@pytest.mark.parametrize("data", [b"", b"no checkpoint"])
+def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
+    run_train(replace(tiny, steps=2))
+    (tiny.out / "checkpoint.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to begin anew"):
+        run_train(tiny)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("step", "2", "expected a whole number from 0 as step, got '2'"),
+        ("step", 3, "expected a loss for each of 3 steps, got "),
+        ("losses", ["x", "y"], "expected a loss for each of 2 steps, got "),
+        ("seconds", None, "expected seconds from 0, got None"),
+        ("way", 7, "was trained with 7, and here it is 32-true in 1 processes"),
+        ("model", {}, "is a checkpoint of another model than resnet3d"),
+        ("model", 7, "is a checkpoint of another model than resnet3d: expected .* in model, got 7"),
+        ("optimizer", {"state": {}, "param_groups": []}, "is a checkpoint of another model than resnet3d"),
+    ],
+)
+def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):
+    run_train(replace(tiny, steps=2))
+    torch.save({**_checkpoint(tiny), field: value}, tiny.out / "checkpoint.pt")
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+        run_train(tiny)
+
+
+def test_a_broken_shard_is_left_out_of_a_new_run_and_stops_one_that_goes_on(tiny, clips, tmp_path, capsys):
+    data = tmp_path / "clips"
+    data.mkdir()
+    whole = ClipFolder(clips)
+    for i in range(2):
+        made = [Clip(*whole.read(clip, 0, whole.lengths[clip])) for clip in (2 * i, 2 * i + 1)]
+        write_shard(data / f"shard-{i:05d}.h5", made, {"task": "cartpole"})
+    run_train(replace(tiny, data=data, steps=2))
+    (data / "shard-00001.h5").write_bytes(b"no shard")
+    with pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard of clips that can be read"):
+        run_train(replace(tiny, data=data, steps=2, out=tmp_path / "new"))
+    with (
+        pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard"),
+        pytest.raises(ValueError, match="frames is 36 there and 18 here"),
+    ):
+        run_train(replace(tiny, data=data))
+
+
+def test_losses_by_name(tiny):
+    x, y = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    x.requires_grad_(True)
+    for name, flow in (("mse", "dis"), ("corr-l1", "dis"), ("corr-mse-reg", "learned"), ("corr-l1-disp", "learned")):
+        distance = make_loss(replace(tiny, loss=name, cost=CostConfig(flow=flow)))
+        (gradient,) = torch.autograd.grad(distance(x, y).sum(), x)
+        assert gradient.abs().sum() > 0
+    still = make_loss(replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
+    torch.testing.assert_close(still(x, y), l1(x, y))
+    matched = make_loss(replace(tiny, loss="corr-l1-reg", cost=CostConfig(flow="learned")))
+    assert not matched.matched.detach_flow, "a regulariser without gradients would teach nothing"
+    with pytest.raises(ValueError, match="detach_flow=False needs a flow with gradients, got DISFlow"):
+        make_loss(replace(tiny, loss="corr-l1-reg"))
+
+
+def test_the_last_clips_are_held_out(clips):
+    folder = ClipFolder(clips)
+    seen, held = Part.split(folder, 0.5)
+    assert (seen.lengths, held.lengths) == ([9, 9], [9, 9])
+    np.testing.assert_array_equal(held.read(0, 1, 4)[0], folder.read(2, 1, 4)[0])
+    assert len(Part.split(folder, 0.99)[0].lengths) == 1
+
+
+def test_strips_put_predictions_under_what_came():
+    frames, shown = torch.zeros(2, 5, 3, 4, 4), torch.ones(2, 2, 3, 4, 4)
+    picture = strips(frames, shown)
+    assert picture.shape == (3, 16, 20)
+    assert picture[:, 4:8, 12:].eq(1).all()
+    assert picture.sum() == shown.sum()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "gan"], "unknown model 'gan'; there are resnet3d, svg, svg-prime"),
+        (["--loss", "l3"], "unknown loss 'l3'"),
+        (["--data", "nowhere"], "there is no folder of clips at nowhere"),
+        (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
+        (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
+        (["--options", "colour=1"], "resnet3d has no such options"),
+        (["--options", "keep=no"], "expected keep of resnet3d to be bool, got 'no'"),
+        (["--options", "width=true"], "expected width of resnet3d to be int, got True"),
+        (["--options", "downs=2.0"], "expected downs of resnet3d to be int, got 2.0"),
+        (["--options", "widht=3", "--start", "nowhere"], "resnet3d has no such options"),
+        (["--readers", "-1"], "readers must be zero or above, got -1"),
+        (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
+        (["--start", "nowhere"], "there is no model in nowhere"),
+        (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
+        (["--rate", "0"], "rate must be above zero and finite, got 0.0"),
+        (["--perceptual", "none.pth"], "none.pth"),
+        (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
+        (["--crop", "24"], "expected crops no larger than pictures of 16 x 16, got 24"),
+        (
+            ["--options", "downs=5"],
+            "sides that are multiples of 32 and at least 64, got (16, 16)",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(tiny, capsys, arguments, said):
+    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not tiny.out.exists()
+
+
+def test_clips_that_are_no_clips_are_one_sentence(tiny, tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    words = ["train", "--data", str(folder), "--out", str(tiny.out), "--steps", "1"]
+    assert cli.main(words) == 2
+    assert "holds no clips: expected shard-*.h5" in capsys.readouterr().err
+    (folder / "shard-00000.h5").write_text("no HDF5")
+    with pytest.warns(UserWarning, match="no shard of clips that can be read"):
+        assert cli.main(words) == 2
+    assert f"{folder} holds no clips: {folder / 'shard-00000.h5'} " in capsys.readouterr().err
+    for i, size in enumerate((16, 24)):
+        clip = Clip(np.zeros((9, size, size, 3), np.uint8), np.zeros((8, 1), np.float32))
+        write_shard(folder / f"shard-{i:05d}.h5", [clip], {})
+    assert cli.main(words) == 2
+    assert "mixes clips" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_run_is_refused(tiny, capsys):
+    run_train(replace(tiny, steps=1))
+    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", "--batch", "2"]
+    assert cli.main(words) == 2
+    assert "holds rows of another configuration" in capsys.readouterr().err
+
+
+def test_small_stands_for_options_that_others_change():
+    small = replace(TrainConfig(), options=("small", "width=4")).model_options
+    assert small == {"width": 4, "keep": True, "downs": 2, "blocks3d": 1, "blocks2d": 3}
+    assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODEL_NAMES)
+
+
+def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_path):
+    run_collect(CollectConfig(out=tmp_path / "clips", episodes=4, steps=8, size=20))
+    config = TrainConfig(
+        data=tmp_path / "clips", out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")
+    )
+    for held in (0.0, 0.25):
+        with pytest.raises(ValueError, match="multiples of 8"):
+            run_train(replace(config, held=held))
+    assert not config.out.exists()
+
+
+def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeypatch):
+    def fails(trainer, batch):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Trainer, "held_out", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_train(tiny)
+    assert len(_checkpoint(tiny)["losses"]) == 2
+
+
+def test_a_held_out_loss_is_the_mean_over_its_parts(tiny):
+    clips = ClipFolder(tiny.data)
+    batch = ClipWindows(clips, 4).batch(0, 8)
+    trainer = Trainer(replace(tiny, batch=3), clips.action_dim, clips.size, l1)
+    whole = Trainer(replace(tiny, batch=8), clips.action_dim, clips.size, l1).held_out(batch)
+    parts = trainer.held_out(batch)
+    for name in ("total", "distances", "penalty", "frames"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
+
+
+def test_a_finished_run_keeps_what_it_says_of_itself(tiny, monkeypatch):
+    folder = run_train(tiny)
+    before = (folder / "config.json").read_bytes()
+    logs = sorted((tiny.out / "logs").iterdir())
+    monkeypatch.setattr("corrwise.experiments.runs.train.versions", lambda: {"corrwise": "later"})
+    assert run_train(tiny) == folder
+    assert (folder / "config.json").read_bytes() == before
+    assert sorted((tiny.out / "logs").iterdir()) == logs
+    run_train(replace(tiny, steps=5))
+    assert json.loads((folder / "config.json").read_text())["about"]["versions"] == {"corrwise": "later"}
+
+
+@pytest.mark.parametrize("readers", [0, 1, 5])
+def test_readers_change_no_loss(tiny, tmp_path, readers):
+    run_train(tiny)
+    run_train(replace(tiny, out=tmp_path / "other", readers=readers))
+    assert _checkpoint(replace(tiny, out=tmp_path / "other"))["losses"] == _checkpoint(tiny)["losses"]

@@ -1,0 +1,97 @@
+"""Planning with a trained predictor: the same rows and report as with the oracle."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+import corrwise.envs
+from corrwise.envs import MujocoSimulator
+from corrwise.experiments import cli, load_agent
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.named_predictors import context_of, make_predictor
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.report.strip import load_strip
+from corrwise.predictors import ResNet3D
+from corrwise.predictors.models.registry import make_model
+
+PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4", "--iterations", "1", "--costs", "l1",
+        "--size", "16")  # fmt: skip
+
+
+def _trained(folder, seed=0, size=16, task="cartpole", action_dim=1, supersample=1):
+    torch.manual_seed(seed)
+    model = make_model("resnet3d", context=2, action_dim=action_dim, width=2, downs=2, blocks3d=1, blocks2d=1)
+    told = {"task": task, "size": [size, size], "supersample": supersample}
+    model.save_pretrained(folder / "model", {"clips": told if task else {}})
+    return folder
+
+
+def test_rows_and_report_are_as_with_the_oracle(tmp_path, capsys):
+    run = _trained(tmp_path / "small")
+    words = ["mpc", "--task", "cartpole", "--predictor", str(run), "--out", str(tmp_path / "mpc"), *PLAN]
+    assert cli.main(words) == 0
+    assert cli.main([*words[:-4], "--costs", "l1", "--size", "16"]) == 0, "the same command goes on"
+    (row,) = read_rows(tmp_path / "mpc" / "rows.jsonl")
+    assert (row["predictor"], len(row["predictor_weights"])) == ("small", 12)
+    assert row["seconds_predict"] > 0
+    assert row["panels"] == ["goal", "seen", "predicted", "true", "flow"]
+    strip = load_strip(tmp_path / "mpc" / row["strip"]).reshape(5, 16, 2, 16, 3)
+    assert not np.array_equal(strip[2], strip[3]), "what a plan leads to is not what was predicted"
+    assert "what that leads to" in (tmp_path / "mpc" / "report.html").read_text()
+    assert "small" in (tmp_path / "mpc" / "report.html").read_text()
+    _trained(run, seed=1)
+    from corrwise.experiments.runs.named_predictors import _loaded
+
+    _loaded.cache_clear()
+    assert cli.main([*words, "--episodes", "2"]) == 2
+    assert "holds rows of predictor small with weights" in capsys.readouterr().err
+
+
+def test_the_context_is_the_models_own(tmp_path):
+    run = _trained(tmp_path)
+    config = MPCConfig(predictor=str(run), size=16)
+    assert context_of(config) == 2
+    assert context_of(MPCConfig(predictor=str(run / "model"), size=16, context_frames=3)) == 3
+    assert context_of(MPCConfig()) == 1
+    assert isinstance(make_predictor(config, MujocoSimulator(corrwise.envs.TASKS["cartpole"], size=16)), ResNet3D)
+
+
+def test_an_agent_is_ready_to_act(tmp_path):
+    run = _trained(tmp_path)
+    env = gymnasium.make("corrwise/Cartpole-v0", size=16)
+    agent = load_agent(run)
+    observation, _ = env.reset(seed=0)
+    state = None
+    for _ in range(2):
+        action, state = agent.predict(observation, state)
+        observation = env.step(action)[0]
+    assert state.frames.shape[1] == 2
+    assert np.abs(action).max() <= 1
+    assert agent.predictor.training is False
+    with pytest.raises(FileNotFoundError, match="there is no model in"):
+        load_agent(tmp_path / "none")
+    with pytest.raises(ValueError, match="learned from clips without actions"):
+        load_agent(_trained(tmp_path / "idle", action_dim=0))
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments", "said"),
+    [
+        ({"task": "ant"}, (), "was trained on ant, and the task here is cartpole"),
+        ({"size": 24}, (), "was trained on pictures of 24 x 24 pixels, got size 16"),
+        ({"supersample": 2}, (), "was trained with supersample 2, got 1"),
+        ({"task": "", "action_dim": 3}, (), "knows 3 actions a step, and cartpole has 1"),
+        ({"task": "", "action_dim": 0}, (), "knows 0 actions a step, and cartpole has 1"),
+        (None, (), "there is no model in"),
+    ],
+)
+def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, arguments, said):
+    run = tmp_path / "run"
+    run.mkdir()
+    if made is not None:
+        _trained(run, **made)
+    words = ["mpc", "--task", "cartpole", "--predictor", str(run), "--out", str(tmp_path / "mpc"), *PLAN, *arguments]
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "mpc").exists()

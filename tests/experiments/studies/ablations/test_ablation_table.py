@@ -1,0 +1,104 @@
+"""Ablations: one choice changed at a time, beside the choice made, on episodes that the planning table never uses."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.cli.table_ablations import AXIS_NAMES
+from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.studies.ablations import table as ablation_table
+from corrwise.experiments.studies.planning import methods as mpc_methods
+from corrwise.experiments.studies.ablations.table import ablation_table as text_of
+from corrwise.experiments.studies.ablations.choices import AXES, COSTS, names, variants
+from corrwise.experiments.runs.manifest import frozen_manifest
+from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
+from corrwise.experiments.runs.named_costs import resolved
+
+
+def test_the_names_are_those_of_the_command_line():
+    assert AXES == AXIS_NAMES
+    for task in BODY_NAMES:
+        named = [name for axis in AXES for name, _ in variants(axis, task)]
+        assert len(set(named)) == len(named)
+        assert named == [name for axis in AXES for name in names(axis, (BASELINE, OURS)) if name in named]
+
+
+def _differs(one, other):
+    one, other = (asdict(replace(each, cost=resolved(each.cost))) for each in (one, other))
+    return {name for name in one if one[name] != other[name]} - {"costs"}
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("task", BODY_NAMES)
+def test_each_variant_changes_one_thing(axis, task):
+    for name, config in variants(axis, task):
+        assert config.task == task
+        if axis in COSTS:
+            assert _differs(config, method_config("corr-l1", task)) <= {"cost"}
+        else:
+            method = name.split()[0]
+            assert _differs(config, method_config(method, task)) == set(axis.split("-"))
+            assert config.costs == METHODS[method].costs
+
+
+def _row(method, seed, nearest):
+    return {"task": "ant", "method": method, "seed": seed, "min_distance": nearest, "seconds": 20.0, "steps": 10}
+
+
+def test_a_line_says_what_a_variant_gains_on_the_choice_made():
+    rows = [
+        _row(method, seed, value + seed)
+        for method, value in (
+            ("l1", 2.0),
+            ("l1 horizon 6", 1.5),
+            ("corr-l1-disp", 1.0),
+            ("corr-l1-disp horizon 6", 1.2),
+        )
+        for seed in range(4)
+    ]
+    lines = text_of(rows, ["horizon"], ("l1", "corr-l1-disp")).splitlines()
+    assert lines[0] == "### horizon"
+    assert "| **l1** | 3.50 |  | 2.00 |" in lines
+    assert "| l1 horizon 6 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
+    assert "| corr-l1-disp horizon 6 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
+    assert not any("horizon 16" in line for line in lines), "what was not measured is left out"
+    assert text_of(rows, ["size"], ("l1", "corr-l1-disp")) == "\n"
+
+
+def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, capsys):
+    few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
+    quick = {name: replace(each, **few) for name, each in METHODS.items()}
+    monkeypatch.setattr(ablation_table, "METHODS", quick)
+    monkeypatch.setattr(mpc_methods, "METHODS", quick)
+    monkeypatch.setattr(
+        ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
+    )
+    out = tmp_path / "out"
+    flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--workers", "1"]
+    assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0
+    text = (out / "table.md").read_text()
+    assert "| l1 horizon 8 |" in text
+    assert "| **l1** |" in text
+    assert not {1000, 1001} & set(frozen_manifest("cartpole").seeds.tolist())
+    assert text.startswith("# Each choice changed alone\n\nTuning episodes, seeds 1000 to 1001. What was chosen")
+    assert "chosen (cartpole cem, 2 steps):" in text
+    assert capsys.readouterr().out == f"{text}\n{out / 'table.md'}\n"
+    flags[flags.index("l1")] = "state"  # another command into the same folder
+    assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0
+    assert "| l1 horizon 8 |" in (out / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--axes", "colour"], "unknown axis 'colour'; there are planner, horizon"),
+        (["--methods", "ssim"], "unknown method 'ssim'; there are l1, corr-l1-disp"),
+        (["--seed", "9990"], "seed must be zero or above, its last below 10000, got 9990"),
+        (["--episodes", "0"], "episodes must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+    assert cli.main(["table", "ablations", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"corrwise: {said}")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,128 @@
+"""What is measured of flows, what it is measured on, and the tables made of it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from corrwise.experiments.cli import main
+from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
+from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells
+from corrwise.experiments.studies.flows.scenes import FlowScene, displaced
+from corrwise.experiments.studies.flows.text import bodies_table, flows_table
+from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.studies.ablations.choices import variants
+from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.runs.manifest import empty_manifest
+from corrwise.experiments.studies.planning.methods import METHODS, method_config
+
+TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
+BANDS = ("0_2", "2_8", "8_32")
+
+
+def test_the_truth_has_no_error_and_a_wrong_flow_is_marked():
+    pairs = FlowScene("cartpole", TINY).clean
+
+    def exact(target, source):
+        return (pairs.flow_xy if target is pairs.x or torch.equal(target, pairs.x) else pairs.flow_yx).nan_to_num(0.0)
+
+    row = error_numbers(exact, pairs)
+    assert all(row[f"epe_{band}"] == 0 for band in BANDS if row[f"pixels_{band}"])
+    wrong = error_numbers(lambda target, source: exact(target, source) + 5, pairs)
+    assert all(wrong[f"epe_{band}"] == pytest.approx(50**0.5, rel=1e-4) for band in BANDS if wrong[f"pixels_{band}"])
+    assert all(wrong[f"marked_{band}"] == 1 for band in BANDS if wrong[f"pixels_{band}"])
+    assert band_name(8.0, 32.0) == "8_32"
+
+
+def test_a_body_moves_whole_over_its_own_background():
+    background = torch.rand(3, 8, 20)
+    images = background.repeat(2, 1, 1, 1)
+    images[0, :, 2:5, 8:12] = 2.0
+    images[1, :, 2:5, 0:19] = 2.0  # too wide to move
+    pictures, masks = displaced(images, background, n=5, reach=6)
+    assert pictures.shape == (1, 7, 3, 8, 20)
+    for d in range(7):
+        assert torch.equal(masks[0, d], masks[0, 0].roll(d, 1))
+        assert masks[0, d].sum() == 12
+        assert (pictures[0, d][:, masks[0, d]] == 2).all()
+        assert torch.equal(pictures[0, d][:, ~masks[0, d]], background[:, ~masks[0, d]])
+    forward, backward = true_fields(masks)
+    assert forward[6][0][masks[0, 0]].eq(6).all()
+    assert backward[6][0][masks[0, 6]].eq(-6).all()
+    assert forward[:, 1].abs().sum() == 0
+    assert forward[6][0].count_nonzero() == 12
+    with pytest.raises(ValueError, match="leaves room for the body, at most 16 pixels, got 17"):
+        displaced(images, background, n=5, reach=17)
+
+
+def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
+    rows = [
+        {"kind": "error", "flow": "zero", "body": body, "variant": "clean", "epe_0_2": epe, "epe_2_8": None}
+        for body, epe in (("cartpole", 1.0), ("ant", 2.0), ("humanoid", 3.0), ("walker", 50.0))
+    ]
+    assert flows_table(rows[:2], {}).splitlines()[2].startswith("| `zero` |  |"), "a mean of fewer bodies flatters"
+    table = flows_table(rows, {("zero", "ant"): "40%"}).splitlines()
+    assert table[0].endswith("| gap closed, cartpole | gap closed, ant | gap closed, humanoid |")
+    assert table[2] == "| `zero` | 2.00 |  |  |  |  |  | no |  |  | 40% |  |"
+    assert bodies_table(rows, "clean").splitlines()[2] == "| `zero` | 1.00 /  /  | 2.00 /  /  | 3.00 /  /  | 50 /  /  |"
+
+
+def test_the_gap_closed_is_paired_by_seed():
+    floor, bound, ours = (
+        [{"seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
+        for distances in ([4.0, 6.0, 9.0], [2.0, 2.0], [2.5, 3.0, 0.0])
+    )
+    gap, n = gap_closed(ours, floor, bound)
+    assert n == 2
+    assert gap.value == pytest.approx(4.5 / 6)
+
+
+def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
+    tried = {**{name: method_config(name, "ant") for name in METHODS}, **dict(variants("flow", "ant"))}
+
+    def rows(method, *distances, **changed):
+        cell = Cell(method, tried[method], empty_manifest("ant"))
+        said = {"task": "ant", "method": method, "settings": cell.fingerprint, **changed}
+        return [{**said, "seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
+
+    controls = [*rows("l1", 4.0, 6.0, 9.0), *rows("exact-flow", 2.0, 2.0)]
+    name = "all-pairs, regularised"
+    ours = rows(f"flow {name}", 2.5, 3.0, 0.0)
+    forms = {"all-pairs": "reg"}
+    cells = planning_cells([*controls, *ours], forms, {})
+    assert list(cells) == [("all-pairs", "ant")]
+    assert cells["all-pairs", "ant"].startswith("75%")
+    assert planning_cells([], forms, {}) == {}
+    assert planning_cells([*controls, *ours], {"all-pairs": "disp"}, {}) == {}, "not the recommended cost"
+    assert planning_cells([*controls, *ours], forms, {"all-pairs": "another net's"}) == {}
+    learned = rows("corr-l1-disp", 3.0, 3.0)
+    network = Cell("", tried["corr-l1-disp"], empty_manifest("ant")).settings["network"]
+    assert network
+    assert (
+        planning_cells([*controls, *learned], {"learned": "disp"}, {"learned": network})["learned", "ant"][:3] == "67%"
+    )
+    medium = rows("flow dis medium, scaled", 4.0, 6.0)
+    assert planning_cells([*controls, *medium], {"dis": "scaled"}, {}) == {}, "not the preset that the flow has"
+    other = rows(f"flow {name}", 2.5, 3.0, settings="others")
+    assert planning_cells([*controls, *other], forms, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations, predictors, agents}."),
+        (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
+        (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
+        (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
+        (["flows", "--flows", "zero", "zero"], "flow must be different from each other, got zero zero"),
+        (["flows", "--pairs", "0"], "pairs must be at least 1, got 0"),
+        (["flows", "--reach", "64"], "reach must be below the size of 64 pixels, got 64"),
+        (["flows", "--flows", "learned", "--learned-weights", "no/such"], "'no/such' which is no file"),
+        (["flows", "--flows", "zero", "--out", __file__], "it is a file, not a folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys):
+    assert main(["table", *argv]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1

@@ -1,0 +1,254 @@
+"""Training a flow net: it learns, it resumes to the bit after being stopped, and it refuses what it cannot do."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned.estimator import LearnedFlow
+from corrwise.costs.flow.learned.net_file import facts_of, save_net
+from corrwise.envs import TASKS, MujocoSimulator
+from corrwise.envs.tasks.goals import start_state
+from corrwise.experiments import cli
+from corrwise.experiments.studies.flows import pairs as flow_pairs
+from corrwise.experiments.studies.flows import plans as flow_plans
+from corrwise.experiments.studies.flows.card import command
+from corrwise.experiments.studies.flows.exact_pairs import Pairs
+from corrwise.experiments.studies.flows.loss import endpoint_errors, flow_loss
+from corrwise.experiments.studies.flows.train import run_train_flow
+from corrwise.experiments.studies.flows.trainer import Trainer
+from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.train_flow import TrainFlowConfig
+
+SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
+TINY = TrainFlowConfig(steps=4, batch=3, size=32, episodes=2, every=2, judged=3, device="cpu", **SMALL_NET)
+
+
+@pytest.fixture
+def few_bodies(monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
+    monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+
+
+def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypatch):
+    whole = run_train_flow(replace(TINY, out=tmp_path / "whole"))
+    stopped = replace(TINY, out=tmp_path / "stopped")
+    learn, calls = Trainer.learn, []
+
+    def dies(self, pairs):
+        calls.append(1)
+        if len(calls) == 4:  # one step after the checkpoint
+            raise KeyboardInterrupt
+        return learn(self, pairs)
+
+    monkeypatch.setattr(Trainer, "learn", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_train_flow(stopped)
+    monkeypatch.setattr(Trainer, "learn", learn)
+    resumed = run_train_flow(stopped)
+    one, two = (torch.load(path.parent / "checkpoint.pt", weights_only=True) for path in (whole, resumed))
+    assert one["losses"] == two["losses"]
+    assert len(one["losses"]) == TINY.steps
+    assert all(torch.equal(one["net"][name], two["net"][name]) for name in one["net"])
+    monkeypatch.setattr(Trainer, "learn", dies)
+    assert run_train_flow(stopped) == resumed, "a finished run went on"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("step", -1, "expected a whole number from 0 as step, got -1"),
+        ("net", {}, "is a checkpoint of another net than FlowNetConfig"),
+        ("schedule", {"total_steps": "many"}, "is a checkpoint of another net"),
+        ("errors", [{"step": 1, "bodies": {"ant": {"epe_0_8": "near"}}}], "holds no record of a training"),
+        ("errors", 7, "holds no record of a training"),
+        ("begun_with", {"steps": 7}, "expected texts by name as begun_with, got {'steps': 7}"),
+    ],
+)
+def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
+    trainer = Trainer(TINY)
+    trainer.save(tmp_path / "checkpoint.pt")
+    Trainer(TINY).load(tmp_path / "checkpoint.pt")
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**state, field: value}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+        Trainer(TINY).load(tmp_path / "checkpoint.pt")
+
+
+def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
+    weights = run_train_flow(replace(TINY, out=tmp_path / "run"))
+    flow = LearnedFlow(weights)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
+    assert flow.isfinite().all()
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "corrwise train-flow --steps 4 --batch 3" in card
+    for body in ("cartpole", "ant", "humanoid", "walker", "cheetah", "textures"):
+        assert f"| {body} |" in card
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [row["step"] for row in history["errors"]] == [2, 4]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+
+
+def test_it_learns():
+    trainer = Trainer(replace(TINY, steps=60, rate=3e-3, fine=8, coarse=16, width=32, hidden=8))
+    x = torch.zeros(4, 3, 32, 32)
+    x[:, :, 8:16, 4:12] = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = x.roll(5, dims=-1)
+    body = (x > 0).any(dim=1, keepdim=True)
+    flow = torch.cat((5.0 * body, 0.0 * body), dim=1)
+    everywhere = torch.ones(4, 32, 32, dtype=torch.bool)
+    pairs = Pairs(x, y, flow, -flow.roll(5, dims=-1), everywhere, everywhere)
+    losses = [trainer.learn(pairs) for _ in range(60)]
+    assert losses[-1] < 0.35 * losses[0]
+
+
+def test_a_loss_that_is_not_finite_stops_and_changes_nothing():
+    trainer = Trainer(TINY)
+    with torch.no_grad():
+        next(trainer.net.parameters()).fill_(float("nan"))
+    before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    pairs = Pairs(*(torch.rand(1, 3, 32, 32) for _ in range(2)), *(torch.ones(1, 2, 32, 32) for _ in range(2)),
+                  *(torch.ones(1, 32, 32, dtype=torch.bool) for _ in range(2)))  # fmt: skip
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
+        trainer.learn(pairs)
+    after = trainer.net.state_dict()
+    assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
+
+
+def _judged() -> tuple[Estimate, Estimate, Pairs]:
+    """What a net estimates of pairs in which everything moved by (3, 3), the truth in its place, and the pairs."""
+    net = FlowNet(FlowNetConfig(**SMALL_NET))
+    x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
+    estimate = net(x, y, everywhere)
+    exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
+    truth = torch.full((2, 2, 32, 32), 3.0)
+    return estimate, exact, Pairs(x, y, truth, truth, everywhere, everywhere)
+
+
+def test_the_loss_is_nothing_for_the_truth():
+    estimate, exact, pairs = _judged()
+    everywhere = pairs.seen_xy
+    assert flow_loss(exact, pairs, everywhere) == pytest.approx(0, abs=1e-5)
+    assert flow_loss(estimate, pairs, everywhere) > 1
+
+
+def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(monkeypatch):
+    estimate, _, pairs = _judged()
+    everywhere = pairs.seen_xy
+    said = {name: replace(estimate, flows=torch.full_like(estimate.flows, 3.0)) for name in ("short", "aside")}
+    said["short"].flows[:, :, 0] = 1.0
+    said["aside"].flows[:, :, 0] = 5.0
+    with_length = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
+    monkeypatch.setattr("corrwise.experiments.studies.flows.loss.LENGTH", 0.0)
+    without = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
+    assert without["short"] == pytest.approx(without["aside"], rel=1e-4), "both are 2 px off"
+    assert with_length["short"] > without["short"] + 0.1
+
+
+def test_what_is_unknown_takes_no_part():
+    _, exact, pairs = _judged()
+    truth, everywhere = pairs.flow_xy, pairs.seen_xy
+    hole = truth.clone()
+    hole[0, :, 4:9, 4:9] = float("nan")
+    assert flow_loss(exact, replace(pairs, flow_xy=hole), everywhere) == pytest.approx(0, abs=1e-5)
+    error, length = endpoint_errors(truth + 1, hole, everywhere)
+    assert len(error) == 2 * 32 * 32 - 25
+    assert torch.allclose(error, torch.tensor(2.0).sqrt())
+    assert torch.allclose(length, torch.tensor(18.0).sqrt())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--width", "10", "--heads", "3"], "width must be a multiple of 3 heads, got 10"),
+        (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
+        (["--steps", "0"], "steps must be at least 1, got 0"),
+        (["--rate", "nan"], "rate must be above zero and finite, got nan"),
+        (["--plans", "-1"], "plans must be from 0 to 5000: further ones test, got -1"),
+        (["--plans", "6000", "--weights", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
+        (["--plans", "2"], "weights must be those to plan with, for --plans, got none"),
+        (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
+        (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+    assert cli.main(["train-flow", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err == f"corrwise: {said}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, capsys):
+    run_train_flow(replace(TINY, out=tmp_path / "run", steps=2))
+    with pytest.raises(ValueError, match="batch"):
+        run_train_flow(replace(TINY, out=tmp_path / "run", steps=2, batch=5))
+
+
+def test_training_goes_on_from_weights_that_are_there(tmp_path):
+    net = FlowNet(FlowNetConfig(**SMALL_NET))
+    save_net(net, tmp_path / "net.safetensors")
+    trainer = Trainer(replace(TINY, updates=1))
+    trainer.begin_with(str(tmp_path / "net.safetensors"))
+    assert trainer.net.config.updates == 1
+    there = net.state_dict()
+    assert all(torch.equal(value, there[name]) for name, value in trainer.net.state_dict().items())
+
+
+def test_a_second_stage_says_what_it_went_on_from_and_resumes_without_it(tmp_path, few_bodies):
+    first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
+    second = replace(TINY, out=tmp_path / "second", steps=2, weights=str(first), updates=1)
+    weights = run_train_flow(second)
+    first.unlink()
+    assert run_train_flow(second) == weights
+    facts = facts_of(weights)
+    assert (facts["steps"], facts["before_steps"]) == ("2", "2")
+    assert "--updates 2" in facts["before_command"]
+    card = (tmp_path / "second" / "card.md").read_text()
+    assert f"| went on from | network {facts['before_network']}: 2 steps, `corrwise train-flow --steps 2" in card
+
+
+def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
+    planned = []
+
+    def plan(task, weights, *, size, episodes):
+        planned.append((task, weights, size, episodes))
+        simulator = MujocoSimulator(TASKS[task], size=size)
+        states = np.stack([start_state(TASKS[task], simulator.model, np.random.default_rng(i)) for i in range(4)])
+        return states.reshape(2, 2, -1).astype(np.float32)
+
+    monkeypatch.setattr(flow_plans, "planned_states", plan)
+    first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
+    second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, weights=str(first), plans=3)
+    weights = run_train_flow(second)
+    assert planned == [(task, str(first), 32, 3) for task in BODY_NAMES]
+    (tmp_path / "second" / "checkpoint.pt").unlink()
+    run_train_flow(second)
+    assert len(planned) == len(BODY_NAMES), "what was planned is kept"
+    assert "half of them as 3 planned episodes of each" in (weights.parent / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"), [("nowhere", "'nowhere' which is no file"), ("small", r"as wide as .*width=16.*'small'")]
+)
+def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tmp_path, weights, said):
+    with pytest.raises((FileNotFoundError, ValueError), match=said):
+        run_train_flow(replace(TINY, out=tmp_path / "run", weights=weights))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_names_what_differs_from_the_defaults():
+    assert command(TrainFlowConfig()) == "corrwise train-flow"
+    assert command(TrainFlowConfig(steps=9, width=64)) == "corrwise train-flow --steps 9 --width 64"
+
+
+def test_the_net_that_is_trained_by_default_is_the_default_net():
+    plain = TrainFlowConfig()
+    assert FlowNetConfig(**{name: getattr(plain, name) for name in vars(FlowNetConfig())}) == FlowNetConfig()
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="finds no GPU here"):
+        Trainer(replace(TINY, device="cuda"))

@@ -1,0 +1,204 @@
+"""Evaluating predictors: what the numbers mean, and rows that are made once."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from corrwise.experiments import cli
+from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.runs.config_match import ConfigMismatch
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.studies.predictors.evaluate import KEY, imagined, run_evaluate
+from corrwise.experiments.studies.predictors.evaluation import draw_curves, evaluation_table
+from corrwise.experiments.studies.predictors.metrics import METRICS, frame_metrics, lpips_at_hand
+from corrwise.experiments.studies.predictors.strips import draw_strips, moving_square
+from corrwise.predictors import CopyLast
+from corrwise.predictors.data import ClipFolder, ClipWindows
+from corrwise.predictors.models.registry import make_model
+from tests.snippets import ROOT
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    run_collect(CollectConfig(out=folder, episodes=3, steps=9, size=32))
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    made = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "small" / "model")
+    return tmp_path / "small"
+
+
+def _square(at, blur=0):
+    frame = torch.zeros(3, 24, 24)
+    frame[:, 8:16, at : at + 6] = 1.0
+    if blur:
+        kernel = torch.ones(3, 1, blur, blur) / blur**2
+        frame = torch.nn.functional.conv2d(frame[None], kernel, padding=blur // 2, groups=3)[0]
+    return frame
+
+
+def test_a_frame_that_is_right_is_as_good_as_can_be():
+    true = torch.stack([_square(6), _square(9)])[None]
+    found = frame_metrics(true, true, _square(3)[None])
+    assert set(METRICS) <= found.keys()
+    for name, best in (("psnr", 100.0), ("ssim", 1.0), ("sharpness", 1.0)):
+        assert found[name][0].tolist() == pytest.approx([best, best])
+
+
+def test_psnr_is_that_of_the_mean_squared_error():
+    true = torch.full((1, 1, 3, 24, 24), 0.5)
+    found = frame_metrics(true + 0.1, true, true[:, 0])
+    assert found["psnr"].item() == pytest.approx(20.0, abs=1e-3)
+    assert found["sharpness"].isnan().all(), "nothing has moved"
+
+
+def test_blur_and_absence_are_less_sharp():
+    true, last = _square(9)[None, None], _square(3)[None]
+    sharpness = [
+        float(frame_metrics(s[None, None], true, last)["sharpness"])
+        for s in (_square(9, 3), _square(9, 5), 0 * last[0])
+    ]
+    assert 1 > sharpness[0] > sharpness[1] > sharpness[2] == 0
+    noise = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0))
+    (noisy,) = frame_metrics((_square(9) + noise)[None, None], true, last)["sharpness"].flatten().tolist()
+    assert noisy < sharpness[0], "so much noise is no gain"
+
+
+def test_a_little_noise_on_a_blurred_frame_counts_as_sharpness_which_the_docs_say():
+    true, last = _square(9)[None, None], _square(3)[None]
+    noise = 0.05 * torch.randn(3, 24, 24, generator=torch.Generator().manual_seed(0))
+    blurred, noisy = ((_square(9, 5) + added)[None, None] for added in (0, noise))
+    first, second = (frame_metrics(each, true, last) for each in (blurred, noisy))
+    assert second["sharpness"] > first["sharpness"]
+    assert second["psnr"] < first["psnr"]
+    page = (ROOT / "docs" / "train_a_predictor.md").read_text()
+    assert "noise on a blurred frame raises it" in " ".join(page.split())
+
+
+def test_a_frame_that_is_not_finite_counts_as_black():
+    true, last = torch.stack([_square(6), _square(9)])[None], _square(3)[None]
+    broken = true.clone()
+    broken[0, 1, 0, 3, 3] = torch.nan
+    black = torch.stack([_square(6), torch.zeros(3, 24, 24)])[None]
+    mine, theirs = (frame_metrics(shown, true, last) for shown in (broken, black))
+    assert all(torch.equal(mine[name], theirs[name]) for name in METRICS)
+
+
+def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
+    config = EvaluateConfig(models=(model,), data=clips, out=tmp_path / "ev", horizon=3, windows=5, videos=2)
+    page = run_evaluate(config).read_text()
+    rows = read_rows(config.out / "rows.jsonl", KEY)
+    assert [(row["model"], row["window"]) for row in rows] == [(m, k) for m in ("small", "copy-last") for k in range(5)]
+    assert all(len(row[name]) == 3 for row in rows for name in METRICS)
+    assert '<video src="videos/window-1.mp4"' in page
+    assert (config.out / "videos" / "window-1.mp4").stat().st_size > 500
+    assert page.count("data:image/png;base64,") == 2, "curves and strips"
+    assert "| small | 5 |" in (config.out / "table.md").read_text()
+    assert (lpips_at_hand() is None) == ("LPIPS was not measured" in page)
+    run_evaluate(config)
+    assert read_rows(config.out / "rows.jsonl", KEY) == rows, "nothing is measured twice"
+
+
+def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips):
+    windows = ClipWindows(ClipFolder(clips), 5)
+    batch = windows.windows(np.array([2]))
+    shown = imagined(CopyLast(), batch, 2)
+    assert torch.equal(shown, batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1))
+
+
+def test_the_table_leaves_out_frames_in_which_nothing_moved():
+    one = {"model": "a", "clip": 0, "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5]}
+    rows = [one, {**one, "clip": 1, "psnr": [20.0, 30.0], "sharpness": [None, None]}]
+    assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± nan |" in evaluation_table(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--models": "nowhere"}, "there is no model in nowhere"),
+        ({"--data": "nowhere"}, "there is no folder of clips at nowhere"),
+        ({"--horizon": "20"}, "expected clips of at least 22 frames"),
+        ({"--windows": "0"}, "windows must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(clips, model, tmp_path, capsys, change, said):
+    options = {"--models": str(model), "--data": str(clips), "--out": str(tmp_path / "ev"), **change}
+    assert cli.main(["evaluate", *(word for pair in options.items() for word in pair)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
+
+
+def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
+    made = make_model("resnet3d", context=2, action_dim=3, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "other")
+    words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
+    assert cli.main([*words, "--horizon", "3"]) == 2
+    assert "expected clips with 3 actions a step for other, got 1" in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
+    assert json.loads((tmp_path / "other" / "config.json").read_text())["model"] == "resnet3d"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"task": "ant"}, "was trained on clips of task ant, and these are of cartpole"),
+        ({"size": [24, 24]}, r"was trained on clips of size [24, 24], and these are of [32, 32]"),
+        ({"supersample": 2}, "was trained on clips of supersample 2, and these are of 1"),
+    ],
+)
+def test_a_model_of_other_clips_is_one_sentence(clips, tmp_path, capsys, told, said):
+    made = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
+    made.save_pretrained(tmp_path / "other", {"clips": told})
+    words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
+    assert cli.main([*words, "--horizon", "3"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "ev").exists()
+
+
+def test_rows_of_fewer_clips_are_not_mixed_in(model, tmp_path):
+    clips = CollectConfig(out=tmp_path / "clips", episodes=1, steps=9, size=32)
+    run_collect(clips)
+    config = EvaluateConfig(models=(model,), data=clips.out, out=tmp_path / "ev", horizon=3, windows=2, videos=0)
+    run_evaluate(config)
+    run_collect(replace(clips, episodes=2))
+    with pytest.raises(ConfigMismatch, match="frames is 10 there and 20 here"):
+        run_evaluate(config)
+
+
+def test_models_of_several_seeds_share_a_colour(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda figure, handles, labels, **_: told.append(labels))
+    models = ("copy-last", "svg-l1-0", "svg-l1-1", "mine")
+    draw_curves(tmp_path / "curves.png", [{"model": model, "psnr": [30.0, 20.0]} for model in models])
+    assert told == [["copy-last", "svg-l1, 2 models", "mine"]]
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_strips_show_the_square_that_moves():
+    clip = np.zeros((3, 20, 40, 3), np.uint8)
+    for t in range(3):
+        clip[t, 8:10, 30 + t : 33 + t] = 255
+    top, left, side = moving_square(clip)
+    assert (top, left, side) == (2, 26, 13)
+    assert moving_square(clip[:1]) == (0, 0, 40)
+    clip[:, :, 0] = np.array([0, 90, 180])[:, None, None]
+    assert moving_square(clip) == (0, 7, 20), "no larger than the picture"
+
+
+@pytest.mark.parametrize(("panels", "lines"), [(2, 6), (8, 24), (14, 14)])
+def test_the_picture_of_many_models_shows_fewer_windows(panels, lines, tmp_path):
+    clips = torch.rand(3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    draw_strips(tmp_path / "strips.png", {f"model {i}": clips for i in range(panels)}, context=2)
+    height = cv2.imread(str(tmp_path / "strips.png")).shape[0]
+    assert height == pytest.approx(80 * (1.1 * lines + 0.3), abs=2), "80 dots to an inch, 1.1 inches a line"

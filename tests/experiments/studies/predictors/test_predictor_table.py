@@ -1,0 +1,163 @@
+"""The table of predictors: clips, models, frames and plans in one resumable folder."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from corrwise.experiments import cli
+from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
+from corrwise.experiments.runs.grid import KEY
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.predictors.arms import pixel_wise, train_config, warm_config
+from corrwise.experiments.studies.predictors.held import held_frames, held_plans
+from corrwise.experiments.studies.predictors.table import run_predictor_table
+from corrwise.experiments.studies.predictors.text import predictor_tables
+
+TINY = PredictorTableConfig(
+    tasks=("cartpole",), seeds=1, clips=2, held=1, warm=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
+    look=2, candidates=4, iterations=1, cost="l1", size=32, workers=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ARM_NAMES)
+def test_an_arm_is_a_model_and_a_loss(arm):
+    config = train_config(TINY, "ant", arm, 2)
+    assert f"{config.model}-{config.loss}" == arm.removesuffix("-learned")
+    assert config.cost.flow == ("learned" if arm.endswith(("-reg", "-learned")) else "dis"), (
+        "a regulariser needs gradients"
+    )
+    twin = asdict(train_config(TINY, "ant", pixel_wise(arm), 2))
+    differs = {name for name, value in asdict(config).items() if value != twin[name]}
+    assert differs <= {"loss", "out", "cost"}, "twins differ in their loss alone, and begin with the same weights"
+
+
+def test_arms_of_a_model_begin_with_the_same_weights():
+    first = {warm_config(TINY, "ant", arm, 0) for arm in ARM_NAMES if arm.startswith("resnet3d-")}
+    assert [(config.loss, config.horizon) for config in first] == [("mse", 1)]
+    assert train_config(TINY, "ant", "resnet3d-corr-l1", 0).start == str(first.pop().out)
+
+
+def test_the_regularised_arm_is_trained_and_judged(tmp_path):
+    run_predictor_table(replace(TINY, out=tmp_path, arms=("resnet3d-corr-mse-reg",), episodes=0, steps=2))
+    models = tmp_path / "models" / "cartpole"
+    assert sorted(folder.name for folder in models.iterdir()) == ["resnet3d-corr-mse-reg-0", "resnet3d-warm-0"]
+
+
+def test_the_arms_of_every_model_are_trained_and_judged(tmp_path):
+    arms = ("resnet3d-mse", "svg-mse", "svg-prime-mse")
+    table = run_predictor_table(replace(TINY, out=tmp_path, arms=arms, episodes=0, size=64)).read_text()
+    for arm in arms:
+        assert f"| cartpole | `{arm}` | 1 |" in table
+
+
+def test_the_table_tells_of_all_that_the_folder_holds(tmp_path):
+    config = replace(TINY, out=tmp_path, arms=("resnet3d-corr-l1",))
+    run_predictor_table(config)
+    table = run_predictor_table(replace(config, arms=("resnet3d-l1",), episodes=0)).read_text()
+    frames, plans = table.split("### Plans")
+    lines = [line.split("|")[2].strip(" `") for line in frames.splitlines() if line.startswith("| cartpole")]
+    assert lines == ["resnet3d-l1", "resnet3d-corr-l1", "copy-last"]
+    assert "`resnet3d-corr-l1`" in plans
+    assert "`resnet3d-l1`" not in plans, "its plans were not asked for"
+
+
+def test_of_what_was_made_twice_the_newest_counts(tmp_path):
+    file = tmp_path / "frames" / "ant" / "rows.jsonl"
+    file.parent.mkdir(parents=True)
+    window = {
+        "model": "resnet3d-l1-0",
+        "window": 0,
+        "clip": 0,
+        **{name: [1.0] for name in ("psnr", "ssim", "sharpness")},
+    }
+    file.write_text("".join(f"{json.dumps({**window, 'weights': weights})}\n" for weights in ("old", "new")))
+    assert [row["weights"] for row in held_frames(tmp_path)["ant"]] == ["new"]
+    assert held_plans(tmp_path) == []
+    file = tmp_path / "plans" / "rows.jsonl"
+    file.parent.mkdir()
+    row = {"task": "ant", "method": "resnet3d-l1-0", "seed": 1, "min_distance": 1.0, "last10_distance": 1.0}
+    file.write_text("".join(f"{json.dumps({**row, 'settings': each})}\n" for each in ("old", "new")))
+    assert held_plans(tmp_path) == [{**row, "method": "resnet3d-l1", "settings": "new"}]
+
+
+def test_the_same_command_goes_on(tmp_path, monkeypatch):
+    config = replace(TINY, out=tmp_path)
+    table = run_predictor_table(config).read_text()
+    for line in (
+        "| cartpole | `resnet3d-l1` | 1 |",
+        "| cartpole | `resnet3d-corr-l1` | 1 |",
+        "| cartpole | `copy-last` |",
+    ):
+        assert line in table
+    rows = read_rows(tmp_path / "plans" / "rows.jsonl", KEY)
+    assert [row["method"] for row in rows] == [
+        "zero-action",
+        "oracle",
+        "copy-last",
+        "resnet3d-l1-0",
+        "resnet3d-corr-l1-0",
+    ]
+    monkeypatch.setattr("corrwise.experiments.runs.grid.run_episodes", None)
+    assert run_predictor_table(config).read_text() == table
+
+
+def _frames(model, clip, sharpness):
+    window = {"model": model, "clip": clip, "psnr": [30.0], "ssim": [0.9]}
+    return [{**window, "sharpness": [sharpness - 0.1, None]}, {**window, "sharpness": [sharpness + 0.1]}]
+
+
+def test_tables_pair_clips_and_episodes():
+    frames = _frames("copy-last", 0, 1.0)
+    for clip in range(3):
+        for seed, better in ((0, 0.1), (1, 0.3)):
+            frames += _frames(f"resnet3d-l1-{seed}", clip, 0.5 + 0.1 * clip)
+            frames += _frames(f"resnet3d-corr-l1-{seed}", clip, 0.5 + 0.1 * clip + better)
+    plans = [
+        {
+            "task": "cartpole",
+            "method": method,
+            "seed": seed,
+            "min_distance": near + 0.1 * seed,
+            "last10_distance": 2 * near + 0.1 * seed,
+            "seconds": 1.0,
+            "steps": 1,
+        }
+        for method, near in (("zero-action", 2.0), ("oracle", 0.5), ("resnet3d-l1", 1.5), ("resnet3d-corr-l1", 0.8))
+        for seed in range(3)
+    ]
+    text = predictor_tables({"cartpole": frames}, plans)
+    assert "| `resnet3d-corr-l1` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
+    assert "+0.200 (+0.200 to +0.200) [+0.100, +0.300]" in text
+    last = "1.70 | 80% (80% to 80%) | 1.40 (1.40 to 1.40)"
+    assert f"| `resnet3d-corr-l1` | 3 | {last} | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
+        (["--tasks", "cat"], "unknown task 'cat'"),
+        (["--cost", "l3"], "unknown cost 'l3'"),
+        (["--episodes", "101"], "episodes must be from 0 to 100, got 101"),
+        (["--steps", "0"], "steps must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+    assert cli.main(["table", "predictors", "--out", str(tmp_path / "x"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 50, "arms": ("resnet3d-l1",)}, "multiples of 4"),
+        ({"size": 36, "arms": ("svg-mse",)}, "36"),
+        ({"tasks": ("ant",), "shown": 30}, "expected context and horizon of at most the 31 frames of ant, got 32"),
+    ],
+)
+def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        run_predictor_table(replace(TINY, out=tmp_path / "table", **options))
+    assert not (tmp_path / "table").exists()
