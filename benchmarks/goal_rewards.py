@@ -54,7 +54,7 @@ def theirs(arm: str, flow: str, copies: int) -> Callable[[], object]:
     import gymnasium
     from stable_baselines3.common.vec_env import SubprocVecEnv
 
-    from corrwise.envs.pictures import from_uint8
+    from corrwise.envs.arrays import from_uint8
 
     price, forked = distance(flow), arm == "subproc"
     envs = SubprocVecEnv([humanoid] * copies) if forked else gymnasium.vector.SyncVectorEnv([humanoid] * copies)

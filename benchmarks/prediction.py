@@ -25,8 +25,8 @@ from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.train import SMALL, TrainConfig
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.data import Batch
-from corrwise.predictors.training.fit import train_step
 from corrwise.predictors.models.registry import make_model
+from corrwise.predictors.training.fit import train_step
 from corrwise.types import Context, Distance
 
 PLAN = 2.5  # s, at most

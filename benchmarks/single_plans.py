@@ -29,9 +29,9 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.checks import check_tuning_seeds
 from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.controls import Price, exact_flow_price, state_price
 from corrwise.experiments.runs.named_costs import make_distance
-from corrwise.experiments.report.statistics import paired_difference
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize
 from corrwise.predictors import OraclePredictor

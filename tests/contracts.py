@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from corrwise.envs import MujocoSimulator, Task
-from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import Renderer
+from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.mpc import first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize

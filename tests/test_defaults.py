@@ -15,7 +15,7 @@ from torch import Tensor
 from corrwise.costs import DISTANCES, FORMS, GoalCost, Perceptual, l1, recommended
 from corrwise.costs.flow import FLOWS
 from corrwise.envs import TASKS, Fleet, MujocoSimulator, VisualTask
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
 from corrwise.predictors.data import Batch

@@ -12,7 +12,7 @@ from tests.snippets import ROOT, chains, run_alone, save_named
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-    if page.name != "train_a_predictor.md"  # its blocks go on from its commands: tests/experiments/studies/predictors/test_docs.py
+    if page.name != "train_a_predictor.md"  # tests/experiments/studies/predictors/test_docs.py runs it
 ]
 QUICK = {
     "range(40)": "range(2)",

@@ -30,21 +30,20 @@ from corrwise.costs._weights import read_file
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import FORMAT, load_net, save_net
 from corrwise.experiments import cli
-from corrwise.experiments.studies.agents import table as agents
-from corrwise.experiments.studies.agents.text import agent_table
-from corrwise.experiments.studies.flows import text as flows
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
-from corrwise.experiments.runs import grid
-from corrwise.experiments.runs import manifest
-from corrwise.experiments.studies.ranking import text as ranking_text
-from corrwise.experiments.studies.planning.table import cells_of
-from corrwise.experiments.studies.planning.text import mpc_table
-from corrwise.experiments.runs.checkpoint import restore, training_state
-from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.strip import load_strip
+from corrwise.experiments.runs import grid, manifest
+from corrwise.experiments.runs.checkpoint import restore, training_state
+from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
+from corrwise.experiments.studies.agents import table as agents
+from corrwise.experiments.studies.agents.table import agent_table
+from corrwise.experiments.studies.flows import text as flows
+from corrwise.experiments.studies.planning.table import cells_of
+from corrwise.experiments.studies.planning.tables import mpc_table
 from corrwise.experiments.studies.predictors import evaluate
 from corrwise.experiments.studies.predictors.evaluation import clip_means, evaluation_table
+from corrwise.experiments.studies.ranking import table as ranking_text
 from corrwise.predictors.data import Clip, ClipFolder, read_shard, write_shard
 from corrwise.predictors.data.formats.minari import MinariClips
 from corrwise.predictors.data.formats.norpix import NorpixSequence

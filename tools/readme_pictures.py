@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.report.strip import ROWS, load_strip, split_strip
 from corrwise.experiments.report.video import label_panels
+from corrwise.experiments.runs.rows import read_rows
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 COSTS = ("l1", "corr-l1-disp")

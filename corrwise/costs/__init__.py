@@ -1,14 +1,12 @@
 """Images to distances: pixel-wise, perceptual and correspondence-wise. Knows no simulator, no agent, no file."""
 
 from corrwise.costs._checks import check_pair
-from corrwise.costs.correspondence import CorrespondenceWise
-from corrwise.costs.displacement import Displacement
+from corrwise.costs.correspondence import CorrespondenceWise, Terms
 from corrwise.costs.distances import l1, mse, ssim
 from corrwise.costs.goal import GoalCost
+from corrwise.costs.penalties import Displacement, EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
 from corrwise.costs.perceptual import Perceptual
 from corrwise.costs.presets import FORMS, PRESETS, Preset, recommended
-from corrwise.costs.penalties import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
-from corrwise.costs.terms import Terms
 from corrwise.costs.warp import warp
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from corrwise.costs.correspondence import CorrespondenceWise
-from corrwise.costs.displacement import Displacement
 from corrwise.costs.flow import FLOWS, AllPairsFlow
 from corrwise.costs.penalties import (
     PAPER_L1,
     PAPER_L1_PERCEPTUAL,
+    Displacement,
     EdgeAwareSmoothness,
     FlowGradient,
     FlowMagnitude,

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from corrwise.envs.tasks.ant import ANT
-from corrwise.envs.tasks.cartpole import CARTPOLE, CARTPOLE_SHORT
 from corrwise.envs.fleet import Fleet
-from corrwise.envs.tasks.humanoid import HUMANOID
 from corrwise.envs.renderers import GLRenderer, RaycastRenderer
 from corrwise.envs.simulator import MujocoSimulator
+from corrwise.envs.tasks.ant import ANT
+from corrwise.envs.tasks.cartpole import CARTPOLE, CARTPOLE_SHORT
+from corrwise.envs.tasks.humanoid import HUMANOID
 from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 from corrwise.envs.vector_task import VectorVisualTask
 from corrwise.envs.visual_task import VisualTask

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
+from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.envs.simulator import MujocoSimulator
 from corrwise.types import Context, Goal
 
 

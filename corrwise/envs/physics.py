@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Float64
 from mujoco.batch import Batch, SimulationError
 
-from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.renderers.extent import ViewExtents
+from corrwise.envs.tasks.metric import integration_size
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 _NUMBER = 1  # a warning counter's rows are (last info, number)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from corrwise.envs.tasks.metric import state_distance
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
+from corrwise.envs.tasks.metric import state_distance
 from corrwise.envs.tasks.task import Task
 
 _ROUNDING = 1.5 / 255

@@ -12,12 +12,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float64
 
-from corrwise.envs.arrays import to_numpy
+from corrwise.envs.arrays import to_numpy, to_uint8
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.envs.pictures import to_uint8
-from corrwise.envs.vector_infos import Infos, final, tell
-from corrwise.envs.vector_reset import reset_rows, seeds_of
+from corrwise.envs.vector_protocol import Infos, final, reset_rows, seeds_of, tell
 from corrwise.envs.visual_task import NO_EPISODE, VisualTask
 
 __all__ = ["VectorVisualTask"]

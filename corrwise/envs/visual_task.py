@@ -9,10 +9,9 @@ import gymnasium
 import numpy as np
 import torch
 
-from corrwise.envs.arrays import to_numpy
-from corrwise.envs.tasks.goals import sample_episode
-from corrwise.envs.pictures import from_uint8, to_uint8
+from corrwise.envs.arrays import from_uint8, to_numpy, to_uint8
 from corrwise.envs.simulator import MujocoSimulator
+from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import Task
 from corrwise.types import Distance
 

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corrwise.mpc.controller import AgentState, VisualMPC
     from corrwise.mpc.cem import CEM
     from corrwise.mpc.config import AgentConfig, CEMConfig, ICEMConfig, MPPIConfig, RandomShootingConfig
+    from corrwise.mpc.controller import AgentState, VisualMPC
     from corrwise.mpc.icem import ICEM
     from corrwise.mpc.mppi import MPPI
     from corrwise.mpc.proposal import first_action, new_proposal, planned_actions, reset, settle, shift
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from corrwise.mpc.score import Aggregate
 
 _HOMES = {
-    "agent": ("AgentState", "VisualMPC"),
+    "controller": ("AgentState", "VisualMPC"),
     "cem": ("CEM",),
     "config": ("AgentConfig", "CEMConfig", "ICEMConfig", "MPPIConfig", "RandomShootingConfig"),
     "icem": ("ICEM",),

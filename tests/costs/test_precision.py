@@ -5,8 +5,8 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, Perceptual, l1, recommended, warp
 from corrwise.costs.flow import AffineFit, AllPairsFlow, DISFlow, ZeroFlow
-from tests.costs.images import bodies, texture
 from tests.costs.flow.test_flows import SMALL
+from tests.costs.images import bodies, texture
 
 HALF = (torch.bfloat16, torch.float16)
 

@@ -31,8 +31,8 @@ from corrwise.envs import (
     VectorVisualTask,
     VisualTask,
 )
+from corrwise.envs.arrays import to_uint8
 from corrwise.envs.physics import Physics
-from corrwise.envs.pictures import to_uint8
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.predictors import OraclePredictor
 from tests.envs.worlds import shorter, simulator, some_states

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator, VisualTask
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from corrwise.types import Simulator
 from tests.envs.worlds import SIZE, simulator
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 
 DIGESTS = {
     ("cartpole", 1): "091df308b7608788",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, Fleet, VisualTask
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from tests.envs.worlds import SIZE, simulator
 
 

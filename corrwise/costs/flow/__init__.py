@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from corrwise.costs.flow.matching.all_pairs import AllPairsFlow
-from corrwise.costs.flow.matching.coarse_to_fine import CoarseToFine
 from corrwise.costs.flow.dis import DISFlow
 from corrwise.costs.flow.learned.estimator import LearnedFlow
+from corrwise.costs.flow.matching.all_pairs import AllPairsFlow
+from corrwise.costs.flow.matching.coarse_to_fine import CoarseToFine
 from corrwise.costs.flow.parametric import AffineFit, HomographyFit
 from corrwise.costs.flow.polished import Polished
 from corrwise.costs.flow.ptlflow import PtlFlow

@@ -8,11 +8,10 @@ from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._precision import in_full_precision
-from corrwise.costs.flow._global_fit import global_flow
-from corrwise.costs.flow._maps import AFFINE, HOMOGRAPHY
-from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
-from corrwise.costs.flow.matching.all_pairs import AllPairsFlow
+from corrwise.costs.flow._global_fit import AFFINE, HOMOGRAPHY, global_flow
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.matching.all_pairs import AllPairsFlow
+from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.costs.warp import warp
 from corrwise.types import Flow
 

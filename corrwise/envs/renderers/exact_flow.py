@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 
-from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.scene import MOVING, STATIC, PixelRays
+from corrwise.envs.tasks.metric import drawable
 
 __all__ = ["ExactFlow"]
 

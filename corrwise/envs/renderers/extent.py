@@ -9,10 +9,10 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.ellipsoids import Hulls
 from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.renderers.view import PinholeView
+from corrwise.envs.tasks.metric import drawable
 from corrwise.envs.tasks.task import CAMERA_NAME
 
 __all__ = ["Extents", "ViewExtents"]

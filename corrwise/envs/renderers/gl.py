@@ -16,8 +16,8 @@ from jaxtyping import Float, Float64
 
 from corrwise._triton_guard import load_triton
 from corrwise.envs.renderers import inventory
-from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.shapes import Shapes
+from corrwise.envs.tasks.metric import drawable
 from corrwise.envs.tasks.task import CAMERA_NAME
 
 _SPARE = 10_000  # things to draw besides geoms and sites: skins, flexes, each segment of a tendon

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.renderers import inventory, shading
-from corrwise.envs.renderers.drawable import drawable
 from corrwise.envs.renderers.exact_flow import ExactFlow
 from corrwise.envs.renderers.scene import STATIC, PixelRays, RayScene
 from corrwise.envs.renderers.textures import Textures
+from corrwise.envs.tasks.metric import drawable
 
 _SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
 

@@ -7,12 +7,149 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64, Int
+from scipy.spatial import cKDTree
 
 from corrwise.envs.renderers.shading import texels, texture_of
 from corrwise.envs.renderers.shapes import Shapes
-from corrwise.envs.renderers.texture_maps import MeshMap, cube_map, drawn_size, plane_map
 
-__all__ = ["Textures"]
+__all__ = ["MeshMap", "Textures", "cube_map", "drawn_size", "plane_map"]
+
+_PLANE, _SPHERE, _CAPSULE, _ELLIPSOID, _CYLINDER, _BOX = (
+    int(kind)
+    for kind in (
+        mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE,
+        mujoco.mjtGeom.mjGEOM_ELLIPSOID, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX,
+    )
+)  # fmt: skip
+# OpenGL's cube maps, face by face (+x, -x, +y, -y, +z, -z): which axis gives s, with which sign, and the same for t.
+_FACES = np.array([[2, -1, 1, -1], [2, 1, 1, -1], [0, 1, 2, 1], [0, 1, 2, -1], [0, 1, 1, -1], [0, -1, 1, -1]])
+
+
+def drawn_size(kind: int, size: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
+    """Return the half sizes along x, y and z with which MuJoCo draws a unit shape; 1 where a plane has no end."""
+    if kind == _SPHERE:
+        return np.full(3, size[0])
+    if kind in (_CAPSULE, _CYLINDER):
+        return np.array([size[0], size[0], size[1]])
+    return np.where(size > 0, size, 1.0)
+
+
+def plane_map(
+    kind: int, local: Float64[np.ndarray, "p 3"], size: Float64[np.ndarray, "3"]
+) -> Float64[np.ndarray, "p 2"]:
+    """Return where points lie on a flat texture that covers a primitive's faces, or its sides, once, in [0, 1].
+
+    Boxes are covered face by face, round shapes by longitude and height, and all else (planes, meshes without texture
+    coordinates) from above.
+
+    Args:
+        kind: ``mujoco.mjtGeom``.
+        local: points in the shape's frame, metres.
+        size: as drawn (``drawn_size``).
+    """
+    unit = local / size
+    rows = np.arange(len(unit))
+    across, up = unit[:, 0], unit[:, 1]
+    if kind == _BOX:
+        axis = np.abs(unit).argmax(axis=1)
+        across, up = unit[rows, np.where(axis == 0, 1, 0)], unit[rows, np.where(axis == 2, 1, 2)]
+    if kind not in (_SPHERE, _ELLIPSOID, _CAPSULE, _CYLINDER):
+        return np.stack([0.5 + 0.5 * across, 0.5 - 0.5 * up], axis=1)
+    around = np.mod(np.arctan2(unit[:, 1], unit[:, 0]) / (2 * np.pi), 1.0)
+    down = 0.5 - 0.5 * unit[:, 2]
+    if kind in (_SPHERE, _ELLIPSOID):
+        down = 0.5 - np.arcsin(unit[:, 2].clip(-1, 1)) / np.pi
+    if kind == _CYLINDER:
+        lid = np.abs(unit[:, 2]) > np.hypot(unit[:, 0], unit[:, 1])
+        around, down = np.where(lid, 0.5 + 0.5 * across, around), np.where(lid, 0.5 + 0.5 * up, down)
+    if kind == _CAPSULE:
+        over = (np.abs(local[:, 2]) - size[2]) / size[0]
+        share = np.arcsin(over.clip(0, 1)) * 2 / np.pi
+        down = np.where(over > 0, np.where(unit[:, 2] > 0, 1 - share, share), down)
+    return np.stack([around, down], axis=1)
+
+
+def cube_map(
+    kind: int, local: Float64[np.ndarray, "p 3"], size: Float64[np.ndarray, "3"], scale: Float64[np.ndarray, "3"]
+) -> tuple[Int[np.ndarray, "p"], Float64[np.ndarray, "p 2"]]:
+    """Return the face of a cube texture that points lie on, and where on it, in [0, 1].
+
+    Args:
+        kind: ``mujoco.mjtGeom``.
+        local: points in the shape's frame, metres.
+        size: as drawn (``drawn_size``); 1 for meshes.
+        scale: what the unit shape's axes are stretched by.
+    """
+    unit = local / size
+    if kind == _CAPSULE:  # a cap is a half sphere that is not stretched, from a height of 1 to 2
+        over = np.abs(local[:, 2]) - size[2]
+        unit[:, 2] = np.where(over > 0, np.sign(local[:, 2]) * (1 + over / size[0]), unit[:, 2])
+    at = unit * scale
+    rows, axis = np.arange(len(at)), np.abs(at).argmax(axis=1)
+    most = at[rows, axis]
+    face = 2 * axis + (most < 0)
+    s_axis, s_sign, t_axis, t_sign = _FACES[face].T
+    st = np.stack([s_sign * at[rows, s_axis], t_sign * at[rows, t_axis]], axis=1)
+    return face, 0.5 + 0.5 * st / np.maximum(np.abs(most), 1e-12)[:, None]
+
+
+@dataclass(frozen=True)
+class MeshMap:
+    """A mesh's own texture coordinates.
+
+    Attributes:
+        corners: its triangles, metres.
+        uv: their texture coordinates.
+        tree: over the triangles' centres.
+        reach: how far a triangle's corner is from its centre at most, metres.
+    """
+
+    corners: Float64[np.ndarray, "f 3 3"]
+    uv: Float64[np.ndarray, "f 3 2"]
+    tree: cKDTree
+    reach: float
+
+    @staticmethod
+    def of_mesh(model: mujoco.MjModel, mesh: int) -> MeshMap | None:
+        """Return the coordinates of a mesh, or None if it has none."""
+        if mesh < 0 or model.mesh_texcoordadr[mesh] < 0:
+            return None
+        faces = slice(model.mesh_faceadr[mesh], model.mesh_faceadr[mesh] + model.mesh_facenum[mesh])
+        corners = model.mesh_vert[model.mesh_face[faces] + model.mesh_vertadr[mesh]].astype(np.float64)
+        uv = model.mesh_texcoord[model.mesh_facetexcoord[faces] + model.mesh_texcoordadr[mesh]].astype(np.float64)
+        centres = corners.mean(axis=1)
+        reach = float(np.linalg.norm(corners - centres[:, None], axis=2).max())
+        return MeshMap(corners, uv, cKDTree(centres), reach)
+
+    def at(self, points: Float64[np.ndarray, "p 3"]) -> Float64[np.ndarray, "p 2"]:
+        """Return the coordinates of points on the mesh: those of the triangle that each lies in, or nearest to."""
+        near = self.tree.query_ball_point(points, self.reach * 1.001 + 1e-9)
+        counts = np.array([max(len(each), 1) for each in near], dtype=int)
+        face = np.concatenate([np.zeros(0, dtype=int), *(np.array(each or [0], dtype=int) for each in near)])
+        point = np.repeat(np.arange(len(points)), counts)
+        weights, off = _barycentric(points[point], self.corners[face])
+        best = np.lexsort((off, point))[np.cumsum(counts) - counts]
+        return np.einsum("pk,pkc->pc", weights[best], self.uv[face[best]])
+
+    def area(self) -> float:
+        """Return how much surface, square metres, the texture would cover once as it lies."""
+        a, b = (self.corners[:, i] - self.corners[:, 0] for i in (1, 2))
+        c, d = (self.uv[:, i] - self.uv[:, 0] for i in (1, 2))
+        surface = np.linalg.norm(np.cross(a, b), axis=1).sum()
+        return float(surface / max(np.abs(c[:, 0] * d[:, 1] - c[:, 1] * d[:, 0]).sum(), 1e-12))
+
+
+def _barycentric(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (p, 3) of triangles' corners at points, within [0, 1], and how far, metres, points lie off."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    away = points - corners[:, 0]
+    normal = np.cross(a, b)
+    area = np.maximum((normal * normal).sum(axis=1), 1e-24)
+    second = (np.cross(away, b) * normal).sum(axis=1) / area
+    third = (np.cross(a, away) * normal).sum(axis=1) / area
+    weights = np.stack([1 - second - third, second, third], axis=1).clip(0, None)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights, np.linalg.norm(np.einsum("pk,pkc->pc", weights, corners) - points, axis=1)
 
 
 class Textures:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from corrwise._triton_guard import load_triton
-from corrwise.envs.rewards.forms import FORMS
 from corrwise.envs.rewards.render_to_info import RenderToInfo
+from corrwise.envs.rewards.scorer import FORMS
 from corrwise.envs.rewards.single import ImageGoalReward
 from corrwise.envs.rewards.vector import VectorImageGoalReward
 

@@ -10,8 +10,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from corrwise.envs.rewards.forms import RewardForm
-from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.scorer import RewardForm, Scorer
 from corrwise.envs.rewards.sources import RENDER, GoalPicture, View
 from corrwise.types import Distance
 

@@ -9,9 +9,8 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from corrwise.envs.arrays import to_numpy
-from corrwise.envs.rewards.forms import RewardForm
 from corrwise.envs.rewards.render_to_info import check_renders, rendered
-from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.scorer import RewardForm, Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
 from corrwise.types import Distance
 

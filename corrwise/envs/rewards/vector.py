@@ -10,11 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from corrwise.envs.arrays import row_of, to_numpy
-from corrwise.envs.rewards.forms import RewardForm
-from corrwise.envs.rewards.scorer import Scorer
+from corrwise.envs.rewards.scorer import RewardForm, Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
-from corrwise.envs.vector_infos import Infos, tell
-from corrwise.envs.vector_reset import reset_rows
+from corrwise.envs.vector_protocol import Infos, reset_rows, tell
 from corrwise.types import Distance
 
 __all__ = ["VectorImageGoalReward"]

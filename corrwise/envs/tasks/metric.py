@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 
 def integration_size(model: mujoco.MjModel) -> int:
@@ -74,3 +74,15 @@ def _rotation_vector(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     angle = 2 * np.arctan2(norm, np.abs(w))  # |w|: the shorter way round
     direction = xyz / np.maximum(norm, 1e-12)[..., None]
     return (np.where(w < 0, -angle, angle))[..., None] * direction
+
+
+def drawable(model: mujoco.MjModel, states: Float64[np.ndarray, "n S"]) -> Bool[np.ndarray, "n"]:
+    """Return which states MuJoCo accepts; at the others (NaN, or beyond its limit) it would reset the body and go on.
+
+    Raises:
+        ValueError: if these are not integration states of this model.
+    """
+    size = integration_size(model)
+    if states.ndim != 2 or states.shape[1] != size:
+        raise ValueError(f"expected integration states (n, {size}), got {states.shape}")
+    return np.asarray((np.abs(states) <= mujoco.mjMAXVAL).all(axis=1))

@@ -6,14 +6,19 @@ import os
 import pickle
 import re
 import site
+import sys
 import sysconfig
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import corrwise
 from corrwise.experiments.cli.checks import ConfigError
 
-__all__ = ["Failure", "debugging", "described", "place_of", "sentence_of"]
+__all__ = ["Failure", "debugging", "described", "place_of", "plain_warnings", "sentence_of"]
 
 _EXPECTED = (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError)  # of input that cannot be used
 _HINT = "CORRWISE_DEBUG=1 shows the traceback"
@@ -140,3 +145,26 @@ def _for_want_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: Python's, NumPy's and C++'s error is one type, torch's is told by name or message."""
     torchs = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or torchs or type(error).__name__ == "OutOfMemoryError"
+
+
+_OURS = str(Path(corrwise.__file__).parent)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show this package's own warnings as ``corrwise: warning: ...`` as long as a command runs; others as ever."""
+    before = warnings.formatwarning
+
+    def plain(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if not issubclass(category, UserWarning) or not filename.startswith(_OURS):
+            return before(message, category, filename, lineno, line)
+        bar = "\r\x1b[K" if sys.stderr.isatty() else "\n"  # a progress bar may stand on the line
+        return f"{bar}corrwise: warning: {message}\n"
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.table_ablations import AblationTableConfig
-from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.checks import check, check_names, check_tuning_seeds
 from corrwise.experiments.cli.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
+from corrwise.experiments.cli.sizes import MOST, check_counts, check_memory
+from corrwise.experiments.cli.table_ablations import AblationTableConfig
+from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
-from corrwise.experiments.cli.sizes import MOST, check_counts, check_memory
 
 COMPARED = (*FLOW_NAMES, "exact")
 BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three

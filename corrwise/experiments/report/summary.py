@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corrwise.experiments.runs.rows import row_key
 from corrwise.experiments.report.rejected import Refused
 from corrwise.experiments.report.statistics import (
     Estimate,
@@ -17,6 +16,7 @@ from corrwise.experiments.report.statistics import (
     paired_ratio,
     share_nearer,
 )
+from corrwise.experiments.runs.rows import row_key
 
 __all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "seconds_of", "summarize"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from corrwise.experiments.report.plot import whisker
-from corrwise.experiments.report.words import ENOUGH_PAIRS, NONE, number, percent, signed
 from corrwise.experiments.report.summary import Method, Summary
+from corrwise.experiments.report.words import ENOUGH_PAIRS, NONE, number, percent, signed
 
 __all__ = ["table_rows", "term_rows"]
 

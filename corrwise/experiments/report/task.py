@@ -8,9 +8,9 @@ from typing import Any
 from corrwise.experiments.report.images import Pictures, local_file
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
 from corrwise.experiments.report.strip import ROWS
+from corrwise.experiments.report.summary import CONTROLS, Method, Summary, summarize
 from corrwise.experiments.report.table import table_rows, term_rows
 from corrwise.experiments.report.words import ENOUGH_PAIRS, decimals_for, number, result_sentence
-from corrwise.experiments.report.summary import CONTROLS, Method, Summary, summarize
 
 __all__ = ["task_view"]
 

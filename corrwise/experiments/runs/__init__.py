@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Runs: jobs, rows and settings on disk that survive being killed."""

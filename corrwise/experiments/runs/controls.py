@@ -1,23 +1,51 @@
-"""Controls that plan on what only a simulator knows: the bounds that every image cost stands below."""
+"""Policies: their shape, and the upper-bound controls that plan on what only a simulator knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
-from corrwise.experiments.runs.decisions import Decision
 from corrwise.mpc import first_action, planned_actions, shift
 from corrwise.mpc.optimize import optimize
 from corrwise.mpc.score import Aggregate
 from corrwise.types import Context, Goal, Planner
 
-__all__ = ["BOUNDS", "PlanByTruth", "exact_flow_price", "state_price"]
+__all__ = ["BOUNDS", "Decision", "PlanByTruth", "Policy", "Watch", "exact_flow_price", "state_price"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a policy did in one control step.
+
+    Attributes:
+        action: what each environment does now.
+        plan: the whole planned sequence; None for a policy that plans nothing.
+        rejected: candidates of each environment whose cost was not finite.
+        scored: how many candidates of each environment were scored.
+    """
+
+    action: Float[Tensor, "B A"]
+    plan: Float[Tensor, "B H A"] | None
+    rejected: Int[Tensor, "B"]
+    scored: int = 0
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Acts on what a controller may know; remembers its plan from step to step."""
+
+    def __call__(self, context: Context, goal: Goal) -> Decision:
+        """Decide for all environments at once."""
+        ...
+
 
 Price = Callable[[np.ndarray, np.ndarray], Tensor]
 
@@ -75,3 +103,21 @@ BOUNDS: dict[str, Callable[[MujocoSimulator], Price]] = {
     "exact-flow": exact_flow_price,
     "exact-flow-squared": partial(exact_flow_price, power=2),
 }
+
+
+class Watch:
+    """A price that remembers the last states of all candidates, and their prices.
+
+    Attributes:
+        seen: for each iteration the states (B, N, S) at the end of the horizon and what they cost (B, N).
+    """
+
+    def __init__(self, price: Price) -> None:
+        self._price = price
+        self.seen: list[tuple[np.ndarray, Tensor]] = []
+
+    def __call__(self, states: np.ndarray, goals: np.ndarray) -> Float[Tensor, "B N T"]:
+        """Return the prices of the states (B, N, T, S) before the goals (B, S)."""
+        prices = self._price(states, goals)
+        self.seen.append((states[:, :, -1], prices[..., -1]))
+        return prices

@@ -1,8 +1,10 @@
-"""What happened in one episode, and the pictures that show it."""
+"""What happened in one episode, the images that show it, and its row."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,15 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.envs import MujocoSimulator
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.decisions import Decision
-from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.experiments.report.flow_color import flow_to_rgb
+from corrwise.experiments.report.summary import TERMS
+from corrwise.experiments.runs.controls import Decision
+from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Goal, Predictor
 
-__all__ = ["Episode", "Showing"]
+__all__ = ["Episode", "Showing", "episode_row"]
 
 _BLANK = 40  # grey of a panel that has nothing to show
 _FLOW_RANGE = 0.25  # share of the picture's width at which flow colours are full
@@ -119,3 +122,41 @@ def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float
         return None
     with torch.no_grad():
         return predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]
+
+
+Row = dict[str, Any]
+
+
+def episode_row(episode: Episode) -> Row:
+    """Return distances, seconds and the cost's terms; pictures are the caller's."""
+    return {
+        "seed": episode.seed,
+        **_distances("", episode.distances),
+        **_distances("_full", episode.distances_full),
+        "last10_distance": float(np.mean(episode.distances[-10:])),
+        "steps": len(episode.distances) - 1,
+        "seconds": sum(episode.seconds.values()),
+        **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
+        **{name: _mean(episode.terms.get(name, [])) for name in TERMS},
+        "rejected": episode.rejected,
+        "scored": episode.scored,
+        "plans_rejected": episode.plans_rejected,
+        **({"left_out": list(episode.left_out)} if episode.left_out else {}),
+        "diverged": episode.diverged,
+        "distances": episode.distances,
+    }
+
+
+def _distances(suffix: str, distances: list[float]) -> Row:
+    """Return start, nearest and final distance; the nearest may be the start."""
+    return {
+        f"start_distance{suffix}": distances[0],
+        f"min_distance{suffix}": min(distances),
+        f"final_distance{suffix}": distances[-1],
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    """Return the mean over the control steps that have a value, or None."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None

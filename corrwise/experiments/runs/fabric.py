@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.runs.device import device_named
 
 __all__ = ["make_fabric", "precision_of"]
 

@@ -14,18 +14,18 @@ from tqdm import tqdm
 
 from corrwise._files import read_json
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.episode_row import episode_row
+from corrwise.experiments.runs.digits import six_digits
+from corrwise.experiments.runs.episode import episode_row
 from corrwise.experiments.runs.episodes import run_episodes
+from corrwise.experiments.runs.fields import NUMBER, TEXT, Key, needed
+from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.manifest import Manifest
 from corrwise.experiments.runs.mpc import jsonable_config
 from corrwise.experiments.runs.named_predictors import weights_of
 from corrwise.experiments.runs.networks import networks_of
-from corrwise.experiments.runs.workers import done
-from corrwise.experiments.runs.digits import six_digits
-from corrwise.experiments.runs.fields import NUMBER, TEXT, Key, needed
-from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import MEASURED, append_row, claim_folder, open_rows
 from corrwise.experiments.runs.versions import check_versions, versions
+from corrwise.experiments.runs.workers import done
 
 __all__ = ["KEY", "METHOD", "Cell", "current_rows", "run_grid"]
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from corrwise._files import local_path
 from corrwise.experiments.cli.import_clips import ImportConfig
+from corrwise.experiments.runs.import_shards import ImportShards
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.import_shards import ImportShards
 from corrwise.predictors.data.clip import BrokenClip
 from corrwise.predictors.data.folder import INDEX
 from corrwise.predictors.data.formats.media import MediaClips

@@ -17,8 +17,8 @@ from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
 from corrwise.experiments.runs.versions import versions
 from corrwise.predictors.data.clip import BrokenClip
 from corrwise.predictors.data.folder import INDEX, read_index, shard_name
-from corrwise.predictors.data.formats.shards import BrokenShard, shard_about
 from corrwise.predictors.data.formats.shard_writer import ShardWriter, shard_is_full
+from corrwise.predictors.data.formats.shards import BrokenShard, shard_about
 
 __all__ = ["ClipReader", "ImportShards"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from corrwise.predictors.data import Batch
-from corrwise.predictors.training.fit import train_step
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.training.fit import train_step
 from corrwise.types import Distance
 
 __all__ = ["LossStep"]

@@ -11,19 +11,19 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.episode_row import episode_row
+from corrwise.experiments.report.page import METHOD, write_report
+from corrwise.experiments.report.rejected import refusals, warn
+from corrwise.experiments.report.strip import make_strip, save_strip
+from corrwise.experiments.report.video import label_panels, write_video
+from corrwise.experiments.runs.episode import episode_row
 from corrwise.experiments.runs.episodes import Episode, run_episodes
+from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_costs import resolved
 from corrwise.experiments.runs.named_predictors import weights_of
 from corrwise.experiments.runs.named_tasks import named_task, task_source
 from corrwise.experiments.runs.networks import check_networks, check_weights, networks_of
-from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows, row_key
 from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.experiments.report.rejected import refusals, warn
-from corrwise.experiments.report.page import METHOD, write_report
-from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.mpc.config import PLANNER_NAMES
 
 FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row but a network's

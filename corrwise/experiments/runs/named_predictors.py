@@ -12,9 +12,9 @@ from corrwise.envs import MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.named_tasks import named_task
 from corrwise.predictors import CopyLast, OraclePredictor
-from corrwise.predictors.models.registry import load_model
-from corrwise.predictors.models.pretrained import CONFIG, WEIGHTS, about_model
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.models.pretrained import CONFIG, WEIGHTS, about_model
+from corrwise.predictors.models.registry import load_model
 from corrwise.types import Predictor
 
 __all__ = ["PREDICTORS", "context_of", "make_predictor", "model_folder", "weights_hash", "weights_of"]

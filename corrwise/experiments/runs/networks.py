@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from corrwise.costs import CorrespondenceWise
-from corrwise.experiments.studies.flows.candidates import fingerprint
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.config_match import ConfigMismatch
+from corrwise.experiments.runs.named_costs import make_distance
+from corrwise.experiments.studies.flows.candidates import fingerprint
 from corrwise.types import Distance, Flow
 
 __all__ = ["check_networks", "check_weights", "network_of", "networks_of"]

@@ -10,9 +10,8 @@ from torch import Generator
 
 from corrwise.envs import Fleet
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.controls import BOUNDS, PlanByTruth
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.decisions import Decision, Policy
+from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Policy
 from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift

@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from corrwise.envs import MujocoSimulator, RaycastRenderer, Task
-from corrwise.envs.tasks.goals import sample_episode
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from corrwise.envs.renderers.extent import ViewExtents
 from corrwise.envs.renderers.scene import PixelRays, RayScene
+from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.experiments.cli.preview import PreviewConfig
-from corrwise.experiments.runs.named_tasks import named_task
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.report.sheet import Numbers, Shot, contact_sheet
 from corrwise.experiments.report.strip import png_bytes
+from corrwise.experiments.runs.atomic import write_bytes_atomic
+from corrwise.experiments.runs.named_tasks import named_task
 
 __all__ = ["run_preview"]
 

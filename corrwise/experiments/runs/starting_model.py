@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.named_predictors import model_folder
-from corrwise.predictors.models.registry import load_model, make_model, model_config
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.models.registry import load_model, make_model, model_config
 
 __all__ = ["starting_model"]
 

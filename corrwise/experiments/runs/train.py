@@ -12,13 +12,13 @@ from tqdm import tqdm
 from corrwise.experiments.cli.sizes import check_memory
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.losses import make_loss
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import versions
-from corrwise.experiments.runs.training_log import Log
-from corrwise.experiments.runs.losses import make_loss
 from corrwise.experiments.runs.sources import Part, open_clips
 from corrwise.experiments.runs.trainer import CHECKPOINT, Trainer
+from corrwise.experiments.runs.training_log import Log
+from corrwise.experiments.runs.versions import versions
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models.pretrained import about_model
 

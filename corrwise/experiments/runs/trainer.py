@@ -23,8 +23,8 @@ from corrwise.experiments.runs.fabric import make_fabric, precision_of
 from corrwise.experiments.runs.loss_step import LossStep
 from corrwise.experiments.runs.starting_model import starting_model
 from corrwise.predictors.data import Batch, BatchesAhead, ClipWindows
-from corrwise.predictors.training.fit import Loss
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.training.fit import Loss
 from corrwise.types import Distance
 
 __all__ = ["CHECKPOINT", "Trainer"]

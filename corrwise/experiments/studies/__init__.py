@@ -1,1 +1,1 @@
-"""TODO package."""
+"""One package per published table."""

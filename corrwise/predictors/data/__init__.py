@@ -1,14 +1,14 @@
 """Video to learn from: clips in shards, and windows of them as batches."""
 
-from corrwise.predictors.data.loader import BatchesAhead
+from corrwise.predictors.data.clip import Clip, ClipSource
 from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
 from corrwise.predictors.data.datasets.cityscapes import cityscapes_sequences
-from corrwise.predictors.data.clip import Clip, ClipSource
-from corrwise.predictors.data.folder import ClipFolder
 from corrwise.predictors.data.datasets.image_sequences import ImageFiles, ImageSequences
 from corrwise.predictors.data.datasets.kitti import kitti_raw
-from corrwise.predictors.data.formats.shards import BrokenShard, read_shard
+from corrwise.predictors.data.folder import ClipFolder
 from corrwise.predictors.data.formats.shard_writer import write_shard
+from corrwise.predictors.data.formats.shards import BrokenShard, read_shard
+from corrwise.predictors.data.loader import BatchesAhead
 from corrwise.predictors.data.windows import Batch, ClipWindows
 
 __all__ = [

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""The predictors: models, baselines and the oracle."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 
-from corrwise.predictors.models.steps import wanted_steps
+from corrwise.predictors.models.base import wanted_steps
 from corrwise.types import Context, Simulator
 
 

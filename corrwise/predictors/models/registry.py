@@ -8,11 +8,11 @@ from typing import Any
 
 from corrwise._files import reading
 from corrwise._network_size import check_network
+from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import CONFIG, about_model, typed_config
 from corrwise.predictors.models.resnet3d import ResNet3D
 from corrwise.predictors.models.svg import SVG
 from corrwise.predictors.models.svg_prime import SVGPrime
-from corrwise.predictors.models.base import VideoPredictor
 
 __all__ = ["MODELS", "load_model", "make_model", "model_config"]
 

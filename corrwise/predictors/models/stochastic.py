@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
-from corrwise.predictors.models.pretrained import check_most
 from corrwise.predictors.models.base import Learned, Memory, VideoPredictor, check_batch
+from corrwise.predictors.models.pretrained import check_most
 
 __all__ = ["Recurrent", "States", "Stochastic", "check_numbers", "kl_divergence"]
 

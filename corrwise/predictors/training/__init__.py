@@ -1,1 +1,1 @@
-"""TODO package."""
+"""How predictors learn."""

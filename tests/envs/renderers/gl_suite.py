@@ -1,4 +1,4 @@
-"""All domains of dm_control's suite in both renderers: run as ``MUJOCO_GL=egl python -m tests.envs.renderers.gl_suite``."""
+"""dm_control's suite in both renderers: run as ``MUJOCO_GL=egl python -m tests.envs.renderers.gl_suite``."""
 
 from __future__ import annotations
 

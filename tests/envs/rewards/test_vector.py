@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFram
 
 from corrwise.costs import l1
 from corrwise.envs import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward
-from corrwise.envs.rewards.forms import FORMS
+from corrwise.envs.rewards.scorer import FORMS
 from tests.envs.rewards.worlds import Walk, columns, cost
 
 LENGTHS = (2, 3, 5)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from corrwise.envs import TASKS, Camera, Task
-from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.physics import Physics
+from corrwise.envs.tasks.goals import sample_episode
 from tests.envs.worlds import simulator, task_of
 
 SLIDER = """<mujoco><option gravity="0 0 0"/><worldbody><light pos="0 -3 3"/>

@@ -15,8 +15,8 @@ from corrwise.experiments.cli import mpc as options
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.named_predictors import PREDICTORS
 from corrwise.experiments.report.summary import CONTROLS
+from corrwise.experiments.runs.named_predictors import PREDICTORS
 from corrwise.mpc import PLANNERS
 
 

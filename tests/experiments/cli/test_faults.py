@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.faults import Failure, described, place_of, sentence_of
 from corrwise.experiments.cli.checks import ConfigError
+from corrwise.experiments.cli.faults import Failure, described, place_of, sentence_of
 
 MINE = (
     "from dataclasses import replace\nfrom corrwise.envs import TASKS\n"

@@ -16,7 +16,8 @@ from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import load_net, save_net
 from corrwise.envs import ImageGoalReward
 from corrwise.experiments import load_agent
-from corrwise.experiments.cli import Command, main
+from corrwise.experiments.cli import main
+from corrwise.experiments.cli.commands import Command
 from corrwise.experiments.cli.parse import parse
 from corrwise.experiments.cli.table import TableConfig
 from corrwise.experiments.runs.named_tasks import named_task

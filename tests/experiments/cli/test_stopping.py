@@ -13,10 +13,10 @@ import time
 import pytest
 
 from corrwise.experiments import cli
+from corrwise.experiments.cli.stopping import interruptions_later, stoppable
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.cli.stopping import interruptions_later, stoppable
 
 SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 TABLE = ["table", "mpc", "--tasks", "cartpole", "--lockstep", "1", "--out"]
@@ -188,7 +188,7 @@ def test_an_interruption_of_the_imports_prints_nothing_else():
 
 def test_a_program_that_cannot_stop_is_stopped():
     script = (
-        "import sys, time\nfrom corrwise.experiments import stopping\nstopping._PATIENCE = 0.1\n"
+        "import sys, time\nfrom corrwise.experiments.cli import stopping\nstopping._PATIENCE = 0.1\n"
         "from corrwise.experiments.report import page\n"
         "def work(config):\n"
         "    print('begun', flush=True, file=sys.stderr)\n"

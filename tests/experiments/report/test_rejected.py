@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from corrwise.experiments import cli
+from corrwise.experiments.report.page import write_report
+from corrwise.experiments.report.rejected import Refused, planned_rows, quoted, refusals
+from corrwise.experiments.report.summary import summarize
+from corrwise.experiments.report.words import result_sentence
 from corrwise.experiments.runs.grid import Cell, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.mpc import MPCConfig
 from corrwise.experiments.runs.rows import append_row, read_rows
-from corrwise.experiments.report.rejected import Refused, planned_rows, quoted, refusals
-from corrwise.experiments.report.page import write_report
-from corrwise.experiments.report.words import result_sentence
-from corrwise.experiments.report.summary import summarize
 from corrwise.predictors.models.registry import make_model
 
 PLAN = ("--episodes", "2", "--steps", "2", "--horizon", "2", "--candidates", "4", "--iterations", "1", "--size", "16")

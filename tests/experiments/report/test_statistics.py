@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from corrwise.experiments.report.statistics import Estimate, iqm, mean_and_error, paired_difference, paired_ratio, share_nearer
+from corrwise.experiments.report.statistics import (
+    Estimate,
+    iqm,
+    mean_and_error,
+    paired_difference,
+    paired_ratio,
+    share_nearer,
+)
 from corrwise.experiments.report.summary import summarize
 
 NAN = float("nan")

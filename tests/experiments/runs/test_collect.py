@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.envs.pictures import to_uint8
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import BEHAVIOUR_NAMES, CollectConfig
-from corrwise.experiments.runs.behaviours import BEHAVIOURS
-from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.collect import BEHAVIOURS, run_collect
 from corrwise.predictors.data import ClipFolder, read_shard
 
 TINY = CollectConfig(episodes=12, steps=5, size=16, behaviours=("random", "coloured"))

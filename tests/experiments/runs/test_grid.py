@@ -14,13 +14,13 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.grid import KEY, Cell, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest
-from corrwise.experiments.runs.workers import done
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.runs.workers import done
 
 PLAIN = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
 

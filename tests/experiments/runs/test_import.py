@@ -21,8 +21,8 @@ from corrwise.experiments.runs.atomic import RunFolderError
 from corrwise.experiments.runs.import_clips import run_import
 from corrwise.experiments.runs.sources import DATASETS, open_clips
 from corrwise.predictors.data import ClipFolder, ClipWindows, read_shard
-from corrwise.predictors.data.formats import shard_writer
 from corrwise.predictors.data.datasets.image_sequences import ImageSequences
+from corrwise.predictors.data.formats import shard_writer
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.shard_writer import ShardWriter
 

@@ -214,7 +214,15 @@ def test_a_read_only_folder_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_the_result_side_imports_no_torch():
-    names = ["records.rows", "stats", "summary", "report.strip", "report.flow_color", "report.video", "report.page"]
+    names = [
+        "runs.rows",
+        "report.statistics",
+        "report.summary",
+        "report.strip",
+        "report.flow_color",
+        "report.video",
+        "report.page",
+    ]
     code = f"import sys\nfor n in {names}: __import__('corrwise.experiments.' + n)\n"
     slow = "{'torch', 'matplotlib', 'scipy', 'av'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code + f"assert not {slow}, {slow}"], check=True)

@@ -17,11 +17,11 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.training_log import strips
 from corrwise.experiments.runs.losses import make_loss
 from corrwise.experiments.runs.sources import Part
 from corrwise.experiments.runs.train import run_train
 from corrwise.experiments.runs.trainer import Trainer, _averaged
+from corrwise.experiments.runs.training_log import strips
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 
@@ -79,7 +79,7 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
 
     killed = tmp_path / "killed"
     script = (
-        "import os, signal, sys\nfrom corrwise.experiments.video import trainer\nlearn = trainer.Trainer.learn\n"
+        "import os, signal, sys\nfrom corrwise.experiments.runs import trainer\nlearn = trainer.Trainer.learn\n"
         "def killed(self, batches):\n"
         "    if self.step == 7: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return learn(self, batches)\n"
@@ -102,7 +102,7 @@ def test_two_processes_share_a_batch(tiny, tmp_path):
     words = ["train", "--data", str(tiny.data), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
     words += ["--options", *OPTIONS, "--accelerator", "cpu", "--out"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run = [*launcher, "-m", "corrwise.experiments.cli", *words, str(tmp_path / "two")]
+    run = [*launcher, "-m", "corrwise", *words, str(tmp_path / "two")]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert cli.main([*words, str(tmp_path / "one")]) == 0

@@ -9,9 +9,9 @@ import corrwise.envs
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments import cli, load_agent
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.report.strip import load_strip
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.report.strip import load_strip
 from corrwise.predictors import ResNet3D
 from corrwise.predictors.models.registry import make_model
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from corrwise.predictors.data import ClipWindows
-from corrwise.predictors.data.crops import moving_crops
+from corrwise.predictors.data.windows import moving_crops
 
 
 def _with_a_dot(n=200):

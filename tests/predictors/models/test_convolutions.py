@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from corrwise.predictors.models.convolutions import FewFramesConv3d, UpConv2d
+from corrwise.predictors.models.resnet3d import FewFramesConv3d, UpConv2d
 
 
 def _replicated(x, weight, bias):

@@ -11,9 +11,9 @@ from corrwise._network_size import check_network
 from corrwise.costs import l1, mse
 from corrwise.predictors import SVG, ResNet3D
 from corrwise.predictors.data import Batch
-from corrwise.predictors.training.fit import train_step
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.predictors.models.stochastic import kl_divergence
+from corrwise.predictors.training.fit import train_step
 from corrwise.types import Context
 from tests.predictors.tiny_models import awake
 

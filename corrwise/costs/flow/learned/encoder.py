@@ -1,14 +1,54 @@
-"""What a flow net sees in one image."""
+"""The configuration of a flow net, and what it sees in one image."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from corrwise.costs.flow.learned.config import FlowNetConfig
+__all__ = ["CELL", "HALF", "MOST", "Encoder", "FlowNetConfig"]
 
-__all__ = ["Encoder"]
+MOST = 8192  # channels, heads, updates and refinements
+CELL = 4  # pixels to a side of a token's cell
+HALF = 2  # pixels to a side of a fine feature's cell
+
+
+@dataclass(frozen=True)
+class FlowNetConfig:
+    """How wide and how patient the net is.
+
+    Attributes:
+        fine: channels of the features at half resolution, on which pixels are refined.
+        coarse: channels of the features at quarter resolution.
+        width: channels of the tokens, one for each quarter-resolution cell; a multiple of ``heads``.
+        heads: attention heads.
+        hidden: channels of the refinement's recurrent state.
+        updates: how often the tokens' flow is updated, with the same weights.
+        refinements: how often the pixels' flow is refined, with the same weights.
+
+    Raises:
+        ValueError: a number that is not whole, above zero and at most ``MOST``, or a width that is no multiple
+            of ``heads``.
+    """
+
+    fine: int = 24
+    coarse: int = 64
+    width: int = 96
+    heads: int = 4
+    hidden: int = 32
+    updates: int = 3
+    refinements: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if type(value) is not int or value < 1:
+                raise ValueError(f"expected {name} to be a whole number above 0, got {value!r}")
+            if value > MOST:
+                raise ValueError(f"expected {name} of at most {MOST}, got {value}")
+        if self.width % self.heads:
+            raise ValueError(f"expected width to be a multiple of {self.heads} heads, got {self.width}")
 
 
 class _Residual(nn.Module):
@@ -36,5 +76,6 @@ class Encoder(nn.Module):
         self.coarse = nn.Sequential(_Residual(coarse), _Residual(coarse))
 
     def forward(self, images: Float[Tensor, "B 3 h w"]) -> tuple[Tensor, Tensor]:
+        """Return the features of pixels and of cells."""
         fine = self.fine(self.stem(2 * images - 1))
         return fine, self.coarse(self.down(F.relu(fine)))

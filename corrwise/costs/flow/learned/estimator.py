@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
-from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.learned.net import CELL, FlowNet
 from corrwise.costs.flow.learned.net_file import load_net
+from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 
 __all__ = ["LearnedFlow"]
 

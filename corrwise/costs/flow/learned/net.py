@@ -12,11 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from corrwise.costs.flow.learned.encoder import Encoder
-from corrwise.costs.flow.learned.config import CELL, FlowNetConfig
+from corrwise.costs.flow.learned.encoder import CELL, Encoder, FlowNetConfig
 from corrwise.costs.flow.learned.refiner import Refiner
-from corrwise.costs.flow.learned.token_grid import POSITION_BANDS, bands, groups, token_index
-from corrwise.costs.flow.learned.tokens import Update
+from corrwise.costs.flow.learned.tokens import POSITION_BANDS, Update, bands, groups, token_index
 
 __all__ = ["CELL", "Estimate", "FlowNet", "FlowNetConfig"]
 

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Flow by matching patches: all pairs, hard or soft, rigid bodies, and coarse to fine."""

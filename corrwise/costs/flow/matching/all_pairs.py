@@ -10,9 +10,9 @@ from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._precision import in_full_precision
-from corrwise.costs.flow.matching.bodies import body_flows
 from corrwise.costs.flow.matching.match_costs import Group, expected_matches, matches
 from corrwise.costs.flow.matching.places import Chunk, Places, differing, patches_of
+from corrwise.costs.flow.matching.rigid import body_flows
 
 __all__ = ["AllPairsFlow", "patch_unit"]
 

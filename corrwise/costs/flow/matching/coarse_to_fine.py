@@ -11,9 +11,9 @@ from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs._precision import in_full_precision
-from corrwise.costs.flow.matching.places import Places, differing, patches_of
-from corrwise.costs.flow.matching.all_pairs import LEVELS, TIE_BREAK, AllPairsFlow, patch_unit
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.matching.all_pairs import LEVELS, TIE_BREAK, AllPairsFlow, patch_unit
+from corrwise.costs.flow.matching.places import Places, differing, patches_of
 from corrwise.types import Flow
 
 __all__ = ["CoarseToFine"]

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""One choice of the planning table changed at a time."""

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Agents of Stable-Baselines3 that learn from goal images."""

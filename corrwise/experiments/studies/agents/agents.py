@@ -1,4 +1,4 @@
-"""What an agent learns: from the reward of a goal picture, or from hindsight."""
+"""Agents that learn from the reward of a goal image, or from hindsight, and how far from the goal they end."""
 
 from __future__ import annotations
 
@@ -11,20 +11,43 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from jaxtyping import Float64
 from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from corrwise.costs import l1, recommended
 from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalReward, VisualTask
-from corrwise.envs.pictures import to_uint8
-from corrwise.experiments.studies.agents.fixed_goal import FixedGoal, hanging
-from corrwise.experiments.studies.agents.evaluation import final_distance, judged
-from corrwise.experiments.studies.agents.last_frames import LastFrames
-from corrwise.experiments.studies.agents.profiles import Profiles
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.table_agents import AgentTableConfig
+from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, Profiles, hanging
 from corrwise.types import Distance
 
-__all__ = ["Lesson", "run_lesson"]
+__all__ = ["LAST", "SEED", "Lesson", "final_distance", "judged", "run_lesson"]
+
+SEED = 50_000  # of the first episode; no agent learns from it
+LAST = 10  # control steps at the end of an episode, over which the distance is averaged: a pole swings
+
+
+def judged(act: Callable[[Any], np.ndarray], envs: VecEnv) -> Float64[np.ndarray, "T n"]:
+    """Return the true distances along one episode of each copy: after each control step, m and rad.
+
+    Args:
+        act: observations of all copies to their actions (n, A).
+        envs: n copies whose info tells the ``state_distance``, all with episodes of one length.
+    """
+    envs.seed(SEED)
+    observations, distances = envs.reset(), []
+    while True:
+        observations, _, over, infos = envs.step(act(observations))
+        distances.append([info["state_distance"] for info in infos])
+        if over.any():
+            return np.array(distances)
+
+
+def final_distance(distances: Float64[np.ndarray, "T n"]) -> float:
+    """Return the mean over all episodes and their last control steps."""
+    return float(distances[-LAST:].mean())
+
 
 Row = dict[str, Any]
 _TASK, _ID = "cartpole", "corrwise/Cartpole-v0"

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Optical flows: trained on exact correspondence, measured against it."""

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.table import FlowTableConfig
 from corrwise.experiments.studies.flows.candidates import (
     EXACT,
     WEIGHTS,
@@ -20,11 +22,15 @@ from corrwise.experiments.studies.flows.candidates import (
     preset_of,
     settings_of,
 )
-from corrwise.experiments.studies.flows.measure import curve_numbers, error_numbers, l1_curve, speed_numbers, true_fields
+from corrwise.experiments.studies.flows.measure import (
+    curve_numbers,
+    error_numbers,
+    l1_curve,
+    speed_numbers,
+    true_fields,
+)
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.text import BASELINE, MISSING, RowKey
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import FlowTableConfig
 from corrwise.types import Flow
 
 __all__ = ["FlowBench", "Job"]

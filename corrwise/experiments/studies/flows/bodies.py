@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from corrwise.envs import Camera, GoalSampling, MujocoSimulator, Task
-from corrwise.envs.tasks.goals import correlated, start_state
-from corrwise.envs.tasks.metric import integration_size
-from corrwise.envs.tasks.models import dm_control_model
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers.culling import moving_geoms
 from corrwise.envs.renderers.shapes import SHOWN_GROUPS
+from corrwise.envs.tasks.goals import correlated, start_state
+from corrwise.envs.tasks.metric import integration_size
+from corrwise.envs.tasks.models import dm_control_model
 
 __all__ = ["HELD_OUT", "OTHER_BODIES", "Pool", "make_pool", "suite_task"]
 

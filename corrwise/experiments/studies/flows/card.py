@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from corrwise.experiments.studies.flows.pairs import DEGRADED
-from corrwise.experiments.studies.flows.trainer import Trainer
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.versions import versions
+from corrwise.experiments.studies.flows.pairs import DEGRADED
+from corrwise.experiments.studies.flows.trainer import Trainer
 
 __all__ = ["write_card", "write_curves"]
 

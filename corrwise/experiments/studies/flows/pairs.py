@@ -10,11 +10,10 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from corrwise.envs import TASKS, MujocoSimulator
-from corrwise.experiments.studies.flows.bodies import OTHER_BODIES, make_pool, suite_task
-from corrwise.experiments.studies.flows.degrade import degraded
-from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs, PairSource, PlannedPairs
-from corrwise.experiments.studies.flows.layers import painted
 from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.studies.flows.bodies import OTHER_BODIES, make_pool, suite_task
+from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs, PairSource, PlannedPairs
+from corrwise.experiments.studies.flows.layers import degraded, painted
 
 __all__ = ["FlowPairs"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.studies.ablations.choices import variants
+from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.manifest import empty_manifest
+from corrwise.experiments.studies.ablations.table import variants
 from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, METHODS, method_config
-from corrwise.experiments.studies.planning.text import by_method, gap_closed, gap_is_clear, paired
-from corrwise.experiments.report.statistics import paired_difference
+from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
 
 __all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
 

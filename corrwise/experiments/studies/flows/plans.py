@@ -20,10 +20,9 @@ from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
-from corrwise.experiments.runs.controls import PlanByTruth, Price
-from corrwise.experiments.runs.named_costs import make_cost
-from corrwise.experiments.runs.watch import Watch
 from corrwise.experiments.runs.atomic import write_bytes_atomic
+from corrwise.experiments.runs.controls import PlanByTruth, Price, Watch
+from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate
 from corrwise.types import Cost, Goal, Planner

@@ -9,16 +9,16 @@ from typing import Any
 from tqdm import tqdm
 
 from corrwise.costs.flow.learned.net_file import save_net
-from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
-from corrwise.experiments.studies.flows.evaluation import Judge
-from corrwise.experiments.studies.flows.pairs import FlowPairs
-from corrwise.experiments.studies.flows.plans import plans_of
-from corrwise.experiments.studies.flows.trainer import Trainer
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
+from corrwise.experiments.studies.flows.evaluation import Judge
+from corrwise.experiments.studies.flows.pairs import FlowPairs
+from corrwise.experiments.studies.flows.plans import plans_of
+from corrwise.experiments.studies.flows.trainer import Trainer
 
 Row = dict[str, Any]
 

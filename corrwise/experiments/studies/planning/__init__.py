@@ -1,1 +1,1 @@
-"""TODO package."""
+"""The planning table: every cost on the same frozen episodes."""

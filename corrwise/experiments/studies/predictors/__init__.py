@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Video predictors that differ in their loss alone."""

@@ -2,50 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 from tqdm import tqdm
 
 from corrwise._files import reading
-from corrwise.envs.pictures import to_uint8
-from corrwise.experiments.runs.device import device_named
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.sizes import check_memory
-from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
-from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_bytes_atomic
+from corrwise.experiments.report.rejected import quoted, warn
+from corrwise.experiments.report.video import label_panels, write_video
+from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
+from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.digits import six_digits
 from corrwise.experiments.runs.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows
 from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.sources import open_clips
 from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.experiments.report.rejected import quoted, warn
-from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.studies.predictors.evaluation import (
     CURVES,
     FLOOR,
+    METRICS,
     STRIPS,
     broken_frames,
     draw_curves,
     evaluation_page,
     evaluation_table,
+    frame_metrics,
 )
-from corrwise.experiments.studies.predictors.metrics import METRICS, frame_metrics
-from corrwise.experiments.runs.sources import open_clips
-from corrwise.experiments.studies.predictors.strips import draw_strips
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
-from corrwise.predictors.models.registry import load_model
-from corrwise.predictors.models.pretrained import about_model
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.registry import load_model
 from corrwise.types import Context, Predictor
 
-__all__ = ["KEY", "imagined", "run_evaluate"]
+__all__ = ["KEY", "draw_strips", "imagined", "moving_square", "run_evaluate"]
+
+_WINDOWS, _COLUMNS = 6, 6  # windows, and predicted frames of each, that are shown at most
+_ROWS = 24  # of frames in the picture, unless one window has more panels
+_AROUND = 4  # px around what moves
+_CHANGED = 12  # levels of 255 that are motion
+_SIDE = 1.1  # inches of a frame
+
+
+def draw_strips(path: Path, panels: Mapping[str, Float[Tensor, "n T 3 h w"]], context: int) -> None:
+    """Draw frames of each panel for the first windows: the context's last, and some that are predicted.
+
+    Args:
+        path: of a PNG.
+        panels: the true frames first; all begin with the same context.
+        context: how many frames that is.
+    """
+    from matplotlib.figure import Figure
+
+    frames = {name: to_uint8(panel) for name, panel in panels.items()}
+    true = next(iter(frames.values()))
+    ahead = true.shape[1] - context
+    shown = np.unique(np.linspace(0, ahead, min(ahead, _COLUMNS) + 1).round().astype(int))
+    windows = min(len(true), _WINDOWS, max(1, _ROWS // len(frames)))
+    rows = [(name, window) for window in range(windows) for name in frames]
+    figure = Figure(figsize=(_SIDE * len(shown) + 1.4, _SIDE * len(rows) + 0.3), layout="constrained")
+    for line, (name, window) in zip(figure.subplots(len(rows), len(shown), squeeze=False), rows, strict=True):
+        top, left, side = moving_square(true[window, context - 1 :])
+        for axis, step in zip(line, shown, strict=True):
+            frame = frames[name][window, context - 1 + step]
+            axis.imshow(frame[top : top + side, left : left + side], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for axis, step in zip(figure.axes, shown, strict=False):
+        axis.set_title(f"step {step}" if step else "last seen", fontsize=9)
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=80)
+
+
+def moving_square(frames: UInt8[np.ndarray, "T h w 3"]) -> tuple[int, int, int]:
+    """Return the top, left and side of the smallest square, inside the picture, around all that moves in a clip."""
+    height, width = frames.shape[1:3]
+    moved = (np.abs(frames.astype(int) - frames[0]).max(axis=(0, 3)) > _CHANGED).nonzero()
+    if not len(moved[0]):
+        return 0, 0, max(height, width)
+    spans = [(int(where.min()) - _AROUND, int(where.max()) + 1 + _AROUND) for where in moved]
+    side = min(height, width, max(end - begin for begin, end in spans))
+    starts = ((begin + end - side) // 2 for begin, end in spans)
+    top, left = (min(max(0, start), whole - side) for start, whole in zip(starts, (height, width), strict=True))
+    return top, left, side
+
 
 Row = dict[str, Any]
 

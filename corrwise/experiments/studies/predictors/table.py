@@ -11,28 +11,70 @@ import torch
 from corrwise._files import reading
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.table_predictors import PredictorTableConfig
+from corrwise.experiments.cli.mpc import TASK_NAMES, MPCConfig
+from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.runs.workers import done
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import claim_folder
-from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
-from corrwise.experiments.studies.predictors.arms import clips_of, model_folder_of, train_config, warm_config
+from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.grid import KEY as PLANS_KEY
+from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
+from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.manifest import frozen_manifest
+from corrwise.experiments.runs.rows import claim_folder, read_rows
+from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.starting_model import starting_model
+from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.runs.workers import done
+from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import broken_frames
-from corrwise.experiments.studies.predictors.held import held_frames, held_plans
-from corrwise.experiments.runs.starting_model import starting_model
-from corrwise.experiments.studies.predictors.text import predictor_tables
-from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.studies.predictors.text import (
+    clips_of,
+    model_folder_of,
+    predictor_tables,
+    train_config,
+    warm_config,
+)
 from corrwise.types import Context
 
-__all__ = ["run_predictor_table"]
+__all__ = ["held_frames", "held_plans", "run_predictor_table"]
+
+_ORDER = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # in the order of the command
+
+Row = dict[str, Any]
+
+
+def held_frames(folder: Path) -> dict[str, list[Row]]:
+    """Return the rows of predicted frames by task: of each model those of its newest weights."""
+    frames = {}
+    for task in TASK_NAMES:
+        rows = read_rows(folder / "frames" / task / "rows.jsonl", FRAMES_KEY)
+        newest = {row["model"]: row["weights"] for row in rows}
+        mine = [row for row in rows if newest[row["model"]] == row["weights"]]
+        if mine:
+            frames[task] = sorted(mine, key=lambda row: _place(row["model"].rpartition("-")[0]))
+    return frames
+
+
+def held_plans(folder: Path) -> list[Row]:
+    """Return the newest rows of the plans, under the name that the models of an arm share."""
+    rows = read_rows(folder / "plans" / "rows.jsonl", PLANS_KEY)
+    newest = {(row["task"], row["method"]): row["settings"] for row in rows}
+    rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
+    arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
+    rows = [{**row, "method": arms[row["method"]]} if arms[row["method"]] in ARM_NAMES else row for row in rows]
+    return sorted(rows, key=lambda row: (_task(row["task"]), _place(row["method"])))
+
+
+def _task(name: str) -> int:
+    return TASK_NAMES.index(name) if name in TASK_NAMES else len(TASK_NAMES)
+
+
+def _place(name: str) -> int:
+    """Return where a line stands: twins side by side, whichever was run first, and what is no arm at the end."""
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
 
 _FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change a row
 

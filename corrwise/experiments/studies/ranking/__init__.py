@@ -1,1 +1,1 @@
-"""TODO package."""
+"""How well each cost ranks the candidates of real plans."""

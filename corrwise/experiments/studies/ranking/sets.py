@@ -11,8 +11,7 @@ from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.table import RankingTableConfig
-from corrwise.experiments.runs.controls import PlanByTruth, exact_flow_price
-from corrwise.experiments.runs.watch import Watch
+from corrwise.experiments.runs.controls import PlanByTruth, Watch, exact_flow_price
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate
 

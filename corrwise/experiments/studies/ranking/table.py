@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,76 @@ from tqdm import tqdm
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import FLOW_NAMES
 from corrwise.experiments.cli.table import RankingTableConfig
+from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
+from corrwise.experiments.report.statistics import paired_difference, paired_ratio
+from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
+from corrwise.experiments.runs.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
+from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_costs import make_distance, resolved
 from corrwise.experiments.runs.networks import network_of
-from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
-from corrwise.experiments.studies.ranking.text import KEY, ranking_key, ranking_table
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
-from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
+from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
 from corrwise.types import Distance
 
-__all__ = ["elite_distance", "rank_correlation", "run_ranking"]
+__all__ = ["KEY", "elite_distance", "rank_correlation", "ranking_key", "ranking_table", "run_ranking"]
+
+KEY = Key(  # what identifies a row of this table
+    {"task": str, "cost": str, "flow": str, "seed": int},
+    {
+        **dict.fromkeys(("correlation", "correlation_exact", "distance"), needed(NUMBER, null=True)),
+        **dict.fromkeys(("distance_elites", "distance_exact", "distance_state"), needed(NUMBER, null=True)),
+        **dict.fromkeys(("sets", "rejected", "scored", "plans_rejected"), COUNT),
+        **{"network": TEXT, "versions": TEXT_BY_NAME},
+    },
+)
+
+Row = dict[str, Any]
+
+
+def ranking_key(row: Row) -> tuple[str, str, str, int]:
+    """Return what identifies a row: (task, cost, flow, seed)."""
+    task, cost, flow, seed = (row[name] for name in KEY)
+    return task, cost, flow, seed
+
+
+def ranking_table(rows: Iterable[Row]) -> str:
+    """Return one line per task, cost and flow, and the bounds: exact flow's and the true distance's own ranking.
+
+    *Elites* is how much nearer to the goal the cheapest fifth of the candidates are than all of them, as a share of
+    what exact flow's cheapest fifth are: 100 % is exact flow, 0 % a draw by lot.
+    """
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in {ranking_key(row): row for row in rows}.values():
+        groups.setdefault((row["task"], row["cost"], row["flow"]), []).append(row)
+    lines = ["| task | cost | flow | episodes | rank correlation | elites |", "|---|---|---|---|---|---|"]
+    for task in dict.fromkeys(task for task, _, _ in groups):
+        mine = {key: group for key, group in groups.items() if key[0] == task}
+        for (_, cost, flow), group in mine.items():
+            lines.append(_line(task, f"`{cost}`", flow, group, "correlation", "distance_elites"))
+        largest = max(mine.values(), key=len)
+        lines.append(_line(task, "*exact-flow*", "", largest, "correlation_exact", "distance_exact"))
+        lines.append(_line(task, "*state*", "", largest, "", "distance_state"))
+    return "\n".join(lines) + "\n"
+
+
+def _line(task: str, cost: str, flow: str, rows: list[Row], correlation: str, elites: str) -> str:
+    zeros = [0.0] * len(rows)
+    ranked = paired_difference([row[correlation] for row in rows], zeros).said(".2f") if correlation else "1.00"
+    gains, bounds = ([_gain(row, name) for row in rows] for name in (elites, "distance_exact"))
+    return f"| {task} | {cost} | {flow} | {len(rows)} | {ranked} | {paired_ratio(gains, bounds).said('.0%')} |"
+
+
+def _gain(row: Row, name: str) -> float | None:
+    """Return how much nearer some candidates are than all of them; None where the row does not say."""
+    return None if row["distance"] is None or row[name] is None else row["distance"] - row[name]
+
 
 ELITES = 0.2  # share of the candidates that a plan goes on with, as in CEM
 _FREE = ("tasks", "costs", "flows", "episodes", "seed", "lockstep")  # these never change a row
 
 _COUNTS = ("rejected", "scored", "plans_rejected")  # of a row, summed over its candidate sets
-
-Row = dict[str, Any]
 Asked = tuple[str, str]  # cost, flow ("" for one that matches nothing)
 
 

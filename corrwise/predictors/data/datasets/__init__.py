@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Public datasets in their own layouts."""

@@ -1,1 +1,1 @@
-"""TODO package."""
+"""Files that clips are read from and written to."""

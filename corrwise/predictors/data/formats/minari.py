@@ -14,11 +14,17 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from corrwise._files import local_path, reading
+from corrwise.predictors.data.actions import check_action_bytes, scaled_actions
 from corrwise.predictors.data.clip import BrokenClip, Clip
 from corrwise.predictors.data.formats.heaps import check_heaps
-from corrwise.predictors.data.formats.image_decoding import MAX_PIXELS, BitDepth, check_pixels, decode_image, resize_image
+from corrwise.predictors.data.formats.image_decoding import (
+    MAX_PIXELS,
+    BitDepth,
+    check_pixels,
+    decode_image,
+    resize_image,
+)
 from corrwise.predictors.data.formats.media_files import files_stamp
-from corrwise.predictors.data.actions import check_action_bytes, scaled_actions
 from corrwise.predictors.data.formats.shards import check_dataset, inside
 
 __all__ = ["MinariClips", "minari_file"]

@@ -8,11 +8,10 @@ from safetensors.torch import save_file
 
 from corrwise.costs import l1, recommended
 from corrwise.costs.flow import LearnedFlow
-from corrwise.costs.flow.learned.refiner import look_up
-from corrwise.costs.flow.learned.token_grid import groups, token_index
-from corrwise.costs.flow.learned.tokens import attend
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import FORMAT, SHIPPED_IN, load_net, save_net
+from corrwise.costs.flow.learned.refiner import look_up
+from corrwise.costs.flow.learned.tokens import attend, groups, token_index
 from corrwise.costs.warp import warp
 from tests.contracts import check_flow
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from corrwise.costs.flow.learned.windows import Windows
+from corrwise.costs.flow.learned.refiner import Windows
 
 
 def _marked(*pixels, size=(12, 10)):

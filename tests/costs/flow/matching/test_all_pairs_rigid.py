@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from corrwise.costs.flow import AllPairsFlow
-from corrwise.costs.flow.matching.alike import alike, noise
-from corrwise.costs.flow.matching.foreground import foreground
+from corrwise.costs.flow.matching.rigid import alike, foreground, noise
 from tests.contracts import check_flow
 from tests.costs.images import bodies, body, generator, texture
 

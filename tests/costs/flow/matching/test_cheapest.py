@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from corrwise.costs.flow.matching.cheapest import cheapest_columns, cheapest_rows
+from corrwise.costs.flow.matching.match_costs import cheapest_columns, cheapest_rows
 
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 50, 64])

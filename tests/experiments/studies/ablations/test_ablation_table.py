@@ -5,15 +5,15 @@ from dataclasses import asdict, replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.table_ablations import AXIS_NAMES
 from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.studies.ablations import table as ablation_table
-from corrwise.experiments.studies.planning import methods as mpc_methods
-from corrwise.experiments.studies.ablations.table import ablation_table as text_of
-from corrwise.experiments.studies.ablations.choices import AXES, COSTS, names, variants
+from corrwise.experiments.cli.table_ablations import AXIS_NAMES
 from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
 from corrwise.experiments.runs.named_costs import resolved
+from corrwise.experiments.studies.ablations import table as ablation_table
+from corrwise.experiments.studies.ablations.table import AXES, COSTS, names, variants
+from corrwise.experiments.studies.ablations.table import ablation_table as text_of
+from corrwise.experiments.studies.planning import methods as mpc_methods
+from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
 
 
 def test_the_names_are_those_of_the_command_line():

@@ -9,14 +9,11 @@ import pytest
 from corrwise.envs import TASKS, MujocoSimulator, VisualTask
 from corrwise.envs.tasks.goals import state_at
 from corrwise.experiments import cli
-from corrwise.experiments.studies.agents.fixed_goal import FixedGoal, hanging
-from corrwise.experiments.studies.agents.evaluation import final_distance
-from corrwise.experiments.studies.agents.last_frames import LastFrames
-from corrwise.experiments.studies.agents.agents import Lesson, run_lesson
-from corrwise.experiments.studies.agents.table import KEY, run_agent_table
-from corrwise.experiments.studies.agents.text import agent_table
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.agents.agents import Lesson, final_distance, run_lesson
+from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agent_table
+from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, hanging
 
 TINY = AgentTableConfig(
     rewards=("l1", "corr-l1-disp"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,

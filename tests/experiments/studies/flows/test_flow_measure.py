@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from corrwise.experiments.cli import main
+from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.runs.manifest import empty_manifest
+from corrwise.experiments.studies.ablations.table import variants
 from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
 from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells
 from corrwise.experiments.studies.flows.scenes import FlowScene, displaced
 from corrwise.experiments.studies.flows.text import bodies_table, flows_table
-from corrwise.experiments.cli.table import FlowTableConfig
-from corrwise.experiments.studies.ablations.choices import variants
-from corrwise.experiments.runs.grid import Cell
-from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.studies.planning.methods import METHODS, method_config
 
 TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)

@@ -7,15 +7,14 @@ import torch
 from corrwise.costs import warp
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.experiments.studies.flows import pairs as flow_pairs
-from corrwise.experiments.studies.flows.bodies import HELD_OUT, OTHER_BODIES, make_pool, suite_task
-from corrwise.experiments.studies.flows.degrade import degraded
-from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs, PlannedPairs
-from corrwise.experiments.studies.flows.layers import painted
-from corrwise.experiments.studies.flows.pairs import FlowPairs
-from corrwise.experiments.studies.flows.plans import planned_states
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
+from corrwise.experiments.studies.flows import pairs as flow_pairs
+from corrwise.experiments.studies.flows.bodies import HELD_OUT, OTHER_BODIES, make_pool, suite_task
+from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs, PlannedPairs
+from corrwise.experiments.studies.flows.layers import degraded, painted
+from corrwise.experiments.studies.flows.pairs import FlowPairs
+from corrwise.experiments.studies.flows.plans import planned_states
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import torch
 
 from corrwise.costs import PRESETS
 from corrwise.costs.flow import FLOWS, ZeroFlow
+from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.runs.atomic import RunFolderError
+from corrwise.experiments.runs.rows import ConfigMismatch, read_rows
 from corrwise.experiments.studies.flows.bench import FlowBench
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.table import run_flow_table
 from corrwise.experiments.studies.flows.text import KEY, flow_row_key
-from corrwise.experiments.cli.table import FlowTableConfig
-from corrwise.experiments.runs.atomic import RunFolderError
-from corrwise.experiments.runs.rows import ConfigMismatch, read_rows
 
 TINY = FlowTableConfig(
     flows=("zero", "all-pairs", "exact"), bodies=("cartpole",), size=32, pairs=8, episodes=2, pictures=2, reach=16,

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.estimator import LearnedFlow
+from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, save_net
 from corrwise.envs import TASKS, MujocoSimulator
 from corrwise.envs.tasks.goals import start_state
 from corrwise.experiments import cli
+from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.studies.flows import pairs as flow_pairs
 from corrwise.experiments.studies.flows import plans as flow_plans
 from corrwise.experiments.studies.flows.card import command
 from corrwise.experiments.studies.flows.exact_pairs import Pairs
-from corrwise.experiments.studies.flows.loss import endpoint_errors, flow_loss
+from corrwise.experiments.studies.flows.measure import endpoint_errors, flow_loss
 from corrwise.experiments.studies.flows.train import run_train_flow
 from corrwise.experiments.studies.flows.trainer import Trainer
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.train_flow import TrainFlowConfig
 
 SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
 TINY = TrainFlowConfig(steps=4, batch=3, size=32, episodes=2, every=2, judged=3, device="cpu", **SMALL_NET)
@@ -142,7 +142,7 @@ def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(
     said["short"].flows[:, :, 0] = 1.0
     said["aside"].flows[:, :, 0] = 5.0
     with_length = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
-    monkeypatch.setattr("corrwise.experiments.studies.flows.loss.LENGTH", 0.0)
+    monkeypatch.setattr("corrwise.experiments.studies.flows.measure.LENGTH", 0.0)
     without = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
     assert without["short"] == pytest.approx(without["aside"], rel=1e-4), "both are 2 px off"
     assert with_length["short"] > without["short"] + 0.1

@@ -9,10 +9,8 @@ from corrwise.experiments.cli.mpc import TASK_NAMES
 from corrwise.experiments.cli.table_mpc import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.studies.planning import methods as mpc_methods
 from corrwise.experiments.studies.planning.methods import METHODS, TASK_PLANNERS, method_config
-from corrwise.experiments.studies.planning.paper_table import paper_table
-from corrwise.experiments.studies.planning.table import cells_of
-from corrwise.experiments.studies.planning.figures import draw_table
-from corrwise.experiments.studies.planning.text import by_method, mpc_table
+from corrwise.experiments.studies.planning.table import cells_of, draw_table
+from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paper_table
 
 
 def _row(method, seed, nearest, task="cartpole"):

@@ -11,13 +11,17 @@ import torch
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.studies.predictors.evaluate import KEY, imagined, run_evaluate
-from corrwise.experiments.studies.predictors.evaluation import draw_curves, evaluation_table
-from corrwise.experiments.studies.predictors.metrics import METRICS, frame_metrics, lpips_at_hand
-from corrwise.experiments.studies.predictors.strips import draw_strips, moving_square
+from corrwise.experiments.studies.predictors.evaluate import KEY, draw_strips, imagined, moving_square, run_evaluate
+from corrwise.experiments.studies.predictors.evaluation import (
+    METRICS,
+    draw_curves,
+    evaluation_table,
+    frame_metrics,
+    lpips_at_hand,
+)
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import ClipFolder, ClipWindows
 from corrwise.predictors.models.registry import make_model

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from corrwise.predictors.data.formats.image_decoding import MAX_PIXELS, BitDepth, decode_image
 from corrwise.predictors.data.datasets.image_sequences import ImageFiles
+from corrwise.predictors.data.formats.image_decoding import MAX_PIXELS, BitDepth, decode_image
 
 
 def _decoded(data, white=None):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from corrwise.predictors.data.formats import image_decoding
+from corrwise.predictors.data.actions import MAX_ACTION_BYTES, load_actions, scaled_actions
 from corrwise.predictors.data.clip import BrokenClip
+from corrwise.predictors.data.formats import image_decoding
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.media_files import scan_media
 from corrwise.predictors.data.formats.minari import MinariClips
-from corrwise.predictors.data.actions import MAX_ACTION_BYTES, load_actions, scaled_actions
 
 av = pytest.importorskip("av")
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from corrwise.predictors.data.formats.name_order import in_order
+from corrwise.predictors.data.formats.media_files import in_order
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from corrwise.predictors.data import Clip, read_shard, write_shard
-from corrwise.predictors.data.formats.shard_writer import ShardWriter
-from corrwise.predictors.data.formats.written_hdf5 import WrittenHDF5
+from corrwise.predictors.data.formats.shard_writer import ShardWriter, WrittenHDF5
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
 
