@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corrwise.experiments.report.flow_color import flow_to_rgb
-from corrwise.experiments.report.strip import make_strip, save_strip
+from corrwise.experiments.report.strip import flow_to_rgb, make_strip, save_strip
 from corrwise.experiments.runs.rows import append_row, claim_folder
 
 SIDE = 64

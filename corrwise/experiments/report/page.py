@@ -7,19 +7,143 @@ at any time.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
 from corrwise.experiments.cli.mpc import ReportConfig
-from corrwise.experiments.report.images import Pictures, wheel_picture
-from corrwise.experiments.report.rejected import refusals, warn
-from corrwise.experiments.report.task import task_view
-from corrwise.experiments.report.words import ENOUGH_PAIRS, number
+from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
+from corrwise.experiments.report.plot import Series, curve_points, distance_plot
+from corrwise.experiments.report.strip import ROWS
+from corrwise.experiments.report.summary import CONTROLS, Method, Summary, rejection_warnings, summarize, warn
+from corrwise.experiments.report.table import (
+    ENOUGH_PAIRS,
+    decimals_for,
+    number,
+    result_sentence,
+    table_rows,
+    term_rows,
+    terminal_table,
+)
 from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.rows import read_rows, row_key
 
-__all__ = ["METHOD", "run_report", "template", "write_report"]
+__all__ = ["METHOD", "run_report", "run_text", "task_view", "template", "write_report"]
+
+Row = dict[str, Any]
+COLORS = 8  # as many as style.css has
+UNITS = "m and rad"
+
+
+def task_view(rows: Sequence[Row], baseline: str, images: StripImages) -> dict[str, Any]:
+    """Return what the template draws for the rows of one task."""
+    lines = summarize(rows, baseline=baseline)
+    names = _names(lines)
+    styles = _styles(lines, baseline)
+    curves: dict[tuple[str, str], list[Series]] = {(names[m], styles[m]): [] for m in names}
+    for row in rows:
+        curves[names[_method(row)], styles[_method(row)]].append(row.get("distances") or [])
+    seeds = sorted({row["seed"] for row in rows})
+    decimals = decimals_for(lines)
+    return {
+        "name": rows[0]["task"],
+        "sentence": result_sentence(lines, baseline=baseline),
+        "lines": table_rows(lines, names, styles, decimals=decimals, baseline=baseline),
+        "terms": term_rows(lines, names, styles),
+        "compared": any(line.pairs for line in lines),
+        "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
+        "warnings": [
+            *_left_out(rows),
+            *filter(None, (line.rejected.sentence(names[_method_of(line)]) for line in lines)),
+        ],
+        "plot": distance_plot(curves),
+        "units": rows[0].get("unit") or UNITS,
+        "decimals": decimals,
+        "cards": [
+            _card([r for r in rows if r["seed"] == seed], list(names), names, styles, decimals, images)
+            for seed in seeds
+        ],
+    }
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about what the images of these episodes do not show, if there is any."""
+    parts = dict.fromkeys(part for row in rows for part in row.get("left_out") or [])
+    return [f'The images leave out {", ".join(parts)}; renderer="gl" draws it all'] if parts else []
+
+
+def _method(row: Row) -> Method:
+    return row["task"], row["cost"], row["planner"], row["predictor"]
+
+
+def _method_of(line: Summary) -> Method:
+    return line.task, line.cost, line.planner, line.predictor
+
+
+def _names(lines: Sequence[Summary]) -> dict[Method, str]:
+    """Name methods by their cost, and by planner and predictor only where the cost alone is ambiguous."""
+    costs = [line.cost for line in lines]
+    return {
+        _method_of(ln): ln.cost if costs.count(ln.cost) == 1 else f"{ln.cost} ({ln.planner}, {ln.predictor})"
+        for ln in lines
+    }
+
+
+def _styles(lines: Sequence[Summary], baseline: str) -> dict[Method, str]:
+    """Give the baseline the first colour, the other methods the next ones, the controls a muted dash each."""
+    styles, used = {}, 0
+    for ln in lines:
+        if ln.control:
+            style = f"control c{CONTROLS.index(ln.cost)}"
+        elif ln.cost == baseline:
+            style = "m0"
+        else:
+            used += 1
+            style = f"m{(used - 1) % (COLORS - 1) + 1}"
+        styles[_method_of(ln)] = style
+    return styles
+
+
+def _card(
+    rows: list[Row],
+    order: list[Method],
+    names: dict[Method, str],
+    styles: dict[Method, str],
+    d: int,
+    images: StripImages,
+) -> Row:
+    """One episode: every method on the same start and goal, on one clock and one distance scale."""
+    rows = sorted(rows, key=lambda row: order.index(_method(row)))
+    distances = [row.get("distances") or [] for row in rows]
+    top = max((x for series in distances for x in series if x is not None), default=1.0) or 1.0
+    strips: list[Row] = []
+    for row, series in zip(rows, distances, strict=True):
+        panels = [str(name) for name in row.get("panels") or ROWS]
+        strips.append(
+            {
+                "name": names[_method(row)],
+                "style": styles[_method(row)],
+                "panels": panels,
+                "image": images.get(row.get("strip"), len(panels)),
+                "flow": bool(row.get("seconds_flow")),  # a cost that estimated none has none to show
+                "video": local_file(images.out, row.get("video")),
+                "curve": curve_points(series, top=top * 1.06),
+                "distances": [None if x is None else round(x, 4) for x in series],
+                "nearest": number(_float(row.get("min_distance")), d),
+                "final": number(_float(row.get("final_distance")), d),
+            }
+        )
+    steps = max((strip["image"].steps for strip in strips if strip["image"]), default=0)
+    start = number(_float(rows[0].get("start_distance")), d)
+    crop = crop_to_motion(strip["image"] for strip in strips)
+    shown = {"strips": strips, "steps": steps, "crop": crop, "top": round(top * 1.06, 4)}
+    return {"seed": rows[0]["seed"], "start": start, **shown}
+
+
+def _float(x: Any) -> float:
+    return float("nan") if x is None else float(x)
+
 
 METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
 EMBED_BYTES = 64 * 2**20
@@ -35,7 +159,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     Args:
         out: the run folder.
         baseline: the cost that the others are compared with.
-        embed_bytes: how many bytes of pictures go into the file; the rest is linked from the folder, so that a
+        embed_bytes: how many bytes of images go into the file; the rest is linked from the folder, so that a
             thousand episodes still open.
 
     Raises:
@@ -45,17 +169,17 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     config = _config(out / "config.json")
     rows = list({row_key(row): row for row in read_rows(out / "rows.jsonl")}.values())
     names = list(dict.fromkeys(row["task"] for row in rows))
-    pictures = Pictures(out, embed_bytes)
+    images = StripImages(out, embed_bytes)
     with reading(out / "rows.jsonl", "holds a row that no report can be made of", RunFolderError):
-        tasks = [task_view([row for row in rows if row["task"] == name], baseline, pictures) for name in names]
+        tasks = [task_view([row for row in rows if row["task"] == name], baseline, images) for name in names]
     page = template("report.html").render(
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
         facts=_facts(config),
         config=json.dumps(config, indent=2),
         versions=(rows[-1].get("versions") or {}) if rows else {},
-        linked=pictures.linked,
-        wheel=wheel_picture(),
+        linked=images.linked,
+        wheel=wheel_image(),
         baseline=baseline,
         enough=ENOUGH_PAIRS,
     )
@@ -63,10 +187,23 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     return out / "report.html"
 
 
+def run_text(rows: Sequence[Row], *, baseline: str = "l1") -> str:
+    """Return what the report opens with, as text: of each task the result in a sentence, and the table."""
+    tasks: dict[str, list[Row]] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], []).append(row)
+    parts = []
+    for name, mine in tasks.items():
+        lines = summarize(mine, baseline=baseline)
+        sentence = result_sentence(lines, baseline=baseline)
+        parts.append(f"{name}: {sentence}\n\n{terminal_table(lines, _names(lines), baseline=baseline)}")
+    return "\n\n".join(parts)
+
+
 def run_report(config: ReportConfig) -> Path:
     """Make a folder's report anew, and warn of what its planners refused; see ``write_report``."""
     report = write_report(config.out)
-    warn(refusals(read_rows(config.out / "rows.jsonl"), METHOD))
+    warn(rejection_warnings(read_rows(config.out / "rows.jsonl"), METHOD))
     return report
 
 

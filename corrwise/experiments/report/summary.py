@@ -1,13 +1,13 @@
-"""The table: one line per task and method, made from rows alone."""
+"""The table of a run: one line per task and method, made from rows alone, and candidates that were rejected."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corrwise.experiments.report.rejected import Refused
 from corrwise.experiments.report.statistics import (
     Estimate,
     iqm,
@@ -18,9 +18,91 @@ from corrwise.experiments.report.statistics import (
 )
 from corrwise.experiments.runs.rows import row_key
 
-__all__ = ["CONTROLS", "PHASES", "TERMS", "Method", "Summary", "seconds_of", "summarize"]
+__all__ = [
+    "CONTROLS",
+    "PHASES",
+    "TERMS",
+    "Method",
+    "Rejections",
+    "Summary",
+    "planned_rows",
+    "quoted",
+    "rejection_warnings",
+    "seconds_of",
+    "summarize",
+    "warn",
+]
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """What became of the candidates of some episodes.
+
+    Attributes:
+        candidates: those whose cost was not finite.
+        scored: all of them; 0 where the rows do not say it.
+        plans, of: plans in which every candidate was rejected, and all plans.
+    """
+
+    candidates: int
+    scored: int
+    plans: int
+    of: int
+
+    @classmethod
+    def in_rows(cls, rows: Sequence[Row]) -> Rejections:
+        """Count over episodes."""
+        names = ("rejected", "scored", "plans_rejected", "steps")
+        return cls(*(sum(row.get(name) or 0 for row in rows) for name in names))
+
+    @property
+    def everything(self) -> bool:
+        """Whether no candidate was left in any plan: whatever happened then, no planner did it."""
+        return 0 < self.scored == self.candidates
+
+    def sentence(self, name: str) -> str:
+        """Return a warning about a method of this name; empty where nothing was rejected."""
+        if not self.candidates:
+            return ""
+        some = f"{self.candidates}{f' of {self.scored}' if self.scored else ''} candidates"
+        sentence = f"{name}: {some} had a cost that is not finite and were rejected"
+        if self.everything:
+            return f"{sentence}, all in every plan; nothing was planned, and its numbers are no result"
+        return f"{sentence}; in {self.plans} of {self.of} plans all were" if self.scored else sentence
+
+
+def rejection_warnings(rows: Iterable[Row], by: Sequence[str]) -> list[str]:
+    """Return a sentence about each method whose candidates were rejected; ``by`` are the fields that tell methods."""
+    methods = _methods(rows, by).items()
+    sentences = (Rejections.in_rows(mine).sentence(", ".join(filter(None, method))) for method, mine in methods)
+    return [sentence for sentence in sentences if sentence]
+
+
+def planned_rows(rows: Iterable[Row], by: Sequence[str]) -> list[Row]:
+    """Return the rows of the methods that planned at all."""
+    return [row for mine in _methods(rows, by).values() if not Rejections.in_rows(mine).everything for row in mine]
+
+
+def quoted(sentences: Sequence[str]) -> str:
+    """Return warnings in Markdown, to stand above a table."""
+    return "".join(f"> **Warning:** {sentence}.\n\n" for sentence in sentences)
+
+
+def warn(sentences: Sequence[str]) -> None:
+    """Print warnings on the terminal."""
+    for sentence in sentences:
+        print(f"corrwise: warning: {sentence}", file=sys.stderr)
+
+
+def _methods(rows: Iterable[Row], by: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    methods: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        methods.setdefault(tuple(str(row[name]) for name in by), []).append(row)
+    return methods
+
+
 Method = tuple[str, str, str, str]  # task, cost, planner, predictor
 CONTROLS = ("state", "exact-flow", "exact-flow-squared", "zero-action", "random-action")
 PHASES = ("simulate", "render", "predict", "flow", "plan")
@@ -35,17 +117,17 @@ class Summary:
         task, cost, planner, predictor: what was run.
         control: whether the cost is a yardstick (zero or random actions, the true state) and no method.
         n: episodes.
-        start, final, last10: mean distances at the start, at the end and over the last 10 steps.
-        nearest, nearest_error: mean over episodes of the smallest distance, and its standard error.
-        nearest_iqm: its interquartile mean.
+        start, final, nearest: mean distances at the start and at the end, and mean smallest distance of an episode.
+        last10, last10_error: mean over episodes of the distance over the last 10 steps, and its standard error.
+        last10_iqm: its interquartile mean.
         pairs: seeds shared with the baseline; 0 for the baseline itself and where there is nothing to compare.
-        difference: nearest minus the baseline's, paired by seed; below zero is better than the baseline.
-        ratio: the baseline's nearest over this one's, paired by seed: how many times nearer.
-        nearer: share of pairs that came nearer than the baseline.
+        difference: last10 minus the baseline's, paired by seed; below zero is better than the baseline.
+        ratio: the baseline's last10 over this one's, paired by seed: how many times nearer.
+        nearer: share of pairs that ended nearer than the baseline.
         seconds: per control step, by phase; ``other`` is what the phases do not explain.
         terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
             for other costs and for rows from before they were noted.
-        refused: candidates whose cost was not finite, over all episodes.
+        rejected: candidates whose cost was not finite, over all episodes.
     """
 
     task: str
@@ -55,25 +137,25 @@ class Summary:
     control: bool
     n: int
     start: float
-    nearest: float
-    nearest_error: float
-    nearest_iqm: float
-    final: float
     last10: float
+    last10_error: float
+    last10_iqm: float
+    final: float
+    nearest: float
     pairs: int
     difference: Estimate
     ratio: Estimate
     nearer: float
     seconds: dict[str, float]
     terms: dict[str, float]
-    refused: Refused
+    rejected: Rejections
 
 
 def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:
     """Return one line per (task, cost, planner, predictor), in the order of first appearance, controls last.
 
     Every line is compared with the cost named ``baseline`` of the same task, planner and predictor (or the task's only
-    one) on the seeds that both have, unless one of the two planned nothing because all its candidates were refused. Of
+    one) on the seeds that both have, unless one of the two planned nothing because all its candidates were rejected. Of
     rows with the same key the last counts.
     """
     unique = {row_key(row): row for row in rows}
@@ -94,30 +176,30 @@ def _baseline(method: Method, methods: dict[Method, list[Row]], name: str) -> li
 
 
 def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
-    nearest = _column(rows, "min_distance")
-    refused = Refused.in_rows(rows)
-    compared = not refused.everything and not Refused.in_rows(baseline).everything  # with a plan on both sides
-    theirs = {row["seed"]: row for row in baseline if compared}
-    paired = [row for row in rows if row["seed"] in theirs]
-    a, b = _column(paired, "min_distance"), _column([theirs[row["seed"]] for row in paired], "min_distance")
-    mean, error = mean_and_error(nearest)
+    last10 = _column(rows, "last10_distance")
+    rejected = Rejections.in_rows(rows)
+    compared = not rejected.everything and not Rejections.in_rows(baseline).everything  # with a plan on both sides
+    base = {row["seed"]: row for row in baseline if compared}
+    paired = [row for row in rows if row["seed"] in base]
+    a, b = _column(paired, "last10_distance"), _column([base[row["seed"]] for row in paired], "last10_distance")
+    mean, error = mean_and_error(last10)
     return Summary(
         *method,
         control=method[1] in CONTROLS,
         n=len(rows),
         start=mean_and_error(_column(rows, "start_distance"))[0],
-        nearest=mean,
-        nearest_error=error,
-        nearest_iqm=iqm(nearest),
+        last10=mean,
+        last10_error=error,
+        last10_iqm=iqm(last10),
         final=mean_and_error(_column(rows, "final_distance"))[0],
-        last10=mean_and_error(_column(rows, "last10_distance"))[0],
+        nearest=mean_and_error(_column(rows, "min_distance"))[0],
         pairs=len(paired),
         difference=paired_difference(a, b),
         ratio=paired_ratio(b, a),
         nearer=share_nearer(a, b),
         seconds=seconds_of(rows),
         terms={name: mean_and_error(_column(rows, name))[0] for name in TERMS},
-        refused=refused,
+        rejected=rejected,
     )
 
 

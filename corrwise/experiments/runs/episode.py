@@ -14,7 +14,7 @@ from torch import Tensor
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.report.flow_color import flow_to_rgb
+from corrwise.experiments.report.strip import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.controls import Decision
 from corrwise.experiments.runs.named_costs import make_correspondence

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.page import METHOD, write_report
-from corrwise.experiments.report.rejected import refusals, warn
 from corrwise.experiments.report.strip import make_strip, save_strip
+from corrwise.experiments.report.summary import rejection_warnings, warn
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.episode import episode_row
 from corrwise.experiments.runs.episodes import Episode, run_episodes
@@ -50,7 +50,7 @@ def run_mpc(config: MPCConfig) -> Path:
         check_weights(config.out, rows, weights)
         _run_missing(config, {row_key(row) for row in rows}, networks, weights)
         report = write_report(config.out)
-        warn(refusals(read_rows(config.out / "rows.jsonl"), METHOD))
+        warn(rejection_warnings(read_rows(config.out / "rows.jsonl"), METHOD))
         return report
 
 

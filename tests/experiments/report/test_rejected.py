@@ -1,4 +1,4 @@
-"""Candidates that were refused: counted, warned of, and never a result."""
+"""Candidates that were rejected: counted, warned of, and never a result."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import torch
 
 from corrwise.experiments import cli
 from corrwise.experiments.report.page import write_report
-from corrwise.experiments.report.rejected import Refused, planned_rows, quoted, refusals
-from corrwise.experiments.report.summary import summarize
-from corrwise.experiments.report.words import result_sentence
+from corrwise.experiments.report.summary import Rejections, planned_rows, quoted, rejection_warnings, summarize
+from corrwise.experiments.report.table import result_sentence
 from corrwise.experiments.runs.grid import Cell, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.mpc import MPCConfig
@@ -34,7 +33,7 @@ def test_a_predictor_of_nan_has_no_headline(tmp_path, capsys):
     run = _broken_model(tmp_path / "broken")
     out = tmp_path / "out"
     assert cli.main(["mpc", "--predictor", run, "--out", str(out), "--costs", "l1", "zero-action", *PLAN]) == 0
-    told = "16 of 16 candidates had a cost that is not finite and were refused, all of them in every plan"
+    told = "16 of 16 candidates had a cost that is not finite and were rejected, all in every plan"
     assert f"corrwise: warning: cartpole, l1, cem, broken: {told}" in capsys.readouterr().err
     rows = {row["cost"]: row for row in read_rows(out / "rows.jsonl") if row["seed"] == 0}
     assert [rows["l1"][name] for name in ("rejected", "scored", "plans_rejected")] == [8, 8, 2]
@@ -65,7 +64,7 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
     plain = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
     cell = Cell("l1", plain, draw_manifest("cartpole", [7]))
     rows = run_grid(tmp_path, [cell], workers=1, lockstep=1)
-    assert refusals(rows, ("task", "method")) == [Refused(8, 8, 2, 2).sentence("cartpole, l1")]
+    assert rejection_warnings(rows, ("task", "method")) == [Rejections(8, 8, 2, 2).sentence("cartpole, l1")]
     assert planned_rows(rows, ("task", "method")) == []
     monkeypatch.setattr("corrwise.experiments.studies.planning.table.cells_of", lambda config: [cell])
     assert cli.main(["table", "mpc", "--out", str(tmp_path), "--workers", "1"]) == 0
@@ -79,21 +78,21 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
     [
         ({}, ""),
         ({"rejected": 0, "scored": 8}, ""),
-        ({"rejected": 3}, "m: 3 candidates had a cost that is not finite and were refused"),
-        (SOME, "m: 5 of 8 candidates had a cost that is not finite and were refused; in 1 of 2 plans all of them were"),
-        (ALL, "m: 8 of 8 candidates had a cost that is not finite and were refused, all of them in every plan; nothing "
-         "was planned, and its numbers are no result"),
+        ({"rejected": 3}, "m: 3 candidates had a cost that is not finite and were rejected"),
+        (SOME, "m: 5 of 8 candidates had a cost that is not finite and were rejected; in 1 of 2 plans all were"),
+        (ALL, "m: 8 of 8 candidates had a cost that is not finite and were rejected, all in every plan; "
+         "nothing was planned, and its numbers are no result"),
     ],
 )  # fmt: skip
 def test_the_sentence_counts(counts, said):
-    assert Refused.in_rows([counts]).sentence("m") == said
+    assert Rejections.in_rows([counts]).sentence("m") == said
 
 
 def test_counts_are_over_all_rows_of_a_method():
     rows = [
         {"task": "a", "method": name, **counts} for name, counts in (("x", SOME), ("y", {}), ("x", ALL), ("z", ALL))
     ]
-    first, second = refusals(rows, ("task", "method"))
+    first, second = rejection_warnings(rows, ("task", "method"))
     assert first.startswith("a, x: 13 of 16 candidates")
     assert second.startswith("a, z: 8 of 8 candidates")
     assert quoted([first]) == f"> **Warning:** {first}.\n\n"
@@ -101,7 +100,7 @@ def test_counts_are_over_all_rows_of_a_method():
 
 
 def _rows(**refused):
-    base = {"task": "ant", "planner": "cem", "predictor": "oracle", "start_distance": 5.0, "min_distance": 1.0}
+    base = {"task": "ant", "planner": "cem", "predictor": "oracle", "start_distance": 5.0, "last10_distance": 1.0}
     return [{**base, "cost": cost, "seed": i, **refused.get(cost, {})} for cost in ("l1", "corr") for i in range(7)]
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.report.page import write_report
+from corrwise.experiments.report.images import StripImage, crop_to_motion
+from corrwise.experiments.report.page import run_text, write_report
 from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
 from corrwise.experiments.report.summary import summarize
-from corrwise.experiments.report.words import number, result_sentence, signed
+from corrwise.experiments.report.table import number, result_sentence, signed
 from corrwise.experiments.runs.rows import RunFolderError, append_row, read_rows
 from tests.snippets import ROOT, save_named
 
@@ -63,8 +64,8 @@ def test_the_table_has_a_line_per_cost_with_the_numbers_of_the_rows(fake_run):
     lines = summarize(read_rows(run / "rows.jsonl"))
     for row, line in zip(body, lines, strict=True):
         assert row[1] == "7"
-        assert row[2].startswith(number(line.nearest, 2))
-        assert row[3] == number(line.nearest_iqm, 2)
+        assert row[2].startswith(number(line.last10, 2))
+        assert row[3] == number(line.last10_iqm, 2)
     assert body[0][6] == "the baseline"
     low, high = lines[1].difference[1:]
     assert body[1][6] == f"{signed(lines[1].difference.value)} {signed(low)} to {signed(high)}"
@@ -77,7 +78,7 @@ def test_the_table_has_a_line_per_cost_with_the_numbers_of_the_rows(fake_run):
 
 def test_what_a_cost_was_made_of_is_shown_with_units_where_rows_say_it(fake_run):
     run = fake_run(costs=("l1", "corr-l1"), seeds=2, steps=4, pictures=False)
-    assert "What the costs were made of" not in write_report(run).read_text("utf-8"), "older rows do not say it"
+    assert "Parts of the costs" not in write_report(run).read_text("utf-8"), "older rows do not say it"
     for row in read_rows(run / "rows.jsonl"):
         of = row["cost"] == "corr-l1"
         parts = {"residual": 0.02 + 0.02 * row["seed"], "displacement_px": 3.25, "occluded": 0.0315}
@@ -136,7 +137,7 @@ def test_a_name_that_leaves_the_folder_is_not_followed(fake_run):
     for seed, name in enumerate(("../secret.png", str(run.parent / "secret.png"), "javascript:alert(1)"), start=1):
         append_row(run / "rows.jsonl", {**row, "seed": seed, "strip": name, "video": name})
     text = write_report(run).read_text("utf-8")
-    assert text.count("No picture was saved") == 4
+    assert text.count("No image was saved") == 4
     assert "secret" not in text
     assert "javascript:" not in text
 
@@ -147,7 +148,7 @@ def test_a_link_that_leaves_the_folder_is_not_followed(fake_run):
     (run / "episodes" / "cartpole-l1-cem-oracle-0.png").rename(secret)
     (run / "episodes" / "cartpole-l1-cem-oracle-0.png").symlink_to(secret)
     text = write_report(run).read_text("utf-8")
-    assert text.count("No picture was saved") == 1
+    assert text.count("No image was saved") == 1
     assert text.count("data-sprite=") == 1
     (run.parent / "link").symlink_to(run)  # the folder itself may be one
     assert write_report(run.parent / "link").read_text("utf-8") == text
@@ -158,7 +159,7 @@ def test_a_picture_that_declares_more_than_any_strip_is_none(fake_run):
     strip = run / "episodes" / "cartpole-l1-cem-oracle-0.png"
     data = strip.read_bytes()
     strip.write_bytes(data[:16] + (2**31 - 1).to_bytes(4, "big") + data[20:])
-    assert "No picture was saved" in write_report(run).read_text("utf-8")
+    assert "No image was saved" in write_report(run).read_text("utf-8")
 
 
 def test_gaps_and_torn_rows_do_not_stop_the_report(fake_run):
@@ -184,17 +185,19 @@ def test_a_run_without_rows_and_a_folder_without_a_run(fake_run, tmp_path):
 
 def rows_of(**near):
     base = {"task": "ant", "planner": "cem", "predictor": "oracle", "start_distance": 5.0}
-    return [{**base, "cost": c, "seed": i, "min_distance": x} for c, many in near.items() for i, x in enumerate(many)]
+    return [
+        {**base, "cost": c, "seed": i, "last10_distance": x} for c, many in near.items() for i, x in enumerate(many)
+    ]
 
 
 @pytest.mark.parametrize(
     ("near", "said"),
     [
-        ({"l1": [4.0] * 3, "corr": [1.0, 1.5, 2.0]}, "nearer in 3 of 3 episodes; fewer than 6 are too few"),
+        ({"l1": [4.0] * 3, "corr": [1.0, 1.5, 2.0]}, "ends nearer in 3 of 3 episodes; fewer than 6 are too few"),
         ({"l1": np.arange(8) + 4.0, "corr": np.arange(8) * 0.5}, "excludes zero."),
         ({"l1": [4.0, 1] * 5, "corr": [1.0, 3.5] * 5}, "includes zero."),
-        ({"l1": [1.0] * 8, "corr": [2.0] * 8}, "No cost beat l1: it came within 1.00 of the goal"),
-        ({"corr": [1.0]}, "corr came within 1.00 of the goal on average over 1 episode."),
+        ({"l1": [1.0] * 8, "corr": [2.0] * 8}, "No cost beats l1: it is 1.00 from the goal"),
+        ({"corr": [1.0]}, "corr is 1.00 from the goal on average over the last ten steps of 1 episode."),
         ({"state": [0.0]}, "No episode with an image cost has finished yet."),
     ],
 )
@@ -251,3 +254,36 @@ def test_the_report_of_a_body_that_is_partly_not_drawn_says_so(tmp_path, monkeyp
     assert row["left_out"] == ["the transparency of 1 shape"]
     page = (tmp_path / "o" / "report.html").read_text()
     assert page.index("The images leave out the transparency of 1 shape") < page.index("<table")
+
+
+def test_images_are_cropped_to_what_moves_for_all_costs_of_an_episode_alike(fake_run):
+    page = outline(write_report(fake_run(costs=("l1", "corr-l1"), seeds=1, steps=6)))
+    crops = [attrs["data-crop"] for tag, attrs in page.tags if attrs.get("class", "").startswith("strip ")]
+    left, top, width, height = map(int, crops[0].split())
+    assert crops == [crops[0]] * 2
+    assert width < 64 > height, "a cart on its track takes a part of the image"
+    assert top <= 42 - 22 <= 44 + 3 <= top + height <= 64, "the pole and the box are inside"
+    assert 0 <= left <= left + width <= 64
+
+
+def test_a_crop_keeps_small_motion_readable_and_large_motion_whole():
+    def strip(*motion, side=64):
+        return StripImage("", side, 3, motion or None)
+
+    assert crop_to_motion([strip(0, 0, 64, 64)]) == (0, 0, 64, 64)
+    assert crop_to_motion([strip(), strip(3, 3, 5, 5)]) == (0, 0, 64, 64), "of one nobody knows what moves"
+    assert crop_to_motion([strip(60, 0, 4, 4)]) == (43, 0, 21, 21)
+    assert crop_to_motion([strip(0, 30, 64, 2)]) == (0, 20, 64, 22), "at most three times as wide as high"
+    assert crop_to_motion([strip(0, 10, 5, 5), strip(50, 30, 6, 6)])[0] == 0
+    assert crop_to_motion([]) == (0, 0, 0, 0)
+
+
+def test_the_text_of_a_run_is_what_its_report_opens_with(fake_run):
+    run = fake_run(costs=("l1", "corr-l1", "zero-action"), seeds=7, steps=6, pictures=False)
+    rows = read_rows(run / "rows.jsonl")
+    text, page = run_text(rows), write_report(run).read_text("utf-8")
+    sentence, table = text.split("\n\n")
+    assert sentence.removeprefix("cartpole: ") in page
+    head, *lines = table.splitlines()
+    assert [line.split()[0] for line in lines] == ["l1", "corr-l1", "zero-action"]
+    assert head.index("episodes") + len("episodes") == lines[0].index(" 7 ") + 2, "columns are aligned"

@@ -96,7 +96,7 @@ def test_small_samples_have_finite_ordered_intervals(n):
 
 def row(cost, seed, near, **more):
     base = {"task": "cartpole", "cost": cost, "planner": "cem", "predictor": "oracle", "seed": seed}
-    distances = {"start_distance": 5.0, "min_distance": near, "final_distance": near + 1, "last10_distance": near + 2}
+    distances = {"start_distance": 5.0, "min_distance": near - 1, "final_distance": near + 1, "last10_distance": near}
     return {**base, **distances, "steps": 10, "seconds": 2.0, "seconds_plan": 0.5, "rejected": 1, **more}
 
 
@@ -110,11 +110,11 @@ def test_the_table_pairs_on_shared_seeds_only():
     assert (second.cost, second.n, second.pairs, second.nearer) == ("corr-l1", 3, 2, 1.0)
     assert second.difference == (-3.0, -3.0, -3.0)
     assert second.ratio.value == pytest.approx(11 / 5)
-    assert second.nearest == pytest.approx((2 + 3 + 8) / 3)
-    assert (second.start, second.final - second.nearest, second.last10 - second.nearest) == pytest.approx((5, 1, 2))
+    assert second.last10 == pytest.approx((2 + 3 + 8) / 3)
+    assert (second.start, second.final - second.last10, second.last10 - second.nearest) == pytest.approx((5, 1, 1))
     assert second.seconds["plan"] == pytest.approx(0.05)
     assert second.seconds["other"] == pytest.approx(0.15)
-    assert second.refused.candidates == 3
+    assert second.rejected.candidates == 3
 
 
 def test_controls_come_last_and_a_missing_baseline_is_no_error():
@@ -122,7 +122,7 @@ def test_controls_come_last_and_a_missing_baseline_is_no_error():
     table = summarize(rows)
     assert [line.cost for line in table] == ["corr-l1", "state", "zero-action"]
     assert [line.control for line in table] == [False, True, True]
-    assert (table[0].n, table[0].nearest) == (1, 2.0), "the last row of a key counts"
+    assert (table[0].n, table[0].last10) == (1, 2.0), "the last row of a key counts"
     assert all(line.pairs == 0 for line in table)
     assert summarize([]) == []
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
-from corrwise.experiments.report.strip import load_strip, make_strip, save_strip, split_strip
+from corrwise.experiments.report.strip import flow_to_rgb, flow_wheel, load_strip, make_strip, save_strip, split_strip
 from corrwise.experiments.runs.rows import RunFolderError
 
 

@@ -11,6 +11,7 @@
       this.figure = figure;
       this.steps = Number(figure.dataset.steps || 0);
       this.side = Number(figure.dataset.side || 0);
+      this.crop = (figure.dataset.crop || "0 0 0 0").split(" ").map(Number); // left, top, width, height of what is shown
       this.distances = JSON.parse(figure.dataset.distances);
       this.canvases = [...figure.querySelectorAll("canvas")];
       this.head = figure.querySelector(".head");
@@ -42,10 +43,11 @@
     draw() {
       if (!this.image || !this.image.complete || !this.image.naturalWidth) return;
       const s = this.side;
+      const [x, y, w, h] = this.crop;
       this.canvases.forEach((canvas, row) => {
-        canvas.getContext("2d").drawImage(this.image, this.step * s, row * s, s, s, 0, 0, s, s);
+        canvas.getContext("2d").drawImage(this.image, this.step * s + x, row * s + y, w, h, 0, 0, w, h);
       });
-      this.figure.dataset.drawn = this.step; // the picture that is on the canvas, not only the step asked for
+      this.figure.dataset.drawn = this.step; // the image that is on the canvas, not only the step asked for
     }
   }
 

@@ -13,10 +13,9 @@ from corrwise._files import reading
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
-from corrwise.experiments.report.markdown import markdown_table
-from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.summary import seconds_of
+from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, seconds_of, warn
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
@@ -130,7 +129,7 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         rows = read_rows(config.out / "rows.jsonl", KEY)
-        refused = refusals(rows, METHOD)
+        refused = rejection_warnings(rows, METHOD)
         page = ablation_page(planned_rows(rows, METHOD), config.episodes)
     warn(refused)
     write_bytes_atomic(table, (quoted(refused) + page).encode())

@@ -11,8 +11,8 @@ import numpy as np
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
-from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import mean_curve
+from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.manifest import frozen_manifest
@@ -85,7 +85,7 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
     rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
-        refused, rows = refusals(rows, METHOD), planned_rows(rows, METHOD)
+        refused, rows = rejection_warnings(rows, METHOD), planned_rows(rows, METHOD)
         draw_table(config.out / "table.png", rows)
         page = quoted(refused) + mpc_table(rows)
     warn(refused)

@@ -13,7 +13,6 @@ from corrwise.envs import TASKS
 from corrwise.envs.tasks.metric import split_state
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import TASK_NAMES
-from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import (
     Estimate,
     iqm,
@@ -23,6 +22,7 @@ from corrwise.experiments.report.statistics import (
     share_nearer,
 )
 from corrwise.experiments.report.summary import seconds_of
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.manifest import Manifest, frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, CEILING, METHODS, OURS
 

@@ -14,7 +14,7 @@ from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import TASK_NAMES, MPCConfig
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
+from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
@@ -105,7 +105,9 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         table = config.out / "table.md"
         with reading(config.out, "holds rows that no table can be made of", RunFolderError):
             plans, frames = held_plans(config.out), held_frames(config.out)
-            refused = [said for rows in frames.values() for said in broken_frames(rows)] + refusals(plans, METHOD)
+            refused = [said for rows in frames.values() for said in broken_frames(rows)] + rejection_warnings(
+                plans, METHOD
+            )
             page = predictor_tables(frames, planned_rows(plans, METHOD))
         warn(refused)
         write_bytes_atomic(table, (quoted(refused) + page).encode())

@@ -13,9 +13,9 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.train import SMALL, TrainConfig
-from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
 from corrwise.experiments.report.summary import seconds_of
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.studies.predictors.evaluation import METRICS, clip_means
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import FLOW_NAMES
 from corrwise.experiments.cli.table import RankingTableConfig
-from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
+from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.runs.lock import only_run
@@ -117,7 +117,7 @@ def run_ranking(config: RankingTableConfig) -> Path:
                             append_row(file, {**row, "network": network, "versions": versions()})
         with reading(file, "holds rows that no table can be made of", RunFolderError):
             rows = [{**row, "steps": row["sets"]} for row in read_rows(file, KEY)]
-            refused = refusals(rows, ("task", "cost", "flow"))
+            refused = rejection_warnings(rows, ("task", "cost", "flow"))
             page = ranking_table(planned_rows(rows, ("task", "cost", "flow")))
         warn(refused)
         write_bytes_atomic(config.out / "table.md", (quoted(refused) + page).encode())
