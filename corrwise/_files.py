@@ -50,7 +50,7 @@ def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = Va
 
     Args:
         path: the file.
-        problem: what the sentence says after the path.
+        problem: the sentence after the path.
         kind: what is raised. Errors of this kind pass; of the general ``ValueError``, and with it ``OSError``, those
             that name the file already.
 
@@ -82,7 +82,7 @@ def refuse_pipe(path: str | PathLike[str]) -> None:
     """
     try:
         mode = Path(path).stat().st_mode
-    except (OSError, ValueError):  # what reads it says more
+    except (OSError, ValueError):  # its reader raises a better error
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ValueError(f"{path} is a pipe or a device, expected a file")
@@ -100,7 +100,7 @@ def named(name: str) -> str:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Return what JSON says.
+    """Return the value of a JSON text.
 
     Raises:
         ValueError: it is none, nested more than ``MOST_LEVELS`` deep, or holds text that cannot be written again.
@@ -118,7 +118,7 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file says.
+    """Return the value of a JSON file.
 
     Raises:
         OSError: it cannot be read.
@@ -156,7 +156,7 @@ def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot b
     Args:
         path: the file.
         device: where tensors go.
-        problem: what a message says after the path.
+        problem: the message after the path.
 
     Raises:
         FileNotFoundError: there is no such file.

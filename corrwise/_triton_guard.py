@@ -42,7 +42,7 @@ def install() -> None:
 
 
 def mapped_llvm(maps: Path = Path("/proc/self/maps")) -> str | None:
-    """Return the file of a Mesa driver or its LLVM that this process has mapped; None on systems that do not say."""
+    """Return the file of a Mesa driver or its LLVM that this process has mapped; None where that is not listed."""
     try:
         lines = maps.read_text(errors="replace").splitlines()
     except OSError:

@@ -24,7 +24,7 @@ def in_full_precision(function: FunctionT) -> FunctionT:
     def run(*args: Any, **named: Any) -> Any:
         tensors = [each for each in (*args, *named.values()) if isinstance(each, Tensor)]
         if not tensors:
-            return function(*args, **named)  # which says what is wrong with that
+            return function(*args, **named)  # which names what is wrong with that
         (dtype, *others) = {each.dtype for each in tensors}
         with torch.autocast(tensors[0].device.type, enabled=False):
             if dtype not in _HALF_TYPES or others:
@@ -43,7 +43,7 @@ def like_weights(images: Tensor, network: nn.Module) -> Tensor:
 
 @contextmanager
 def ordinary_defaults() -> Iterator[None]:
-    """Make float32 tensors on the CPU where nothing else is said, whatever the user's own defaults are.
+    """Make float32 tensors on the CPU where nothing else is asked for, whatever the user's own defaults are.
 
     For networks of other packages, whose calls name neither type nor device, and for weights that are float32.
     """
@@ -59,7 +59,7 @@ def ordinary_defaults() -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
-def _as(found: Any, dtype: torch.dtype) -> Any:
-    if isinstance(found, tuple):
-        return tuple(_as(each, dtype) for each in found)
-    return found.to(dtype) if isinstance(found, Tensor) else found
+def _as(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_as(each, dtype) for each in value)
+    return value.to(dtype) if isinstance(value, Tensor) else value

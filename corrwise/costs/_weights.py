@@ -15,7 +15,7 @@ __all__ = ["fits", "is_file", "load_weights", "read_file"]
 
 
 def is_file(weights: str | PathLike[str]) -> bool:
-    """Tell a path from a torchvision name: a path has a folder or a known suffix, or simply exists."""
+    """Distinguish a path from a torchvision name: a path has a folder or a known suffix, or simply exists."""
     if not isinstance(weights, str):
         return True
     path = local_path(weights)

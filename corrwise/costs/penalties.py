@@ -162,7 +162,7 @@ def _sobel(images: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Displacement:
-    """``weight`` times the mean over pixels of a power of the flow's length in pixels: a price for displacement.
+    """``weight`` times the mean over pixels of a power of the flow's length in pixels: a penalty on displacement.
 
     The weight is in units of the base distance per pixel of displacement to that power: intensity per pixel over an L1.
     The length is neither clipped nor robust, for a planner needs to know of a far goal how far it is. With power 1, for

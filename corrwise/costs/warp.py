@@ -15,7 +15,7 @@ __all__ = ["warp"]
 PADDINGS = ("reflection", "border", "zeros")
 
 
-@in_full_precision  # no half type tells the columns of 256 px apart
+@in_full_precision  # no half type distinguishes the columns of 256 px
 def warp(
     image: Float[Tensor, "B C h w"], flow: Float[Tensor, "B 2 h w"], padding: str = "reflection"
 ) -> Float[Tensor, "B C h w"]:

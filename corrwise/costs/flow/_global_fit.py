@@ -68,7 +68,7 @@ def system(support: Support, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sane(numbers: Tensor, support: Support) -> Tensor:
-    """Tell which maps are finite and neither flip, nor stretch, nor tilt the support beyond belief."""
+    """Return which maps are finite and neither flip, nor stretch, nor tilt the support beyond belief."""
     a, b, _, c, d, _ = numbers[:, :6].unbind(1)
     area = (1 + a) * (1 + d) - b * c
     squares = (1 + a).square() + b.square() + c.square() + (1 + d).square()

@@ -29,7 +29,7 @@ class RAFTFlow(nn.Module):
     Args:
         weights: a torchvision name ("Raft_Small_Weights.C_T_V2", or "C_T_V2" of the given size; downloaded on first
             use), a local file with a state dict, or None for random weights (tests and timings only).
-        size: "small" or "large"; None takes it from the name or the file, and is "large" where a name does not say.
+        size: "small" or "large"; None takes it from the name or the file, and is "large" where a name has none.
         updates: recurrent refinements; the paper's code uses 5.
 
     Raises:
@@ -78,7 +78,7 @@ class RAFTFlow(nn.Module):
 
 
 def _sizes(weights: str | PathLike[str] | None, size: str | None) -> tuple[str, ...]:
-    """Return the size that is asked for, or both where only the shapes in a file can tell."""
+    """Return the size that is asked for, or both where only the shapes in a file decide."""
     if size is not None and size not in ENUMS:
         raise ValueError(f"expected size to be one of {', '.join(ENUMS)}, got {size!r}")
     if weights is not None and is_file(weights):

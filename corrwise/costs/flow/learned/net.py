@@ -21,7 +21,7 @@ __all__ = ["CELL", "Estimate", "FlowNet", "FlowNetConfig"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the net says: both directions stacked along the batch, first x to y, then y to x.
+    """The output of the net: both directions stacked along the batch, first x to y, then y to x.
 
     Attributes:
         coarse: the tokens' flow after each update, pixels, (updates, 2B, 2, h / 4, w / 4), zero where no token is.
@@ -95,10 +95,10 @@ class FlowNet(nn.Module):
             rows = torch.cat((chosen, chosen + batch))[:, None]
             index, valid = torch.cat((index, index)), torch.cat((valid, valid))
             places = torch.stack((index % grid[1], index // grid[1]), dim=-1).to(features.dtype)
-            found = self.embed(torch.cat((flat[rows, index], bands(places)), dim=-1))
-            steps, found = self.update(found, places, valid, self.config.updates)
+            tokens_of = self.embed(torch.cat((flat[rows, index], bands(places)), dim=-1))
+            steps, tokens_of = self.update(tokens_of, places, valid, self.config.updates)
             where = (rows.expand_as(index)[valid], index[valid])
-            tokens = tokens.index_put(where, found[valid].float())
+            tokens = tokens.index_put(where, tokens_of[valid].float())
             flows = flows.index_put(where, CELL * torch.cat(steps, dim=2)[valid].float())
         return _on_grid(tokens, grid), _on_grid(flows, grid).unflatten(1, (-1, 2)).transpose(0, 1)
 

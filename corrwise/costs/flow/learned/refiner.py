@@ -65,17 +65,17 @@ def _span(marked: Bool[Tensor, "B n"], margin: int) -> tuple[Tensor, int]:
     return (first - margin).clamp(0, side - length), length
 
 
-_REACH = 3  # half-resolution pixels that three 3x3 convolutions, one look, see to each side
+_REACH = 3  # half-resolution pixels that three 3x3 convolutions, one step, see to each side
 
 
 class Refiner(nn.Module):
-    """Look at the source where the flow points, and correct the flow of every pixel; a gate keeps background still."""
+    """Read the source where the flow points, and correct the flow of every pixel; a gate keeps background still."""
 
     def __init__(self, config: FlowNetConfig) -> None:
         super().__init__()
         self.start = nn.Conv2d(config.width, HALF**2 * config.hidden, 1)
-        looks = 2 * config.fine + config.hidden + 3
-        self.look = nn.Conv2d(looks, config.hidden, 3, padding=1)
+        channels = 2 * config.fine + config.hidden + 3
+        self.look = nn.Conv2d(channels, config.hidden, 3, padding=1)
         self.think = nn.Conv2d(config.hidden, config.hidden, 3, padding=1)
         self.say = nn.Conv2d(config.hidden, HALF**2 * 3, 3, padding=1)
 
@@ -89,7 +89,7 @@ class Refiner(nn.Module):
         *,
         times: int,
     ) -> list[Float[Tensor, "B2 2 h w"]]:
-        """Return the flow after each of ``times`` looks; zero where ``differs`` is False, about which nothing is asked.
+        """Return the flow after each of ``times`` steps; zero where ``differs`` is False, about which nothing is asked.
 
         Only a window about the pixels that differ is computed, as wide as what their flow depends on.
         """
@@ -107,8 +107,8 @@ class Refiner(nn.Module):
             state = state + self.think(
                 F.relu(self._look(features, torch.cat((at / 8, F.avg_pool2d(gate, HALF)), dim=1)))
             )
-            said = F.pixel_shuffle(self.say(F.relu(state)), HALF)
-            moving, gate = moving + said[:, :2], torch.sigmoid(said[:, 2:])
+            correction = F.pixel_shuffle(self.say(F.relu(state)), HALF)
+            moving, gate = moving + correction[:, :2], torch.sigmoid(correction[:, 2:])
             flows.append(windows.place(moving * gate * asked, scale=HALF))
         return flows
 
@@ -116,8 +116,8 @@ class Refiner(nn.Module):
         """Return one convolution of both inputs, without putting them into one tensor: their layouts differ."""
         last = torch.channels_last
         first, second = self.look.weight.split((features.shape[1], motion.shape[1]), dim=1)
-        looked = F.conv2d(features, first.contiguous(memory_format=last), self.look.bias, padding=1)
-        return looked + F.conv2d(motion, second.contiguous(memory_format=last), padding=1)
+        read = F.conv2d(features, first.contiguous(memory_format=last), self.look.bias, padding=1)
+        return read + F.conv2d(motion, second.contiguous(memory_format=last), padding=1)
 
 
 def look_up(features: Float[Tensor, "B c h w"], at: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B c H W"]:

@@ -91,9 +91,9 @@ class Update(nn.Module):
         mine = attend(*parts[:3], at=places, to=places, absent=absent, spring=self.spring_own, carry=flow)
         query, key, value = parts[3], swapped(parts[4]), swapped(parts[5])
         at = places + flow
-        theirs = attend(query, key, value, at=at, to=places, absent=absent, spring=self.spring_other, carry=places)
-        offset = theirs[1] - at[:, None]  # (B2, heads, n, 2)
-        seen = torch.cat((mine[0], theirs[0], (mine[1] - flow[:, None]) / CELLS, offset / CELLS), dim=-1)
+        other = attend(query, key, value, at=at, to=places, absent=absent, spring=self.spring_other, carry=places)
+        offset = other[1] - at[:, None]  # (B2, heads, n, 2)
+        seen = torch.cat((mine[0], other[0], (mine[1] - flow[:, None]) / CELLS, offset / CELLS), dim=-1)
         tokens = tokens + self.mix(torch.cat((seen.transpose(1, 2).flatten(2), flow / CELLS), dim=-1))
         tokens = tokens + self.think(self.norm_think(tokens))
         move = self.move(self.norm_move(tokens))

@@ -17,7 +17,7 @@ from corrwise.costs.flow.matching.rigid import body_flows
 __all__ = ["AllPairsFlow", "patch_unit"]
 
 LEVELS = 255
-TIE_BREAK = 2e-5  # intensity per pixel; the least that float32 tells apart, so that equal patches match the nearest
+TIE_BREAK = 2e-5  # intensity per pixel; the least that float32 can distinguish, so that equal patches match the nearest
 
 
 class AllPairsFlow:
@@ -107,7 +107,7 @@ class AllPairsFlow:
             # Elsewhere the patches are equal, and staying is the best match there is.
             places = Places(differing(x, y, threshold=self.threshold, reach=self.patch // 2))
             first, second = self._patches(x), self._patches(y)
-            # One row more than there are positions: what padded positions say ends up there.
+            # One row more than there are positions: the matches of padded positions end up there.
             moves = [first.new_zeros(places.total + 1, 2) for _ in range(2)]
             for chunk in places.chunks(self.max_entries):
                 group = self._group(first, second, places, chunk)
@@ -130,7 +130,7 @@ class AllPairsFlow:
         return patches_of(levels.sub_((LEVELS + 1) // 2), self.patch)
 
     def _group(self, first: Tensor, second: Tensor, places: Places, chunk: Chunk) -> Group:
-        a, b = (places.look(patches, chunk) for patches in (first, second))
+        a, b = (places.patches_at(patches, chunk) for patches in (first, second))
         positions = places.positions(chunk).to(first.dtype)
         weight = max(self.penalty, TIE_BREAK) * patch_unit(a.shape[2])
         return Group(a, b, positions, chunk.valid, weight, rows=max(1, self.max_entries // chunk.index.numel()))

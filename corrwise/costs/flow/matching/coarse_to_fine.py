@@ -24,7 +24,7 @@ class CoarseToFine:
 
     The match costs and units are those of ``AllPairsFlow``, and so is the independence of batch and order. All-pairs
     matching has a cost matrix of n^2 entries for n pixels that differ; on cells it has 1 / factor^4 as many, and each
-    pixel then looks at (factor + 1)^2 places. It pays from about 128 px on (docs/choose_a_flow.md).
+    pixel is then compared with (factor + 1)^2 places. It pays from about 128 px on (docs/choose_a_flow.md).
 
     Args:
         flow: what matches the reduced images, in their pixels; None is ``AllPairsFlow`` with the same patch, penalty

@@ -1,7 +1,7 @@
 """The least entry of each row and of each column: as ``torch.min`` finds them, four times faster on a CPU.
 
-``torch.min`` looks for a value and its index one entry at a time; a minimum without an index is vectorised, and so is
-NumPy's ``argmin`` along memory.
+``torch.min`` searches for a value and its index one entry at a time; a minimum without an index is vectorised, and so
+is NumPy's ``argmin`` along memory.
 """
 
 from __future__ import annotations

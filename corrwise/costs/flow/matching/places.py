@@ -58,10 +58,10 @@ class Places:
         """Return the positions (x, y) in pixels."""
         return torch.stack((self.x[chunk.index], self.y[chunk.index]), dim=-1).float()
 
-    def look(self, patches: Float[Tensor, "B h w k k C"], chunk: Chunk) -> Float[Tensor, "P n K"]:
+    def patches_at(self, patches: Float[Tensor, "B h w k k C"], chunk: Chunk) -> Float[Tensor, "P n K"]:
         """Return the patches at the positions, flat, and zeros for padding.
 
-        Padding looks at the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
+        Padding reads the first pair's corner, whose NaN must not be taken for the cheapest match of another's.
         """
         seen = patches[self.sample[chunk.index], self.y[chunk.index], self.x[chunk.index]].flatten(2)
         return seen.masked_fill_(~chunk.valid[..., None], 0)

@@ -127,9 +127,9 @@ def _distances(first: Tensor, second: Tensor) -> Tensor:
 
 
 LEVELS = 255
-SAMPLES = 32  # to a side are enough to tell brightness and contrast
+SAMPLES = 32  # to a side are enough to estimate brightness and contrast
 TOLERANCES = (64, 32, 16, 12, 12)  # levels; how far apart pixels that show the same may be, round by round
-SAME = 0.5  # share of the pixels that must agree: the scene is mostly still, or nothing can be said
+SAME = 0.5  # share of the pixels that must agree: the scene is mostly still, or nothing can be concluded
 GAIN = 2.0  # contrasts further apart than this are not one scene's
 NOISE = 4.0  # times the median difference; above it, a difference is motion
 
@@ -137,9 +137,9 @@ NOISE = 4.0  # times the median difference; above it, a difference is motion
 def alike(x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]) -> tuple[Tensor, Tensor]:
     """Return both images, in whole 8-bit levels over 255, with each channel's mean and contrast halfway between them.
 
-    Mean and contrast are those of the pixels in which the images agree, found in a few rounds; so the moving body does
-    not take part. Where fewer than half of the pixels agree the images only are rounded. All sums are of integers in
-    float64, and so are the same to the bit whatever is beside a pair; swapped images give swapped results.
+    Mean and contrast are those of the pixels in which the images agree, estimated in a few rounds, so that the moving
+    body does not take part. Where fewer than half of the pixels agree the images only are rounded. All sums are of
+    integers in float64, and so are the same to the bit whatever is beside a pair; swapped images give swapped results.
     """
     first, second = (LEVELS * x).round(), (LEVELS * y).round()
     step = max(1, min(x.shape[2:]) // SAMPLES)
@@ -176,7 +176,7 @@ def _lines(first: Tensor, second: Tensor, agree: Tensor) -> tuple[_Line, _Line]:
     """Return what takes the agreeing pixels' mean and contrast of either image halfway to the other's."""
     count = agree.sum(dim=(2, 3), keepdim=True)
     (mean_a, var_a), (mean_b, var_b) = (_moments(image, agree, count) for image in (first, second))
-    # One level added: a plain picture has no contrast. Two divisions: swapped images give swapped results to the bit.
+    # One level added: a plain image has no contrast. Two divisions: swapped images give swapped results to the bit.
     up, down = ((var_b + 1) / (var_a + 1)).sqrt(), ((var_a + 1) / (var_b + 1)).sqrt()
     sane = (count >= SAME * first.shape[2] * first.shape[3]) & (up < GAIN) & (down < GAIN)
     middle = (mean_a + mean_b) / 2
@@ -199,12 +199,12 @@ OUTLINE = 51.0  # levels by which being body or not sets pixels apart, beside th
 
 
 def foreground(image: Float[Tensor, "B C h w"], differs: Bool[Tensor, "B h w"]) -> Bool[Tensor, "B h w"]:
-    """Return where ``image`` differs from another and shows a colour that is mostly found where they differ.
+    """Return where ``image`` differs from another and shows a colour that is mostly seen where they differ.
 
     What a body uncovers or hides differs too, but most of the background's pixels stay as they are. Where the body has
-    the background's own colours, that is all of where the images differ. Counts are whole numbers, so a picture's
+    the background's own colours, that is all of where the images differ. Counts are whole numbers, so an image's
     result is the same to the bit whatever is beside it. NaN counts as black, and of more than three channels only the
-    first three tell a colour.
+    first three identify a colour.
     """
     image = image.detach()[:, :3]
     batch, bins = len(image), BINS ** image.shape[1]
@@ -218,14 +218,14 @@ def foreground(image: Float[Tensor, "B C h w"], differs: Bool[Tensor, "B h w"]) 
     still = torch.zeros_like(moving).scatter_add(1, colour, (~differs).flatten(1).float())
     rare = moving >= SHARE * (moving + still)
     body = differs & rare.gather(1, colour).reshape(differs.shape)
-    told = body.sum(dim=(1, 2), keepdim=True) >= FEWEST * differs.sum(dim=(1, 2), keepdim=True)
-    return torch.where(told, body, differs)
+    enough = body.sum(dim=(1, 2), keepdim=True) >= FEWEST * differs.sum(dim=(1, 2), keepdim=True)
+    return torch.where(enough, body, differs)
 
 
 def flattened(image: Float[Tensor, "B C h w"], body: Bool[Tensor, "B h w"]) -> Float[Tensor, "B C+1 h w"]:
     """Return the body's 8-bit levels about zero on a plain ground, and as one more channel its outline.
 
-    Patches at a body's rim then look the same whatever is behind it.
+    Patches at a body's rim are then the same whatever is behind it.
     """
     levels = (LEVELS * image.detach()).float().round() - (LEVELS + 1) // 2
     inside = body[:, None]
@@ -265,4 +265,4 @@ def body_flows(
 
 
 def _side(patches: Tensor, places: Places, chunk: Chunk) -> Side:
-    return Side(places.look(patches, chunk), places.positions(chunk), chunk.valid)
+    return Side(places.patches_at(patches, chunk), places.positions(chunk), chunk.valid)
