@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from corrwise.envs.tasks import TASK_NAMES
 from corrwise.experiments.cli.checks import check, check_name, check_that
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
@@ -21,7 +22,6 @@ from corrwise.mpc.config import (
 )
 
 BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
-TASK_NAMES = (*BODY_NAMES, "cartpole-short")
 PREDICTOR_NAMES = ("oracle", "copy-last")
 RENDERER_NAMES = ("raycast", "gl")
 
@@ -37,8 +37,8 @@ class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
 
     task: str = "cartpole"
-    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
-    which runs that file as Python code."""
+    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
+    dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
     costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
@@ -94,8 +94,8 @@ class MPCConfig:
 
     @property
     def label(self) -> str:
-        """What rows and pictures call the task: of one's own, the name without its file."""
-        return self.task.rpartition(":")[2]
+        """What rows and images call the task: the name without its file or package."""
+        return self.task.rpartition(":")[2].replace("/", "-")
 
     @property
     def predictor_label(self) -> str:

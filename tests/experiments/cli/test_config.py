@@ -8,7 +8,6 @@ import pytest
 
 from corrwise.costs import DISTANCES
 from corrwise.costs.flow import FLOWS
-from corrwise.envs import TASKS
 from corrwise.envs.renderers import RENDERERS
 from corrwise.experiments.cli import cost as cost_options
 from corrwise.experiments.cli import mpc as options
@@ -21,7 +20,6 @@ from corrwise.mpc import PLANNERS
 
 
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():
-    assert tuple(TASKS) == options.TASK_NAMES
     assert tuple(RENDERERS) == options.RENDERER_NAMES
     assert tuple(FLOWS) == cost_options.FLOW_NAMES
     assert tuple(DISTANCES) == cost_options.BASE_NAMES
