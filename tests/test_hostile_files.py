@@ -339,7 +339,7 @@ def test_commands_answer_a_damaged_folder_in_one_sentence(command, file, tmp_pat
         "report": ["report", str(tmp_path)],
         "mpc": ["mpc", "--out", str(tmp_path), "--costs", "l1", "corr-l1", "--episodes", "2", "--no-videos"],
         "table": ["table", "mpc", "--out", str(tmp_path), "--tasks", "cartpole", "--methods", "l1", "state",
-                  "--episodes", "2", "--workers", "1"],
+                  "--episodes", "2", "--processes", "1"],
     }[command]  # fmt: skip
     if command != "report":
         assert cli.main(words) == 0, "makes config.json"

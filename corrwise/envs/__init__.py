@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from corrwise.envs.tasks import TASK_NAMES, registered_tasks
+from corrwise.envs.tasks import TASKS
 
 if TYPE_CHECKING:
     from corrwise.envs.fleet import Fleet
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from corrwise.envs.tasks.task import Camera, GoalSampling, Task
     from corrwise.envs.vector_task import VectorVisualTask
     from corrwise.envs.visual_task import VisualTask
-
-    TASKS: dict[str, Task]
 
 _HOMES = {
     "fleet": ("Fleet",),
@@ -51,7 +49,7 @@ __all__ = [
     "VisualTask",
 ]
 
-for _name in TASK_NAMES:
+for _name in TASKS:
     gymnasium.register(
         id=f"corrwise/{_name.title().replace('-', '')}-v0",
         entry_point="corrwise.envs.visual_task:VisualTask",
@@ -61,8 +59,6 @@ for _name in TASK_NAMES:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TASKS":
-        return registered_tasks()
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

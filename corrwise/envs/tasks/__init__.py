@@ -1,31 +1,21 @@
 """Tasks: what a task is, where its episodes start, which goals count, and those that have a name.
 
-This module is all that knows the names, and loads a task only when it is asked for: neither MuJoCo nor torch.
+This module loads a task only when it is asked for: neither MuJoCo nor torch.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-__all__ = ["TASK_NAMES", "find_task", "is_environment", "registered_tasks"]
+from corrwise.registry import TASK_PATHS, Registry
 
-# The package's own tasks, each registered by a line here: module and variable.
-_HOMES = {
-    "cartpole": ("cartpole", "CARTPOLE"),
-    "ant": ("ant", "ANT"),
-    "humanoid": ("humanoid", "HUMANOID"),
-    "cartpole-short": ("cartpole", "CARTPOLE_SHORT"),
-}
-TASK_NAMES = tuple(_HOMES)
+if TYPE_CHECKING:
+    from corrwise.envs.tasks.task import Task
+
+__all__ = ["TASKS", "find_task", "is_environment"]
+
+TASKS: Registry[Task] = Registry(TASK_PATHS)
 _ENVIRONMENTS = ("gym", "dm_control")
-
-
-@cache
-def registered_tasks() -> dict[str, Any]:
-    """Return the package's own tasks by name; the same dictionary each time."""
-    return {name: getattr(import_module(f"{__name__}.{home}"), which) for name, (home, which) in _HOMES.items()}
 
 
 def is_environment(name: str) -> bool:
@@ -33,11 +23,11 @@ def is_environment(name: str) -> bool:
     return name.partition(":")[0] in _ENVIRONMENTS and ":" in name
 
 
-def find_task(name: str) -> Any:
+def find_task(name: str) -> Task:
     """Return the ``Task`` behind a name.
 
     Args:
-        name: one of ``TASK_NAMES``, or an environment's: ``gym:ID``, ``dm_control:DOMAIN``, ``dm_control:DOMAIN-TASK``.
+        name: one of ``TASKS``, or an environment's: ``gym:ID``, ``dm_control:DOMAIN``, ``dm_control:DOMAIN-TASK``.
 
     Raises:
         ValueError: there is no such task, or the environment is no MuJoCo model that can be one.
@@ -46,7 +36,6 @@ def find_task(name: str) -> Any:
         from corrwise.envs.tasks.environments import environment_task
 
         return environment_task(name)
-    tasks = registered_tasks()
-    if name not in tasks:
-        raise ValueError(f"unknown task {name!r}; there are {', '.join(tasks)}, gym:ID and dm_control:DOMAIN")
-    return tasks[name]
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}, gym:ID and dm_control:DOMAIN")
+    return TASKS[name]

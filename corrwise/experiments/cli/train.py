@@ -1,4 +1,4 @@
-"""Options of ``corrwise train``; free of torch, so that help and argument errors come at once."""
+"""``corrwise train``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import tyro
 from corrwise.experiments.cli.checks import check, check_name
 from corrwise.experiments.cli.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
 from corrwise.experiments.cli.sizes import check_counts
+
+NAME = "train"
 
 MODEL_NAMES = ("resnet3d", "svg", "svg-prime")
 LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
@@ -116,3 +118,10 @@ def _value(text: str) -> object:
         except ValueError:
             continue
     return text
+
+
+def run(config: TrainConfig) -> Path:
+    """Train the model, and return its folder."""
+    from corrwise.experiments.runs.train import run_train
+
+    return run_train(config)

@@ -1,4 +1,4 @@
-"""Options of ``corrwise train-flow``; free of torch, so that help and argument errors come at once."""
+"""``corrwise train-flow``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from math import inf
 from pathlib import Path
 
 from corrwise.experiments.cli.checks import FIRST_TEST_SEED, check, check_name
-from corrwise.experiments.cli.sizes import check_counts, check_memory
+from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.sizes import check_counts
+
+NAME = "train-flow"
 
 DEVICE_NAMES = ("auto", "cpu", "cuda")
 FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
@@ -78,3 +81,10 @@ class TrainFlowConfig:
         check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
         check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
         check_name("device", self.device, DEVICE_NAMES)
+
+
+def run(config: TrainFlowConfig) -> Path:
+    """Train the net, and return the path of its weights."""
+    from corrwise.experiments.studies.flows.train import run_train_flow
+
+    return run_train_flow(config)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
-from corrwise.experiments.cli.mpc import ReportConfig
+from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
 from corrwise.experiments.report.strip import ROWS

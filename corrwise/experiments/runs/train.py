@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from corrwise.experiments.cli.sizes import check_memory
+from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.losses import make_loss

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from corrwise.costs.flow import LearnedFlow
 from corrwise.costs.flow.learned.net import FlowNet
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import BODIES, FlowTableConfig
+from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.studies.flows.measure import error_numbers
 from corrwise.experiments.studies.flows.scenes import FlowScene

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import FLOW_NAMES
-from corrwise.experiments.cli.table import RankingTableConfig
+from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
