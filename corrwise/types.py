@@ -8,9 +8,9 @@ Axes, always in this order and always present (one environment is ``B = 1``):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,16 +18,23 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 __all__ = [
+    "BidirectionalFlow",
+    "CheckingPredictor",
+    "ComparingSimulator",
     "Context",
     "Cost",
     "Distance",
+    "EncodingDistance",
     "Flow",
     "Goal",
+    "PartialRenderer",
     "Planner",
     "Predictor",
     "Proposal",
     "Simulator",
+    "TermsDistance",
     "Trace",
+    "has_gradient",
 ]
 
 
@@ -182,3 +189,75 @@ class Planner(Protocol):
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
         """Return the proposal after seeing what the candidates cost; +inf costs never win."""
         ...
+
+
+# Optional capabilities: what a part may offer beyond its protocol. Whoever can use one asks with ``isinstance``.
+
+
+@runtime_checkable
+class BidirectionalFlow(Flow, Protocol):
+    """A flow that estimates both directions together, because the two share work."""
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return ``flow(x, y)`` and ``flow(y, x)``."""
+        ...
+
+
+def has_gradient(flow: Callable[..., Any]) -> bool:
+    """Return whether a flow has a gradient: unless it has an attribute ``differentiable`` that is False."""
+    return bool(getattr(flow, "differentiable", True))
+
+
+@runtime_checkable
+class EncodingDistance(Distance, Protocol):
+    """A distance between features, so that a goal is encoded only once."""
+
+    def encode(self, images: Float[Tensor, "*batch C h w"]) -> tuple[Tensor, ...]:
+        """Return the images' features, each (*batch, ...)."""
+        ...
+
+    def compare(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
+        """Return the distance of the images behind two tuples of features."""
+        ...
+
+
+@runtime_checkable
+class TermsDistance(Distance, Protocol):
+    """A distance that is a sum, and says of what."""
+
+    def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Any:
+        """Return the summands, among them ``total``, which is the distance, and ``displacement`` in pixels."""
+        ...
+
+
+@runtime_checkable
+class CheckingPredictor(Predictor, Protocol):
+    """A predictor that may refuse the context with which an episode begins."""
+
+    def check(self, context: Context) -> None:
+        """Raise a ``ValueError`` if nothing sound can be predicted from this context."""
+        ...
+
+
+@runtime_checkable
+class ComparingSimulator(Simulator, Protocol):
+    """A simulator that knows its own images."""
+
+    def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[Tensor, "B C h w"]) -> bool:
+        """Return whether these frames are images of these states."""
+        ...
+
+
+@runtime_checkable
+class PartialRenderer(Protocol):
+    """A renderer that says what of the model it does not draw.
+
+    Attributes:
+        left_out: words for each part that is not drawn, such as "1 skin".
+        unseen: empty if any part that moves is drawn, else what moves, why it is hidden and what helps.
+    """
+
+    left_out: tuple[str, ...]
+    unseen: str

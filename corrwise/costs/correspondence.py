@@ -17,6 +17,7 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded_share
 from corrwise.costs.penalties import Regularizer, displacement_of
 from corrwise.costs.warp import PADDINGS, warp
+from corrwise.types import has_gradient
 
 __all__ = ["CorrespondenceWise", "Terms"]
 
@@ -108,7 +109,7 @@ class CorrespondenceWise:
             raise ValueError(f"expected penalized to be 'both', or 'y' of a symmetric distance, got {penalized!r}")
         if not 0 <= occlusion < inf or (occlusion and not symmetric):
             raise ValueError(f"expected occlusion of 0 or above, and 0 unless symmetric, got {occlusion}")
-        if not detach_flow and not getattr(flow, "differentiable", True):
+        if not detach_flow and not has_gradient(flow):
             raise ValueError(f"detach_flow=False needs a flow with gradients, got {type(flow).__name__} which has none")
         self.distance, self.flow, self.scaling, self.regularizer = distance, flow, scaling, regularizer
         self.symmetric, self.penalized, self.padding, self.detach_flow = symmetric, penalized, padding, detach_flow

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_images
-from corrwise.types import Distance, Goal
+from corrwise.types import Distance, EncodingDistance, Goal
 
 __all__ = ["GoalCost"]
 
@@ -41,7 +41,7 @@ class GoalCost:
             ValueError: a goal of another size or batch than the frames, or a goal video of another length.
         """
         _check(frames, goal.frames)
-        if hasattr(self.distance, "encode") and hasattr(self.distance, "compare"):
+        if isinstance(self.distance, EncodingDistance):
             return self.distance.compare(self.distance.encode(frames), self._encoded(goal, frames.shape))
         return self.distance(frames, _follow(goal.frames, frames.shape))
 

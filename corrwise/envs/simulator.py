@@ -15,6 +15,7 @@ from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
 from corrwise.envs.tasks.metric import state_distance
 from corrwise.envs.tasks.task import Task
+from corrwise.types import PartialRenderer
 
 _ROUNDING = 1.5 / 255
 _LARGE = 256  # pixels; what does not show at that size is not merely small
@@ -97,17 +98,26 @@ class MujocoSimulator:
         frames = self.renderer.render(states.reshape(-1, states.shape[-1]))
         return frames.reshape(*states.shape[:-1], *frames.shape[1:])
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of the model the renderer does not draw, as far as it says so (``corrwise.types.PartialRenderer``)."""
+        return self.renderer.left_out if isinstance(self.renderer, PartialRenderer) else ()
+
+    @property
+    def unseen(self) -> str:
+        """Empty if any part that moves is drawn, or the renderer does not say; else what moves and why it is hidden."""
+        return self.renderer.unseen if isinstance(self.renderer, PartialRenderer) else ""
+
     def check_drawn(self) -> None:
         """Warn, once, of what the renderer leaves out of the images.
 
         Raises:
             ValueError: if none of what moves is drawn, so that all images of the task are the same.
         """
-        unseen, left_out = getattr(self.renderer, "unseen", ""), getattr(self.renderer, "left_out", ())
-        if unseen:
-            raise ValueError(f"{self.task.name}: the images show nothing that moves: {unseen}")
-        if left_out:
-            self._warn("left out", f'the images leave out {", ".join(left_out)}; renderer="gl" draws it all')
+        if self.unseen:
+            raise ValueError(f"{self.task.name}: the images show nothing that moves: {self.unseen}")
+        if self.left_out:
+            self._warn("left out", f'the images leave out {", ".join(self.left_out)}; renderer="gl" draws it all')
 
     def check_goals(
         self, starts: Float64[np.ndarray, "n S"], goals: Float64[np.ndarray, "n S"],

@@ -11,6 +11,7 @@ import torch
 
 from corrwise.envs.arrays import from_uint8, to_numpy, to_uint8
 from corrwise.envs.simulator import MujocoSimulator
+from corrwise.envs.tasks import find_task
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import Task
 from corrwise.types import Distance
@@ -34,7 +35,7 @@ class VisualTask(gymnasium.Env):
     share is 0 if and only if no part is cut off. After a step there is also ``diverged``.
 
     Args:
-        task: which task, by name or as a ``Task``.
+        task: which task, by name, such as "cartpole", "gym:Hopper-v5" or "dm_control:walker-walk", or as a ``Task``.
         distance: the image distance behind the reward; None means the mean absolute difference.
         size: pixels to a side.
         renderer: "raycast" or "gl".
@@ -57,7 +58,7 @@ class VisualTask(gymnasium.Env):
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
-        self.task = _find(task) if isinstance(task, str) else task
+        self.task = find_task(task) if isinstance(task, str) else task
         self.simulator = MujocoSimulator(
             self.task, size=size, renderer=renderer, supersample=supersample, threads=threads
         )
@@ -179,11 +180,3 @@ class VisualTask(gymnasium.Env):
 
     def _out_of_view(self, state: np.ndarray) -> float:
         return float(self.simulator.out_of_view(state[None])[0])
-
-
-def _find(name: str) -> Task:
-    from corrwise.envs import TASKS  # the registry imports this file
-
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
-    return TASKS[name]

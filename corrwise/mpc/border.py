@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from corrwise.types import Context, Goal, Predictor
+from corrwise.types import CheckingPredictor, Context, Goal, Predictor
 
 Observation = np.ndarray | Mapping[str, np.ndarray]
 
@@ -77,9 +77,8 @@ def check_context(predictor: Predictor, context: Context) -> None:
     Raises:
         ValueError: what the predictor says.
     """
-    check = getattr(predictor, "check", None)
-    if check is not None:
-        check(context)
+    if isinstance(predictor, CheckingPredictor):
+        predictor.check(context)
 
 
 def to_mask(episode_start: Any, batch: int) -> Bool[Tensor, " B"]:

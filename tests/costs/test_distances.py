@@ -5,7 +5,7 @@ from scipy.ndimage import correlate1d
 
 from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual, l1, mse, ssim
 from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
-from tests.contracts import check_distance
+from corrwise.testing import check_distance
 from tests.costs.images import texture
 
 ALL = {

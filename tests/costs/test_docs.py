@@ -3,8 +3,8 @@ from pathlib import Path
 
 import torch
 
+from corrwise.testing import check_distance
 from corrwise.types import Goal
-from tests.contracts import check_distance
 
 PAGE = Path(__file__).parents[2] / "docs" / "add_a_cost.md"
 

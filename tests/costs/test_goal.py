@@ -5,16 +5,22 @@ import torch
 
 from corrwise.costs import CorrespondenceWise, GoalCost, Perceptual, l1, mse
 from corrwise.costs.flow import AllPairsFlow
-from corrwise.types import Cost, Goal
+from corrwise.testing import check_cost
+from corrwise.types import Goal
 from tests.costs.images import texture
+
+
+@pytest.mark.parametrize(
+    "distance", [l1, CorrespondenceWise(l1, AllPairsFlow()), Perceptual(None)], ids=["l1", "corr-l1", "encoded"]
+)
+def test_keeps_the_contract(distance):
+    check_cost(GoalCost(distance))
 
 
 @pytest.mark.parametrize("distance", [l1, CorrespondenceWise(l1, AllPairsFlow())], ids=["l1", "corr-l1"])
 def test_every_frame_is_compared_with_its_own_environments_goal(distance):
     frames, goal = texture(2, 3, 2), Goal(texture(2, 1, seed=1))
-    cost = GoalCost(distance)
-    assert isinstance(cost, Cost)
-    costs = cost(frames, goal)
+    costs = GoalCost(distance)(frames, goal)
     assert costs.shape == (2, 3, 2)
     assert torch.equal(costs[1, 2, 0], distance(frames[1, 2, 0], goal.frames[1, 0]))
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from corrwise.experiments import cli
-from tests.contracts import check_task
+from corrwise.testing import check_task
 from tests.snippets import ROOT, blocks, save_named
 
 PAGE = ROOT / "docs" / "add_an_env.md"

@@ -11,7 +11,8 @@ import torch
 
 from corrwise.envs import TASKS
 from corrwise.envs.physics import Physics
-from tests.envs.worlds import plain_steps, simulator, some_states
+from corrwise.testing import plain_steps
+from tests.envs.worlds import simulator, some_states
 
 
 def _actions(physics: Physics, *shape: int, seed: int = 0) -> torch.Tensor:

@@ -10,8 +10,6 @@ import mujoco
 import numpy as np
 
 from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task
-from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.tasks.task import CAMERA_NAME
 
 FULL = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 SIZE = 24
@@ -33,35 +31,6 @@ def _fleet_states(name: str) -> np.ndarray:
 def some_states(name: str) -> np.ndarray:
     """Three starts and their three goals, (6, S)."""
     return _fleet_states(name).copy()
-
-
-def plain_steps(model: mujoco.MjModel, state: np.ndarray, controls: np.ndarray, frame_skip: int) -> np.ndarray:
-    """Return the states after each control (H, A) as a plain loop of ``mj_step`` gives them, (H, S)."""
-    data = mujoco.MjData(model)
-    mujoco.mj_setState(model, data, state, FULL)
-    out = np.empty((len(controls), len(state)))
-    for step, control in enumerate(controls):
-        data.ctrl[:] = control
-        for _ in range(frame_skip):
-            mujoco.mj_step(model, data)
-        mujoco.mj_getState(model, data, out[step], FULL)
-    return out
-
-
-def moving_mask(model: mujoco.MjModel, state: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """Return where the nearest thing in the picture is a moving body, (h, w), by one plain call of MuJoCo's rays."""
-    data = mujoco.MjData(model)
-    mujoco.mj_setState(model, data, state, FULL)
-    mujoco.mj_forward(model, data)
-    view = PinholeView.of_camera(model, CAMERA_NAME)
-    rays = view.directions(height, width)
-    geoms, distances = np.full(len(rays), -1, dtype=np.int32), np.empty(len(rays))
-    shown = np.array([1, 1, 1, 0, 0, 0], dtype=np.uint8)
-    mujoco.mj_multiRay(
-        model, data, view.position, rays.ravel(), shown, True, -1, geoms, distances, None, len(rays), 1e10
-    )  # fmt: skip
-    moves = model.body_weldid[model.geom_bodyid[np.maximum(geoms, 0)]] != 0
-    return ((geoms >= 0) & moves).reshape(height, width)
 
 
 def state_of(model: mujoco.MjModel, change: Callable[[mujoco.MjData], None] = lambda data: None) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from tests.contracts import check_planner
+from corrwise.testing import check_planner
 from tests.snippets import ROOT, save_named
 
 

@@ -10,7 +10,7 @@ import torch
 from corrwise.mpc import CEM, ICEM, MPPI, PLANNERS, CEMConfig, RandomShooting, generator, planned_actions
 from corrwise.mpc.config import PLANNER_NAMES
 from corrwise.mpc.optimize import optimize
-from tests.contracts import check_planner
+from corrwise.testing import check_planner
 from tests.fakes import quadratic
 
 ALL = pytest.mark.parametrize("make", PLANNERS.values(), ids=PLANNERS.keys())

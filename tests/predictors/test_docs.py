@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from corrwise.testing import check_predictor
 from corrwise.types import Context
-from tests.contracts import check_predictor
 
 PAGE = Path(__file__).parents[2] / "docs" / "add_a_predictor.md"
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from corrwise.types import BidirectionalFlow
+
 __all__ = ["both_ways"]
 
 
@@ -16,7 +18,7 @@ def both_ways(flow: Callable[[Tensor, Tensor], Any], x: Tensor, y: Tensor) -> tu
     Raises:
         ValueError: the flow's ``both`` does not return two fields.
     """
-    if not hasattr(flow, "both"):
+    if not isinstance(flow, BidirectionalFlow):
         return flow(x, y), flow(y, x)
     flows: Any = flow.both(x, y)
     got = len(flows) if isinstance(flows, (tuple, list)) else type(flows).__name__

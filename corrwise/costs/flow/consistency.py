@@ -11,7 +11,7 @@ from torch import Tensor
 
 from corrwise.costs._checks import check_batch_pair
 from corrwise.costs.flow.bidirectional import both_ways
-from corrwise.types import Flow
+from corrwise.types import Flow, has_gradient
 
 __all__ = ["TrustedFlow", "occluded", "occluded_share"]
 
@@ -103,7 +103,7 @@ class TrustedFlow:
     @property
     def differentiable(self) -> bool:
         """Whether the flow has a gradient: if the wrapped one has."""
-        return getattr(self.flow, "differentiable", True)
+        return has_gradient(self.flow)
 
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         """Return where to sample ``source`` so that it matches ``target``, in pixels; zero where that is not known.

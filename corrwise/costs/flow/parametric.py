@@ -13,7 +13,7 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.matching.all_pairs import AllPairsFlow
 from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.costs.warp import warp
-from corrwise.types import Flow
+from corrwise.types import Flow, has_gradient
 
 __all__ = ["AffineFit", "HomographyFit"]
 
@@ -38,7 +38,7 @@ class _GlobalFit:
     @property
     def differentiable(self) -> bool:
         """Whether the flow has a gradient: if the wrapped one has."""
-        return getattr(self.flow, "differentiable", True)
+        return has_gradient(self.flow)
 
     @in_full_precision
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:

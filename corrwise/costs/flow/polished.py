@@ -7,7 +7,7 @@ from torch import Tensor
 
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.warp import warp
-from corrwise.types import Flow
+from corrwise.types import Flow, has_gradient
 
 __all__ = ["Polished"]
 
@@ -28,7 +28,7 @@ class Polished:
     @property
     def differentiable(self) -> bool:
         """Whether the flow has a gradient: if both have."""
-        return getattr(self.flow, "differentiable", True) and getattr(self.by, "differentiable", True)
+        return has_gradient(self.flow) and has_gradient(self.by)
 
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
         """Return where to sample ``source`` so that it matches ``target``, in pixels.

@@ -21,8 +21,7 @@ __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 class Renderer(Protocol):
     """Draws states from the task's fixed camera; a state that MuJoCo would refuse (NaN, huge) gives a NaN picture.
 
-    It may say what it does not draw: ``left_out``, a tuple of words for parts of the model ("1 skin"), and ``unseen``,
-    empty if any part that moves is drawn, else what moves, why it is hidden and what helps.
+    It may say what it does not draw: see ``corrwise.types.PartialRenderer``.
     """
 
     height: int

@@ -36,7 +36,8 @@ def plane_texture(
         uv = points[:, :2] * repeat
     else:
         uv = (points[:, :2] / (2 * size) + 0.5) * repeat
-    texel = (np.mod(uv, 1.0) * [image.shape[1], image.shape[0]]).astype(int)
+    wide = [image.shape[1], image.shape[0]]
+    texel = (np.mod(uv, 1.0) * wide).astype(int) % wide  # the remainder of a tiny negative number rounds to 1
     return image[-1 - texel[:, 1], texel[:, 0]] / np.maximum(image.mean(axis=(0, 1)), 1e-6)
 
 

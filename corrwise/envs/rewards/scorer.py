@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 
 from corrwise.envs.arrays import from_uint8, to_numpy
 from corrwise.envs.rewards.sources import check_sizes
-from corrwise.types import Distance
+from corrwise.types import Distance, TermsDistance
 
 __all__ = ["FORMS", "RewardForm", "Scorer"]
 
@@ -96,8 +96,7 @@ class Scorer:
         check_sizes(tuple(wanted.shape[2:]), tuple(seen.shape[2:]))
         seen, wanted = seen.to(self.device), wanted.to(self.device)
         with torch.no_grad():
-            terms: Any = getattr(self.distance, "terms", None)
-            told = terms(seen, wanted) if terms is not None else None
+            told = self.distance.terms(seen, wanted) if isinstance(self.distance, TermsDistance) else None
             costs = self.distance(seen, wanted) if told is None else told.total
         if costs.shape != (len(seen),) or not torch.isfinite(costs).all():
             raise ValueError(f"expected {len(seen)} finite costs from {self.distance!r}, got {costs}")

@@ -53,8 +53,8 @@ class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
 
     task: OwnTask = "cartpole"
-    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
-    which runs that file as Python code."""
+    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
+    dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
     costs: Annotated[tuple[Annotated[str, Names(COST_NAMES)], ...], SEVERAL] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
@@ -112,8 +112,8 @@ class MPCConfig:
 
     @property
     def label(self) -> str:
-        """What rows and pictures call the task: of one's own, the name without its file."""
-        return self.task.rpartition(":")[2]
+        """What rows and images call the task: the name without its file or package."""
+        return self.task.rpartition(":")[2].replace("/", "-")
 
     @property
     def predictor_label(self) -> str:

@@ -52,7 +52,7 @@ def run_episodes(
         context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
     policy, predictor = make_policy(cost, config, fleet, generators, clock)
     show = Showing(config, cost, predictor, goal, simulator)
-    episodes = [Episode(seed, left_out=getattr(simulator.renderer, "left_out", ())) for seed in seeds]
+    episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
     _note(episodes, fleet)
     for _ in range(config.steps or task.episode_steps):
         with clock.measure("plan"):

@@ -122,12 +122,11 @@ def _summary(shots: Sequence[Shot]) -> list[str]:
 
 def _undrawn(simulator: MujocoSimulator, shots: Sequence[Shot]) -> list[str]:
     """Return what no image of the task shows, and how many goals look like their starts; nothing if all is well."""
-    unseen, left_out = getattr(simulator.renderer, "unseen", ""), getattr(simulator.renderer, "left_out", ())
     lines = []
-    if unseen:
-        lines = [f"images: nothing that moves is drawn: {unseen}"]
-    elif left_out:
-        lines = [f'images: left out {", ".join(left_out)}; renderer="gl" draws it all']
+    if simulator.unseen:
+        lines = [f"images: nothing that moves is drawn: {simulator.unseen}"]
+    elif simulator.left_out:
+        lines = [f'images: left out {", ".join(simulator.left_out)}; renderer="gl" draws it all']
     starts, goals = shots[::2], shots[1::2]
     same = sum(np.array_equal(start.image, goal.image) for start, goal in zip(starts, goals, strict=True))
     return [*lines, f"goals: {same} of {len(goals)} with the same image as their start"] if same else lines

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from corrwise.predictors.models.base import wanted_steps
-from corrwise.types import Context, Simulator
+from corrwise.types import ComparingSimulator, Context, Simulator
 
 
 class OraclePredictor:
@@ -49,8 +49,9 @@ class OraclePredictor:
         Raises:
             ValueError: the frames are of another environment.
         """
-        shows = getattr(self.simulator, "shows", None)
-        if context.state is not None and shows is not None and not shows(context.state, context.frames[:, -1]):
+        if context.state is None or not isinstance(self.simulator, ComparingSimulator):
+            return
+        if not self.simulator.shows(context.state, context.frames[:, -1]):
             raise ValueError(
                 "the agent is shown another picture than its simulator draws of the state that state_source returns: "
                 "with an oracle it plans only for the environment and the camera that it was made for"

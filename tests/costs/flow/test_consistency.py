@@ -4,7 +4,7 @@ import torch
 from corrwise.costs import CorrespondenceWise, l1
 from corrwise.costs.flow import AllPairsFlow, DISFlow, ZeroFlow
 from corrwise.costs.flow.consistency import TrustedFlow, occluded
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 from tests.costs.images import ConstantFlow, body, generator, texture
 
 

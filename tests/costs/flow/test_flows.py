@@ -19,7 +19,7 @@ from corrwise.costs.flow import (
     RAFTFlow,
     ZeroFlow,
 )
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 from tests.costs.images import texture
 
 SMALL = {

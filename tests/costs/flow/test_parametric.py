@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from corrwise.costs import CorrespondenceWise, l1
 from corrwise.costs.flow import AllPairsFlow, DISFlow, RAFTFlow, ZeroFlow
 from corrwise.costs.flow.parametric import AffineFit, HomographyFit
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 from tests.costs.images import bodies, body, generator, texture
 
 FITS = [AffineFit, HomographyFit]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from corrwise.costs.flow.ptlflow import PtlFlow
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 from tests.costs.images import texture
 
 

@@ -11,7 +11,7 @@ import torch
 import tests.conftest  # noqa: F401  # the run-time shape checks
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.renderers import RENDERERS, GLRenderer, RaycastRenderer
-from tests.contracts import check_renderer
+from corrwise.testing import check_renderer
 from tests.envs.worlds import some_states
 
 SIZE = 24

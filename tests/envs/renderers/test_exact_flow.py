@@ -11,7 +11,8 @@ from corrwise.costs import warp
 from corrwise.envs import TASKS, RaycastRenderer
 from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.tasks.task import CAMERA_NAME
-from tests.envs.worlds import FULL, moving_mask, simulator, some_states, state_of, task_of
+from corrwise.testing import moving_mask
+from tests.envs.worlds import FULL, simulator, some_states, state_of, task_of
 
 _FREE = "<mujoco><worldbody>{}<body><freejoint/>{}</body></worldbody></mujoco>"
 _BOX = '<geom type="box" size="0.5 0.01 0.5" rgba="1 0 0 1"/>'

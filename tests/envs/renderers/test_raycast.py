@@ -9,8 +9,8 @@ import torch
 
 from corrwise.envs import TASKS, Camera, RaycastRenderer
 from corrwise.envs.renderers import RENDERERS, scene
-from tests.contracts import check_renderer
-from tests.envs.worlds import moving_mask, simulator, some_states, state_of, task_of
+from corrwise.testing import check_renderer, moving_mask
+from tests.envs.worlds import simulator, some_states, state_of, task_of
 
 _BALL = '<geom name="ball" size="0.5" rgba="1 0 0 1" {}/>'
 _FREE = "<mujoco><worldbody><body><freejoint/>{}</body></worldbody></mujoco>"

@@ -12,7 +12,7 @@ import torch
 
 from corrwise.envs import TASKS, Camera, Fleet, GoalSampling, MujocoSimulator, Task, VisualTask
 from corrwise.envs.tasks.models import dm_control_model
-from tests.contracts import check_task
+from corrwise.testing import check_task
 from tests.envs.worlds import SIZE, rest, simulator
 
 # Their goals were frozen before anyone measured whether the tip of the pole stays in the image.

@@ -19,16 +19,14 @@ def test_a_task_is_found_in_a_file_and_in_a_module(tmp_path, monkeypatch):
     assert task_source(f"{tmp_path}/mine.py:MINE") != task_source("corrwise.envs.tasks.ant:ANT")
 
 
-def test_a_task_that_changed_does_not_continue_a_run(tmp_path, capsys):
-    for version in ("one", "two"):
-        folder = tmp_path / version
-        folder.mkdir()
-        (folder / "mine.py").write_text(MINE + f"# {version}\n")
-    out, flags = tmp_path / "out", [*QUICK, "--no-videos"]
-    assert cli.main(["mpc", "--task", f"{tmp_path}/one/mine.py:MINE", "--out", str(out), *flags]) == 0
-    (tmp_path / "one" / "mine.py").write_text((tmp_path / "two" / "mine.py").read_text())
-    assert cli.main(["mpc", "--task", f"{tmp_path}/two/mine.py:MINE", "--out", str(out), *flags]) == 2
-    assert "holds rows of another configuration: task is" in capsys.readouterr().err
+def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(tmp_path, capsys):
+    text = "import helper\n" + MINE.replace("name='mine'", "name='mine', frame_skip=helper.SKIP")
+    (tmp_path / "mine.py").write_text(text)
+    run = ["mpc", "--task", f"{tmp_path}/mine.py:MINE", "--out", str(tmp_path / "out"), *QUICK, "--no-videos"]
+    for helper, code in (("SKIP = 5", 0), ("SKIP = 5  # 50 ms", 0), ("SKIP = 6", 2)):
+        (tmp_path / "helper.py").write_text(helper)
+        assert cli.main(run) == code, helper
+    assert "holds rows of another configuration: task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

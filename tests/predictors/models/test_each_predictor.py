@@ -9,8 +9,8 @@ import corrwise.predictors
 from corrwise.envs import TASKS, Fleet
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.predictors.models.registry import make_model
+from corrwise.testing import check_predictor
 from corrwise.types import Context
-from tests.contracts import check_predictor
 from tests.envs.worlds import SIZE, simulator
 from tests.predictors.tiny_models import awake
 

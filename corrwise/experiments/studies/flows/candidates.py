@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from corrwise.costs import PRESETS, Preset
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.types import Flow
+from corrwise.types import Flow, has_gradient
 
 __all__ = [
     "EXACT",
@@ -97,7 +97,7 @@ def differentiable(name: str) -> bool:
     """Return whether the flow, as its presets set it up, has a gradient."""
     factory = FLOWS[name]
     flow = factory if name in WEIGHTS else factory(**preset_of(name).options(preset_of(name).form))
-    return bool(getattr(flow, "differentiable", True))
+    return has_gradient(flow)
 
 
 def fingerprint(flow: Flow) -> str | None:

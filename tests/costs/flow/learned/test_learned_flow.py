@@ -13,7 +13,7 @@ from corrwise.costs.flow.learned.net_file import FORMAT, SHIPPED_IN, load_net, s
 from corrwise.costs.flow.learned.refiner import look_up
 from corrwise.costs.flow.learned.tokens import attend, groups, token_index
 from corrwise.costs.warp import warp
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 
 TINY = FlowNetConfig(fine=4, coarse=8, width=16, heads=2, hidden=4, updates=2, refinements=2)
 

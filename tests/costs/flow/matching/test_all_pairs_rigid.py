@@ -5,7 +5,7 @@ import torch
 
 from corrwise.costs.flow import AllPairsFlow
 from corrwise.costs.flow.matching.rigid import alike, foreground, noise
-from tests.contracts import check_flow
+from corrwise.testing import check_flow
 from tests.costs.images import bodies, body, generator, texture
 
 RIGID = AllPairsFlow(patch=5, penalty=0.001, rigidity=0.015)
