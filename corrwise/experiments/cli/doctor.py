@@ -82,12 +82,14 @@ def opengl() -> Finding:
 
 
 def gpu() -> Finding:
-    """Look for a GPU that torch can use."""
+    """Look for a GPU that torch can use, and state what runs on one."""
     import torch
 
+    there = "costs, flows, trained predictors and training; physics, the ray caster and flow dis stay on the CPU"
     if torch.cuda.is_available():
-        return Finding("GPU", True, torch.cuda.get_device_name())
-    return Finding("GPU", False, "everything runs on the CPU; costs and flows follow their inputs to a GPU")
+        says = f"{torch.cuda.get_device_name()}, used with --device cuda or --accelerator cuda for {there}"
+        return Finding("GPU", True, says)
+    return Finding("GPU", False, f"everything runs on the CPU; --device cuda and --accelerator cuda would run {there}")
 
 
 def flow_weights() -> Finding:

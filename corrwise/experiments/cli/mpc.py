@@ -13,6 +13,7 @@ from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, valida
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
 from corrwise.experiments.cli.options import (
     Count,
+    Device,
     Horizon,
     Lockstep,
     OwnTask,
@@ -96,6 +97,8 @@ class MPCConfig:
     """About how many predicted frames may exist at a time; bounds the memory."""
     videos: bool = True
     """Write a short video of each episode."""
+    device: Device = "cpu"
+    """Where costs, flows and trained predictors are computed: cpu or cuda. Simulators stay on the CPU."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
     """What stands behind the costs named corr-*."""
     random: RandomShootingConfig = field(default_factory=RandomShootingConfig)

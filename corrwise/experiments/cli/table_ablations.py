@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, check_tuning_seeds, validated
-from corrwise.experiments.cli.options import BODY_NAMES, Count, Lockstep, Processes, Tasks
+from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Lockstep, Processes, Tasks
 
 NAME = "table ablations"
 
@@ -40,6 +40,8 @@ class AblationTableConfig:
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
     lockstep: Lockstep = 5
     """Episodes that step together; changes the speed, never the rows."""
+    device: Device = "cpu"
+    """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
 
     def __post_init__(self) -> None:
         """Refuse episodes of the tests."""

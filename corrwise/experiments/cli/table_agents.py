@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from corrwise.experiments.cli.checks import SEVERAL, Range, check, validated
 from corrwise.experiments.cli.options import (
     Count,
+    Device,
     Horizon,
     Lockstep,
     Processes,
@@ -58,6 +59,8 @@ class AgentTableConfig:
     """Pixels to a side of what the lesson hindsight sees."""
     processes: Processes = 0
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    device: Device = "cpu"
+    """Where rewards and networks are computed: cpu or cuda. Simulators stay on the CPU."""
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""

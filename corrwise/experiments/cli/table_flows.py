@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
 from corrwise.experiments.cli.cost import FLOW_NAMES, CostConfig
-from corrwise.experiments.cli.options import BODY_NAMES, Count, Horizon, Seed, check_memory
+from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Horizon, Seed, check_memory
 
 NAME = "table flows"
 COMPARED = (*FLOW_NAMES, "exact")
@@ -51,6 +51,8 @@ class FlowTableConfig:
     """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
     learned_weights: str = CostConfig.learned_weights
     """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
+    device: Device = "cpu"
+    """Where flows are computed for errors and curves: cpu or cuda. The speed is always measured on both."""
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
 from corrwise.experiments.cli.cost import CONTROL_NAMES
-from corrwise.experiments.cli.options import TASK_NAMES, Lockstep, Processes, Tasks
+from corrwise.experiments.cli.options import TASK_NAMES, Device, Lockstep, Processes, Tasks
 
 NAME = "table mpc"
 
@@ -32,6 +32,8 @@ class MPCTableConfig:
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
     lockstep: Lockstep = 5
     """Episodes of a method that step together; changes the speed, never the rows."""
+    device: Device = "cpu"
+    """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
 
 
 def run(config: MPCTableConfig) -> Path:

@@ -10,6 +10,7 @@ from corrwise.experiments.cli.cost import COST_NAMES
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
     Count,
+    Device,
     Horizon,
     Lockstep,
     Processes,
@@ -79,6 +80,8 @@ class PredictorTableConfig:
     """Pixels to a side."""
     processes: Processes = 0
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    device: Device = "cpu"
+    """Where training, predictors, costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
 
     def __post_init__(self) -> None:
         """Refuse what no machine can hold."""

@@ -14,6 +14,7 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
     Count,
+    Device,
     Horizon,
     Lockstep,
     Size,
@@ -58,6 +59,8 @@ class RankingTableConfig:
     """Episodes stepped together; changes the speed, never the rows."""
     size: Size = 64
     """Pixels to a side of the picture."""
+    device: Device = "cpu"
+    """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
     """What stands behind the costs named corr-*; its flow is each of --flows in turn."""
 

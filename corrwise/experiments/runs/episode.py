@@ -73,7 +73,7 @@ class Showing:
         self._predictor, self._goal = predictor, goal
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._goals = to_uint8(goal.frames[:, 0])
-        self._distance = make_correspondence(cost, config.cost)
+        self._distance, self._device = make_correspondence(cost, config.cost), config.device
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
@@ -81,7 +81,7 @@ class Showing:
         seen = to_uint8(context.frames[:, -1])
         frame = _after(self._predictor, context, decision.plan)
         true = None if self._truth is None else _after(self._truth, context, decision.plan)
-        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0)) for each in (frame, true))
+        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0).cpu()) for each in (frame, true))
         flow = None if frame is None else self._compared(episodes, frame)
         for i, episode in enumerate(episodes):
             blank = np.full_like(seen[i], _BLANK)
@@ -103,6 +103,7 @@ class Showing:
         if self._distance is None:
             return None
         flows = []
+        frame = frame.to(self._device)
         for episode, seen, goal in zip(
             episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
         ):

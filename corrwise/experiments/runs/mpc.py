@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from corrwise.experiments.runs.named_predictors import weights_of
 from corrwise.experiments.runs.named_tasks import named_task, task_source
 from corrwise.experiments.runs.networks import check_networks, check_weights, networks_of
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows, row_key
+from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.versions import check_versions, versions
 from corrwise.mpc.config import PLANNER_NAMES
 
@@ -71,9 +72,9 @@ def jsonable_config(config: MPCConfig) -> Row:
     The numbers that the flow chose stand in it too, so that rows never mix two choices.
     """
     config = replace(config, cost=resolved(config.cost))
-    unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
+    unused = set(PLANNER_NAMES) - {config.planner}
     source = task_source(config.task)
-    plain = {name: value for name, value in asdict(config).items() if name not in unused}
+    plain = {name: value for name, value in settings_of(config).items() if name not in unused}
     return plain if source is None else {**plain, "task_source": source}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from corrwise._files import local_path
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.device import model_on
 from corrwise.experiments.runs.named_tasks import named_task
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.predictors.models.base import VideoPredictor
@@ -34,7 +35,7 @@ def make_predictor(config: MPCConfig, simulator: MujocoSimulator) -> Predictor:
     """
     if config.predictor in PREDICTORS:
         return PREDICTORS[config.predictor](simulator)
-    return _model(config)
+    return _model(config) if config.device == "cpu" else model_on(config.device, _model(config))
 
 
 def context_of(config: MPCConfig) -> int:

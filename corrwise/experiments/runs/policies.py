@@ -32,6 +32,8 @@ class PlanByImages:
     def __call__(self, context: Context, goal: Goal) -> Decision:
         """Plan once, act on the first action, and keep the rest as the next plan's start."""
         planner = self._agent.planner
+        placed = goal.frames.to(self._agent.config.device)
+        goal = goal if placed is goal.frames else Goal(placed)  # costs know one by identity
         proposal, trace = self._agent.plan(context, goal, self._proposal, self._generators)
         self._proposal = shift(proposal)
         planned = planned_actions(planner, proposal)
@@ -91,6 +93,7 @@ def make_policy(
         k=config.k,
         context_frames=context_of(config),
         max_frames=config.max_frames,
+        device=config.device,
     )
     cost = make_cost(name, config.cost, clock=clock)
     return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor

@@ -11,6 +11,7 @@ import pytest
 
 import corrwise
 from corrwise.experiments.cli import commands, main, parse
+from corrwise.experiments.cli.doctor import gpu
 from corrwise.experiments.runs.lock import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
@@ -201,3 +202,15 @@ def test_doctor_names_each_thing_once(capsys):
     for thing in ("raycast renderer", "gl renderer", "GPU", "RAFT weights", "videos", "threads"):
         assert said.count(f"  {thing} ") == 1
     assert "ok       raycast renderer" in said
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_doctor_says_what_runs_on_a_gpu_and_what_does_not(found, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Some GPU")
+    finding = gpu()
+    assert finding.works == found
+    assert ("Some GPU" in finding.says) == found
+    there, _, here = finding.says.partition(";") if found else finding.says.partition("would run ")[2].partition(";")
+    assert all(part in there for part in ("costs", "flows", "trained predictors", "training"))
+    assert all(part in here for part in ("physics", "ray caster", "dis"))

@@ -12,6 +12,7 @@ from typing import Any
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import Device
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, seconds_of, warn
@@ -124,24 +125,25 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         manifest = draw_manifest(task, seeds)
         named = [(method, method_config(method, task)) for method in chosen]
         named += [pair for axis in config.axes for pair in variants(axis, task, config.methods)]
-        cells += [Cell(name, each, manifest) for name, each in named]
+        cells += [Cell(name, replace(each, device=config.device), manifest) for name, each in named]
     run_grid(config.out, cells, workers=config.processes, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         rows = read_rows(config.out / "rows.jsonl", KEY)
         refused = rejection_warnings(rows, METHOD)
-        page = ablation_page(planned_rows(rows, METHOD), config.episodes)
+        page = ablation_page(planned_rows(rows, METHOD), config.episodes, device=config.device)
     warn(refused)
     write_bytes_atomic(table, (quoted(refused) + page).encode())
     return table
 
 
-def ablation_page(rows: Sequence[Row], episodes: int) -> str:
+def ablation_page(rows: Sequence[Row], episodes: int, *, device: Device = "cpu") -> str:
     """Return the tables of all axes that a folder has rows of, whichever command made them.
 
-    What has fewer episodes than these is left out, and so are rows of other settings than a variant has now.
+    What has fewer episodes than these is left out, and so are rows of other settings than a variant has now, the device
+    where costs were computed among them.
     """
-    rows = current_rows(rows, _fingerprints({(row["task"], row["method"]) for row in rows}))
+    rows = current_rows(rows, _fingerprints({(row["task"], row["method"]) for row in rows}, device))
     counts = Counter((row["task"], row["method"]) for row in rows)
     rows = [row for row in rows if counts[row["task"], row["method"]] >= episodes]
     chosen = mpc_table(row for row in rows if row["method"] in METHODS)
@@ -172,13 +174,14 @@ def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str,
     return "\n\n".join(parts) + "\n"
 
 
-def _fingerprints(there: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def _fingerprints(there: Collection[tuple[str, str]], device: Device) -> dict[tuple[str, str], str]:
     """Return the fingerprints that rows of these tasks and methods would have now; unknown names are left out."""
     prints: dict[tuple[str, str], str] = {}
     for task in sorted({task for task, _ in there}):
         tried = {method: method_config(method, task) for method in METHODS}
         tried |= {name: each for axis in AXES for name, each in variants(axis, task, METHOD_NAMES)}
-        cells = [Cell(name, each, empty_manifest(task)) for name, each in tried.items() if (task, name) in there]
+        mine = {name: replace(each, device=device) for name, each in tried.items() if (task, name) in there}
+        cells = [Cell(name, each, empty_manifest(task)) for name, each in mine.items()]
         prints |= {(task, cell.method): cell.fingerprint for cell in cells}
     return prints
 

@@ -90,8 +90,11 @@ def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
     envs: VecEnv = DummyVecEnv([make] * config.copies)
     if job.arm != "state":
         distance = l1 if job.arm == "l1" else recommended(l1)
-        envs = VecImageGoalReward(envs, distance, to_uint8(simulator.render(goal[None]))[0], form="normalised")
-    agent = SAC("MlpPolicy", envs, seed=job.seed, learning_starts=_first_look(config.steps), **_SAC)
+        envs = VecImageGoalReward(
+            envs, distance, to_uint8(simulator.render(goal[None]))[0], form="normalised", device=config.device
+        )
+    starts = _first_look(config.steps)
+    agent = SAC("MlpPolicy", envs, seed=job.seed, learning_starts=starts, device=config.device, **_SAC)
     return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
 
 
@@ -120,14 +123,14 @@ def _pictures(size: int, distance: Distance) -> gymnasium.Env:
     return LastFrames(gymnasium.make(_ID, size=size, distance=distance), 2)
 
 
-def _in_units(distance: Distance, unit: float) -> Distance:
+def _in_units(distance: Distance, unit: float, device: str) -> Distance:
     """Return the distance as multiples of one: rewards far below 1 leave an agent nothing but its entropy."""
-    return lambda x, y: distance(x, y) / unit
+    return lambda x, y: distance(x.to(device), y.to(device)).to(x.device) / unit
 
 
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "all-pairs"), _TYPICAL))
+    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "all-pairs"), _TYPICAL, config.device))
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)
@@ -135,7 +138,8 @@ def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
         return [0], [final_distance(judged(act, judges))]
     agent = SAC(
         "MultiInputPolicy", DummyVecEnv([make] * config.copies), seed=job.seed, replay_buffer_class=HerReplayBuffer,
-        learning_starts=max(_first_look(config.hindsight_steps), _EPISODE * config.copies), **_SAC_FROM_PICTURES,
+        learning_starts=max(_first_look(config.hindsight_steps), _EPISODE * config.copies), device=config.device,
+        **_SAC_FROM_PICTURES,
     )  # fmt: skip
     return _curve(agent, judges, config.hindsight_steps, config.looks)
 

@@ -12,6 +12,7 @@ import torch
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import FlowTableConfig
+from corrwise.experiments.runs.device import FlowOn
 from corrwise.experiments.studies.flows.candidates import (
     EXACT,
     WEIGHTS,
@@ -81,6 +82,9 @@ class FlowBench:
             except WeightsMissing as error:
                 self.absent[name] = str(error)
         self._networks = {name: fingerprint(flow) for name, flow in self.flows.items()}
+        self._on: Callable[[Flow], Flow] = (
+            partial(FlowOn, config.device) if config.device != "cpu" else lambda flow: flow
+        )
 
     def jobs(self) -> Iterator[Job]:
         """Yield all rows of the table, body by body."""
@@ -115,7 +119,7 @@ class FlowBench:
 
     def _error(self, name: str, body: str, variant: str) -> Row:
         scene = self.scenes[body]
-        return error_numbers(self.flows[name], scene.clean if variant == "clean" else scene.degraded)
+        return error_numbers(self._on(self.flows[name]), scene.clean if variant == "clean" else scene.degraded)
 
     def _l1(self, name: str, body: str, variant: str) -> Row:
         return l1_curve(self.scenes[body].moved[0])
@@ -127,7 +131,7 @@ class FlowBench:
         if name == EXACT:
             forward, backward = true_fields(masks)
             return {"form": form, **curve_numbers(lambda p: (forward[p], backward[p]), pictures, name=name, form=form)}
-        flow = candidate(name, self._config, form="scaled" if form == "unscaled" else form)
+        flow = self._on(candidate(name, self._config, form="scaled" if form == "unscaled" else form))
         x, y = pictures[:, :1].expand_as(pictures).flatten(0, 1), pictures.flatten(0, 1)
         numbers = curve_numbers(lambda p: both_ways(flow, x[p], y[p]), pictures, name=name, form=form)
         return {"form": form, **numbers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,5 +98,7 @@ def cells_of(config: MPCTableConfig) -> list[Cell]:
     """Return what the table is made of: each task with each method, the first episodes of the task's manifest."""
     first = {task: frozen_manifest(task).part(slice(config.episodes)) for task in config.tasks}
     return [
-        Cell(method, method_config(method, task), first[task]) for task in config.tasks for method in config.methods
+        Cell(method, replace(method_config(method, task), device=config.device), first[task])
+        for task in config.tasks
+        for method in config.methods
     ]

@@ -147,7 +147,7 @@ def _judge(config: PredictorTableConfig, task: str) -> None:
     run_evaluate(
         EvaluateConfig(
             models=tuple(models), data=clips_of(config, task, held=True).out, out=config.out / "frames" / task,
-            horizon=config.shown, windows=config.windows, videos=3,
+            horizon=config.shown, windows=config.windows, videos=3, accelerator=config.device,
         )
     )  # fmt: skip
 
@@ -160,6 +160,7 @@ def _plan(config: PredictorTableConfig) -> None:
         plain = MPCConfig(
             task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
             iterations=config.iterations, size=config.size, supersample=config.supersample, videos=False,
+            device=config.device,
         )  # fmt: skip
         stands = {"zero-action": replace(plain, costs=("zero-action",)), "oracle": plain}
         stands["copy-last"] = replace(plain, predictor="copy-last")

@@ -63,6 +63,7 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
         rate=_WARM_RATE,
         held=0.0,
         seed=seed,
+        accelerator=config.device,
     )
 
 

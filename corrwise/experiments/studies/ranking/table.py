@@ -159,17 +159,17 @@ def _measured(
         if np.isfinite(candidates.distances).sum() < 2:
             continue  # there is nothing to rank
         for asked, distance in distances.items():
-            found.setdefault((asked, candidates.seed), []).append(_numbers(candidates, distance))
+            found.setdefault((asked, candidates.seed), []).append(_numbers(candidates, distance, config.device))
     for ((cost, flow), seed), sets in found.items():
         means = {name: float(np.mean([each[name] for each in sets])) for name in sets[0] if name not in _COUNTS}
         counts = {name: sum(each[name] for each in sets) for name in _COUNTS}
         yield {"task": task, "cost": cost, "flow": flow, "seed": seed, **means, "sets": len(sets), **counts}
 
 
-def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
+def _numbers(candidates: CandidateSet, distance: Distance, device: str) -> Row:
     goal = candidates.goal.expand_as(candidates.frames).contiguous()
     with torch.no_grad():
-        cost = distance(candidates.frames, goal).double().numpy()
+        cost = distance(candidates.frames.to(device), goal.to(device)).cpu().double().numpy()
     alive = np.isfinite(candidates.distances)  # a candidate whose physics broke down has no true distance
     cost, truth, exact = (values[alive] for values in (cost, candidates.distances, candidates.displacements))
     return {
