@@ -111,7 +111,7 @@ def test_wrong_shapes_and_budgets_are_refused():
     run = lambda p, c, **kw: score(p, c, context, goal, actions, aggregate=Aggregate("sum"), **kw)  # noqa: E731
     with pytest.raises(ValueError, match=r"the predictor must return frames of \(B,N,T\) = \(2, 13, 5\), got"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 1, 3, 8, 8), FakeCost())
-    with pytest.raises(ValueError, match=r"pictures of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"images of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 5, 3, 6, 6), FakeCost())
     with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(1, 13, 5\), got \(2, 13\)"):
         run(FakePredictor(), lambda frames, goal: torch.zeros(2, 13))
