@@ -1,4 +1,4 @@
-"""Every number the agent can be tuned with, and how options are checked; free of torch, so that help answers at once."""
+"""Every number the agent can be tuned with, and how options are checked; free of torch: help answers at once."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class AgentConfig:
     the last bit, on which others are planned for. False compares those of all environments in one call (as many as
     ``max_frames`` allows), which suits a GPU; float rounding then depends on the number of environments."""
     seed: int | tuple[int, ...] = 0
-    """Where the random numbers come from; see :func:`corrwise.mpc.generator`. With one seed, row i of a batch draws from
-    ``(seed, i)``; with a tuple, which has a seed for each row, from ``(seed[i], 0)``, as it would alone."""
+    """Where the random numbers come from; see :func:`corrwise.mpc.generator`. With one seed, row i of a batch draws
+    from ``(seed, i)``; with a tuple, which has a seed for each row, from ``(seed[i], 0)``, as it would alone."""
     device: str | None = None
     """Where costs are computed, such as ``cuda``; None is where the predictor's weights are, or else the goal."""
 

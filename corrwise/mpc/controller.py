@@ -123,15 +123,17 @@ class VisualMPC:
         """Return the actions, float32 in [-1, 1] of shape (A,) or (B,A), and the state to pass to the next call.
 
         ``obs`` is a Dict of images (observation, desired_goal) or, where the agent was given a goal, an image, uint8 or
-        float in [0, 1]; with or without environments in front. Environments whose ``episode_start`` is true begin anew, and all of them do
-        without a ``state``. Their random numbers run on from episode to episode and start from the configuration's seed
-        when there is no ``state``; ``deterministic`` is accepted for SB3's sake and changes nothing.
+        float in [0, 1]; with or without environments in front. Environments whose ``episode_start`` is true begin anew,
+        and all of them do without a ``state``. Their random numbers run on from episode to episode and start from the
+        configuration's seed when there is no ``state``; ``deterministic`` is accepted for SB3's sake and changes
+        nothing.
 
         Raises:
             TypeError: for a ``state`` that no call returned.
-            ValueError: for what is not an image, another number of environments than the configuration has seeds for, a goal that is missing or does not fit, simulator states that are not
+            ValueError: for what is not an image, a goal that is missing or does not fit, simulator states that are not
                 finite, predictions of another size than the observation's, another number of environments than in
-                the call that ``state`` came from, or a predictor that refuses what it is shown (``check``).
+                the call that ``state`` came from or than the configuration has seeds for, or a predictor that refuses
+                what it is shown (``check``).
         """
         if state is not None and not isinstance(state, AgentState):
             raise TypeError(f"expected the AgentState of the call before, or None, got {state!r}")

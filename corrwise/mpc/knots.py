@@ -23,8 +23,8 @@ class Knots:
     """Any planner, whose sequences are the knots of a spline in place of actions.
 
     Its proposal, samples and refits are those of ``planner``, in the space of knots; the loop scores and executes the
-    actions between them, clipped to [-1, 1]. For the next plan, the knots are those of the spline one control step later;
-    beyond its end the last action is repeated.
+    actions between them, clipped to [-1, 1]. For the next plan, the knots are those of the spline one control step
+    later; beyond its end the last action is repeated.
 
     ``linear`` and ``cubic`` have their first knot at the first step and their last at the last, the others evenly
     between; a cubic is a Catmull-Rom spline with one-sided slopes at its ends. ``zero`` holds each knot for an equal

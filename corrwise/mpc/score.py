@@ -79,7 +79,8 @@ def score(
     the aggregate needs are predicted. The cost sees one environment at a time, so what a network makes of a batch, to
     the last bit, never depends on which other environments are planned for; unless ``reproducible`` is false, when it
     sees all those of a group in one call. The result does not depend on the chunks as long as predictor and cost treat
-    every candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk). Costs are computed on the goal's device, whichever the predictor's frames are on.
+    every candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk). Costs are computed on
+    the goal's device, whichever the predictor's frames are on.
 
     Raises:
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or

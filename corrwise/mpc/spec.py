@@ -55,7 +55,11 @@ class PlannerSpec:
         for part in given.split(","):
             key, equals, value = part.partition("=")
             option = key.strip().replace("-", "_")
-            if not equals or option not in known:
+            if not equals:
+                raise ValueError(
+                    f"expected options of planner {name} as option=value, separated by commas, got {part!r}"
+                )
+            if option not in known:
                 raise ValueError(f"planner {name} has no option {key.strip()!r}; its options are {', '.join(known)}")
             if option in options:
                 raise ValueError(f"option {option} of planner {name} is given twice, as {options[option]} and {value}")
@@ -64,8 +68,8 @@ class PlannerSpec:
             option: value for option, value in sorted(options.items()) if not _same(value, known[option].default)
         }
         spec = cls(name, different)
-        knots = different.get("knots")
-        spec.build(1, find=find, **({} if knots is None else {"horizon": knots}))  # which checks the ranges
+        sizes: dict[str, Any] = {"horizon": different["knots"]} if "knots" in different else {}
+        spec.build(1, find=find, **sizes)  # which checks the ranges
         return spec
 
     def __str__(self) -> str:
@@ -87,8 +91,8 @@ class PlannerSpec:
             ValueError: for an option that is out of its range.
         """
         make = find(self.name)
-        options = {option: value for option, value in self.options.items() if option not in _KNOTS}
-        knots = self.options.get("knots")
+        options: dict[str, Any] = {option: value for option, value in self.options.items() if option not in _KNOTS}
+        knots: Any = self.options.get("knots")
         if knots is None:
             if "interpolation" in self.options:
                 raise ValueError(f"interpolation={self.options['interpolation']} needs a number of knots, got none")
@@ -100,12 +104,17 @@ class PlannerSpec:
         horizon = sizes.pop("horizon", None)
         if horizon is None:
             horizon = inspect.signature(make).parameters["horizon"].default
-        spline = {"interpolation": self.options["interpolation"]} if "interpolation" in self.options else {}
+        spline: dict[str, Any] = {
+            option: self.options[option] for option in ("interpolation",) if option in self.options
+        }
         return Knots(make(action_dim, horizon=knots, **sizes, **options), horizon, **spline)
 
 
 def split(text: str) -> tuple[str, str]:
     """Return name and options of ``NAME:option=value,...``; a name may have a colon of its own, as ``file.py:NAME``."""
+    first, _, rest = text.partition(":")
+    if first in PLANNERS:
+        return first, rest
     name, colon, given = text.rpartition(":")
     return (name, given) if colon and "=" in given else (text, "")
 

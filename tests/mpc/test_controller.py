@@ -137,7 +137,8 @@ def test_simulator_state_reaches_the_predictor_in_float64(states):
         ({"image": grey(0)}, r"expected the key 'observation', got \['image'\]"),
         (
             {"observation": np.full((3, 64, 64), 255.0)},
-            r"observation: expected uint8 \(or float in \[0,1\]\) image \(H,W,3\) or \(3,H,W\), got float64 \(3,64,64\) with max 255",
+            r"observation: expected uint8 \(or float in \[0,1\]\) image \(H,W,3\) or \(3,H,W\), "
+            r"got float64 \(3,64,64\) with max 255",
         ),
         ({"observation": grey(0)[..., :1]}, r"got uint8 \(12,12,1\) with max 0"),
         ({"observation": grey(0)[0]}, r"got uint8 \(12,3\) with max 0"),

@@ -13,10 +13,12 @@ from typing import Any
 import tyro
 
 from corrwise.experiments.cli.checks import ConfigError
+from corrwise.registry import PLANNER_PATHS
 
 _BORDER = re.compile(r"[╭╮╰╯│─]+")
 _RULE = re.compile(r"^[-+|= ]+$")  # what stands for a border where the terminal has no such letters
 _HOME = re.compile(r"^(--[\w.-]+=)?(\w+:)?(~.*)$", re.DOTALL)  # an option's name and a data set's, before a path
+_PLANNER_OPTION = re.compile(rf"^--({'|'.join(PLANNER_PATHS)})\.([\w-]+)(?:=(.*))?$", re.DOTALL)
 _WHERE = re.compile(r"^Error parsing (?:__tyro-dummy-inner__\.|--)?([\w.-]+):")
 
 
@@ -27,6 +29,8 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
         ConfigError: what tyro would have said in a box.
         SystemExit: help was asked for and printed.
     """
+    words = [_expanded(word) for word in (sys.argv[1:] if argv is None else argv)]
+    _check_planner_options(words)
     said = io.StringIO()
     try:
         with redirect_stderr(said):
@@ -34,7 +38,7 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
                 commands,
                 prog="corrwise",
                 description="Visual MPC with correspondence-wise image distances.",
-                args=[_expanded(word) for word in (sys.argv[1:] if argv is None else argv)],
+                args=words,
                 config=(tyro.conf.OmitSubcommandPrefixes,),
             )
     except SystemExit as stop:
@@ -43,6 +47,15 @@ def parse(commands: Any, argv: Sequence[str] | None) -> Any:
         raise ConfigError(_sentence(said.getvalue())) from None
     sys.stderr.write(said.getvalue())  # warnings, where there are any
     return config
+
+
+def _check_planner_options(words: Sequence[str]) -> None:
+    """Refuse the spelling ``--icem.momentum 0.2``, and name the one that there is."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        found = _PLANNER_OPTION.match(word)
+        if found:
+            planner, option, value = found[1], found[2], found[3] or following or "VALUE"
+            raise ConfigError(f"--{planner}.{option} is an option of the planner: --planner {planner}:{option}={value}")
 
 
 def _expanded(word: str) -> str:
