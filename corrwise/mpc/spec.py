@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from corrwise.registry import PLANNER_PATHS, Registry
 
@@ -121,12 +121,18 @@ def split(text: str) -> tuple[str, str]:
 
 def options_of(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Return the options of a planner by name, from the arguments that make it, and those that every planner has."""
-    own = inspect.signature(make, eval_str=True).parameters
     from corrwise.mpc.knots import Interpolation
 
+    described = make.__init__ if isinstance(make, type) and not is_dataclass(make) else make  # type: ignore[misc]
+    hints = get_type_hints(described)
+    named = {
+        name: each.replace(annotation=hints.get(name, type(each.default)))
+        for name, each in inspect.signature(make).parameters.items()
+        if name not in _SIZES and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    }
     kind = inspect.Parameter.KEYWORD_ONLY
     return {
-        **{name: each for name, each in own.items() if name not in _SIZES and each.kind is not each.VAR_KEYWORD},
+        **named,
         "knots": inspect.Parameter("knots", kind, default=None, annotation=int),
         "interpolation": inspect.Parameter("interpolation", kind, default="linear", annotation=Interpolation),
     }

@@ -94,6 +94,22 @@ def test_a_cost_sees_one_environment_at_a_time_and_the_same_batch_whatever_is_be
     assert set(seen) == {(1, 13, 1, 3, 8, 8)}
 
 
+@pytest.mark.parametrize(("max_frames", "groups"), [(1000, [2]), (13, [1, 1]), (5, [1] * 6)])
+def test_a_cost_sees_all_environments_of_a_group_in_one_call_where_that_is_asked_for(max_frames, groups):
+    context, goal, actions = world()
+    seen = []
+
+    def cost(frames, goal):
+        seen.append((len(frames), goal))
+        return FakeCost()(frames, goal)
+
+    options = {"aggregate": Aggregate("last"), "max_frames": max_frames}
+    costs = score(FakePredictor(), cost, context, goal, actions, reproducible=False, **options)
+    assert [batch for batch, _ in seen] == groups
+    torch.testing.assert_close(costs, score(FakePredictor(), FakeCost(), context, goal, actions, **options))
+    assert groups != [2] or seen[0][1] is goal, "costs know a goal by identity"
+
+
 @pytest.mark.parametrize("name", AGGREGATE_NAMES)
 def test_candidates_and_environments_are_scored_for_themselves(name):
     context, goal, actions = world()
