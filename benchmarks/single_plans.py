@@ -30,8 +30,8 @@ from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.checks import check_tuning_seeds
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.report.statistics import paired_difference
-from corrwise.experiments.runs.controls import Price, exact_flow_price, state_price
 from corrwise.experiments.runs.named_costs import make_distance
+from corrwise.experiments.runs.policies import StateCost, exact_flow_cost, state_cost
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize
 from corrwise.predictors import OraclePredictor
@@ -80,7 +80,7 @@ def moments(simulator: MujocoSimulator, seeds: range) -> Iterator[Moment]:
             proposal = shift(proposal)
 
 
-def image_price(simulator: MujocoSimulator, distance: Distance) -> Price:
+def image_price(simulator: MujocoSimulator, distance: Distance) -> StateCost:
     """Return what pictures of the states cost."""
 
     def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
@@ -92,7 +92,7 @@ def image_price(simulator: MujocoSimulator, distance: Distance) -> Price:
     return price
 
 
-def exact_price(simulator: MujocoSimulator, *, seen: bool) -> Price:
+def exact_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true flow."""
     distance, given = make_distance(DEFAULT, CostConfig()), GivenFlow()
     assert isinstance(distance, CorrespondenceWise)
@@ -109,7 +109,7 @@ def exact_price(simulator: MujocoSimulator, *, seen: bool) -> Price:
     return price
 
 
-def corrected_price(simulator: MujocoSimulator, *, seen: bool) -> Price:
+def corrected_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true displacement of the goal's pixels that the candidate shows, or hides."""
     distance = make_distance(DEFAULT, CostConfig())
     assert isinstance(distance, CorrespondenceWise)
@@ -142,7 +142,7 @@ def filled(flow: Tensor, visible: Tensor) -> Tensor:
     return torch.where(visible[:, None], flow, moved / around(trusted).clamp_min(1e-6))
 
 
-def led(simulator: MujocoSimulator, price: Price, moment: Moment) -> float:
+def led(simulator: MujocoSimulator, price: StateCost, moment: Moment) -> float:
     """Return how far from the goal's state a plan made with a price ends."""
     planner = _planner(simulator)
 
@@ -175,7 +175,7 @@ def main() -> None:
     options = parser.parse_args()
     check_tuning_seeds("seed", options.seed, options.episodes)
     simulator = MujocoSimulator(TASKS[options.task])
-    prices: dict[str, Price] = {
+    prices: dict[str, StateCost] = {
         "l1": image_price(simulator, make_distance("l1", CostConfig())),
         "default": image_price(simulator, make_distance(DEFAULT, CostConfig())),
         "cheaper moves": image_price(simulator, make_distance(DEFAULT, CostConfig(price=0.01, occlusion=2.0))),
@@ -183,8 +183,8 @@ def main() -> None:
         "hidden corrected": corrected_price(simulator, seen=False),
         "exact where seen": exact_price(simulator, seen=True),
         "exact": exact_price(simulator, seen=False),
-        "exact-flow": exact_flow_price(simulator),
-        "state": state_price(simulator),
+        "exact-flow": exact_flow_cost(simulator),
+        "state": state_cost(simulator),
     }
     tried = list(moments(simulator, range(options.seed, options.seed + options.episodes)))
     ends = {name: [led(simulator, price, moment) for moment in tried] for name, price in prices.items()}

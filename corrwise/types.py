@@ -171,6 +171,10 @@ class Planner(Protocol):
     ``iterations`` says how often the loop samples and refits for one plan. A planner may also have an attribute
     ``executes: Literal["mean", "best"]``, which says whether the agent acts on the proposal's ``mean`` (the default,
     also without the attribute) or on its ``best``.
+
+    A planner whose sequences are not actions, such as the knots of a spline, has two methods: ``to_actions(sequences
+    (..., K, A)) -> actions (..., H, A)`` within [-1, 1], and ``one_step_later(sequences) -> sequences``, the sequences
+    whose actions are those of one control step later.
     """
 
     @property

@@ -1,8 +1,8 @@
 """Model-predictive control: sample action sequences, score them, refit, act.
 
-Names are imported on first use (PEP 562), so that ``corrwise.mpc.config`` stays free of torch. The functions
-:func:`corrwise.mpc.optimize.optimize` and :func:`corrwise.mpc.score.score` share their modules' names and are
-imported from there.
+Names are imported on first use (PEP 562), so that ``corrwise.mpc.config`` and ``corrwise.mpc.spec`` stay free of torch.
+The functions :func:`corrwise.mpc.optimize.optimize` and :func:`corrwise.mpc.score.score` share their modules' names and
+are imported from there.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from corrwise.mpc.cem import CEM
-    from corrwise.mpc.config import AgentConfig, CEMConfig, ICEMConfig, MPPIConfig, RandomShootingConfig
+    from corrwise.mpc.config import AgentConfig
     from corrwise.mpc.controller import AgentState, VisualMPC
     from corrwise.mpc.icem import ICEM
+    from corrwise.mpc.knots import Knots
     from corrwise.mpc.mppi import MPPI
-    from corrwise.mpc.proposal import first_action, new_proposal, planned_actions, reset, settle, shift
-    from corrwise.mpc.random import generator
+    from corrwise.mpc.optimize import first_action, new_proposal, planned_actions, reset, shift
     from corrwise.mpc.random_shooting import RandomShooting
-    from corrwise.mpc.registry import PLANNERS
+    from corrwise.mpc.sampling import generator
     from corrwise.mpc.score import Aggregate
+    from corrwise.mpc.spec import PLANNERS, PlannerSpec
 
 _HOMES = {
-    "controller": ("AgentState", "VisualMPC"),
     "cem": ("CEM",),
-    "config": ("AgentConfig", "CEMConfig", "ICEMConfig", "MPPIConfig", "RandomShootingConfig"),
+    "config": ("AgentConfig",),
+    "controller": ("AgentState", "VisualMPC"),
     "icem": ("ICEM",),
+    "knots": ("Knots",),
     "mppi": ("MPPI",),
-    "proposal": ("first_action", "new_proposal", "planned_actions", "reset", "settle", "shift"),
-    "random": ("generator",),
+    "optimize": ("first_action", "new_proposal", "planned_actions", "reset", "shift"),
     "random_shooting": ("RandomShooting",),
-    "registry": ("PLANNERS",),
+    "sampling": ("generator",),
     "score": ("Aggregate",),
+    "spec": ("PLANNERS", "PlannerSpec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -44,18 +46,15 @@ __all__ = [
     "AgentConfig",
     "AgentState",
     "Aggregate",
-    "CEMConfig",
-    "ICEMConfig",
-    "MPPIConfig",
+    "Knots",
+    "PlannerSpec",
     "RandomShooting",
-    "RandomShootingConfig",
     "VisualMPC",
     "first_action",
     "generator",
     "new_proposal",
     "planned_actions",
     "reset",
-    "settle",
     "shift",
 ]
 

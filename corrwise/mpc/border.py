@@ -15,22 +15,22 @@ from corrwise.types import CheckingPredictor, Context, Goal, Predictor
 Observation = np.ndarray | Mapping[str, np.ndarray]
 
 
-def to_frames(image: Any, what: str, *, floats: bool = False) -> Float[Tensor, "B 3 h w"]:
+def to_frames(image: Any, what: str) -> Float[Tensor, "B 3 h w"]:
     """Return images as float32 in [0, 1], channels first, with a leading environment axis.
 
-    ``image`` is uint8, (H,W,3) as Gymnasium has it or (3,H,W) as SB3's ``VecTransposeImage`` makes it, with or
-    without environments in front; with ``floats`` also floating point in [0, 1].
+    ``image`` is uint8, or floating point in [0, 1]; (H,W,3) as Gymnasium has it or (3,H,W) as SB3's
+    ``VecTransposeImage`` makes it, with or without environments in front.
 
     Raises:
         ValueError: for any other dtype, shape or range.
     """
     array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
-    is_float = floats and np.issubdtype(array.dtype, np.floating)
+    is_float = np.issubdtype(array.dtype, np.floating)
     shaped = array.ndim in (3, 4) and array.size > 0 and 3 in (array.shape[-1], array.shape[-3])
     in_range = not is_float or (array.size > 0 and array.min() >= 0 and array.max() <= 1)
     if not (shaped and in_range and (is_float or array.dtype == np.uint8)):
-        dtypes = "uint8 (or float in [0,1])" if floats else "uint8"
-        raise ValueError(f"{what}: expected {dtypes} image (H,W,3) or (3,H,W), got {_described(array)}")
+        wanted = "uint8 (or float in [0,1]) image (H,W,3) or (3,H,W)"
+        raise ValueError(f"{what}: expected {wanted}, got {_described(array)}")
     batch = array if array.ndim == 4 else array[None]
     frames = torch.from_numpy(np.array(batch, dtype=np.float32))  # a copy: environments reuse their buffers
     frames = frames if array.shape[-1] != 3 else frames.permute(0, 3, 1, 2).contiguous()
@@ -44,7 +44,7 @@ def to_goal(goal: Any) -> Goal:
         ValueError: when an image is not one, or a Goal's frames are not floating point (B,G,C,h,w) in [0, 1].
     """
     if not isinstance(goal, Goal):
-        return Goal(to_frames(goal, "goal", floats=True)[:, None])
+        return Goal(to_frames(goal, "goal")[:, None])
     frames = goal.frames
     shaped = frames.is_floating_point() and frames.ndim == 5 and frames.numel() > 0
     if not shaped or not bool(((frames >= 0) & (frames <= 1)).all()):  # NaN is in no range
@@ -71,7 +71,7 @@ def read(obs: Observation, goal: Goal | None) -> tuple[Float[Tensor, "B 3 h w"],
     return frames, _fitted(goal, frames), image.ndim == 3
 
 
-def check_context(predictor: Predictor, context: Context) -> None:
+def check_context(predictor: Predictor | None, context: Context) -> None:
     """Let a predictor with a method ``check(context)`` refuse what it cannot predict from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Every number a planner or the agent can be tuned with; free of torch, so that ``corrwise --help`` answers at once."""
+"""Every number the agent can be tuned with, and how options are checked; free of torch: help answers at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import operator
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 AggregateName = Literal["last", "sum", "mean", "discounted", "last-times-k", "min"]
 AGGREGATE_NAMES: tuple[str, ...] = get_args(AggregateName)
@@ -26,87 +26,32 @@ def require_whole(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a whole number, got {value}") from None
 
 
-def check_budget(planner: object) -> None:
-    """Raise a ValueError for the first of a planner's sizes that is no whole number or below 1."""
+def check_numbers(config: Any) -> None:
+    """Raise a ValueError for the first int option that is no whole number, or float option that is not finite."""
+    for option in fields(config):
+        value = getattr(config, option.name)
+        if option.type == "int":
+            require_whole(option.name, value)
+        if option.type == "float":
+            require(isinstance(value, Real) and math.isfinite(value), option.name, "a finite number", value)
+
+
+def check_planner_options(planner: Any) -> None:
+    """Raise a ValueError for the first option of a planner that is out of its range, sizes first.
+
+    The ranges of the options that planners share are stated here; a planner checks its own.
+    """
+    check_numbers(planner)
     for name in ("action_dim", "horizon", "candidates", "iterations"):
-        require_whole(name, getattr(planner, name))
         require(getattr(planner, name) >= 1, name, "at least 1", getattr(planner, name))
-
-
-@dataclass(frozen=True)
-class RandomShootingConfig:
-    """Uniform random action sequences; the cheapest is executed."""
-
-    hold: int = 1
-    """Each random action is held for this many steps; longer holds reach further."""
-
-    def __post_init__(self) -> None:
-        _check_numbers(self)
-        require(self.hold >= 1, "hold", "at least 1", self.hold)
-
-
-@dataclass(frozen=True)
-class CEMConfig:
-    """Cross-entropy method: fit a Gaussian to the cheapest candidates and sample again."""
-
-    initial_std: float = 0.5
-    """Standard deviation at the start of every plan; actions span [-1, 1]."""
-    min_std: float = 0.05
-    """The standard deviation never falls below this, so that later iterations still explore."""
-    elite_fraction: float = 0.2
-    """Share of the candidates that the next Gaussian is fitted to (at least one)."""
-    momentum: float = 0.1
-    """Share of the old mean and std that is kept in each refit; 0 forgets them."""
-    executes: Literal["mean", "best"] = "mean"
-    """Act on the fitted mean or on the cheapest candidate seen."""
-
-    def __post_init__(self) -> None:
-        _check_gaussian(self)
-
-
-@dataclass(frozen=True)
-class ICEMConfig:
-    """Sample-efficient CEM (Pinneri et al. 2020): coloured noise, elites that live on, a shrinking population."""
-
-    initial_std: float = 0.5
-    """Standard deviation at the start of every plan; actions span [-1, 1]."""
-    min_std: float = 0.05
-    """The standard deviation never falls below this, so that later iterations still explore."""
-    elite_fraction: float = 0.2
-    """Share of the candidates that the next Gaussian is fitted to (at least one, at most half)."""
-    momentum: float = 0.1
-    """Share of the old mean and std that is kept in each refit; 0 forgets them."""
-    noise_beta: float = 2.0
-    """Exponent of the noise's power spectrum 1 / f^beta: 0 is white, 2 is a slow drift that moves bodies further."""
-    keep_fraction: float = 0.3
-    """Share of the elites scored again in the next iteration and, shifted by one step, in the next plan."""
-    decay: float = 1.25
-    """The population shrinks by this factor with each iteration, down to twice the elites."""
-
-    def __post_init__(self) -> None:
-        _check_gaussian(self)
-        require(self.noise_beta >= 0, "noise_beta", "zero or above", self.noise_beta)
-        require(0 <= self.keep_fraction <= 1, "keep_fraction", "in [0, 1]", self.keep_fraction)
-        require(self.decay >= 1, "decay", "at least 1", self.decay)
-
-
-@dataclass(frozen=True)
-class MPPIConfig:
-    """Model-predictive path integral control: a soft average of all candidates, weighted by their costs."""
-
-    initial_std: float = 0.5
-    """Standard deviation of the noise; actions span [-1, 1]."""
-    temperature: float = 0.5
-    """Softness of the average, in standard deviations of the candidates' costs: towards 0 only the best candidate
-    counts, a large value weighs all of them alike."""
-    correlation: float = 0.7
-    """AR(1) coefficient of the noise from one step to the next, in [0, 1); its variance does not depend on it."""
-
-    def __post_init__(self) -> None:
-        _check_numbers(self)
-        require(self.initial_std > 0, "initial_std", "positive", self.initial_std)
-        require(self.temperature > 0, "temperature", "positive", self.temperature)
-        require(0 <= self.correlation < 1, "correlation", "in [0, 1)", self.correlation)
+    for name, wanted, within in (
+        ("initial_std", "positive", lambda value: value > 0),
+        ("min_std", "zero or above", lambda value: value >= 0),
+        ("elite_fraction", "in (0, 1]", lambda value: 0 < value <= 1),
+        ("momentum", "in [0, 1)", lambda value: 0 <= value < 1),
+    ):
+        value = getattr(planner, name, None)
+        require(value is None or within(value), name, wanted, value)
 
 
 @dataclass(frozen=True)
@@ -119,44 +64,29 @@ class AgentConfig:
     """Discount of ``discounted`` per step, in (0, 1]."""
     k: float = 10.0
     """How often ``last-times-k`` counts the last step."""
+    action_change_penalty: float = 0.0
+    """Weight of the mean squared difference of successive actions, which is added to the cost: in the cost's unit, for
+    actions that change by 1, half their range. The action executed last counts, too, where there is one."""
     context_frames: int = 1
     """How many past frames the predictor is shown (K)."""
     max_frames: int = 256
     """About how many predicted frames may exist at a time; bounds the memory, not the result."""
-    seed: int = 0
-    """Where the random numbers of all environments come from; see :func:`corrwise.mpc.generator`."""
+    reproducible: bool = True
+    """Compare the frames of one environment at a time with its goal, so that an environment's plan does not depend, to
+    the last bit, on which others are planned for. False compares those of all environments in one call (as many as
+    ``max_frames`` allows), which suits a GPU; float rounding then depends on the number of environments."""
+    seed: int | tuple[int, ...] = 0
+    """Where the random numbers come from; see :func:`corrwise.mpc.generator`. With one seed, row i of a batch draws
+    from ``(seed, i)``; with a tuple, which has a seed for each row, from ``(seed[i], 0)``, as it would alone."""
     device: str | None = None
     """Where costs are computed, such as ``cuda``; None is where the predictor's weights are, or else the goal."""
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
+        penalty = self.action_change_penalty
+        require(penalty >= 0, "action_change_penalty", "zero or above", penalty)
         require(self.context_frames >= 1, "context_frames", "at least 1", self.context_frames)
         require(self.max_frames >= 1, "max_frames", "at least 1", self.max_frames)
-        require(0 <= self.seed < 2**32, "seed", "in [0, 2^32)", self.seed)
-
-
-PLANNER_CONFIGS: dict[str, type] = {
-    "random": RandomShootingConfig,
-    "cem": CEMConfig,
-    "icem": ICEMConfig,
-    "mppi": MPPIConfig,
-}
-PLANNER_NAMES: tuple[str, ...] = tuple(PLANNER_CONFIGS)
-
-
-def _check_numbers(config: RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | AgentConfig) -> None:
-    """Raise a ValueError for the first int option that is no whole number, or float option that is not finite."""
-    for option in fields(config):
-        value = getattr(config, option.name)
-        if option.type == "int":
-            require_whole(option.name, value)
-        if option.type == "float":
-            require(isinstance(value, Real) and math.isfinite(value), option.name, "a finite number", value)
-
-
-def _check_gaussian(config: CEMConfig | ICEMConfig) -> None:
-    _check_numbers(config)
-    require(config.initial_std > 0, "initial_std", "positive", config.initial_std)
-    require(config.min_std >= 0, "min_std", "zero or above", config.min_std)
-    require(0 < config.elite_fraction <= 1, "elite_fraction", "in (0, 1]", config.elite_fraction)
-    require(0 <= config.momentum < 1, "momentum", "in [0, 1)", config.momentum)
+        for seed in self.seed if isinstance(self.seed, tuple) else (self.seed,):
+            require_whole("seed", seed)
+            require(0 <= seed < 2**32, "seed", "in [0, 2^32)", seed)

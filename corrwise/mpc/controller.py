@@ -1,4 +1,4 @@
-"""Visual model-predictive control as an agent that Stable-Baselines3's tools can drive."""
+"""The closed loop: plan, act, keep the rest of the plan; an agent that Stable-Baselines3's tools can drive."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from torch import Generator, Tensor
 
 from corrwise.mpc.border import Observation, check_context, read, to_goal, to_mask, to_states
 from corrwise.mpc.config import AgentConfig
-from corrwise.mpc.optimize import optimize
-from corrwise.mpc.proposal import first_action, reset, shift
-from corrwise.mpc.random import generator, resumed
+from corrwise.mpc.optimize import first_action, optimize, reset, shift
+from corrwise.mpc.sampling import generator
 from corrwise.mpc.score import Aggregate, score
 from corrwise.types import Context, Cost, Goal, Planner, Predictor, Proposal, Trace
+
+Score = Callable[[Context, Goal, Tensor, Sequence[Generator]], Tensor]
+"""What candidates cost: (context, goal, actions (B,N,H,A), generators) -> (B,N); not finite loses."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class AgentState:
         frames: the last K images, oldest first.
         actions: the K-1 actions between them and the one just chosen.
         random: the state of each environment's generator.
+        trace: what happened while the plan was made; for reports.
     """
 
     proposal: Proposal
     frames: Float[Tensor, "B K C h w"]
     actions: Float[Tensor, "B K A"]
     random: tuple[Tensor, ...]
+    trace: Trace
 
 
 class VisualMPC:
@@ -47,20 +51,24 @@ class VisualMPC:
         goal: an image (uint8, or float in [0, 1]), one per environment, or a :class:`Goal`; None reads the
             observation's ``desired_goal``.
         state_source: returns the simulators' states, (B,S) or (S,), for predictors that need them.
+        score: what candidates cost, in place of predicted frames that are compared with the goal; predictor and cost
+            may then be None. Controls that plan on a simulator's states are such scores.
         config: the rest; None for its defaults.
 
     Raises:
-        ValueError: when ``goal`` is not an image, or the configuration names no aggregate.
+        ValueError: when ``goal`` is not an image, the configuration names no aggregate, or there is nothing to score
+            by.
     """
 
     def __init__(
         self,
-        predictor: Predictor,
-        cost: Cost,
+        predictor: Predictor | None,
+        cost: Cost | None,
         planner: Planner,
         *,
         goal: Any = None,
         state_source: Callable[[], np.ndarray] | None = None,
+        score: Score | None = None,
         config: AgentConfig | None = None,
     ) -> None:
         self.predictor, self.cost, self.planner = predictor, cost, planner
@@ -68,19 +76,42 @@ class VisualMPC:
         self.state_source = state_source
         self.config = config or AgentConfig()
         self.aggregate = Aggregate(self.config.aggregate, gamma=self.config.gamma, k=self.config.k)
+        if score is None and (predictor is None or cost is None):
+            missing = " and ".join(name for name in ("predictor", "cost") if getattr(self, name) is None)
+            raise ValueError(f"expected a predictor and a cost, or a score in their place, got no {missing}")
+        self.score = score or self._visual_score
 
     def plan(
-        self, context: Context, goal: Goal, proposal: Proposal, generators: Sequence[Generator]
+        self,
+        context: Context,
+        goal: Goal,
+        proposal: Proposal,
+        generators: Sequence[Generator],
+        *,
+        executed: Float[Tensor, "B A"] | None = None,
     ) -> tuple[Proposal, Trace]:
-        """Make one plan for all environments; pure but for the generators, which advance."""
+        """Make one plan for all environments; pure but for the generators, which advance.
 
-        def price(actions: Tensor) -> Tensor:
-            return score(
-                self.predictor, self.cost, context, goal, actions, aggregate=self.aggregate,
-                max_frames=self.config.max_frames, generators=generators,
-            )  # fmt: skip
+        ``executed`` are the actions executed last, for the penalty on changes; None, or a row of NaN, where there is
+        none.
+        """
+        weight = self.config.action_change_penalty
 
-        return optimize(self.planner, price, proposal, generators)
+        def costs(actions: Tensor) -> Tensor:
+            scored = self.score(context, goal, actions, generators)
+            return scored if not weight else scored + weight * action_change(actions, executed).to(scored)
+
+        return optimize(self.planner, costs, proposal, generators)
+
+    def _visual_score(
+        self, context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
+    ) -> Float[Tensor, "B N"]:
+        assert self.predictor is not None
+        assert self.cost is not None
+        return score(
+            self.predictor, self.cost, context, goal, actions, aggregate=self.aggregate,
+            max_frames=self.config.max_frames, reproducible=self.config.reproducible, generators=generators,
+        )  # fmt: skip
 
     def predict(
         self,
@@ -91,28 +122,34 @@ class VisualMPC:
     ) -> tuple[np.ndarray, AgentState]:
         """Return the actions, float32 in [-1, 1] of shape (A,) or (B,A), and the state to pass to the next call.
 
-        ``obs`` is a Dict of images (observation, desired_goal) or, where the agent was given a goal, an image; with or
-        without environments in front. Environments whose ``episode_start`` is true begin anew, and all of them do
-        without a ``state``. Their random numbers run on from episode to episode and start from ``(seed, row)`` when
-        there is no ``state``; ``deterministic`` is accepted for SB3's sake and changes nothing.
+        ``obs`` is a Dict of images (observation, desired_goal) or, where the agent was given a goal, an image, uint8 or
+        float in [0, 1]; with or without environments in front. Environments whose ``episode_start`` is true begin anew,
+        and all of them do without a ``state``. Their random numbers run on from episode to episode and start from the
+        configuration's seed when there is no ``state``; ``deterministic`` is accepted for SB3's sake and changes
+        nothing.
 
         Raises:
             TypeError: for a ``state`` that no call returned.
             ValueError: for what is not an image, a goal that is missing or does not fit, simulator states that are not
                 finite, predictions of another size than the observation's, another number of environments than in
-                the call that ``state`` came from, or a predictor that refuses what it is shown (``check``).
+                the call that ``state`` came from or than the configuration has seeds for, or a predictor that refuses
+                what it is shown (``check``).
         """
         if state is not None and not isinstance(state, AgentState):
             raise TypeError(f"expected the AgentState of the call before, or None, got {state!r}")
         frames, goal, single = read(obs, self.goal)
         frames, goal = self._placed(frames, goal)
-        generators, proposal, context = self._resume(frames, state, to_mask(episode_start, len(frames)))
+        start = to_mask(episode_start, len(frames))
+        generators, proposal, context = self._resume(frames, state, start)
         if state is None or np.any(episode_start):
             check_context(self.predictor, context)
-        proposal, _ = self.plan(context, goal, proposal, generators)
+        executed = None
+        if state is not None:
+            executed = state.actions[:, -1].where(~start[:, None].to(state.actions.device), torch.nan)
+        proposal, trace = self.plan(context, goal, proposal, generators, executed=executed)
         action = first_action(self.planner, proposal)
         actions = torch.cat([context.actions, action[:, None].to(context.actions)], dim=1)
-        memory = AgentState(proposal, context.frames, actions, tuple(each.get_state() for each in generators))
+        memory = AgentState(proposal, context.frames, actions, tuple(each.get_state() for each in generators), trace)
         chosen = action.cpu().numpy().astype(np.float32)
         return (chosen[0] if single else chosen), memory
 
@@ -124,8 +161,7 @@ class VisualMPC:
         if state is None:
             proposal = self.planner.init(batch)
             idle = proposal.mean.new_zeros(batch, self.config.context_frames - 1, proposal.mean.shape[-1])
-            generators = [generator(self.config.seed, row) for row in range(batch)]
-            return generators, proposal, Context(repeated, idle.to(frames), simulators)
+            return self._generators(batch), proposal, Context(repeated, idle.to(frames), simulators)
         if len(state.frames) != batch:
             raise ValueError(f"expected {len(state.frames)} environments as in the call before, got {batch}")
         if state.frames.shape[2:] != frames.shape[1:]:
@@ -134,15 +170,26 @@ class VisualMPC:
         seen = repeated.where(_rows(start, repeated), torch.cat([state.frames[:, 1:], frames[:, None]], dim=1))
         done = state.actions[:, 1:]
         done = torch.zeros_like(done).where(_rows(start, done), done)
-        generators = [resumed(saved) for saved in state.random]
-        return generators, reset(shift(state.proposal), start), Context(seen, done, simulators)
+        generators = [Generator("cpu") for _ in state.random]
+        for each, saved in zip(generators, state.random, strict=True):
+            each.set_state(saved)
+        return generators, reset(shift(state.proposal, self.planner), start), Context(seen, done, simulators)
+
+    def _generators(self, batch: int) -> list[Generator]:
+        seed = self.config.seed
+        if not isinstance(seed, tuple):
+            return [generator(seed, row) for row in range(batch)]
+        if len(seed) != batch:
+            raise ValueError(f"expected {len(seed)} environments, one for each seed, got {batch}")
+        return [generator(each, 0) for each in seed]
 
     def _placed(self, frames: Tensor, goal: Goal) -> tuple[Tensor, Goal]:
         """Return frames on the device of the predictor's weights, where it has any, and the goal where costs are to be.
 
         The same goal comes back where it lies right: costs know one by identity.
         """
-        weights = next(self.predictor.parameters(), None) if isinstance(self.predictor, torch.nn.Module) else None
+        parameters = getattr(self.predictor, "parameters", None)  # of a module, or of what stands for one
+        weights = None if parameters is None else next(iter(parameters()), None)
         device = goal.frames.device if weights is None else weights.device
         placed = goal.frames.to(self.config.device or device)
         return frames if weights is None else frames.to(device), goal if placed is goal.frames else Goal(placed)
@@ -150,3 +197,21 @@ class VisualMPC:
 
 def _rows(mask: Bool[Tensor, " B"], like: Shaped[Tensor, "B ..."]) -> Bool[Tensor, "B ..."]:
     return mask.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def action_change(
+    actions: Float[Tensor, "B N H A"], executed: Float[Tensor, "B A"] | None = None
+) -> Float[Tensor, "B N"]:
+    """Return the mean squared difference of successive actions, 0 to 4, that from ``executed`` to the first included.
+
+    A row of NaN in ``executed`` stands for an environment that has not acted yet, whose first action is free.
+    """
+    batch, candidates, _, size = actions.shape
+    before = actions.new_full((batch, size), torch.nan) if executed is None else executed.to(actions)
+    first = actions[:, :, :1] - before[:, None, None].expand(batch, candidates, 1, size)
+    squares = torch.cat([first, actions.diff(dim=2)], dim=2).square()
+    known = ~squares.isnan()
+    total, count = squares.where(known, 0.0), known.sum(dim=(-2, -1))
+    # Environment by environment: a sum then has the same bits whatever stands beside it.
+    sums = torch.stack([row.flatten(1).sum(dim=1) for row in total])
+    return sums / count.clamp_min(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import MPPIConfig, check_budget
-from corrwise.mpc.elites import ranked, weighted_mean
-from corrwise.mpc.noise import autoregressive, per_environment
-from corrwise.mpc.proposal import new_proposal, settle
+from corrwise.mpc.config import check_planner_options, require
+from corrwise.mpc.optimize import new_proposal
+from corrwise.mpc.sampling import autoregressive, per_environment, ranked, weighted_mean
 from corrwise.types import Proposal
 
 
@@ -24,10 +23,10 @@ class MPPI:
     """Move the mean to a soft average of the candidates; a higher temperature is softer.
 
     Deviations: costs are divided by their standard deviation over the candidate set, so that a temperature means
-    the same for every cost and image size; the noise keeps its variance (see ``noise.autoregressive``).
+    the same for every cost and image size; the noise keeps its variance (see ``sampling.autoregressive``).
 
     Raises:
-        ValueError: when a size is no whole number or below 1.
+        ValueError: when a size is no whole number or below 1, or an option is out of its range.
 
     Source: Williams et al., "Information theoretic MPC for model-based reinforcement learning", ICRA 2017; time
     correlation as in Nagabandi et al., "Deep dynamics models for learning dexterous manipulation", CoRL 2019.
@@ -37,23 +36,30 @@ class MPPI:
 
     action_dim: int
     _: KW_ONLY
-    horizon: int = 8
+    horizon: int = 12
     candidates: int = 48
     iterations: int = 3
-    config: MPPIConfig = field(default_factory=MPPIConfig)
+    initial_std: float = 0.5
+    """Standard deviation of the noise; actions span [-1, 1]."""
+    temperature: float = 0.5
+    """Softness of the average, in standard deviations of the candidates' costs: towards 0 only the best candidate
+    counts, a large value weighs all of them alike."""
+    correlation: float = 0.7
+    """AR(1) coefficient of the noise from one step to the next, in [0, 1); its variance does not depend on it."""
 
     def __post_init__(self) -> None:
-        check_budget(self)
+        check_planner_options(self)
+        require(self.temperature > 0, "temperature", "positive", self.temperature)
+        require(0 <= self.correlation < 1, "correlation", "in [0, 1)", self.correlation)
 
     def init(self, batch: int) -> Proposal:
         """Return a mean of standing still; the std never changes."""
-        initial_std = self.config.initial_std
-        return new_proposal(batch, self.horizon, action_dim=self.action_dim, initial_std=initial_std)
+        return new_proposal(batch, self.horizon, action_dim=self.action_dim, initial_std=self.initial_std)
 
     def sample(self, proposal: Proposal, generators: Sequence[Generator]) -> Float[Tensor, "B N H A"]:
         """Draw correlated noise around the mean, clipped to the bounds."""
         shape = (self.candidates, self.horizon, self.action_dim)
-        draw = partial(autoregressive, shape=shape, correlation=self.config.correlation)
+        draw = partial(autoregressive, shape=shape, correlation=self.correlation)
         noise = per_environment(draw, generators, like=proposal.mean)
         return (proposal.mean[:, None] + proposal.std[:, None] * noise).clamp(-1, 1)
 
@@ -61,9 +67,8 @@ class MPPI:
         """Average the candidates, weighted by :func:`softmin` of their costs."""
         # In the order of their costs, so that the sum does not depend on the order of the candidates.
         ordered, ascending = ranked(actions, costs, self.candidates)
-        weights = torch.stack([softmin(row, self.config.temperature) for row in ascending])
-        after = replace(proposal, mean=weighted_mean(weights, ordered))
-        return settle(proposal, after, actions, costs)
+        weights = torch.stack([softmin(row, self.temperature) for row in ascending])
+        return replace(proposal, mean=weighted_mean(weights, ordered))
 
 
 def softmin(costs: Float[Tensor, " N"], temperature: float) -> Float[Tensor, " N"]:

@@ -70,15 +70,17 @@ def score(
     *,
     aggregate: Aggregate,
     max_frames: int = 256,
+    reproducible: bool = True,
     generators: Sequence[Generator] | None = None,
 ) -> Float[Tensor, "B N"]:
     """Return what each candidate costs, with about ``max_frames`` predicted frames in memory at a time.
 
     Environments go in groups, and candidates in chunks where a single environment's are too many; only the steps that
     the aggregate needs are predicted. The cost sees one environment at a time, so what a network makes of a batch, to
-    the last bit, never depends on which other environments are planned for. The result does not depend on the chunks
-    as long as predictor and cost treat every candidate for itself (a predictor that draws from ``generators`` draws
-    chunk by chunk). Costs are computed on the goal's device, whichever the predictor's frames are on.
+    the last bit, never depends on which other environments are planned for; unless ``reproducible`` is false, when it
+    sees all those of a group in one call. The result does not depend on the chunks as long as predictor and cost treat
+    every candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk). Costs are computed on
+    the goal's device, whichever the predictor's frames are on.
 
     Raises:
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
@@ -89,9 +91,11 @@ def score(
     if len(goal.frames) != batch:
         raise ValueError(f"expected goals for {batch} environments, got {len(goal.frames)}")
     steps = aggregate.steps(horizon)
-    goals = [goal] if batch == 1 else [Goal(frames[None]) for frames in goal.frames]  # costs know a goal by identity
     size = min(max(1, max_frames // len(steps)), candidates)
-    together = max(1, max_frames // (size * len(steps)))
+    together = min(max(1, max_frames // (size * len(steps))), batch)
+    compared = 1 if reproducible else together  # environments in a call of the cost
+    # Costs know a goal by identity: the same object comes back for all chunks.
+    goals = [goal] if compared == batch else [Goal(frames) for frames in goal.frames.split(compared)]
     rows = []
     for first in range(0, batch, together):
         group = range(first, min(first + together, batch))
@@ -101,8 +105,9 @@ def score(
             asked = (len(group), chunk.shape[1], len(steps))
             frames = predictor(part, chunk, steps=steps, generators=drawn)
             _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
-            _check_pictures(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
-            costs.append(torch.cat([_of_one(cost, each, goals[i]) for each, i in zip(frames, group, strict=True)]))
+            _check_images(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
+            mine = goals[group.start // compared : -(-group.stop // compared)]
+            costs.append(torch.cat([_cost(cost, *each) for each in zip(frames.split(compared), mine, strict=True)]))
             del frames  # before the next chunk is predicted, or two chunks would be in memory
         rows.append(torch.cat(costs, dim=1))
     return aggregate(torch.cat(rows))
@@ -115,16 +120,16 @@ def _only(context: Context, group: range) -> Context:
     return Context(context.frames[part], context.actions[part], state)
 
 
-def _of_one(cost: Cost, frames: Float[Tensor, "N T C h w"], goal: Goal) -> Float[Tensor, "1 N T"]:
-    values = cost(frames[None].to(goal.frames.device), goal)
-    _check_shape("the cost", "values", (1, *frames.shape[:2]), tuple(values.shape))
+def _cost(cost: Cost, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:
+    values = cost(frames.to(goal.frames.device), goal)
+    _check_shape("the cost", "values", tuple(frames.shape[:3]), tuple(values.shape))
     return values.to(frames.device)
 
 
-def _check_pictures(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None:
+def _check_images(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None:
     if observed != predicted:
         raise ValueError(
-            f"the predictor must return pictures of the observation's (C,h,w) = {observed}, got {predicted}; "
+            f"the predictor must return images of the observation's (C,h,w) = {observed}, got {predicted}; "
             "are simulator and environment made with the same size?"
         )
 

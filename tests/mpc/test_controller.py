@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from corrwise.mpc import CEM, ICEM, AgentConfig, VisualMPC
+from corrwise.mpc import CEM, ICEM, AgentConfig, RandomShooting, VisualMPC, planned_actions
+from corrwise.mpc.controller import action_change
 from corrwise.types import Goal
 from tests.fakes import FakeCost, FakePredictor
 
@@ -137,7 +139,8 @@ def test_simulator_state_reaches_the_predictor_in_float64(states):
         ({"image": grey(0)}, r"expected the key 'observation', got \['image'\]"),
         (
             {"observation": np.full((3, 64, 64), 255.0)},
-            r"observation: expected uint8 image \(H,W,3\) or \(3,H,W\), got float64 \(3,64,64\) with max 255",
+            r"observation: expected uint8 \(or float in \[0,1\]\) image \(H,W,3\) or \(3,H,W\), "
+            r"got float64 \(3,64,64\) with max 255",
         ),
         ({"observation": grey(0)[..., :1]}, r"got uint8 \(12,12,1\) with max 0"),
         ({"observation": grey(0)[0]}, r"got uint8 \(12,3\) with max 0"),
@@ -221,6 +224,10 @@ def test_runs_on_where_no_candidate_can_be_scored():
         {"k": math.inf},
         {"seed": 0.5},
         {"max_frames": 1.5},
+        {"seed": (0, -1)},
+        {"seed": (0, 0.5)},
+        {"action_change_penalty": -1.0},
+        {"action_change_penalty": math.inf},
     ],
 )
 def test_bad_agent_settings_are_refused(values, unhooked):
@@ -255,3 +262,103 @@ def test_a_goal_that_lies_right_stays_the_same_object():
     _, state = mpc.predict(grey(50))
     mpc.predict(grey(50), state)
     assert all(goal is cost.goals[0] for goal in cost.goals)
+
+
+def test_a_seed_for_each_row_gives_the_rows_of_agents_alone():
+    both = np.stack([grey(20), grey(240)])
+    mpc, state = agent(seed=(7, 3)), None
+    for _ in range(3):
+        actions, state = mpc.predict({"observation": both, "desired_goal": grey(128, 2)}, state)
+    for row, (seed, brightness) in enumerate([(7, 20), (3, 240)]):
+        alone, mine = agent(seed=(seed,)), None
+        for _ in range(3):
+            action, mine = alone.predict(observed(brightness, 128), mine)
+        assert np.array_equal(action, actions[row])
+    same, _ = agent(seed=7).predict(observed(20, 128))
+    assert np.array_equal(same, agent(seed=(7,)).predict(observed(20, 128))[0]), "one seed is that of row 0"
+    with pytest.raises(ValueError, match="expected 2 environments, one for each seed, got 3"):
+        mpc.predict(observed(0, 9, 3))
+
+
+def test_images_as_floats_plan_as_those_of_bytes():
+    floats = {name: image.astype(np.float32) / 255 for name, image in observed(50, 200, 2).items()}
+    assert np.array_equal(agent().predict(floats)[0], agent().predict(observed(50, 200, 2))[0])
+
+
+def test_any_score_may_stand_in_the_place_of_predicted_images():
+    seen = []
+
+    def score(context, goal, actions, generators):
+        seen.append((context.frames.shape, goal.frames.shape, context.state, len(generators)))
+        return (actions - 0.5).square().mean(dim=(-2, -1))
+
+    planner = CEM(2, horizon=1, candidates=64, iterations=6)
+    mpc = VisualMPC(None, None, planner, goal=grey(9), score=score, state_source=lambda: np.ones((2, 4)))
+    actions, state = mpc.predict(grey(1, 2))
+    np.testing.assert_allclose(actions, 0.5, atol=0.15)
+    shape = (2, 1, 3, SIZE, SIZE)
+    assert [each[0] for each in seen] == [each[1] for each in seen] == [shape] * 6
+    assert all(each[2].tolist() == np.ones((2, 4)).tolist() and each[3] == 2 for each in seen)
+    assert state.trace.candidates == 6 * 64
+    assert state.trace.best_cost.shape == (6, 2)
+
+
+@pytest.mark.parametrize(("predictor", "cost"), [(None, FakeCost()), (FakePredictor(), None), (None, None)])
+def test_an_agent_that_cannot_score_is_refused(predictor, cost):
+    with pytest.raises(ValueError, match="expected a predictor and a cost, or a score in their place, got no "):
+        VisualMPC(predictor, cost, CEM(2))
+
+
+def test_the_change_of_actions_by_hand():
+    actions = torch.tensor([0.0, 1.0, -1.0])[None, None, :, None].expand(2, 1, 3, 1)
+    torch.testing.assert_close(action_change(actions), torch.full((2, 1), (1 + 4) / 2))
+    executed = torch.tensor([[0.5], [math.nan]])
+    torch.testing.assert_close(action_change(actions, executed), torch.tensor([[(0.25 + 1 + 4) / 3], [(1 + 4) / 2]]))
+    assert action_change(actions[:, :, :1]).tolist() == [[0.0], [0.0]], "a first action alone is free"
+
+
+def test_a_penalty_on_changes_makes_smoother_plans_and_none_changes_nothing():
+    def planned(weight):
+        planner = CEM(2, horizon=8, candidates=64, iterations=6)
+        mpc = agent(planner=planner, action_change_penalty=weight, aggregate="sum")
+        _, state = mpc.predict(observed(50, 60))
+        return action_change(planned_actions(planner, state.proposal)[:, None]).item()
+
+    assert planned(10.0) < 0.5 * planned(0.1) < 0.5 * planned(0.0)
+    plain, free = (agent(**config).predict(observed(50, 200, 2))[0] for config in ({}, {"action_change_penalty": 0.0}))
+    assert np.array_equal(plain, free)
+
+
+def test_the_penalty_knows_what_was_executed_last_and_not_before_an_episode():
+    """The cost asks for actions of 0.8 at once; a heavy penalty holds the next one near the last."""
+
+    def score(context, goal, actions, generators):
+        return (actions - 0.8).square().mean(dim=(-2, -1))
+
+    planner = RandomShooting(1, horizon=1, candidates=128)
+    config = AgentConfig(action_change_penalty=9.0)
+    mpc = VisualMPC(None, None, planner, goal=grey(9), score=score, config=config)
+    first, state = mpc.predict(grey(1, 2))
+    np.testing.assert_allclose(first, 0.8, atol=0.1)
+    moved = replace(state, actions=torch.full_like(state.actions, -1.0))
+    second, _ = mpc.predict(grey(1, 2), moved, np.array([False, True]))
+    np.testing.assert_allclose(second[:, 0], [(0.8 - 9) / 10, 0.8], atol=0.1)
+
+
+def test_all_environments_are_compared_in_one_call_where_that_is_asked_for():
+    class Counted(FakeCost):
+        batches = ()
+
+        def __call__(self, frames, goal):
+            self.batches = (*self.batches, len(frames))
+            return super().__call__(frames, goal)
+
+    one, many = Counted(), Counted()
+    actions = []
+    for cost, reproducible in ((one, True), (many, False)):
+        planner = ICEM(2, horizon=3, candidates=16, iterations=2)
+        mpc = VisualMPC(FakePredictor(), cost, planner, config=AgentConfig(reproducible=reproducible))
+        actions.append(mpc.predict(observed(50, 200, 5))[0])
+    assert one.batches == (1,) * 10
+    assert many.batches == (5, 5)
+    np.testing.assert_allclose(*actions, atol=1e-5)

@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from corrwise.mpc import CEM, ICEM, MPPI, PLANNERS, CEMConfig, RandomShooting, generator, planned_actions
-from corrwise.mpc.config import PLANNER_NAMES
+from corrwise.mpc import CEM, ICEM, MPPI, PLANNERS, RandomShooting, generator, planned_actions
 from corrwise.mpc.optimize import optimize
 from corrwise.testing import check_planner
 from tests.fakes import quadratic
@@ -22,7 +21,7 @@ def test_keeps_the_contract(make):
 
 
 def test_best_executing_cem_keeps_the_contract():
-    check_planner(partial(CEM, config=CEMConfig(executes="best")))
+    check_planner(partial(CEM, executes="best"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,3 @@ def test_sizes_that_are_not_whole_are_refused(make, size, unhooked):
 def test_no_environments_are_refused(make):
     with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
         make(2).init(0)
-
-
-def test_registry_and_torch_free_names_agree():
-    assert tuple(PLANNERS) == PLANNER_NAMES

@@ -94,6 +94,22 @@ def test_a_cost_sees_one_environment_at_a_time_and_the_same_batch_whatever_is_be
     assert set(seen) == {(1, 13, 1, 3, 8, 8)}
 
 
+@pytest.mark.parametrize(("max_frames", "groups"), [(1000, [2]), (13, [1, 1]), (5, [1] * 6)])
+def test_a_cost_sees_all_environments_of_a_group_in_one_call_where_that_is_asked_for(max_frames, groups):
+    context, goal, actions = world()
+    seen = []
+
+    def cost(frames, goal):
+        seen.append((len(frames), goal))
+        return FakeCost()(frames, goal)
+
+    options = {"aggregate": Aggregate("last"), "max_frames": max_frames}
+    costs = score(FakePredictor(), cost, context, goal, actions, reproducible=False, **options)
+    assert [batch for batch, _ in seen] == groups
+    torch.testing.assert_close(costs, score(FakePredictor(), FakeCost(), context, goal, actions, **options))
+    assert groups != [2] or seen[0][1] is goal, "costs know a goal by identity"
+
+
 @pytest.mark.parametrize("name", AGGREGATE_NAMES)
 def test_candidates_and_environments_are_scored_for_themselves(name):
     context, goal, actions = world()
@@ -111,7 +127,7 @@ def test_wrong_shapes_and_budgets_are_refused():
     run = lambda p, c, **kw: score(p, c, context, goal, actions, aggregate=Aggregate("sum"), **kw)  # noqa: E731
     with pytest.raises(ValueError, match=r"the predictor must return frames of \(B,N,T\) = \(2, 13, 5\), got"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 1, 3, 8, 8), FakeCost())
-    with pytest.raises(ValueError, match=r"pictures of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"images of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 5, 3, 6, 6), FakeCost())
     with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(1, 13, 5\), got \(2, 13\)"):
         run(FakePredictor(), lambda frames, goal: torch.zeros(2, 13))

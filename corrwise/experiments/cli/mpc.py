@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
+from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
 from corrwise.experiments.cli.options import (
     Count,
@@ -23,15 +23,9 @@ from corrwise.experiments.cli.options import (
     check_memory,
     ray_bytes,
 )
-from corrwise.mpc.config import (
-    PLANNER_NAMES,
-    AggregateName,
-    CEMConfig,
-    ICEMConfig,
-    MPPIConfig,
-    RandomShootingConfig,
-)
-from corrwise.registry import RENDERER_PATHS
+from corrwise.mpc.config import AggregateName
+from corrwise.mpc.spec import PlannerSpec, split
+from corrwise.registry import PLANNER_PATHS, RENDERER_PATHS
 
 NAME = "mpc"
 
@@ -40,6 +34,14 @@ PREDICTOR_NAMES = ("oracle", "copy-last")
 
 def _is_folder(name: str) -> bool:
     return "/" in name or Path(name).is_dir()
+
+
+def _is_own(planner: str) -> bool:
+    return ":" in split(planner)[0]
+
+
+def _is_planner(text: str) -> bool:
+    return _is_own(text) or split(text)[0] in PLANNER_PATHS
 
 
 def run_name(folder: Path) -> str:
@@ -59,8 +61,14 @@ class MPCConfig:
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
     body pixels lie from their true places: a flow without error) and exact-flow-squared."""
-    planner: Annotated[str, Names(PLANNER_NAMES)] = "cem"
-    """random, cem, icem or mppi."""
+    planner: Annotated[str, Names(tuple(PLANNER_PATHS), "your own as file.py:NAME", _is_planner)] = "cem"
+    """random, cem, icem or mppi, with options where wanted, as icem:momentum=0.2,keep_fraction=0.5; or your own, as
+    file.py:NAME, which runs that file as Python code. See docs/add_a_planner.md."""
+    knots: Horizon | None = None
+    """Points that the planner draws for each action, between which the actions of the horizon are interpolated; without
+    it each step has an action of its own. The planner's option interpolation is zero, linear or cubic."""
+    action_change_penalty: Annotated[float, Range(0)] = 0.0
+    """Weight of the mean squared difference of successive actions, which is added to the cost, in its unit."""
     predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", _is_folder)] = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
     episodes: Count = 3
@@ -95,25 +103,32 @@ class MPCConfig:
     """Episodes stepped together; changes the speed, never the rows."""
     max_frames: Steps = 256
     """About how many predicted frames may exist at a time; bounds the memory."""
+    reproducible: bool = True
+    """Compare the images of one environment at a time with its goal: rows then do not depend on --lockstep. Without it
+    those of all environments are compared in one call, and float rounding may differ."""
     videos: bool = True
     """Write a short video of each episode."""
     device: Device = "cpu"
     """Where costs, flows and trained predictors are computed: cpu or cuda. Simulators stay on the CPU."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
     """What stands behind the costs named corr-*."""
-    random: RandomShootingConfig = field(default_factory=RandomShootingConfig)
-    """Options of planner random."""
-    cem: CEMConfig = field(default_factory=CEMConfig)
-    """Options of planner cem."""
-    icem: ICEMConfig = field(default_factory=ICEMConfig)
-    """Options of planner icem."""
-    mppi: MPPIConfig = field(default_factory=MPPIConfig)
-    """Options of planner mppi."""
 
     @property
     def label(self) -> str:
         """What rows and images call the task: the name without its file or package."""
         return self.task.rpartition(":")[2].replace("/", "-")
+
+    @property
+    def planner_text(self) -> str:
+        """The planner with all its options, the knots among them."""
+        name, given = split(self.planner)
+        options = [*([given] if given else []), *([] if self.knots is None else [f"knots={self.knots}"])]
+        return f"{name}:{','.join(options)}" if options else name
+
+    @property
+    def planner_label(self) -> str:
+        """What rows and images call the planner: its name without options, of one's own without its file."""
+        return split(self.planner)[0].rpartition(":")[2]
 
     @property
     def predictor_label(self) -> str:
@@ -122,6 +137,11 @@ class MPCConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
+        if split(self.planner_text)[1] and not _is_own(self.planner):
+            try:
+                PlannerSpec.parse(self.planner_text).build(1, horizon=self.horizon)
+            except ValueError as error:
+                raise ConfigError(f"planner: {error}") from None
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )

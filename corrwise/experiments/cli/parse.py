@@ -18,6 +18,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from corrwise.experiments.cli.checks import ConfigError, did_you_mean, hints_of
+from corrwise.registry import PLANNER_PATHS
 
 __all__ = ["RENAMED", "parse"]
 
@@ -28,6 +29,7 @@ RENAMED = {
 ConfigT = TypeVar("ConfigT")
 _HOME = re.compile(r"^(--[\w.-]+=)?(\w+:)?(~.*)$", re.DOTALL)  # an option's name and a data set's, before a path
 _REGISTRY = ConstructorRegistry()
+_PLANNER_OPTION = re.compile(rf"^--({'|'.join(PLANNER_PATHS)})\.([\w-]+)(?:=(.*))?$", re.DOTALL)
 
 
 def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
@@ -44,6 +46,7 @@ def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
     """
     options, command = dict(_options(config)), prog.removeprefix("corrwise ")
     see = f"{prog} --help lists its options"
+    _check_planner_options(words)
     for word in words:
         name = word.partition("=")[0].replace("_", "-")
         if word.startswith("--") and name not in options and not name.startswith("--tyro-"):
@@ -128,6 +131,15 @@ def _refused(command: str, stop: SystemExit, config: Any, options: dict[str, boo
         if options.get(word.replace("_", "-")) and after.startswith("--"):
             return f"{word} of {command} needs a value"
     return f"{command} cannot use {' '.join(words)!r}; corrwise {command} --help lists its options"
+
+
+def _check_planner_options(words: Sequence[str]) -> None:
+    """Refuse the spelling ``--icem.momentum 0.2``, and name the one that there is."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        found = _PLANNER_OPTION.match(word)
+        if found:
+            planner, option, value = found[1], found[2], found[3] or following or "VALUE"
+            raise ConfigError(f"--{planner}.{option} is an option of the planner: --planner {planner}:{option}={value}")
 
 
 def _expanded(word: str) -> str:

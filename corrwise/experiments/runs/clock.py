@@ -35,13 +35,8 @@ class Clock:
             self._stack.pop()
 
     def timed(self, function: Callable[..., Any], label: str) -> Callable[..., Any]:
-        """Return the function with its time counted under ``label``."""
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.measure(label):
-                return function(*args, **kwargs)
-
-        return call
+        """Return the function with its time counted under ``label``; its attributes stay within reach."""
+        return _Timed(self, function, label)
 
     def watch(self, part: object, method: str, label: str) -> None:
         """Count one method of one object under ``label`` from now on; the object stays what it is."""
@@ -52,3 +47,17 @@ class Clock:
         if self._stack:
             self.seconds[self._stack[-1]] += now - self._since
         self._since = now
+
+
+class _Timed:
+    def __init__(self, clock: Clock, function: Callable[..., Any], label: str) -> None:
+        self._clock, self._function, self._label = clock, function, label
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._clock.measure(self._label):
+            return self._function(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # as copies and pickles look for before there is a function
+            raise AttributeError(name)
+        return getattr(self._function, name)

@@ -25,7 +25,6 @@ from corrwise.experiments.runs.policies import make_policy
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.versions import versions
-from corrwise.mpc import generator
 from corrwise.predictors.data.clip import Clip
 from corrwise.predictors.data.folder import INDEX, read_index, shard_name
 from corrwise.predictors.data.formats.shard_writer import write_shard
@@ -90,10 +89,10 @@ def _mpc(config: CollectConfig, simulator: MujocoSimulator, seeds: Sequence[int]
     fleet = Fleet(simulator)
     context, goal = fleet.reset(list(seeds))
     settings = MPCConfig(task=config.task, costs=(config.cost,), size=config.size, supersample=config.supersample)
-    policy, _ = make_policy(config.cost, settings, fleet, [generator(seed, 0) for seed in seeds], Clock())
+    policy, _ = make_policy(config.cost, settings, fleet, goal, seeds, Clock())
     states, actions = [fleet.snapshot()], []
     for _ in range(steps):
-        action = policy(context, goal).action.clamp(-1, 1)
+        action = policy(context).action.clamp(-1, 1)
         context = fleet.step(action)
         states.append(np.where(fleet.diverged[:, None], np.nan, fleet.snapshot()))
         actions.append(action.numpy().astype(np.float32))

@@ -1,23 +1,67 @@
-"""Episodes of one cost, some of them in lockstep: a pure function from configuration and seeds to what happened."""
+"""Episodes of one cost, some of them in lockstep: from configuration and seeds to images and rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from corrwise.envs import Fleet, MujocoSimulator
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.report.strip import flow_to_rgb
+from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.episode import Episode, Showing
+from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.experiments.runs.named_predictors import context_of
 from corrwise.experiments.runs.named_tasks import named_task
 from corrwise.experiments.runs.policies import Decision, make_policy
-from corrwise.mpc import generator
+from corrwise.predictors import OraclePredictor
+from corrwise.types import Context, Goal, Predictor
 
-__all__ = ["Episode", "run_episodes"]
+__all__ = ["Episode", "episode_row", "run_episodes"]
 
+Row = dict[str, Any]
 Progress = Callable[[], None]
+
+_BLANK = 40  # grey of a panel that has nothing to show
+_FLOW_RANGE = 0.25  # share of the image's width at which flow colours are full
+
+
+@dataclass
+class Episode:
+    """What happened in one episode.
+
+    Attributes:
+        seed: which episode.
+        distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
+        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``_Shown``; else empty.
+        rejected: candidates whose cost was not finite.
+        scored: all candidates.
+        plans_rejected: plans in which no candidate had a finite cost.
+        left_out: what the renderer leaves out of the images.
+        diverged: whether the environment's own physics broke down.
+        seconds: planning seconds by phase, this episode's share.
+        panels: images by row of the strip, uint8 (h, w, 3), one before each control step, and the final state.
+    """
+
+    seed: int
+    distances: list[float] = field(default_factory=list)
+    distances_full: list[float] = field(default_factory=list)
+    terms: dict[str, list[float]] = field(default_factory=dict)
+    rejected: int = 0
+    scored: int = 0
+    plans_rejected: int = 0
+    left_out: tuple[str, ...] = ()
+    diverged: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
 def run_episodes(
@@ -34,7 +78,7 @@ def run_episodes(
     Args:
         config: task, planner, predictor and what stands behind the costs.
         cost: which of the costs.
-        seeds: of the starts and goals, and of what the planner draws.
+        seeds: of the starts and goals, and of what the planner draws: each episode's from a generator of its own seed.
         frozen: starts and goals (B, S) of a manifest, in place of those that the seeds draw.
         threads: of physics and ray caster; 0 means all CPUs.
         progress: called after every control step.
@@ -47,21 +91,22 @@ def run_episodes(
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
     fleet = Fleet(simulator, context_frames=context_of(config))
-    generators = [generator(seed, 0) for seed in seeds]
     with clock.measure("environment", opaque=True):
         context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
-    policy, predictor = make_policy(cost, config, fleet, generators, clock)
-    show = Showing(config, cost, predictor, goal, simulator)
+    policy, predictor = make_policy(cost, config, fleet, goal, seeds, clock)
+    show = _Shown(config, cost, predictor, goal, simulator)
     episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
     _note(episodes, fleet)
     for _ in range(config.steps or task.episode_steps):
         with clock.measure("plan"):
-            decision = policy(context, goal)
+            decision = policy(context)
         with clock.measure("environment", opaque=True):
             show(episodes, context, decision)
             context = fleet.step(decision.action)
             _note(episodes, fleet, decision)
         progress()
+    with clock.measure("environment", opaque=True):
+        show.last(episodes, context)
     for episode in episodes:
         episode.seconds = {name: spent / len(seeds) for name, spent in clock.seconds.items() if name != "environment"}
     return episodes
@@ -77,3 +122,113 @@ def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = Non
             episode.rejected += int(decision.rejected[i])
             episode.scored += decision.scored
             episode.plans_rejected += int(0 < decision.scored == int(decision.rejected[i]))
+
+
+def episode_row(episode: Episode) -> Row:
+    """Return distances, seconds and the cost's terms; pictures are the caller's."""
+    return {
+        "seed": episode.seed,
+        **_distances("", episode.distances),
+        **_distances("_full", episode.distances_full),
+        "last10_distance": float(np.mean(episode.distances[-10:])),
+        "steps": len(episode.distances) - 1,
+        "seconds": sum(episode.seconds.values()),
+        **{f"seconds_{name}": spent for name, spent in sorted(episode.seconds.items())},
+        **{name: _mean(episode.terms.get(name, [])) for name in TERMS},
+        "rejected": episode.rejected,
+        "scored": episode.scored,
+        "plans_rejected": episode.plans_rejected,
+        **({"left_out": list(episode.left_out)} if episode.left_out else {}),
+        "diverged": episode.diverged,
+        "distances": episode.distances,
+    }
+
+
+def _distances(suffix: str, distances: list[float]) -> Row:
+    """Return start, nearest and final distance; the nearest may be the start."""
+    return {
+        f"start_distance{suffix}": distances[0],
+        f"min_distance{suffix}": min(distances),
+        f"final_distance{suffix}": distances[-1],
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    """Return the mean over the control steps that have a value, or None."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
+
+
+class _Shown:
+    """Collects the report's panels and terms.
+
+    The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
+    flow by which the cost matched predicted and goal.
+
+    The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
+    ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
+    """
+
+    def __init__(
+        self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal, simulator: MujocoSimulator
+    ) -> None:
+        self._predictor, self._goal = predictor, goal
+        self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
+        self._goals = to_uint8(goal.frames[:, 0])
+        self._distance, self._device = make_correspondence(cost, config.cost), config.device
+        self._range = _FLOW_RANGE * config.size
+
+    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
+        """Note what each episode shows before its next action."""
+        seen = to_uint8(context.frames[:, -1])
+        frame = _after(self._predictor, context, decision.plan)
+        true = None if self._truth is None else _after(self._truth, context, decision.plan)
+        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0).cpu()) for each in (frame, true))
+        flow = None if frame is None else self._compared(episodes, frame)
+        for i, episode in enumerate(episodes):
+            blank = np.full_like(seen[i], _BLANK)
+            pictures = {
+                "goal": self._goals[i],
+                "seen": seen[i],
+                "predicted": blank if predicted is None else predicted[i],
+                **({} if self._truth is None else {"true": blank if leads_to is None else leads_to[i]}),
+                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
+            }
+            for name, picture in pictures.items():
+                episode.panels.setdefault(name, []).append(picture)
+
+    def last(self, episodes: list[Episode], context: Context) -> None:
+        """Note the final state, after which nothing is planned."""
+        for i, (episode, seen) in enumerate(zip(episodes, to_uint8(context.frames[:, -1]), strict=True)):
+            known = {"goal": self._goals[i], "seen": seen}
+            for name, panel in episode.panels.items():
+                panel.append(known.get(name, np.full_like(seen, _BLANK)))
+
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+        """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
+
+        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
+        """
+        if self._distance is None:
+            return None
+        flows = []
+        frame = frame.to(self._device)
+        for episode, seen, goal in zip(
+            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
+        ):
+            with torch.no_grad():
+                terms = self._distance.terms(seen.nan_to_num(0.0), goal)
+            named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}
+            whole = bool(seen.isfinite().all())
+            for name, value in named.items():
+                episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
+            flows.append(terms.flow.cpu())
+        return torch.cat(flows)
+
+
+def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
+    """Return the frame at the end of the plan, as a predictor has it."""
+    if plan is None:
+        return None
+    with torch.no_grad():
+        return predictor(context, plan[:, None], steps=[plan.shape[1] - 1])[:, 0, 0]

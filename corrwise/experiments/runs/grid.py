@@ -15,8 +15,7 @@ from tqdm import tqdm
 from corrwise._files import read_json
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.digits import six_digits
-from corrwise.experiments.runs.episode import episode_row
-from corrwise.experiments.runs.episodes import run_episodes
+from corrwise.experiments.runs.episodes import episode_row, run_episodes
 from corrwise.experiments.runs.fields import NUMBER, TEXT, Key, needed
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.manifest import Manifest

@@ -15,19 +15,19 @@ from corrwise.experiments.report.page import METHOD, write_report
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.summary import rejection_warnings, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.episode import episode_row
-from corrwise.experiments.runs.episodes import Episode, run_episodes
+from corrwise.experiments.runs.episodes import Episode, episode_row, run_episodes
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_costs import resolved
 from corrwise.experiments.runs.named_predictors import weights_of
 from corrwise.experiments.runs.named_tasks import named_task, task_source
 from corrwise.experiments.runs.networks import check_networks, check_weights, networks_of
+from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows, row_key
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.mpc.config import PLANNER_NAMES
 
 FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row but a network's
+_LATER = {"action_change_penalty": 0.0, "reproducible": True}  # younger than the first rows: said where they differ
 _VIDEO_FPS = 10
 
 Row = dict[str, Any]
@@ -72,33 +72,32 @@ def jsonable_config(config: MPCConfig) -> Row:
     The numbers that the flow chose stand in it too, so that rows never mix two choices.
     """
     config = replace(config, cost=resolved(config.cost))
-    unused = set(PLANNER_NAMES) - {config.planner}
-    source = task_source(config.task)
+    unused = {"knots", *(name for name, value in _LATER.items() if getattr(config, name) == value)}
+    source, mine = task_source(config.task), planner_settings(config)
     plain = {name: value for name, value in settings_of(config).items() if name not in unused}
-    return plain if source is None else {**plain, "task_source": source}
+    return {**plain, **mine} if source is None else {**plain, **mine, "task_source": source}
 
 
 def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:
     """Yield what is left to do: a cost and the seeds that step together."""
     for cost in config.costs:
         seeds = [config.seed + i for i in range(config.episodes)]
-        left = [
-            seed for seed in seeds if (config.label, cost, config.planner, config.predictor_label, seed) not in done
-        ]
+        named = (config.label, cost, config.planner_label, config.predictor_label)
+        left = [seed for seed in seeds if (*named, seed) not in done]
         for i in range(0, len(left), config.lockstep):
             yield cost, left[i : i + config.lockstep]
 
 
 def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
     """Write an episode's pictures and return its row."""
-    name = f"{config.label}-{cost}-{config.planner}-{config.predictor_label}-{episode.seed}"
+    name = f"{config.label}-{cost}-{config.planner_label}-{config.predictor_label}-{episode.seed}"
     strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
     save_strip(config.out / strip, make_strip(list(episode.panels.values())))
     if config.videos:
         clips = {name: np.stack(pictures) for name, pictures in episode.panels.items()}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
-        **{"task": config.label, "cost": cost, "planner": config.planner, "predictor": config.predictor_label},
+        **{"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label},
         **episode_row(episode),
         "versions": versions(),
         "strip": str(strip),

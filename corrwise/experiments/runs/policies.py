@@ -1,52 +1,104 @@
-"""What acts in an episode: the visual planner, and the controls that every result stands between."""
+"""What acts in an episode: the agent, with an image cost or one of true states, and controls that plan nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from torch import Generator
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
 
-from corrwise.envs import Fleet
+from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Policy
 from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
-from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
-from corrwise.mpc.score import Aggregate
-from corrwise.types import Context, Cost, Goal, Planner, Predictor
+from corrwise.experiments.runs.user_code import is_user_code, user_object
+from corrwise.mpc import (
+    PLANNERS,
+    AgentConfig,
+    AgentState,
+    Aggregate,
+    PlannerSpec,
+    VisualMPC,
+    generator,
+    planned_actions,
+)
+from corrwise.mpc.controller import Score
+from corrwise.mpc.spec import options_of
+from corrwise.types import Context, Goal, Planner, Predictor
+
+__all__ = [
+    "STATE_COSTS",
+    "Decision",
+    "Planning",
+    "Policy",
+    "Recorded",
+    "exact_flow_cost",
+    "flat_planner",
+    "make_policy",
+    "planner_of",
+    "planner_settings",
+    "state_cost",
+    "state_score",
+]
 
 
-class PlanByImages:
-    """The method itself: predicted frames, an image cost, a planner with a warm start."""
+@dataclass(frozen=True)
+class Decision:
+    """What a policy did in one control step.
 
-    def __init__(
-        self, predictor: Predictor, cost: Cost, planner: Planner, generators: Sequence[Generator], config: AgentConfig
-    ) -> None:
-        self._agent = VisualMPC(predictor, cost, planner, config=config)
-        self._generators = generators
-        self._proposal = planner.init(len(generators))
+    Attributes:
+        action: what each environment does now.
+        plan: the whole planned sequence; None for a policy that plans nothing.
+        rejected: candidates of each environment whose cost was not finite.
+        scored: how many candidates of each environment were scored.
+    """
 
-    def __call__(self, context: Context, goal: Goal) -> Decision:
+    action: Float[Tensor, "B A"]
+    plan: Float[Tensor, "B H A"] | None
+    rejected: Int[Tensor, "B"]
+    scored: int = 0
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Acts on what a controller may know; remembers its plan from step to step."""
+
+    def __call__(self, context: Context) -> Decision:
+        """Decide for all environments at once."""
+        ...
+
+
+class Planning:
+    """``VisualMPC.predict`` as a policy, so that what is measured is what users call.
+
+    Args:
+        agent: with its goal; it remembers the frames that it sees.
+    """
+
+    def __init__(self, agent: VisualMPC) -> None:
+        self._agent = agent
+        self._state: AgentState | None = None
+
+    def __call__(self, context: Context) -> Decision:
         """Plan once, act on the first action, and keep the rest as the next plan's start."""
-        planner = self._agent.planner
-        placed = goal.frames.to(self._agent.config.device)
-        goal = goal if placed is goal.frames else Goal(placed)  # costs know one by identity
-        proposal, trace = self._agent.plan(context, goal, self._proposal, self._generators)
-        self._proposal = shift(proposal)
-        planned = planned_actions(planner, proposal)
-        return Decision(first_action(planner, proposal), planned, trace.rejected, trace.candidates)
+        actions, self._state = self._agent.predict(context.frames[:, -1].numpy(), self._state)
+        plan, trace = planned_actions(self._agent.planner, self._state.proposal), self._state.trace
+        return Decision(torch.from_numpy(actions), plan, trace.rejected, trace.candidates)
 
 
 class ZeroAction:
-    """The floor: nothing is commanded."""
+    """The lower bound: nothing is commanded."""
 
     def __init__(self, action_dim: int) -> None:
         self._action_dim = action_dim
 
-    def __call__(self, context: Context, goal: Goal) -> Decision:
+    def __call__(self, context: Context) -> Decision:
         """Return zeros."""
         batch = len(context.frames)
         actions = torch.zeros(batch, self._action_dim, dtype=torch.float32, device="cpu")
@@ -59,41 +111,156 @@ class RandomAction:
     def __init__(self, action_dim: int, generators: Sequence[Generator]) -> None:
         self._action_dim, self._generators = action_dim, generators
 
-    def __call__(self, context: Context, goal: Goal) -> Decision:
+    def __call__(self, context: Context) -> Decision:
         """Draw one action for each environment from its own generator."""
         plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
         draws = [2 * torch.rand(self._action_dim, generator=each, **plain) - 1 for each in self._generators]
         return Decision(torch.stack(draws), None, torch.zeros(len(draws), dtype=torch.int64, device="cpu"))
 
 
+StateCost = Callable[[np.ndarray, np.ndarray], Tensor]
+"""What true states cost: (states (B,N,T,S), goals (B,S)) -> (B,N,T); not finite loses."""
+
+
+def state_score(fleet: Fleet, cost: StateCost, aggregate: Aggregate) -> Score:
+    """Return a score of true states: for upper-bound controls, which are no methods."""
+
+    def score(
+        context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
+    ) -> Float[Tensor, "B N"]:
+        steps = list(aggregate.steps(actions.shape[2]))
+        states = fleet.simulator.states(fleet.snapshot(), actions, steps)
+        return aggregate(cost(states, fleet.goal_states))
+
+    return score
+
+
+def state_cost(simulator: MujocoSimulator) -> StateCost:
+    """Return the true state distance: what every cost is evaluated by."""
+    return lambda states, goals: torch.from_numpy(simulator.state_distance(states, goals[:, None, None])).float()
+
+
+def exact_flow_cost(simulator: MujocoSimulator, power: float | int = 1) -> StateCost:
+    """Return the mean displacement, in pixels to a power, of the goal's body pixels: what a perfect flow would see.
+
+    Raises:
+        ValueError: a renderer without exact correspondence.
+    """
+    renderer = simulator.renderer
+    if not isinstance(renderer, RaycastRenderer):
+        raise ValueError("the control exact-flow needs the geometry that only --renderer raycast traces")
+    return lambda states, goals: torch.stack(
+        [renderer.displacement(goal, row, power=power) for goal, row in zip(goals, states, strict=True)]
+    )
+
+
+STATE_COSTS: dict[str, Callable[[MujocoSimulator], StateCost]] = {
+    "state": state_cost,
+    "exact-flow": exact_flow_cost,
+    "exact-flow-squared": partial(exact_flow_cost, power=2),
+}
+
+
+class Recorded:
+    """A cost of states that remembers the last states of all candidates, and what they cost.
+
+    Attributes:
+        seen: for each iteration the states (B, N, S) at the end of the horizon and what they cost (B, N).
+    """
+
+    def __init__(self, cost: StateCost) -> None:
+        self._cost = cost
+        self.seen: list[tuple[np.ndarray, Tensor]] = []
+
+    def __call__(self, states: np.ndarray, goals: np.ndarray) -> Float[Tensor, "B N T"]:
+        """Return what the states (B, N, T, S) cost before the goals (B, S)."""
+        costs = self._cost(states, goals)
+        self.seen.append((states[:, :, -1], costs[..., -1]))
+        return costs
+
+
 def make_policy(
-    name: str, config: MPCConfig, fleet: Fleet, generators: Sequence[Generator], clock: Clock
+    name: str, config: MPCConfig, fleet: Fleet, goal: Goal, seeds: Sequence[int], clock: Clock
 ) -> tuple[Policy, Predictor]:
-    """Return the policy behind a cost's name and the predictor whose pictures the report shows."""
+    """Return the policy behind a cost's name and the predictor whose images the report shows.
+
+    Each environment draws from a generator of its own seed.
+    """
     simulator = fleet.simulator
     action_dim = simulator.physics.action_dim
     predictor = make_predictor(config, simulator)
     if name == "zero-action":
         return ZeroAction(action_dim), predictor
     if name == "random-action":
-        return RandomAction(action_dim, generators), predictor
-    planner = PLANNERS[config.planner](
-        action_dim,
-        horizon=config.horizon,
-        candidates=config.candidates,
-        iterations=config.iterations,
-        config=getattr(config, config.planner),
+        return RandomAction(action_dim, [generator(seed, 0) for seed in seeds]), predictor
+    aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
+    true = name in STATE_COSTS
+    agent = VisualMPC(
+        None if true else clock.timed(predictor, "predict"),
+        None if true else make_cost(name, config.cost, clock=clock),
+        planner_of(config).build(
+            action_dim,
+            find=_planner_class,
+            horizon=config.horizon,
+            candidates=config.candidates,
+            iterations=config.iterations,
+        ),
+        goal=goal,
+        state_source=fleet.snapshot,
+        score=state_score(fleet, STATE_COSTS[name](simulator), aggregate) if true else None,
+        config=AgentConfig(
+            aggregate=config.aggregate,
+            gamma=config.gamma,
+            k=config.k,
+            action_change_penalty=config.action_change_penalty,
+            context_frames=context_of(config),
+            max_frames=config.max_frames,
+            device=config.device,
+            reproducible=config.reproducible,
+            seed=tuple(seeds),
+        ),
     )
-    if name in BOUNDS:
-        aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
-        return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator)), predictor
-    agent = AgentConfig(
-        aggregate=config.aggregate,
-        gamma=config.gamma,
-        k=config.k,
-        context_frames=context_of(config),
-        max_frames=config.max_frames,
-        device=config.device,
+    return Planning(agent), predictor
+
+
+def planner_of(config: MPCConfig) -> PlannerSpec:
+    """Return the planner that ``--planner`` and ``--knots`` name, with its options.
+
+    Raises:
+        ValueError: a planner of one's own that cannot be had, or an option that it does not have or that does not fit.
+    """
+    return PlannerSpec.parse(config.planner_text, find=_planner_class)
+
+
+def _planner_class(name: str) -> Callable[..., Planner]:
+    if not is_user_code(name):
+        return PLANNERS[name]
+    found: Callable[..., Planner] = user_object(
+        name, callable, "a planner, or a function that makes one,", noun="planner"
     )
-    cost = make_cost(name, config.cost, clock=clock)
-    return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor
+    return found
+
+
+def planner_settings(config: MPCConfig) -> dict[str, Any]:
+    """Return the planner as rows' settings have it: its name, and all its options under that name."""
+    spec = planner_of(config)
+    defaults = {
+        option: each.default
+        for option, each in options_of(_planner_class(spec.name)).items()
+        if option not in ("knots", "interpolation")
+    }
+    return {"planner": spec.name, spec.name: {**defaults, **spec.options}}
+
+
+def flat_planner(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which the planner is text: of ``{"planner": "cem", "cem": {...}}``, ``{"planner": "cem"}``.
+
+    Options that differ from their defaults stand in the text; settings without nested options stay as they are.
+    """
+    name = settings.get("planner")
+    options = settings.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str) or not isinstance(options, Mapping):
+        return dict(settings)
+    given = ",".join(f"{option}={value}" for option, value in options.items())
+    text = str(PlannerSpec.parse(f"{name}:{given}" if given else name, find=_planner_class))
+    return {**{key: value for key, value in settings.items() if key != name}, "planner": text}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from corrwise.costs import DISTANCES
@@ -17,7 +15,6 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.summary import CONTROLS
 from corrwise.experiments.runs.named_predictors import PREDICTORS
-from corrwise.mpc import PLANNERS
 
 
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():
@@ -26,8 +23,6 @@ def test_every_name_on_the_command_line_is_in_its_rooms_registry():
     assert [make.__name__ for make in RENDERERS.values()] == ["RaycastRenderer", "GLRenderer"]
     assert tuple(FLOWS) == cost_options.FLOW_NAMES
     assert tuple(DISTANCES) == cost_options.BASE_NAMES
-    assert tuple(PLANNERS) == options.PLANNER_NAMES
-    assert set(PLANNERS) <= {field.name for field in fields(MPCConfig)}
     assert tuple(PREDICTORS) == options.PREDICTOR_NAMES
     assert set(CONTROLS) == set(cost_options.CONTROL_NAMES)
 

@@ -21,10 +21,9 @@ from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
 from corrwise.experiments.runs.atomic import write_bytes_atomic
-from corrwise.experiments.runs.controls import PlanByTruth, Price, Watch
 from corrwise.experiments.runs.named_costs import make_cost
-from corrwise.mpc import CEM, generator
-from corrwise.mpc.score import Aggregate
+from corrwise.experiments.runs.policies import Planning, Recorded, StateCost, state_score
+from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
 from corrwise.types import Cost, Goal, Planner
 
 __all__ = ["planned_states", "plans_of"]
@@ -71,34 +70,35 @@ def _kept(file: Path, task: str, weights: str, size: int, episodes: int, progres
 def _candidates(simulator: MujocoSimulator, cost: Cost, planner: Planner, seeds: range) -> Iterator[States]:
     fleet = Fleet(simulator)
     context, goal = fleet.reset(seeds)
-    watch = Watch(_image_price(simulator, cost, goal))
-    policy = PlanByTruth(fleet, planner, [generator(seed, 0) for seed in seeds], Aggregate("last"), watch)
+    recorded = Recorded(_image_cost(simulator, cost, goal))
+    score = state_score(fleet, recorded, Aggregate("last"))
+    policy = Planning(VisualMPC(None, None, planner, goal=goal, score=score, config=AgentConfig(seed=tuple(seeds))))
     for _ in range(simulator.task.episode_steps):
-        watch.seen.clear()
-        decision = policy(context, goal)
-        for states, prices in watch.seen:
-            for candidates, price, target in zip(states, prices, fleet.goal_states, strict=True):
-                kept = candidates[_chosen(price)]
+        recorded.seen.clear()
+        decision = policy(context)
+        for states, costs in recorded.seen:
+            for candidates, values, target in zip(states, costs, fleet.goal_states, strict=True):
+                kept = candidates[_chosen(values)]
                 kept = kept[np.isfinite(kept).all(axis=1)]
                 yield np.stack([kept, np.broadcast_to(target, kept.shape)], axis=1).astype(np.float32)
         context = fleet.step(decision.action)
 
 
-def _image_price(simulator: MujocoSimulator, cost: Cost, goal: Goal) -> Price:
+def _image_cost(simulator: MujocoSimulator, cost: Cost, goal: Goal) -> StateCost:
     """Return what the image cost says of states, one environment at a time as planners ask it."""
     goals = [Goal(frames[None]) for frames in goal.frames]
 
-    def price(states: np.ndarray, _: np.ndarray) -> Float[Tensor, "B N T"]:
+    def of_states(states: np.ndarray, _: np.ndarray) -> Float[Tensor, "B N T"]:
         frames = simulator.render(states)
         with torch.no_grad():
             return torch.cat([cost(each[None], target) for each, target in zip(frames, goals, strict=True)])
 
-    return price
+    return of_states
 
 
-def _chosen(price: Float[Tensor, "N"]) -> np.ndarray:
+def _chosen(costs: Float[Tensor, "N"]) -> np.ndarray:
     """Return the indices of the cheapest candidates and of others evenly down the ranking."""
-    order = np.argsort(price.nan_to_num(nan=np.inf).numpy(), kind="stable")
+    order = np.argsort(costs.nan_to_num(nan=np.inf).numpy(), kind="stable")
     others = np.linspace(_CHEAPEST, len(order) - 1, _OTHERS).round().astype(int)
     ranks = np.unique(np.r_[:_CHEAPEST, others])
     return order[ranks[ranks < len(order)]]

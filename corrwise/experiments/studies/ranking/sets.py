@@ -11,9 +11,8 @@ from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
-from corrwise.experiments.runs.controls import PlanByTruth, Watch, exact_flow_price
-from corrwise.mpc import CEM, generator
-from corrwise.mpc.score import Aggregate
+from corrwise.experiments.runs.policies import Planning, Recorded, exact_flow_cost, state_score
+from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
 
 __all__ = ["CandidateSet", "candidate_sets"]
 
@@ -48,13 +47,14 @@ def candidate_sets(task: str, config: RankingTableConfig, seeds: Sequence[int]) 
         candidates=config.candidates,
         iterations=config.iterations,
     )
-    watch = Watch(exact_flow_price(simulator))
-    policy = PlanByTruth(fleet, planner, [generator(seed, 0) for seed in seeds], Aggregate("last"), watch)
+    recorded = Recorded(exact_flow_cost(simulator))
+    score = state_score(fleet, recorded, Aggregate("last"))
+    policy = Planning(VisualMPC(None, None, planner, goal=goal, score=score, config=AgentConfig(seed=tuple(seeds))))
     for step in range(max(config.moments) + 1):
-        watch.seen.clear()
-        decision = policy(context, goal)
+        recorded.seen.clear()
+        decision = policy(context)
         if step in config.moments:
-            for states, displacements in watch.seen:
+            for states, displacements in recorded.seen:
                 frames = simulator.render(states)
                 near = simulator.state_distance(states, fleet.goal_states[:, None])
                 for i, seed in enumerate(seeds):

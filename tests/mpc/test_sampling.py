@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from corrwise.mpc import generator
-from corrwise.mpc.noise import autoregressive, coloured
+from corrwise.mpc.sampling import autoregressive, coloured
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.25, 1.0, 2.0, 4.0])

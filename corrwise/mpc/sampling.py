@@ -1,4 +1,4 @@
-"""Random action sequences of unit variance, for one environment at a time and then for all of them.
+"""What planners draw and fit: random action sequences of unit variance, and averages of the cheapest candidates.
 
 Each environment's draw has the same size whatever stands beside it, and transforms run on one environment's numbers
 alone: that is what makes ``B = 2`` equal two runs of ``B = 1`` to the last bit.
@@ -8,11 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from corrwise.mpc.config import require, require_whole
+
 Shape = tuple[int, int, int]  # candidates, horizon, action
+
+
+def generator(seed: int, instance: int) -> torch.Generator:
+    """Return the generator of one environment, derived from ``(seed, instance)`` and nothing else.
+
+    Neither the number of environments nor of workers, nor the horizon, enters: ``B = 2`` draws what two runs of
+    ``B = 1`` draw. ``numpy.random.SeedSequence`` mixes the pair, so neighbouring seeds do not share streams (adding
+    the two would: seed 0, instance 1 would equal seed 1, instance 0).
+
+    Raises:
+        ValueError: when ``seed`` or ``instance`` is no whole number in [0, 2^32); beyond, pairs
+            would share their streams: the words of (2^32, 0) are those of (0, 1).
+    """
+    for name, value in (("seed", seed), ("instance", instance)):
+        require_whole(name, value)
+        require(0 <= value < 2**32, name, "in [0, 2^32)", value)
+    (mixed,) = np.random.SeedSequence((seed, instance)).generate_state(1, np.uint64)
+    return torch.Generator("cpu").manual_seed(int(mixed))
 
 
 def per_environment(
@@ -64,3 +85,25 @@ def coloured(generator: Generator, shape: Shape, *, beta: float) -> Float[Tensor
     power = (2.0 - alone.to(amplitude)) * 2 * amplitude**2
     amplitude = amplitude * horizon / power.sum().sqrt()
     return torch.fft.irfft(torch.complex(real, imaginary) * amplitude, n=horizon).transpose(1, 2)
+
+
+def ranked(actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"], count: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` cheapest candidates (B,E,H,A) and their costs (B,E), cheapest first."""
+    ascending, order = costs.sort(dim=1, stable=True)  # NaN sorts behind +inf
+    return actions.take_along_dim(order[:, :count, None, None], dim=1), ascending[:, :count]
+
+
+def weighted_mean(weights: Float[Tensor, "B N"], actions: Float[Tensor, "B N H A"]) -> Float[Tensor, "B H A"]:
+    """Return each environment's weighted mean of action sequences, within [-1, 1]; weights sum to 1."""
+    # One environment at a time: the order in which a batched sum adds, and so its last bit, may depend on B.
+    rows = [(weight[:, None, None] * action).sum(dim=0) for weight, action in zip(weights, actions, strict=True)]
+    return torch.stack(rows).clamp(-1, 1)  # the sum of weights may round to just above 1
+
+
+def fit(elites: Float[Tensor, "B E H A"], costs: Float[Tensor, "B E"]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (B,H,A) of the elites whose cost is finite."""
+    finite = costs.isfinite()
+    weights = finite.to(elites) / finite.sum(dim=1, keepdim=True).clamp_min(1)
+    mean = weighted_mean(weights, elites)
+    spread = (elites - mean[:, None]) / 2  # halved, so that its square stays within the bounds of an action
+    return mean, 2 * weighted_mean(weights, spread**2).sqrt()
