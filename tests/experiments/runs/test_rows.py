@@ -219,7 +219,6 @@ def test_the_result_side_imports_no_torch():
         "report.statistics",
         "report.summary",
         "report.strip",
-        "report.flow_color",
         "report.video",
         "report.page",
     ]
