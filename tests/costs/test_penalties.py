@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from corrwise.costs import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
+from corrwise.costs import EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers, l1
 from corrwise.costs.penalties import PAPER_L1, PAPER_L1_PERCEPTUAL
 from tests.costs.images import texture
 
@@ -49,9 +49,21 @@ def test_parts_add_up():
     assert torch.equal(Regularizers()(flow, image), torch.zeros(2))
 
 
-def test_paper_weights_are_halved_for_our_image_range():
-    assert PAPER_L1 == (9.0 / 2, 4.5 / 2)
-    assert PAPER_L1_PERCEPTUAL == (6.5 / 2, 6.5 / 2)
+@pytest.mark.parametrize(
+    ("parts", "weights", "printed"),
+    [
+        ((FlowMagnitude, FlowGradient), PAPER_L1, (9.0, 4.5)),
+        ((FlowMagnitude, FlowMagnitude), PAPER_L1_PERCEPTUAL, (6.5, 6.5)),
+    ],
+)
+def test_the_weights_weigh_motion_against_pixels_as_the_paper_s_do_for_images_from_minus_one(parts, weights, printed):
+    images, flow = torch.rand(2, 2, 3, 6, 5), torch.randn(2, 2, 6, 5)
+
+    def total(images, weights):
+        penalty = Regularizers(*(part(weight) for part, weight in zip(parts, weights, strict=True)))
+        return l1(*images) + penalty(flow, images[0])
+
+    assert torch.allclose(total(2 * images - 1, printed), 2 * total(images, weights))
 
 
 @pytest.mark.parametrize("regularizer", [FlowMagnitude, FlowGradient, EdgeAwareSmoothness])

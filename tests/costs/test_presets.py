@@ -29,14 +29,22 @@ def test_every_registered_flow_has_a_preset():
     assert set(FLOWS) <= set(PRESETS), "add a line to PRESETS in corrwise/costs/presets.py"
 
 
+def _shift(target, source):
+    """The true flow between ramps that rise by 1/64 per pixel to the right."""
+    shift = 64 * (target - source)[:, 0, :, 32:33].mean(dim=(1, 2))
+    return torch.stack([shift, 0 * shift], dim=1)[..., None, None].expand(-1, 2, *target.shape[-2:])
+
+
 @pytest.mark.parametrize("name", PRESETS)
-def test_its_numbers_make_sense(name):
-    preset = PRESETS[name]
-    assert preset.form in FORMS
-    for form in FORMS:
-        distance = preset.apply(l1, lambda target, source: target[:, :2] * 0, form)
-        assert distance.scaling == (preset.scaling if form in ("scaled", "both") else 0)
-        assert (distance(texture(2), texture(2)) < 1e-6).all()
+@pytest.mark.parametrize("form", FORMS)
+def test_scaling_leaves_a_tenth_of_the_motion_as_residual_and_the_other_forms_leave_none(name, form):
+    ramp = (torch.arange(64) / 64).expand(1, 3, 64, 64)
+    distance = PRESETS[name].apply(lambda x, y: (x - y)[..., 16:-16].abs().mean(dim=(-3, -2, -1)), _shift, form)
+    terms = distance.terms(ramp, ramp - 5 / 64)  # moved by 5 px
+    left = 2 * 0.1 * 5 / 64 if form in ("scaled", "both") else 0.0
+    assert terms.residual.item() == pytest.approx(left, abs=1e-5), "in both directions together"
+    assert (terms.penalty.item() > 0) == (form != "scaled"), "what is carried out is penalised instead"
+    assert (distance(ramp, ramp) < 1e-6).all()
 
 
 def test_the_forms_are_those_of_the_paper_and_a_price():

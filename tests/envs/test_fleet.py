@@ -8,7 +8,6 @@ import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator, VisualTask
 from corrwise.envs.arrays import to_uint8
-from corrwise.types import Simulator
 from tests.envs.worlds import SIZE, simulator
 
 
@@ -105,10 +104,6 @@ def test_episodes_can_begin_at_given_states():
     assert torch.equal(same_goal.frames, goal.frames)
     starts[:] = 0
     assert fleet.snapshot().any(), "the fleet keeps its own copy"
-
-
-def test_the_fleets_world_is_a_simulator():
-    assert isinstance(simulator("cartpole"), Simulator)
 
 
 def test_bad_input_says_what_is_wrong(unhooked):

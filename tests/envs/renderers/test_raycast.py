@@ -9,6 +9,8 @@ import torch
 
 from corrwise.envs import TASKS, Camera, RaycastRenderer
 from corrwise.envs.renderers import RENDERERS, scene
+from corrwise.envs.renderers.shading import plane_texture
+from corrwise.envs.renderers.shapes import Shapes
 from corrwise.testing import check_renderer, moving_mask
 from tests.envs.worlds import simulator, some_states, state_of, task_of
 
@@ -222,3 +224,14 @@ def test_a_camera_turned_by_its_up_direction_turns_the_picture():
     state = state_of(upright.compile(), _at(0.7, 0, 0.4))[None]
     pictures = [RaycastRenderer(task.compile(), height=32, width=32).render(state)[0] for task in (upright, turned)]
     assert torch.allclose(pictures[0].rot90(2, dims=(1, 2)), pictures[1], atol=2 / 255)
+
+
+def test_a_texture_repeats_to_the_last_bit_below_its_edge():
+    model = TASKS["ant"].compile()
+    shapes = Shapes.of_model(model)
+    floor = int(np.flatnonzero(shapes.kind == int(mujoco.mjtGeom.mjGEOM_PLANE))[0])
+    points = np.array([[0.0, 0.0, 0.0], [-1e-20, 0.0, 0.0], [0.0, -1e-20, 0.0]])
+    model.mat_texuniform[:] = 1  # the texture begins in the middle
+    at_edge, *below = plane_texture(model, shapes, floor, points)
+    for colour in below:
+        assert np.array_equal(colour, at_edge), "rounds to the texture's edge, which is where it begins again"

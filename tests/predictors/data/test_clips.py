@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from corrwise.predictors.data import BrokenShard, Clip, ClipFolder, ClipSource, ClipWindows, read_shard, write_shard
+from corrwise.predictors.data import BrokenShard, Clip, ClipFolder, ClipWindows, read_shard, write_shard
 from corrwise.predictors.data.formats.shards import read_clip, shard_about
 
 
@@ -61,7 +61,6 @@ def test_clips_that_do_not_fit_are_refused(tmp_path, clips, said):
 
 def test_a_folder_is_a_source(tmp_path):
     folder = ClipFolder(_folder(tmp_path))
-    assert isinstance(folder, ClipSource)
     assert (folder.lengths, folder.size, folder.action_dim, folder.broken) == ([6, 4, 9], (8, 10), 2, [])
     assert folder.about["task"] == "cartpole"
     for _ in range(2):  # from the disk, then from memory

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
@@ -181,11 +182,16 @@ def test_rows_of_fewer_clips_are_not_mixed_in(model, tmp_path):
 
 
 def test_models_of_several_seeds_share_a_colour(tmp_path, monkeypatch):
-    told = []
-    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda figure, handles, labels, **_: told.append(labels))
+    drawn, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *to, **how: (drawn.append(figure), save(figure, *to, **how)))
     models = ("copy-last", "svg-l1-0", "svg-l1-1", "mine")
     draw_curves(tmp_path / "curves.png", [{"model": model, "psnr": [30.0, 20.0]} for model in models])
-    assert told == [["copy-last", "svg-l1, 2 models", "mine"]]
+    (figure,) = drawn
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["copy-last", "svg-l1, 2 models", "mine"]
+    lines = dict(zip(models, figure.axes[0].get_lines(), strict=True))
+    colours = {model: line.get_color() for model, line in lines.items()}
+    assert colours["svg-l1-0"] == colours["svg-l1-1"]
+    assert len({colours[model] for model in ("copy-last", "svg-l1-0", "mine")}) == 3
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
