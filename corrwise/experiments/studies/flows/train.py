@@ -8,9 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._atomic import write_aside, write_json_atomic
 from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of

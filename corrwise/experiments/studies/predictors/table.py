@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -15,7 +16,6 @@ from corrwise.experiments.cli.mpc import TASK_NAMES, MPCConfig
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
