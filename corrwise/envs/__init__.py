@@ -7,24 +7,22 @@ import gymnasium
 from corrwise.envs.fleet import Fleet
 from corrwise.envs.renderers import GLRenderer, RaycastRenderer
 from corrwise.envs.simulator import MujocoSimulator
-from corrwise.envs.tasks.ant import ANT
-from corrwise.envs.tasks.cartpole import CARTPOLE, CARTPOLE_SHORT
-from corrwise.envs.tasks.humanoid import HUMANOID
 from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 from corrwise.envs.vector_task import VectorVisualTask
 from corrwise.envs.visual_task import VisualTask
+from corrwise.registry import TASK_PATHS, Registry
 
 if TYPE_CHECKING:
     from corrwise.envs.rewards import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward
 
-TASKS: dict[str, Task] = {task.name: task for task in (CARTPOLE, ANT, HUMANOID, CARTPOLE_SHORT)}
+TASKS: Registry[Task] = Registry(TASK_PATHS)
 
-for _task in TASKS.values():
+for _name in TASKS:
     gymnasium.register(
-        id=f"corrwise/{_task.name.title().replace('-', '')}-v0",
+        id=f"corrwise/{_name.title().replace('-', '')}-v0",
         entry_point="corrwise.envs.visual_task:VisualTask",
         vector_entry_point="corrwise.envs.vector_task:VectorVisualTask",
-        kwargs={"task": _task.name},
+        kwargs={"task": _name},
     )
 
 __all__ = [

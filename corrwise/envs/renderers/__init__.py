@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from corrwise.envs.renderers.gl import GLRenderer
 from corrwise.envs.renderers.raycast import RaycastRenderer
+from corrwise.registry import RENDERER_PATHS, Registry
 
-RENDERERS = {"raycast": RaycastRenderer, "gl": GLRenderer}
+RENDERERS: Registry[Any] = Registry(RENDERER_PATHS)
 
 __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 

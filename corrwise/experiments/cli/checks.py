@@ -1,16 +1,177 @@
-"""What is said of an option that cannot be used."""
+"""Options state in their annotations what they may be; one decorator reads them and refuses what they may not be.
+
+``Literal`` and ``Names`` list names, ``Range`` bounds numbers, ``SEVERAL`` asks for different values, at least one::
+
+    @validated
+    class Config:
+        planner: Literal["cem", "icem"] = "cem"
+        costs: Annotated[tuple[Annotated[str, Names(COSTS)], ...], SEVERAL] = ("l1",)
+        horizon: Annotated[int, Range(1, 10_000)] = 12
+        gamma: Annotated[float, Range(0, 1, open="low")] = 0.95
+        steps: Annotated[int, Range(1, 1_000)] | None = None
+
+        def __post_init__(self) -> None:
+            ...  # only what concerns several fields at once
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from inspect import get_annotations
+from math import inf
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
 
-__all__ = ["FIRST_TEST_SEED", "ConfigError", "check", "check_name", "check_names", "check_that", "check_tuning_seeds"]
+__all__ = [
+    "FIRST_TEST_SEED",
+    "SEVERAL",
+    "ConfigError",
+    "Names",
+    "Range",
+    "Several",
+    "check",
+    "check_name",
+    "check_names",
+    "check_that",
+    "check_tuning_seeds",
+    "did_you_mean",
+    "hints_of",
+    "validated",
+]
 
 FIRST_TEST_SEED = 10_000  # of the planning table's frozen episodes; what is chosen or learned uses those below
+_SINGULAR = {"bodies": "body", "axes": "axis"}
 
 
 class ConfigError(Exception):
     """An option that cannot be used, said in one sentence; no ValueError, which tyro would draw a box around."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``.
+
+    Attributes:
+        low, high: the ends, included where they are finite.
+        unit: what stands behind a bound in the sentence, such as " pixels".
+        open: which finite ends are left out.
+    """
+
+    low: int | float = -inf
+    high: int | float = inf
+    unit: str = ""
+    open: Literal["", "low", "high", "both"] = ""
+
+    def check(self, option: str, value: Any) -> None:
+        """Raise a ConfigError unless the number lies in the range."""
+        above = self.low < value if self.open in ("low", "both") or self.low == -inf else self.low <= value
+        below = value < self.high if self.open in ("high", "both") or self.high == inf else value <= self.high
+        if not (above and below):
+            raise ConfigError(f"{option} must be {self._wanted(value)}, got {value}")
+
+    def _wanted(self, value: Any) -> str:
+        if isinstance(value, Integral) and not self.open:
+            if int(value) > self.high:
+                return f"at most {self.high}{self.unit}"
+            return "zero or above" if self.low == 0 else f"at least {self.low}{self.unit}"
+        if self.low > -inf and self.high < inf:
+            ends = "(" if self.open in ("low", "both") else "[", ")" if self.open in ("high", "both") else "]"
+            return f"in {ends[0]}{self.low:g}, {self.high:g}{ends[1]}{self.unit}"
+        if self.low == -inf:
+            return "finite" if self.high == inf else f"finite and at most {self.high:g}{self.unit}"
+        if self.open:
+            return f"above {self.low:g}{self.unit} and finite" if self.low else "above zero and finite"
+        return f"at least {self.low:g}{self.unit} and finite" if self.low else "zero or above"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names that are registered, and perhaps others of a certain form.
+
+    Attributes:
+        names: those that are registered.
+        or_else: what else may be named, for the sentence.
+        also: whether a word is of that other form.
+    """
+
+    names: tuple[str, ...]
+    or_else: str = ""
+    also: Callable[[str], bool] = lambda name: False
+
+    def check(self, option: str, value: Any) -> None:
+        """Raise a ConfigError that lists the names there are, unless the value is one of them or of the other form."""
+        if not self.also(value):
+            check_name(option, value, self.names, or_else=self.or_else)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Values that differ from each other, at least one of them."""
+
+    def check(self, option: str, value: Any) -> None:
+        """Raise a ConfigError unless they do."""
+        check(len(value) > 0, option, "at least one", "none")
+        check(len(set(value)) == len(value), option, "different from each other", " ".join(map(str, value)))
+
+
+SEVERAL = Several()
+
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass_transform(frozen_default=True)
+def validated(config: type[ConfigT]) -> type[ConfigT]:
+    """Make a frozen dataclass whose fields are checked against their annotations, in their order, when it is made.
+
+    Its own ``__post_init__`` runs after that.
+    """
+    own = getattr(config, "__post_init__", lambda self: None)
+
+    def __post_init__(self: Any) -> None:
+        hints = hints_of(config)  # type: ignore[arg-type]  # a class is hashable
+        for field in fields(self):
+            _check(field.name, hints[field.name], getattr(self, field.name))
+        own(self)
+
+    config.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    made = dataclass(frozen=True)(config)
+    made.__init__.__no_type_check__ = True  # type: ignore[attr-defined]  # tests' run-time checks would raise before ours do
+    return made
+
+
+@cache
+def hints_of(config: Any) -> dict[str, Any]:
+    """Return the annotations of a dataclass, resolved, with what ``Annotated`` adds."""
+    return get_annotations(config, eval_str=True)
+
+
+def _check(option: str, kind: Any, value: Any) -> None:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        _check(option, args[0], value)
+        for marker in args[1:]:
+            if isinstance(marker, (Range, Names, Several)):
+                marker.check(option, value)
+    elif origin in (Union, UnionType):
+        if value is None and NoneType in args:
+            return
+        for each in args:
+            if each is not NoneType:
+                _check(option, each, value)
+    elif origin is Literal:
+        check_name(option, value, args)
+    elif origin is tuple:
+        for each in value:
+            _check(_SINGULAR.get(option, option.removesuffix("s")), args[0], each)
+    elif kind is int:
+        check(isinstance(value, Integral), option, "a whole number", value)
+    elif kind is float:
+        check(isinstance(value, Real), option, "a number", value)
 
 
 def check(ok: bool, option: str, wanted: str, got: object) -> None:
@@ -36,7 +197,13 @@ def check_name(option: str, name: str, names: Iterable[str], *, or_else: str = "
     known = list(names)
     if name not in known:
         other = f", or {or_else}" if or_else else ""
-        raise ConfigError(f"unknown {option} {name!r}; there are {', '.join(known)}{other}")
+        raise ConfigError(f"unknown {option} {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}{other}")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return `` (did you mean ...?)`` with the nearest of these names; nothing where none is near."""
+    near = get_close_matches(str(name), list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:

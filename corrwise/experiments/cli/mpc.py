@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.checks import check, check_name, check_that
+from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
-from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
+from corrwise.experiments.cli.options import (
+    BODY_NAMES,
+    TASK_NAMES,
+    Count,
+    Horizon,
+    Lockstep,
+    OwnTask,
+    Size,
+    Steps,
+    Supersample,
+)
+from corrwise.experiments.cli.sizes import check_memory, ray_bytes
 from corrwise.mpc.config import (
-    AGGREGATE_NAMES,
     PLANNER_NAMES,
+    AggregateName,
     CEMConfig,
     ICEMConfig,
     MPPIConfig,
     RandomShootingConfig,
 )
+from corrwise.registry import RENDERER_PATHS
 
-BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
-TASK_NAMES = (*BODY_NAMES, "cartpole-short")
+__all__ = ["BODY_NAMES", "PREDICTOR_NAMES", "TASK_NAMES", "DoctorConfig", "MPCConfig", "ReportConfig", "run_name"]
+
 PREDICTOR_NAMES = ("oracle", "copy-last")
-RENDERER_NAMES = ("raycast", "gl")
+
+
+def _is_folder(name: str) -> bool:
+    return "/" in name or Path(name).is_dir()
 
 
 def run_name(folder: Path) -> str:
@@ -32,52 +47,52 @@ def run_name(folder: Path) -> str:
     return path.parent.name if path.name == "model" else path.name
 
 
-@dataclass(frozen=True)
+@validated
 class MPCConfig:
     """Plan from pixels toward a goal picture, and show what happened."""
 
-    task: str = "cartpole"
+    task: OwnTask = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
     which runs that file as Python code."""
-    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
+    costs: Annotated[tuple[Annotated[str, Names(COST_NAMES)], ...], SEVERAL] = ("l1", "corr-l1", "corr-l1-disp")
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
     body pixels lie from their true places: a flow without error) and exact-flow-squared."""
-    planner: str = "cem"
+    planner: Annotated[str, Names(PLANNER_NAMES)] = "cem"
     """random, cem, icem or mppi."""
-    predictor: str = "oracle"
+    predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", _is_folder)] = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
-    episodes: int = 3
+    episodes: Count = 3
     """How many start and goal pairs."""
     seed: int = 0
     """Seed of the first episode; episode i has seed + i."""
     out: Path = Path("runs/mpc")
     """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Control steps of an episode; None is the task's own number."""
-    horizon: int = 12
+    horizon: Horizon = 12
     """Control steps that each plan looks ahead."""
-    candidates: int = 48
+    candidates: Count = 48
     """Action sequences tried in each iteration of a plan."""
-    iterations: int = 3
+    iterations: Horizon = 3
     """Iterations of a plan."""
-    aggregate: str = "last"
+    aggregate: AggregateName = "last"
     """How the horizon's costs become one number: last, sum, mean, discounted, last-times-k or min."""
-    gamma: float = 0.95
+    gamma: Annotated[float, Range(0, 1, open="low")] = 0.95
     """Discount per step for aggregate discounted."""
-    k: float = 10.0
+    k: Annotated[float, Range(0, open="low")] = 10.0
     """How often aggregate last-times-k counts the last step."""
-    context_frames: int = 1
+    context_frames: Horizon = 1
     """Past frames that the predictor sees."""
-    size: int = 64
+    size: Size = 64
     """Pixels to a side of the picture."""
-    supersample: int = 1
+    supersample: Supersample = 1
     """Rays per pixel side; 2 smooths edges at four times the rays."""
-    renderer: str = "raycast"
+    renderer: Annotated[str, Names(tuple(RENDERER_PATHS))] = "raycast"
     """raycast (needs no OpenGL) or gl."""
-    lockstep: int = 4
+    lockstep: Lockstep = 4
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: int = 256
+    max_frames: Steps = 256
     """About how many predicted frames may exist at a time; bounds the memory."""
     videos: bool = True
     """Write a short video of each episode."""
@@ -103,32 +118,13 @@ class MPCConfig:
         return self.predictor if self.predictor in PREDICTOR_NAMES else run_name(Path(self.predictor))
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and sizes that make no run."""
-        for option, names in (
-            ("planner", PLANNER_NAMES), ("renderer", RENDERER_NAMES), ("aggregate", AGGREGATE_NAMES),
-        ):  # fmt: skip
-            check_name(option, getattr(self, option), names)
-        if "/" not in self.predictor and not Path(self.predictor).is_dir():
-            known = ", ".join(PREDICTOR_NAMES)
-            there = f"unknown predictor {self.predictor!r}; there are {known}, or the folder of a run of corrwise train"
-            check_that(self.predictor in PREDICTOR_NAMES, there)
-        if ":" not in self.task:
-            check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
-        check(len(self.costs) > 0, "costs", "at least one name", "none")
-        check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
-        for cost in self.costs:
-            check_name("cost", cost, COST_NAMES)
-        check_counts(self, "episodes", "horizon", "candidates", "iterations", "context_frames")
-        check_counts(self, "supersample", "lockstep", "max_frames", *(() if self.steps is None else ("steps",)))
+        """Refuse options that do not fit together."""
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
-        check_counts(self, "size", least=16, unit=" pixels")
-        check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
-        check(0 < self.k < inf, "k", "above zero and finite", self.k)
         for option, owner in FLOW_OPTIONS.items():
             given = getattr(self.cost, option)
             fits = self.cost.flow == owner or given == getattr(CostConfig, option)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Generator
@@ -15,7 +15,6 @@ from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Po
 from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
-from corrwise.mpc.config import AggregateName
 from corrwise.mpc.score import Aggregate
 from corrwise.types import Context, Cost, Goal, Planner, Predictor
 
@@ -87,7 +86,7 @@ def make_policy(
         aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
         return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator)), predictor
     agent = AgentConfig(
-        aggregate=cast(AggregateName, config.aggregate),
+        aggregate=config.aggregate,
         gamma=config.gamma,
         k=config.k,
         context_frames=context_of(config),

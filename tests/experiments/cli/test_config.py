@@ -15,14 +15,16 @@ from corrwise.experiments.cli import mpc as options
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.summary import CONTROLS
 from corrwise.experiments.runs.named_predictors import PREDICTORS
 from corrwise.mpc import PLANNERS
 
 
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():
-    assert tuple(TASKS) == options.TASK_NAMES
-    assert tuple(RENDERERS) == options.RENDERER_NAMES
+    assert tuple(TASKS) == TASK_NAMES
+    assert {name: task.name for name, task in TASKS.items()} == {name: name for name in TASK_NAMES}
+    assert [make.__name__ for make in RENDERERS.values()] == ["RaycastRenderer", "GLRenderer"]
     assert tuple(FLOWS) == cost_options.FLOW_NAMES
     assert tuple(DISTANCES) == cost_options.BASE_NAMES
     assert tuple(PLANNERS) == options.PLANNER_NAMES
@@ -84,5 +86,5 @@ def test_unknown_and_repeated_costs_are_refused():
         MPCConfig(costs=("l1", "l2"))
     with pytest.raises(ConfigError, match="costs must be different from each other, got l1 l1"):
         MPCConfig(costs=("l1", "l1"))
-    with pytest.raises(ConfigError, match="costs must be at least one name, got none"):
+    with pytest.raises(ConfigError, match="costs must be at least one, got none"):
         MPCConfig(costs=())

@@ -9,7 +9,7 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli import sizes
-from corrwise.experiments.cli.checks import ConfigError
+from corrwise.experiments.cli.checks import ConfigError, hints_of
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.import_clips import ImportConfig
@@ -45,7 +45,7 @@ def _numbers(config):
         value = getattr(config, field.name)
         if is_dataclass(value):
             yield from _numbers(value)
-        elif field.type in ("int", "int | None"):
+        elif "<class 'int'>" in repr(hints_of(type(config))[field.name]) and not isinstance(value, tuple):
             yield config, field.name
 
 

@@ -1,0 +1,71 @@
+"""The validator of annotated options: names, ranges and kinds, each refused in one sentence with both values."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from math import inf, nan
+from typing import Annotated, Literal
+
+import pytest
+
+from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, validated
+
+
+@validated
+class Options:
+    count: Annotated[int, Range(1, 100, " pixels")] = 1
+    index: Annotated[int, Range(0, 10)] = 0
+    maybe: Annotated[int, Range(1, 5)] | None = None
+    share: Annotated[float, Range(0, 1, open="high")] = 0.5
+    rate: Annotated[float, Range(0, open="low")] = 0.1
+    weight: Annotated[float, Range(0)] = 0.0
+    number: Annotated[float, Range()] = 0.0
+    plain: float = inf
+    kind: Literal["mean", "best"] = "mean"
+    axes: Annotated[tuple[Literal["x", "y"], ...], SEVERAL] = ("x",)
+    moments: Annotated[tuple[Annotated[int, Range(0, 9)], ...], SEVERAL] = (0,)
+    task: Annotated[str, Names(("ant", "cartpole"), "a file", lambda name: ":" in name)] = "ant"
+
+    def __post_init__(self) -> None:
+        assert self.count >= 1, "fields are checked first"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("count", 0, "count must be at least 1 pixels, got 0"),
+        ("count", 101, "count must be at most 100 pixels, got 101"),
+        ("count", "many", "count must be a whole number, got many"),
+        ("count", 1.5, "count must be a whole number, got 1.5"),
+        ("count", None, "count must be a whole number, got None"),
+        ("index", -1, "index must be zero or above, got -1"),
+        ("maybe", 6, "maybe must be at most 5, got 6"),
+        ("share", 1.0, "share must be in [0, 1), got 1.0"),
+        ("share", nan, "share must be in [0, 1), got nan"),
+        ("rate", 0.0, "rate must be above zero and finite, got 0.0"),
+        ("rate", inf, "rate must be above zero and finite, got inf"),
+        ("weight", inf, "weight must be zero or above, got inf"),
+        ("number", nan, "number must be finite, got nan"),
+        ("plain", "high", "plain must be a number, got high"),
+        ("kind", "meen", "unknown kind 'meen' (did you mean mean?); there are mean, best"),
+        ("kind", "other", "unknown kind 'other'; there are mean, best"),
+        ("axes", ("x", "z"), "unknown axis 'z'; there are x, y"),
+        ("axes", ("x", "x"), "axes must be different from each other, got x x"),
+        ("axes", (), "axes must be at least one, got none"),
+        ("moments", (1, 10), "moment must be at most 9, got 10"),
+        ("task", "cartpol", "unknown task 'cartpol' (did you mean cartpole?); there are ant, cartpole, or a file"),
+    ],
+)
+def test_what_an_annotation_does_not_allow_is_refused(option, value, sentence):
+    with pytest.raises(ConfigError) as refused:
+        Options(**{option: value})
+    assert str(refused.value) == sentence
+
+
+def test_what_it_allows_passes_ends_included():
+    options = Options(
+        count=100, index=10, maybe=5, share=0.0, rate=1e-9, number=-1e300, axes=("y", "x"), task="my.py:T"
+    )
+    with pytest.raises(FrozenInstanceError):
+        options.count = 3
+    assert replace(options, maybe=None, share=0.999).maybe is None
