@@ -27,7 +27,7 @@ from corrwise.experiments.cli.table import FlowTableConfig, MPCTableConfig, Rank
 from corrwise.experiments.cli.table_ablations import AblationTableConfig
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
-from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.cli.train import TrainConfig, refuse_renamed
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.cli.waiting import wait_passively
 
@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
     config: Command | None = None
     try:
+        refuse_renamed(sys.argv[1:] if argv is None else argv)
         config = parse(Command, argv)
         return _run(config)
     except KeyboardInterrupt:

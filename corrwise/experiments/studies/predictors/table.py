@@ -23,8 +23,7 @@ from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.rows import claim_folder, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.starting_model import starting_model
-from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.runs.train import run_train, starting_model
 from corrwise.experiments.runs.workers import done
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
