@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, DISFlow, Polished
-from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.studies.flows.measure import error_numbers
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.types import Flow

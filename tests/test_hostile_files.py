@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from corrwise.experiments.runs.checkpoint import restore, training_state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,6 @@ from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.strip import load_strip
 from corrwise.experiments.runs import grid, manifest
-from corrwise.experiments.runs.checkpoint import restore, training_state
 from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table
@@ -339,7 +339,7 @@ def test_commands_answer_a_damaged_folder_in_one_sentence(command, file, tmp_pat
         "report": ["report", str(tmp_path)],
         "mpc": ["mpc", "--out", str(tmp_path), "--costs", "l1", "corr-l1", "--episodes", "2", "--no-videos"],
         "table": ["table", "mpc", "--out", str(tmp_path), "--tasks", "cartpole", "--methods", "l1", "state",
-                  "--episodes", "2", "--workers", "1"],
+                  "--episodes", "2", "--processes", "1"],
     }[command]  # fmt: skip
     if command != "report":
         assert cli.main(words) == 0, "makes config.json"

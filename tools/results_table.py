@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.costs import PRESETS
-from corrwise.experiments.cli.mpc import TASK_NAMES
+from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.runs.grid import KEY as GRID_KEY
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.manifest import frozen_manifest

@@ -200,10 +200,13 @@ def check_name(option: str, name: str, names: Iterable[str], *, or_else: str = "
         raise ConfigError(f"unknown {option} {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}{other}")
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)`` with the nearest of these names; nothing where none is near."""
-    near = get_close_matches(str(name), list(names), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+def did_you_mean(name: str, names: Iterable[str], *, before: str = "") -> str:
+    """Return `` (did you mean ...?)`` with the nearest of these names; nothing where none is near.
+
+    What stands ``before`` all of them, such as dashes, makes none nearer.
+    """
+    near = get_close_matches(str(name).removeprefix(before), [each.removeprefix(before) for each in names], n=1)
+    return f" (did you mean {before}{near[0]}?)" if near else ""
 
 
 def check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:

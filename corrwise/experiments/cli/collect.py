@@ -1,4 +1,4 @@
-"""Options of ``corrwise collect``; free of torch, so that help and argument errors come at once."""
+"""``corrwise collect``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import Annotated, Literal, get_args
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES
-from corrwise.experiments.cli.options import Count, OwnTask, Processes, Size, Steps, Supersample
-from corrwise.experiments.cli.sizes import check_memory, ray_bytes
+from corrwise.experiments.cli.options import (
+    Count,
+    OwnTask,
+    Processes,
+    Size,
+    Steps,
+    Supersample,
+    check_memory,
+    ray_bytes,
+)
+
+NAME = "collect"
 
 Behaviour = Literal["random", "coloured", "mpc"]
 BEHAVIOUR_NAMES = get_args(Behaviour)
@@ -47,3 +57,10 @@ class CollectConfig:
         frames = min(self.episodes, 10) * ((self.steps or 1) + 1)  # of a shard
         rays = ray_bytes(self.size, self.supersample)
         check_memory(3 * frames * self.size**2 + rays, "--size, --supersample or --steps")
+
+
+def run(config: CollectConfig) -> Path:
+    """Collect the clips, and return their folder."""
+    from corrwise.experiments.runs.collect import run_collect
+
+    return run_collect(config)

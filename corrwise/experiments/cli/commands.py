@@ -1,75 +1,66 @@
-"""The command line. Help and argument errors answer before torch is loaded; errors are one sentence and exit with 2."""
+"""The commands. Help and argument errors answer before torch is loaded; errors are one sentence and exit with 2."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from inspect import get_annotations
 from pathlib import Path
-from typing import Annotated
+from textwrap import TextWrapper
+from typing import Any
 
-import tyro
-
-from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.evaluate import EvaluateConfig
+import corrwise
+from corrwise.experiments.cli.checks import ConfigError, did_you_mean
 from corrwise.experiments.cli.faults import debugging, plain_warnings, sentence_of
-from corrwise.experiments.cli.import_clips import ImportConfig
-from corrwise.experiments.cli.mpc import DoctorConfig, MPCConfig, ReportConfig
 from corrwise.experiments.cli.parse import parse
-from corrwise.experiments.cli.preview import PreviewConfig
 from corrwise.experiments.cli.program import not_read
 from corrwise.experiments.cli.stopping import say_stopped, stoppable
-from corrwise.experiments.cli.table import FlowTableConfig, MPCTableConfig, RankingTableConfig, TableConfig
-from corrwise.experiments.cli.table_ablations import AblationTableConfig
-from corrwise.experiments.cli.table_agents import AgentTableConfig
-from corrwise.experiments.cli.table_predictors import PredictorTableConfig
-from corrwise.experiments.cli.train import TrainConfig, refuse_renamed
-from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.cli.waiting import wait_passively
 
-Command = (
-    Annotated[MPCConfig, tyro.conf.subcommand("mpc")]
-    | Annotated[PreviewConfig, tyro.conf.subcommand("preview")]
-    | Annotated[CollectConfig, tyro.conf.subcommand("collect")]
-    | Annotated[ImportConfig, tyro.conf.subcommand("import")]
-    | Annotated[TrainConfig, tyro.conf.subcommand("train")]
-    | Annotated[EvaluateConfig, tyro.conf.subcommand("evaluate")]
-    | Annotated[TrainFlowConfig, tyro.conf.subcommand("train-flow")]
-    | Annotated[TableConfig, tyro.conf.subcommand("table")]
-    | Annotated[ReportConfig, tyro.conf.subcommand("report")]
-    | Annotated[DoctorConfig, tyro.conf.subcommand("doctor")]
+# One file each, in the order of the help: its NAME, its options, and run(config), which imports what needs torch.
+_FILES = (
+    *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "train_flow"),
+    *("table_mpc", "table_flows", "table_ranking", "table_ablations", "table_predictors", "table_agents"),
+    *("report", "doctor"),
 )
 
 
-_RUNS: dict[type, str] = {  # what runs a configuration and returns the path of what it made; imported when it is needed
-    MPCConfig: "runs.mpc:run_mpc",
-    PreviewConfig: "runs.preview:run_preview",
-    CollectConfig: "runs.collect:run_collect",
-    ImportConfig: "runs.import_clips:run_import",
-    TrainConfig: "runs.train:run_train",
-    EvaluateConfig: "studies.predictors.evaluate:run_evaluate",
-    TrainFlowConfig: "studies.flows.train:run_train_flow",
-    ReportConfig: "report.page:run_report",
-    FlowTableConfig: "studies.flows.table:run_flow_table",
-    RankingTableConfig: "studies.ranking.table:run_ranking",
-    MPCTableConfig: "studies.planning.table:run_mpc_table",
-    AblationTableConfig: "studies.ablations.table:run_ablation_table",
-    PredictorTableConfig: "studies.predictors.table:run_predictor_table",
-    AgentTableConfig: "studies.agents.table:run_agent_table",
-}
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: its words after ``corrwise``.
+        config: the class of its options, whose docstring describes it.
+        run: does the work, and returns the path of what it made or, where it makes nothing, the exit status.
+    """
+
+    name: str
+    config: Any
+    run: Callable[[Any], Path | int]
+
+
+def commands() -> dict[str, Command]:
+    """Return all commands by name."""
+    files = [import_module(f"{__package__}.{file}") for file in _FILES]
+    each = [Command(file.NAME, get_annotations(file.run, eval_str=True)["config"], file.run) for file in files]
+    return {command.name: command for command in each}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``corrwise`` and return its exit status: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
-    config: Command | None = None
+    words = sys.argv[1:] if argv is None else list(argv)
+    config: Any = None
     try:
-        refuse_renamed(sys.argv[1:] if argv is None else argv)
-        config = parse(Command, argv)
-        return _run(config)
+        command, words = _command(words)
+        if command is None:
+            return 0
+        config = parse(f"corrwise {command.name}", command.config, words)
+        return _run(command, config)
     except KeyboardInterrupt:
         return say_stopped(signal.SIGINT)
     except BaseException as error:
@@ -84,26 +75,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _run(config: Command) -> int:
-    _check_folder()
-    passive = wait_passively()  # before torch is loaded
-    if isinstance(config, DoctorConfig):
-        from corrwise.experiments.cli.doctor import examine
+def _command(words: Sequence[str]) -> tuple[Command | None, list[str]]:
+    """Return the command that the first words name, and the words after it; None where all they ask for was printed."""
+    known, words = commands(), list(words)
+    for taken in (1, 2):
+        if (name := " ".join(words[:taken])) in known:
+            return known[name], words[taken:]
+    group = f"{words[0]} " if words and any(name.startswith(f"{words[0]} ") for name in known) else ""
+    those = {name.removeprefix(group): command for name, command in known.items() if name.startswith(group)}
+    word = (words[1:] if group else words)[:1]
+    if word in (["-h"], ["--help"]):
+        print(_help(f"corrwise {group}", those.values()))
+    elif word == ["--version"]:
+        print(f"corrwise {corrwise.__version__}")
+    else:
+        names = list(dict.fromkeys(name.split()[0] for name in those))
+        there = f"there are {', '.join(names)}"
+        if word:
+            raise ConfigError(f"unknown command {group + word[0]!r}{did_you_mean(word[0], names)}; {there}")
+        raise ConfigError(f"{group or 'corrwise '}needs a command; {there}")
+    return None, []
 
-        return examine(set_here=passive)
-    if isinstance(config, MPCConfig) and config.renderer == "gl":
-        os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
-    task = config.table if isinstance(config, TableConfig) else config
-    module, function = _RUNS[type(task)].split(":")
-    work = getattr(import_module(f"corrwise.experiments.{module}"), function)
+
+def _help(group: str, those: Iterable[Command]) -> str:
+    lines = [f"usage: {group}COMMAND [options]", "", "Visual MPC with correspondence-wise image distances.", ""]
+    for command in those:
+        indent = TextWrapper(80, initial_indent=f"  {command.name:<18} ", subsequent_indent=" " * 21)
+        lines += indent.wrap(command.config.__doc__.splitlines()[0])
+    return "\n".join([*lines, "", "corrwise COMMAND --help lists a command's options; corrwise --version."])
+
+
+def _run(command: Command, config: Any) -> int:
+    _check_folder()
+    if command.name != "doctor":  # which does it by itself, to say who has done it
+        wait_passively()  # before torch is loaded
     with plain_warnings(), stoppable() as stop:  # from here on there are files to clean up
         try:
-            made = work(task)
+            made = command.run(config)
         except BaseException:
             if stop.number is None:
                 raise
             return say_stopped(stop.number)
-    if isinstance(config, TableConfig):
+    if isinstance(made, int):
+        return made
+    if command.name.startswith("table "):
         print(made.read_text(encoding="utf-8"))
     print(made)
     return 0

@@ -8,7 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from corrwise.experiments.cli.waiting import waits
+from corrwise.experiments.cli.checks import validated
+from corrwise.experiments.cli.waiting import wait_passively, waits
+
+NAME = "doctor"
 
 _GL_PROBE = """
 import mujoco
@@ -19,6 +22,11 @@ mujoco.mj_forward(model, data)
 renderer.update_scene(data)
 renderer.render()
 """
+
+
+@validated
+class DoctorConfig:
+    """Say what this machine offers, and the one command for each thing that is missing."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,9 @@ class Finding:
     command: str | None = None
 
 
-def examine(*, set_here: bool = False) -> int:
-    """Print what this machine offers and return 0; 1 only where not even the default renderer works.
-
-    ``set_here`` says whether it was corrwise that told threads to sleep while they wait.
-    """
+def run(config: DoctorConfig) -> int:
+    """Print what this machine offers and return 0; 1 only where not even the default renderer works."""
+    set_here = wait_passively()  # before torch is loaded
     findings = [probe() for probe in (raycast, opengl, gpu, flow_weights, video)]
     findings.append(threads(set_here))
     width = max(len(finding.name) for finding in findings)

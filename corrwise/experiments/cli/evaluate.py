@@ -1,42 +1,42 @@
-"""Options of ``corrwise evaluate``; free of torch, so that help and argument errors come at once."""
+"""``corrwise evaluate``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from corrwise.experiments.cli.checks import check, check_name
-from corrwise.experiments.cli.sizes import check_counts
-from corrwise.experiments.cli.train import ACCELERATOR_NAMES
+from corrwise.experiments.cli.checks import SEVERAL, Range, validated
+from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed
+
+NAME = "evaluate"
 
 
-@dataclass(frozen=True)
+@validated
 class EvaluateConfig:
     """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
 
-    models: tuple[Path, ...]
+    models: Annotated[tuple[Path, ...], SEVERAL]
     """Folders of runs of corrwise train, or of their models."""
     data: Path
     """Folder of clips that no model was trained on."""
     out: Path = Path("runs/evaluate")
     """Folder for rows, table.md, curves.png, strips.png, videos and evaluation.html."""
-    horizon: int = 10
+    horizon: Horizon = 10
     """Frames that are predicted, each from those before."""
-    windows: int = 100
+    windows: Count = 100
     """Windows of the clips, drawn at random."""
-    videos: int = 6
+    videos: Annotated[int, Range(0, 100_000)] = 6
     """Windows that are shown as videos."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the windows."""
-    batch: int = 20
+    batch: Count = 20
     """Windows that are predicted at a time; bounds the memory."""
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     """auto (a GPU when there is one), cpu or cuda."""
 
-    def __post_init__(self) -> None:
-        """Refuse what makes no table."""
-        check(len(self.models) > 0, "models", "at least one folder", "none")
-        check_name("accelerator", self.accelerator, ACCELERATOR_NAMES)
-        check_counts(self, "horizon", "windows", "batch")
-        check_counts(self, "videos", least=0)
-        check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
+
+def run(config: EvaluateConfig) -> Path:
+    """Evaluate the models, and return the path of the page."""
+    from corrwise.experiments.studies.predictors.evaluate import run_evaluate
+
+    return run_evaluate(config)

@@ -1,8 +1,9 @@
-"""The command line's options as frozen dataclasses; free of torch, so that help and argument errors come at once."""
+"""``corrwise mpc``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,6 @@ import tyro
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
 from corrwise.experiments.cli.options import (
-    BODY_NAMES,
-    TASK_NAMES,
     Count,
     Horizon,
     Lockstep,
@@ -20,8 +19,9 @@ from corrwise.experiments.cli.options import (
     Size,
     Steps,
     Supersample,
+    check_memory,
+    ray_bytes,
 )
-from corrwise.experiments.cli.sizes import check_memory, ray_bytes
 from corrwise.mpc.config import (
     PLANNER_NAMES,
     AggregateName,
@@ -32,7 +32,7 @@ from corrwise.mpc.config import (
 )
 from corrwise.registry import RENDERER_PATHS
 
-__all__ = ["BODY_NAMES", "PREDICTOR_NAMES", "TASK_NAMES", "DoctorConfig", "MPCConfig", "ReportConfig", "run_name"]
+NAME = "mpc"
 
 PREDICTOR_NAMES = ("oracle", "copy-last")
 
@@ -151,14 +151,10 @@ class MPCConfig:
         )
 
 
-@dataclass(frozen=True)
-class ReportConfig:
-    """Make report.html of a run folder anew, from its rows and pictures alone."""
+def run(config: MPCConfig) -> Path:
+    """Plan, and return the path of the report."""
+    if config.renderer == "gl":
+        os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported; a display is rarely at hand
+    from corrwise.experiments.runs.mpc import run_mpc
 
-    out: tyro.conf.Positional[Path]
-    """The run folder."""
-
-
-@dataclass(frozen=True)
-class DoctorConfig:
-    """Say what this machine offers, and the one command for each thing that is missing."""
+    return run_mpc(config)

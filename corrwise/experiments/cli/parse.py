@@ -1,65 +1,146 @@
-"""Parse the command line with tyro, but answer unusable options in one plain sentence instead of a box."""
+"""Turn the words of a command line into a configuration, by tyro; whatever cannot be used is one sentence.
+
+Options that have been renamed stand in ``RENAMED``, those of every command: an option that a command does not have is
+looked up there, and refused with the new name where the command has that one. Add a line for each that you rename.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr
-from typing import Any
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from corrwise.experiments.cli.checks import ConfigError
+from corrwise.experiments.cli.checks import ConfigError, did_you_mean, hints_of
 
-_BORDER = re.compile(r"[╭╮╰╯│─]+")
-_RULE = re.compile(r"^[-+|= ]+$")  # what stands for a border where the terminal has no such letters
+__all__ = ["RENAMED", "parse"]
+
+RENAMED = {
+    "--workers": "--processes",
+    "--rate": "--lr",
+    "--average": "--ema",
+    "--clip": "--max-grad-norm",
+    "--start": "--init-from",
+    "--weights": "--init-from",
+    "--held": "--val-fraction",
+    "--every": "--checkpoint-every",
+    "--readers": "--num-workers",
+    "--judged": "--eval-pairs",
+    "--accelerator": "--device",
+}
+
+ConfigT = TypeVar("ConfigT")
 _HOME = re.compile(r"^(--[\w.-]+=)?(\w+:)?(~.*)$", re.DOTALL)  # an option's name and a data set's, before a path
-_WHERE = re.compile(r"^Error parsing (?:__tyro-dummy-inner__\.|--)?([\w.-]+):")
+_REGISTRY = ConstructorRegistry()
 
 
-def parse(commands: Any, argv: Sequence[str] | None) -> Any:
+def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
     """Return the configuration that the words ask for.
 
+    Args:
+        prog: the command, for help and sentences.
+        config: the class of its options.
+        words: those after the command.
+
     Raises:
-        ConfigError: what tyro would have said in a box.
+        ConfigError: an option is unknown, lacks its value, or has one that it must not have.
         SystemExit: help was asked for and printed.
     """
-    said = io.StringIO()
+    options, command = dict(_options(config)), prog.removeprefix("corrwise ")
+    see = f"{prog} --help lists its options"
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if word.startswith("--") and name not in options and not name.startswith("--tyro-"):
+            if RENAMED.get(name) in options:
+                raise ConfigError(f"{name} of {command} is called {RENAMED[name]} now")
+            raise ConfigError(f"{command} has no option {name}{did_you_mean(name, options, before='--')}; {see}")
+    printed = io.StringIO()
     try:
-        with redirect_stderr(said):
-            config = tyro.cli(
-                commands,
-                prog="corrwise",
-                description="Visual MPC with correspondence-wise image distances.",
-                args=[_expanded(word) for word in (sys.argv[1:] if argv is None else argv)],
-                config=(tyro.conf.OmitSubcommandPrefixes,),
+        with redirect_stderr(printed):
+            made, left = tyro.cli(
+                config,
+                prog=prog,
+                args=[_expanded(word) for word in words],
+                registry=_REGISTRY,
+                return_unknown_args=True,
             )
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise ConfigError(_sentence(said.getvalue())) from None
-    sys.stderr.write(said.getvalue())  # warnings, where there are any
-    return config
+        raise ConfigError(_refused(command, stop, config, options, words)) from None
+    if left:
+        raise ConfigError(f"{command} has no use for {left[0]!r}; {see}")
+    return made
+
+
+@_REGISTRY.primitive_rule
+def _as_written(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Hand on as it was written what is no number or not among the names: the check of its field refuses it."""
+    if info.type in (int, float):
+        metavar, read = info.type.__name__.upper(), _reader(info.type)
+    elif get_origin(info.type) is Literal:
+        metavar, read = "{" + ",".join(get_args(info.type)) + "}", lambda words: words[0]
+    else:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1, metavar=metavar, instance_from_str=read, is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+    )  # fmt: skip
+
+
+def _reader(kind: type[int] | type[float]) -> Callable[[list[str]], int | float | str]:
+    def read(words: list[str]) -> int | float | str:
+        try:
+            return kind(words[0])
+        except ValueError:
+            return words[0]
+
+    return read
+
+
+def _options(config: type, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield every option of a configuration, and whether it takes a value."""
+    if not prefix:
+        yield from (("--help", False), ("-h", False))
+    for field in fields(config):
+        hint = hints_of(config)[field.name]
+        marks = getattr(hint, "__metadata__", ())
+        kind = get_args(hint)[0] if marks else hint
+        name = field.name.replace("_", "-")
+        if is_dataclass(kind):
+            omitted = tyro.conf.OmitArgPrefixes in marks
+            yield from _options(kind, prefix or "--" if omitted else f"{prefix or '--'}{name}.")  # type: ignore[arg-type]
+        elif tyro.conf.Positional not in marks:
+            yield f"{prefix or '--'}{name}", kind is not bool
+            if kind is bool:
+                yield f"{prefix or '--'}no-{name}", False
+
+
+def _refused(command: str, stop: SystemExit, config: Any, options: dict[str, bool], words: Sequence[str]) -> str:
+    """Return why tyro has refused the words: a check that failed, what is missing, or a value that is."""
+    error: BaseException | None = stop
+    while error is not None:
+        if isinstance(error, ValueError):
+            return str(error)
+        error = error.__context__
+    given = {word.partition("=")[0].replace("_", "-") for word in words}
+    for field in fields(config):
+        option = f"--{field.name.replace('_', '-')}"
+        if field.default is MISSING and field.default_factory is MISSING and option not in given:
+            return f"{command} needs {option if option in options else field.name.upper()}"
+    for word, after in zip(words, [*words[1:], "--"], strict=True):
+        if options.get(word.replace("_", "-")) and after.startswith("--"):
+            return f"{word} of {command} needs a value"
+    return f"{command} cannot use {' '.join(words)!r}; corrwise {command} --help lists its options"
 
 
 def _expanded(word: str) -> str:
     """Return a word of the command line with ``~`` expanded: a shell leaves it in ``--out=~/runs`` and in quotes."""
     found = _HOME.match(word)
     return f"{found[1] or ''}{found[2] or ''}{os.path.expanduser(found[3])}" if found else word
-
-
-def _sentence(box: str) -> str:
-    """Return the first paragraph of a box, and which options or commands there are where the box lists them."""
-    paragraphs: list[list[str]] = [[]]
-    for line in box.splitlines()[1:]:
-        text = _RULE.sub("", _BORDER.sub("", line).strip())
-        if text:
-            paragraphs[-1].append(text)
-        elif paragraphs[-1]:
-            paragraphs.append([])
-    said = [" ".join(lines) for lines in paragraphs if lines]
-    kept = [text for text in said[:2] if not text.startswith(("For full helptext", "Argument helptext"))]
-    return _WHERE.sub(r"\1:", "; ".join(kept)) or "the command line could not be understood"

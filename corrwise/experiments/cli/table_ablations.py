@@ -1,49 +1,53 @@
-"""Options of ``corrwise table ablations``; free of torch, so that help and argument errors come at once."""
+"""``corrwise table ablations``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import check_names, check_tuning_seeds
-from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
-from corrwise.experiments.cli.sizes import check_counts
+from corrwise.experiments.cli.checks import SEVERAL, Names, check_tuning_seeds, validated
+from corrwise.experiments.cli.options import BODY_NAMES, Count, Lockstep, Processes, Tasks
 
-AXIS_NAMES = (
-    *("planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon"),
-    *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
-)
+NAME = "table ablations"
+
+Axis = Literal[
+    "planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon",
+    "flow", "epsilon", "regulariser", "price", "power", "occlusion",
+]  # fmt: skip
+AXIS_NAMES = get_args(Axis)
 ALIKE = ("l1", "corr-l1-disp")
 METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
 
 
-@dataclass(frozen=True)
+@validated
 class AblationTableConfig:
     """Change each choice behind the planning table alone, on tuning episodes, and say what it does."""
 
     out: Path = Path("runs/ablations")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: tuple[str, ...] = BODY_NAMES
+    tasks: Tasks = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
-    axes: tuple[str, ...] = AXIS_NAMES
+    axes: Annotated[tuple[Axis, ...], SEVERAL] = AXIS_NAMES
     """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
     regulariser, price, power and occlusion (of the cost)."""
-    methods: tuple[str, ...] = ALIKE
+    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = ALIKE
     """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
-    episodes: int = 20
+    episodes: Count = 20
     """Starts and goals; the planning table has others."""
     seed: int = 1000
     """Seed of the first episode."""
-    workers: int = 0
+    processes: Processes = 0
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    lockstep: int = 5
+    lockstep: Lockstep = 5
     """Episodes that step together; changes the speed, never the rows."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and sizes that make no table."""
-        check_names("task", self.tasks, TASK_NAMES)
-        check_names("axis", self.axes, AXIS_NAMES)
-        check_names("method", self.methods, METHOD_NAMES)
-        check_counts(self, "episodes", "lockstep")
-        check_counts(self, "workers", least=0)
+        """Refuse episodes of the tests."""
         check_tuning_seeds("seed", self.seed, self.episodes)
+
+
+def run(config: AblationTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.ablations.table import run_ablation_table
+
+    return run_ablation_table(config)

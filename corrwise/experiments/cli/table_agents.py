@@ -1,63 +1,75 @@
-"""Options of ``corrwise table agents``; free of torch, so that help and argument errors come at once."""
+"""``corrwise table agents``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import check, check_names
-from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
+from corrwise.experiments.cli.checks import SEVERAL, Range, check, validated
+from corrwise.experiments.cli.options import (
+    Count,
+    Horizon,
+    Lockstep,
+    Processes,
+    Steps,
+    Supersample,
+    check_memory,
+    ray_bytes,
+)
 
-LESSON_NAMES = ("reward", "hindsight")
-REWARD_NAMES = ("l1", "corr-l1-disp", "state")
+NAME = "table agents"
+
+Lesson = Literal["reward", "hindsight"]
+LESSON_NAMES = get_args(Lesson)
+Reward = Literal["l1", "corr-l1-disp", "state"]
+REWARD_NAMES = get_args(Reward)
 
 
-@dataclass(frozen=True)
+@validated
 class AgentTableConfig:
     """Train Stable-Baselines3 agents on rewards made of pictures, and say how far from the goal state they end."""
 
     out: Path = Path("runs/agents")
     """Folder for rows, table.md and curves.png. The same command continues a run that was stopped."""
-    lessons: tuple[str, ...] = LESSON_NAMES
+    lessons: Annotated[tuple[Lesson, ...], SEVERAL] = LESSON_NAMES
     """reward: SAC sees Cartpole's state vector, its reward a goal picture. hindsight: SAC with SB3's replay of achieved
     goals sees pictures only, as the goal environment gives them, beside random actions."""
-    rewards: tuple[str, ...] = REWARD_NAMES
+    rewards: Annotated[tuple[Reward, ...], SEVERAL] = REWARD_NAMES
     """Of the lesson reward: l1, corr-l1-disp (the default image cost), and as a bound the true state distance."""
-    seeds: int = 5
+    seeds: Lockstep = 5
     """Agents of each reward."""
-    hindsight_seeds: int = 3
+    hindsight_seeds: Lockstep = 3
     """Agents that learn from hindsight."""
-    steps: int = 20_000
+    steps: Steps = 20_000
     """Control steps that an agent of the lesson reward takes; it learns once from each."""
-    hindsight_steps: int = 12_000
+    hindsight_steps: Steps = 12_000
     """Control steps that an agent of the lesson hindsight takes; it learns once from each."""
-    episodes: int = 20
+    episodes: Count = 20
     """Episodes on which an agent is judged, from seed 50000 on: the same for all."""
-    looks: int = 10
+    looks: Horizon = 10
     """How often it is judged while it learns, at equal intervals; the last time counts."""
-    copies: int = 8
+    copies: Lockstep = 8
     """Environments that an agent acts in at once."""
-    size: int = 64
+    size: Annotated[int, Range(32, 8192, " pixels")] = 64
     """Pixels to a side of the goal picture in the lesson reward."""
-    supersample: int = 2
+    supersample: Supersample = 2
     """Rays to a side of each pixel in the lesson reward: with a single one the pole can fall between them."""
-    hindsight_size: int = 40
+    hindsight_size: Annotated[int, Range(36, 8192, " pixels")] = 40
     """Pixels to a side of what the lesson hindsight sees."""
-    workers: int = 0
+    processes: Processes = 0
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and sizes that make no table."""
-        check_names("lesson", self.lessons, LESSON_NAMES)
-        check_names("reward", self.rewards, REWARD_NAMES)
-        check_counts(self, "seeds", "hindsight_seeds", "episodes", "looks", "copies", "supersample")
-        check_counts(self, "steps", "hindsight_steps")
+        """Refuse options that do not fit together."""
         for option in ("steps", "hindsight_steps"):
             least = self.looks * self.copies
             check(getattr(self, option) >= least, option, f"at least looks x copies, {least}", getattr(self, option))
-        check_counts(self, "size", least=32, unit=" pixels")
-        check(self.hindsight_size >= 36, "hindsight-size", "at least 36 pixels", self.hindsight_size)
-        check_counts(self, "hindsight_size")
-        check_counts(self, "workers", least=0)
         shown = 12 * max(self.copies, self.episodes) * max(self.size, self.hindsight_size) ** 2
         check_memory(shown + ray_bytes(self.size, self.supersample), "--size, --supersample, --copies or --episodes")
+
+
+def run(config: AgentTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.agents.table import run_agent_table
+
+    return run_agent_table(config)

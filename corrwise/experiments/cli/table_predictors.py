@@ -1,80 +1,93 @@
-"""Options of ``corrwise table predictors``; free of torch, so that help and argument errors come at once."""
+"""``corrwise table predictors``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import check, check_names
+from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
 from corrwise.experiments.cli.cost import COST_NAMES
-from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
-from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
-
-ARM_NAMES = (
-    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg"),
-    *("resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
-    *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
+from corrwise.experiments.cli.options import (
+    BODY_NAMES,
+    Count,
+    Horizon,
+    Lockstep,
+    Processes,
+    Size,
+    Steps,
+    Supersample,
+    Tasks,
+    check_memory,
+    ray_bytes,
 )
 
+NAME = "table predictors"
 
-@dataclass(frozen=True)
+Arm = Literal[
+    "resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg",
+    "resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg",
+    "svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse",
+]  # fmt: skip
+ARM_NAMES = get_args(Arm)
+
+
+@validated
 class PredictorTableConfig:
     """Train video predictors with pixel-wise and with correspondence-wise losses; compare their frames and plans."""
 
     out: Path = Path("runs/predictors")
     """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
-    tasks: tuple[str, ...] = BODY_NAMES
+    tasks: Tasks = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
-    arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
+    arms: Annotated[tuple[Arm, ...], SEVERAL] = ("resnet3d-l1", "resnet3d-corr-l1")
     """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, the same through the learned flow with flow scaling
     (resnet3d-corr-l1-learned) and with the regulariser (resnet3d-corr-l1-reg), all of these with mse in place of l1,
     svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
-    seeds: int = 3
+    seeds: Lockstep = 3
     """Models of each arm and task."""
-    clips: int = 400
+    clips: Count = 400
     """Episodes to learn from, of coloured and of random actions."""
-    supersample: int = 2
+    supersample: Supersample = 2
     """Rays to a side of each pixel, in clips and in plans."""
-    held: int = 40
+    held: Count = 40
     """Episodes to judge frames on."""
-    warm: int = 5000
+    warm: Steps = 5000
     """Steps by mse, of one predicted frame, that a model begins with: all arms of a model and seed go on from the same
     weights."""
-    steps: int = 1500
+    steps: Steps = 1500
     """Training steps after that, with the arm's own loss."""
-    batch: int = 16
+    batch: Count = 16
     """Windows in a step."""
-    horizon: int = 4
+    horizon: Horizon = 4
     """Frames that are predicted in the arm's own steps."""
-    windows: int = 100
+    windows: Count = 100
     """Windows of the held-out clips that frames are judged on."""
-    shown: int = 10
+    shown: Horizon = 10
     """Frames predicted there."""
-    episodes: int = 30
+    episodes: Annotated[int, Range(0, 100)] = 30
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
-    cost: str = "corr-l1-disp"
+    cost: Annotated[str, Names(COST_NAMES)] = "corr-l1-disp"
     """The image cost of those plans."""
-    look: int = 8
+    look: Horizon = 8
     """Control steps that those plans look ahead."""
-    candidates: int = 24
+    candidates: Count = 24
     """Action sequences tried in each iteration of a plan."""
-    iterations: int = 2
+    iterations: Horizon = 2
     """Iterations of a plan."""
-    size: int = 64
+    size: Size = 64
     """Pixels to a side."""
-    workers: int = 0
+    processes: Processes = 0
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and sizes that make no table."""
-        check_names("task", self.tasks, TASK_NAMES)
-        check_names("arm", self.arms, ARM_NAMES)
-        check_names("cost", (self.cost,), COST_NAMES)
-        counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown", "warm", "supersample")
-        check_counts(self, *counts, "look", "candidates", "iterations")
-        check(0 <= self.episodes <= 100, "episodes", "from 0 to 100", self.episodes)
-        check_counts(self, "size", least=16, unit=" pixels")
-        check_counts(self, "workers", least=0)
+        """Refuse what no machine can hold."""
         batch = 12 * self.batch * (self.horizon + 2) * self.size**2
         check_memory(batch + ray_bytes(self.size, self.supersample), "--size, --supersample, --batch or --horizon")
+
+
+def run(config: PredictorTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.predictors.table import run_predictor_table
+
+    return run_predictor_table(config)

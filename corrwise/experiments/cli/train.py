@@ -1,21 +1,21 @@
-"""Options of ``corrwise train``; free of torch, so that help and argument errors come at once."""
+"""``corrwise train``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import ConfigError, Names, Range, check, validated
+from corrwise.experiments.cli.checks import Names, Range, check, validated
 from corrwise.experiments.cli.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
-from corrwise.experiments.cli.options import Batch, Horizon, Seed, Steps
+from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
+
+NAME = "train"
 
 Model = Literal["resnet3d", "svg", "svg-prime"]
-Device = Literal["auto", "cpu", "cuda"]
-MODEL_NAMES, ACCELERATOR_NAMES = get_args(Model), get_args(Device)
+MODEL_NAMES = get_args(Model)
 LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
@@ -23,40 +23,8 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
 }
 FREE = ("out", "checkpoint_every", "device", "steps", "num_workers")  # these never change what is learned by a step
-RENAMED: Mapping[str, Mapping[str, str]] = {  # options by command: what they were called before, on the command line
-    "train": {  # and in the config.json of older runs
-        "rate": "lr",
-        "average": "ema",
-        "clip": "max_grad_norm",
-        "start": "init_from",
-        "held": "val_fraction",
-        "every": "checkpoint_every",
-        "readers": "num_workers",
-        "accelerator": "device",
-    },
-    "train-flow": {
-        "rate": "lr",
-        "weights": "init_from",
-        "every": "checkpoint_every",
-        "judged": "eval_pairs",
-    },
-}
-
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
-
-
-def refuse_renamed(argv: Sequence[str]) -> None:
-    """Refuse an option by an earlier name.
-
-    Raises:
-        ConfigError: names the option that takes its place.
-    """
-    renamed = RENAMED.get(argv[0], {}) if argv else {}
-    for word in argv[1:]:
-        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        if word.startswith("--") and name in renamed:
-            raise ConfigError(f"--{name.replace('_', '-')} is now --{renamed[name].replace('_', '-')}")
 
 
 @validated
@@ -75,7 +43,7 @@ class TrainConfig:
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
     steps: Steps = 6000
     """Optimiser steps; more of them can be asked for later."""
-    batch: Batch = 16
+    batch: Count = 16
     """Windows in a step, over all processes."""
     context: Horizon = 2
     """Frames that the model sees."""
@@ -105,7 +73,7 @@ class TrainConfig:
     """Seed of weights, windows and latents."""
     num_workers: Annotated[int, Range(0, 1024)] = 2
     """Threads of each process that read the clips of the next steps meanwhile."""
-    device: Device = "auto"
+    device: Accelerator = "auto"
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
@@ -139,3 +107,10 @@ def _value(text: str) -> object:
         except ValueError:
             continue
     return text
+
+
+def run(config: TrainConfig) -> Path:
+    """Train the model, and return its folder."""
+    from corrwise.experiments.runs.train import run_train
+
+    return run_train(config)

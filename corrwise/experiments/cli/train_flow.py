@@ -1,4 +1,4 @@
-"""Options of ``corrwise train-flow``; free of torch, so that help and argument errors come at once."""
+"""``corrwise train-flow``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.checks import FIRST_TEST_SEED, Range, check, validated
-from corrwise.experiments.cli.options import Batch, Count, Seed, Size, Steps
-from corrwise.experiments.cli.sizes import check_memory
-from corrwise.experiments.cli.train import Decay, Device, Rate
+from corrwise.experiments.cli.options import Accelerator, Count, Seed, Size, Steps, check_memory
+from corrwise.experiments.cli.train import Decay, Rate
+
+NAME = "train-flow"
 
 FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
 FREE = ("out", "device", "checkpoint_every", "eval_pairs")  # these never change what is learned
@@ -27,7 +28,7 @@ class TrainFlowConfig:
     """Weights to begin with: small, or a file of another run of the same channels; none begins at random."""
     steps: Steps = 4500
     """Optimiser steps."""
-    batch: Batch = 32
+    batch: Count = 32
     """Pairs in a step; both directions of each are learned."""
     lr: Rate = 1.5e-3
     """Largest learning rate of the one-cycle schedule."""
@@ -63,7 +64,7 @@ class TrainFlowConfig:
     """Steps between checkpoints and errors on held-out pairs."""
     eval_pairs: Count = 64
     """Held-out pairs of each body behind an error."""
-    device: Device = "auto"
+    device: Accelerator = "auto"
     """auto (a GPU when there is one), cpu or cuda."""
 
     def __post_init__(self) -> None:
@@ -75,3 +76,10 @@ class TrainFlowConfig:
         most = FIRST_TEST_SEED - FIRST_PLANNED_SEED
         check(0 <= self.plans <= most, "plans", f"from 0 to {most}: further ones test", self.plans)
         check(self.plans == 0 or self.init_from != "", "init_from", "weights to plan with, for --plans", "none")
+
+
+def run(config: TrainFlowConfig) -> Path:
+    """Train the net, and return the path of its weights."""
+    from corrwise.experiments.studies.flows.train import run_train_flow
+
+    return run_train_flow(config)

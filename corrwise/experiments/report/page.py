@@ -12,7 +12,7 @@ from typing import Any
 
 from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import read_json, reading
-from corrwise.experiments.cli.mpc import ReportConfig
+from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.images import Pictures, wheel_picture
 from corrwise.experiments.report.rejected import refusals, warn
 from corrwise.experiments.report.task import task_view

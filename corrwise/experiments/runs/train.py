@@ -14,8 +14,9 @@ from tqdm import tqdm
 from corrwise._atomic import write_json_atomic
 from corrwise._files import read_json
 from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
-from corrwise.experiments.cli.sizes import check_memory
-from corrwise.experiments.cli.train import FREE, RENAMED, TrainConfig
+from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.parse import RENAMED
+from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_costs import make_correspondence
@@ -38,6 +39,7 @@ MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
+_RENAMED = {before[2:].replace("-", "_"): new[2:].replace("-", "_") for before, new in RENAMED.items()}
 _BEFORE = {"ema": 0.0, "max_grad_norm": 1.0}  # what runs did before there were such options
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
@@ -71,7 +73,7 @@ def run_train(config: TrainConfig) -> Path:
         return _learn(trainer, config, windows, None, {})
     with only_run(config.out):
         settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
-        with_names_of_today(config.out, "train", settings)
+        with_names_of_today(config.out, settings)
         claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
@@ -159,24 +161,24 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
     return model
 
 
-def with_names_of_today(out: Path, command: str, settings: Row) -> None:
-    """Give the config.json of an older run the names that options have today, and the newer options their values.
+def with_names_of_today(out: Path, settings: Row) -> None:
+    """Give the config.json of an older run the names that options have today, and those that it lacks their values.
 
     Args:
         out: the run folder.
-        command: whose options were renamed (``RENAMED``).
         settings: of the run that is to go on there.
     """
-    path, renamed = out / "config.json", RENAMED[command]
+    path = out / "config.json"
     if not (out / CHECKPOINT).exists() or not path.is_file():
         return
     try:
         old = read_json(path)
     except (OSError, ValueError):  # who claims the folder says so
         return
-    if isinstance(old, dict) and old.keys() & renamed.keys() - settings.keys():
+    names = {before: new for before, new in _RENAMED.items() if new in settings and before not in settings}
+    if isinstance(old, dict) and old.keys() & names.keys():
         before = {name: value for name, value in _BEFORE.items() if name in settings}
-        write_json_atomic(path, {**before, **{renamed.get(name, name): old[name] for name in old}})
+        write_json_atomic(path, {**before, **{names.get(name, name): value for name, value in old.items()}})
 
 
 def _kept(trainer: Trainer[Batch]) -> VideoPredictor:

@@ -25,7 +25,7 @@ ResultT = TypeVar("ResultT")
 _GRACE = 2.0  # seconds that a worker has to remove its temporary files
 _KILLED = (
     "a worker process ended abruptly: killed, for lack of memory perhaps, or unable to start; the same "
-    "command goes on, and needs less memory with fewer --workers or a smaller --lockstep"
+    "command goes on, and needs less memory with fewer --processes or a smaller --lockstep"
 )
 
 

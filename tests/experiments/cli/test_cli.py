@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
-from corrwise.experiments.cli import main
+import corrwise
+from corrwise.experiments.cli import commands, main, parse
 from corrwise.experiments.runs.lock import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
@@ -24,6 +26,7 @@ RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
         ["mpc", "--episodes", "x"],
         ["preview", "--help"],
         ["preview", "foo"],
+        ["mpc", "--nosuch", "1"],
     ],
 )
 def test_help_and_argument_errors_never_import_torch(argv):
@@ -55,9 +58,14 @@ def test_help_and_argument_errors_never_import_torch(argv):
             "cannot be read as weights",
         ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
-        (["--cem.initial-std", "-1"], "cem: initial_std must be positive, got -1.0"),
-        (["--episodes", "many"], "episodes: invalid literal for int() with base 10: 'many'"),
-        (["--nosuch", "1"], "Unrecognized options: --nosuch, 1"),
+        (["--cem.initial-std", "-1"], "initial_std must be positive, got -1.0"),
+        (["--episodes", "many"], "episodes must be a whole number, got many"),
+        (["--nosuch", "1"], "mpc has no option --nosuch; corrwise mpc --help lists its options"),
+        (["--planer", "cem"], "mpc has no option --planer (did you mean --planner?)"),
+        (["--planner", "cme"], "unknown planner 'cme' (did you mean cem?); there are random, cem, icem, mppi"),
+        (["--planner"], "--planner of mpc needs a value"),
+        (["--gamma", "--k", "2"], "--gamma of mpc needs a value"),
+        (["cartpole"], "mpc has no use for 'cartpole'"),
         (["--magnitude", "inf"], "magnitude must be zero or above, got inf"),
         (["--k", "inf"], "k must be above zero and finite, got inf"),
         (
@@ -77,6 +85,60 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
     assert captured.startswith("corrwise: ")
     assert len(captured.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists(), "a refused run leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "corrwise needs a command; there are mpc, preview, collect"),
+        (["table"], "table needs a command; there are mpc, flows, ranking, ablations, predictors, agents"),
+        (["mcp"], "unknown command 'mcp' (did you mean mpc?); there are mpc, preview"),
+        (["tables", "mpc"], "unknown command 'tables' (did you mean table?); there are mpc, preview"),
+        (["table", "flow"], "unknown command 'table flow' (did you mean flows?); there are mpc, flows"),
+        (["import"], "import needs --source"),
+        (["preview"], "preview needs TASK"),
+        (["table", "mpc", "--workers", "3"], "--workers of table mpc is called --processes now"),
+        (["mpc", "--workers", "3"], "mpc has no option --workers"),
+    ],
+)
+def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, sentence, capsys):
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"corrwise: {sentence}")
+    assert len(captured.err.strip().splitlines()) == 1
+    assert not captured.out
+
+
+def test_every_renamed_option_is_gone_and_its_new_name_is_an_option_of_some_command():
+    options = [dict(parse._options(command.config)) for command in commands.commands().values()]
+    for old, new in parse.RENAMED.items():
+        owners = [each for each in options if new in each]
+        assert owners, f"no command has {new}"
+        assert not any(old in each for each in owners), f"{old} is still an option beside {new}"
+
+
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"corrwise {corrwise.__version__}\n"
+
+
+def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
+    known = commands.commands()
+    assert main(["--help"]) == 0
+    listed = [line[2:21].strip() for line in capsys.readouterr().out.splitlines() if line[:3].strip()]
+    assert [name for name in listed if name in known] == list(known)
+    for name, command in known.items():
+        with pytest.raises(SystemExit) as stop:
+            main([*name.split(), "--help"])
+        assert not stop.value.code
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"usage: corrwise {name} " in said
+        assert " ".join(command.config.__doc__.split()) in said
+
+
+def test_every_file_of_a_command_is_listed():
+    files = sorted(file.stem for file in Path(commands.__file__).parent.glob("*.py") if "\nNAME = " in file.read_text())
+    assert files == sorted(commands._FILES)
 
 
 @pytest.mark.parametrize("command", ["mpc", "collect", "preview"])

@@ -8,35 +8,20 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli import sizes
+from corrwise.experiments.cli import options
 from corrwise.experiments.cli.checks import ConfigError, hints_of
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.import_clips import ImportConfig
+from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.table import (
-    AblationTableConfig,
-    AgentTableConfig,
-    FlowTableConfig,
-    MPCTableConfig,
-    PredictorTableConfig,
-    RankingTableConfig,
-)
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 
 HERE = Path()
-CONFIGS = [
-    *(
-        MPCConfig(),
-        CollectConfig(),
-        ImportConfig(source=HERE),
-        TrainConfig(),
-        EvaluateConfig(models=(HERE,), data=HERE),
-    ),
-    *(TrainFlowConfig(), FlowTableConfig(), RankingTableConfig(), MPCTableConfig(), AblationTableConfig()),
-    *(PredictorTableConfig(), AgentTableConfig()),
-]
+REQUIRED = {
+    "import": {"source": HERE}, "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
+    "report": {"out": HERE},
+}  # fmt: skip
+CONFIGS = [command.config(**REQUIRED.get(name, {})) for name, command in commands().items()]
 
 
 def _numbers(config):
@@ -66,7 +51,7 @@ def test_every_whole_number_has_a_bound(config):
         (["mpc", "--candidates", "10000000"], "candidates must be at most 1000000, got 10000000"),
         (["mpc", "--lockstep", "1000000"], "lockstep must be at most 100000, got 1000000"),
         (["train", "--num-workers", "5000"], "num_workers must be at most 1024, got 5000"),
-        (["table", "mpc", "--workers", "5000"], "workers must be at most 1024, got 5000"),
+        (["table", "mpc", "--processes", "5000"], "processes must be at most 1024, got 5000"),
         (["collect", "--supersample", "64"], "supersample must be at most 16, got 64"),
         (["mpc", "--size", "8192", "--max-frames", "1000000", "--candidates", "1000000"], "of memory, and there are "),
         (["collect", "--size", "8192", "--steps", "1000000"], "of memory, and there are "),
@@ -82,15 +67,15 @@ def test_sizes_that_no_machine_has_are_one_sentence(words, said, capsys):
 
 def test_what_fits_depends_on_the_machine(monkeypatch):
     asked = {"size": 1024, "max_frames": 2048, "candidates": 1000}
-    monkeypatch.setattr(sizes, "memory_of_machine", lambda: 2 * 10**10)
+    monkeypatch.setattr(options, "memory_of_machine", lambda: 2 * 10**10)
     with pytest.raises(ConfigError, match=r"would need about 26 GB of memory, and there are 20 GB; it needs less with"):
         MPCConfig(**asked)
-    monkeypatch.setattr(sizes, "memory_of_machine", lambda: 3 * 10**10)
+    monkeypatch.setattr(options, "memory_of_machine", lambda: 3 * 10**10)
     MPCConfig(**asked)
 
 
 def test_sizes_that_make_sense_are_allowed(monkeypatch):
-    monkeypatch.setattr(sizes, "memory_of_machine", lambda: 16 * 10**9)
+    monkeypatch.setattr(options, "memory_of_machine", lambda: 16 * 10**9)
     MPCConfig(size=512, supersample=4, candidates=2000, horizon=100, lockstep=20, episodes=1000, steps=100)
     TrainConfig(batch=1024, context=10, horizon=50, steps=10_000_000)
     CollectConfig(size=1024, supersample=2, episodes=100_000, steps=100)
@@ -98,10 +83,10 @@ def test_sizes_that_make_sense_are_allowed(monkeypatch):
 
 
 def test_a_container_has_what_it_may_use(tmp_path, monkeypatch):
-    whole = sizes.memory_of_machine()
+    whole = options.memory_of_machine()
     (tmp_path / "max").write_text("max\n")
     (tmp_path / "less").write_text("1048576\n")
-    monkeypatch.setattr(sizes, "_LIMITS", (tmp_path / "none", tmp_path / "max"))
-    assert sizes.memory_of_machine() >= whole > 2**20
-    monkeypatch.setattr(sizes, "_LIMITS", (tmp_path / "less",))
-    assert sizes.memory_of_machine() == 2**20
+    monkeypatch.setattr(options, "_LIMITS", (tmp_path / "none", tmp_path / "max"))
+    assert options.memory_of_machine() >= whole > 2**20
+    monkeypatch.setattr(options, "_LIMITS", (tmp_path / "less",))
+    assert options.memory_of_machine() == 2**20

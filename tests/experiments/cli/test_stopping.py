@@ -68,7 +68,7 @@ def _idle(folder):
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="counts processes in /proc")
 def test_ctrl_c_ends_a_table_with_its_workers_and_the_same_folder_goes_on(tmp_path):
-    words = [*TABLE, str(tmp_path / "run"), "--methods", "zero-action", "random-action", "state", "--workers", "2"]
+    words = [*TABLE, str(tmp_path / "run"), "--methods", "zero-action", "random-action", "state", "--processes", "2"]
     run = _begin("-m", "corrwise", *words)
     while not read_rows(tmp_path / "run" / "rows.jsonl", KEY) and run.poll() is None:
         time.sleep(0.05)
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_a_table_with_its_workers_and_the_same_folder_goes_on(tmp_pa
     assert rows.read_bytes().endswith(b"\n")
     with only_run(tmp_path / "run"):
         pass
-    few = ["--methods", "zero-action", "--episodes", "3", "--workers", "1"]
+    few = ["--methods", "zero-action", "--episodes", "3", "--processes", "1"]
     assert cli.main([*TABLE, str(tmp_path / "run"), *few]) == 0
     assert cli.main([*TABLE, str(tmp_path / "whole"), *few]) == 0
     kept, whole = (_idle(tmp_path / name) for name in ("run", "whole"))

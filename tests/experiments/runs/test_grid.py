@@ -175,7 +175,7 @@ def _alive(pid):
         (["--methods", "l2"], "unknown method 'l2'; there are l1, corr-l1,"),
         (["--methods", "l1", "l1"], "method must be different from each other, got l1 l1"),
         (["--episodes", "101"], "episodes must be from 1 to 100, got 101"),
-        (["--workers", "-1"], "workers must be zero or above, got -1"),
+        (["--processes", "-1"], "processes must be zero or above, got -1"),
     ],
 )
 def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):

@@ -126,7 +126,7 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         named = [(method, method_config(method, task)) for method in chosen]
         named += [pair for axis in config.axes for pair in variants(axis, task, config.methods)]
         cells += [Cell(name, each, manifest) for name, each in named]
-    run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    run_grid(config.out, cells, workers=config.processes, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         rows = read_rows(config.out / "rows.jsonl", KEY)

@@ -95,7 +95,7 @@ KEY = Key(
     },
     also=_uneven,
 )
-_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "workers")  # these never change a row
+_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "processes", "workers")  # these never change a row
 
 
 def run_agent_table(config: AgentTableConfig) -> Path:
@@ -112,7 +112,7 @@ def run_agent_table(config: AgentTableConfig) -> Path:
         there = {tuple(row[name] for name in KEY) for row in rows}
         jobs = [job for job in _lessons(config) if (job.lesson, job.arm, job.seed) not in there]
         with tqdm(total=len(jobs), unit="agent", desc=config.out.name) as bar:
-            for row in done(run_lesson, jobs, config.workers):
+            for row in done(run_lesson, jobs, config.processes):
                 append_row(file, {**{name: six_digits(row[name]) for name in row}, "versions": versions()})
                 bar.update()
         rows = read_rows(file, KEY)

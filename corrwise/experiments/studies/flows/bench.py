@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from corrwise.costs.flow.bidirectional import both_ways
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.studies.flows.candidates import (
     EXACT,
     WEIGHTS,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from corrwise.costs import PRESETS, Preset
 from corrwise.costs.flow import FLOWS
-from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.types import Flow
 
 __all__ = [

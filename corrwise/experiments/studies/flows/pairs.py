@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from corrwise.envs import TASKS, MujocoSimulator
-from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.studies.flows.bodies import OTHER_BODIES, make_pool, suite_task
 from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs, PairSource, PlannedPairs
 from corrwise.experiments.studies.flows.layers import degraded, painted

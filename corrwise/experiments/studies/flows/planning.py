@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corrwise.experiments.cli.cost import CostConfig
-from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.manifest import empty_manifest

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from corrwise.envs import TASKS
 from corrwise.envs.renderers import RaycastRenderer
-from corrwise.experiments.cli.table import BODIES, FlowTableConfig
+from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.studies.flows.bodies import Pool, make_pool, suite_task
 from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs
 from corrwise.experiments.studies.flows.layers import degraded, painted

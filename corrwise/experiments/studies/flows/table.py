@@ -12,8 +12,8 @@ from tqdm import tqdm
 from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.costs.flow.bidirectional import both_ways
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import COMPARED, FlowTableConfig
+from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.experiments.cli.table_flows import COMPARED, FlowTableConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
 from corrwise.experiments.runs.jsonl import Row
 from corrwise.experiments.runs.lock import only_run

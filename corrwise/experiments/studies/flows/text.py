@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import BODIES, COMPARED
+from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.experiments.cli.table_flows import BODIES, COMPARED
 from corrwise.experiments.runs.fields import NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, Key
 from corrwise.experiments.runs.jsonl import Row
 

@@ -18,8 +18,8 @@ from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
 from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
-from corrwise.experiments.cli.mpc import BODY_NAMES
-from corrwise.experiments.cli.table import BODIES, FlowTableConfig
+from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.lock import only_run
@@ -60,7 +60,7 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
         raise ValueError(f"expected one process to train a flow, got {trainer.fabric.world_size}")
     with only_run(config.out):
         settings = settings_of(config)
-        with_names_of_today(config.out, "train-flow", settings)
+        with_names_of_today(config.out, settings)
         claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
         if trainer.resume():
             _check_record(trainer)

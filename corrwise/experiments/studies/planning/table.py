@@ -82,7 +82,7 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
         ValueError: a task has changed since its episodes were frozen.
     """
     cells = cells_of(config)
-    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    rows = run_grid(config.out, cells, workers=config.processes, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         refused, rows = refusals(rows, METHOD), planned_rows(rows, METHOD)

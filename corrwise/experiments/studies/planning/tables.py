@@ -12,7 +12,7 @@ import numpy as np
 from corrwise.envs import TASKS
 from corrwise.envs.tasks.metric import split_state
 from corrwise.experiments.cli.cost import CONTROL_NAMES
-from corrwise.experiments.cli.mpc import TASK_NAMES
+from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import (
     Estimate,

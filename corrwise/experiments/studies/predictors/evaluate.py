@@ -17,7 +17,7 @@ from corrwise._files import reading
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
-from corrwise.experiments.cli.sizes import check_memory
+from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.report.rejected import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.device import device_named

@@ -12,7 +12,8 @@ from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.mpc import TASK_NAMES, MPCConfig
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
@@ -75,7 +76,7 @@ def _place(name: str) -> int:
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
-_FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change a row
+_FREE = ("tasks", "arms", "seeds", "episodes", "processes", "workers")  # these never change a row
 
 
 def run_predictor_table(config: PredictorTableConfig) -> Path:
@@ -95,7 +96,7 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
         for part in (warm_config, train_config):  # arms of a model and seed begin with the same weights
             jobs = list(dict.fromkeys(part(config, *which) for which in trained))
-            for _ in done(_train, jobs, config.workers):
+            for _ in done(_train, jobs, config.processes):
                 pass
         for task in config.tasks:
             _judge(config, task)
@@ -165,4 +166,4 @@ def _plan(config: PredictorTableConfig) -> None:
                 model = replace(plain, predictor=str(model_folder_of(config, task, arm, seed)))
                 mine = manifest.part(slice(seed, None, config.seeds))
                 cells += [Cell(f"{arm}-{seed}", model, mine)] if len(mine.seeds) else []
-    run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
+    run_grid(config.out / "plans", cells, workers=config.processes, lockstep=1)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.table import RankingTableConfig
+from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.runs.controls import PlanByTruth, Watch, exact_flow_price
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_ablations import AXIS_NAMES
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.named_costs import resolved
@@ -75,7 +75,7 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
         ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
     )
     out = tmp_path / "out"
-    flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--workers", "1"]
+    flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--processes", "1"]
     assert cli.main(["table", "ablations", "--out", str(out), *flags]) == 0
     text = (out / "table.md").read_text()
     assert "| l1 horizon 8 |" in text

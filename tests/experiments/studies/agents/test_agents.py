@@ -17,7 +17,7 @@ from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, 
 
 TINY = AgentTableConfig(
     rewards=("l1", "corr-l1-disp"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
-    copies=2, size=32, hindsight_size=36, workers=1,
+    copies=2, size=32, hindsight_size=36, processes=1,
 )  # fmt: skip
 
 

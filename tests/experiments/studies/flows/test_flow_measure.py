@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from corrwise.experiments.cli import main
-from corrwise.experiments.cli.table import FlowTableConfig
+from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.studies.ablations.table import variants
@@ -110,11 +110,11 @@ def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "corrwise: Expected one of {flows, ranking, mpc, ablations, predictors, agents}."),
-        (["nope"], "corrwise: Unrecognized options: nope; Available subcommands: flows, ranking"),
+        ([], "corrwise: table needs a command; there are mpc, flows, ranking, ablations, predictors, agents"),
+        (["nope"], "corrwise: unknown command 'table nope'; there are mpc, flows, ranking"),
         (["flows", "--flows", "foo"], "unknown flow 'foo'; there are all-pairs, rigid"),
         (["flows", "--bodies", "dog"], "unknown body 'dog'; there are cartpole"),
-        (["flows", "--flows", "zero", "zero"], "flow must be different from each other, got zero zero"),
+        (["flows", "--flows", "zero", "zero"], "flows must be different from each other, got zero zero"),
         (["flows", "--pairs", "0"], "pairs must be at least 1, got 0"),
         (["flows", "--reach", "64"], "reach must be below the size of 64 pixels, got 64"),
         (["flows", "--flows", "learned", "--learned-weights", "no/such"], "'no/such' which is no file"),

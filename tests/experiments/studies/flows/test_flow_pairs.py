@@ -7,7 +7,7 @@ import torch
 from corrwise.costs import warp
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
 from corrwise.experiments.studies.flows import pairs as flow_pairs
 from corrwise.experiments.studies.flows.bodies import HELD_OUT, OTHER_BODIES, make_pool, suite_task

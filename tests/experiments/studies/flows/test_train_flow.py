@@ -14,7 +14,7 @@ from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
 from corrwise.envs import TASKS, MujocoSimulator
 from corrwise.envs.tasks.goals import start_state
 from corrwise.experiments import cli
-from corrwise.experiments.cli.mpc import BODY_NAMES
+from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows import pairs as flow_pairs

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.mpc import TASK_NAMES
+from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.cli.table_mpc import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.studies.planning import methods as mpc_methods
 from corrwise.experiments.studies.planning.methods import METHODS, TASK_PLANNERS, method_config
@@ -110,7 +110,7 @@ def quick(monkeypatch):
 
 def test_the_command_leaves_rows_table_and_picture(tmp_path, quick, capsys):
     out = tmp_path / "table"
-    flags = ["--tasks", "cartpole", "--methods", "l1", "corr-l1", "state", "--episodes", "2", "--workers", "1"]
+    flags = ["--tasks", "cartpole", "--methods", "l1", "corr-l1", "state", "--episodes", "2", "--processes", "1"]
     assert cli.main(["table", "mpc", "--out", str(out), *flags]) == 0
     assert capsys.readouterr().out.strip() == f"{(out / 'table.md').read_text()}\n{out / 'table.md'}"
     text = (out / "table.md").read_text()

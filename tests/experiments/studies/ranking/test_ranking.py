@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.table import RankingTableConfig
+from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.ranking import table as ranking
 from corrwise.experiments.studies.ranking.table import KEY, elite_distance, rank_correlation, run_ranking

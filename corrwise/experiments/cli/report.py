@@ -1,0 +1,26 @@
+"""``corrwise report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+from corrwise.experiments.cli.checks import validated
+
+NAME = "report"
+
+
+@validated
+class ReportConfig:
+    """Make report.html of a run folder anew, from its rows and images alone."""
+
+    out: tyro.conf.Positional[Path]
+    """The run folder."""
+
+
+def run(config: ReportConfig) -> Path:
+    """Write the report and return its path."""
+    from corrwise.experiments.report.page import run_report
+
+    return run_report(config)

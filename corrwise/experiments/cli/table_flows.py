@@ -1,0 +1,66 @@
+"""``corrwise table flows``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
+from corrwise.experiments.cli.cost import FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.options import BODY_NAMES, Count, Horizon, Seed, check_memory
+
+NAME = "table flows"
+COMPARED = (*FLOW_NAMES, "exact")
+BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
+Measure = Literal["errors", "curves", "speed"]
+
+
+@validated
+class FlowTableConfig:
+    """Measure optical flows against the simulator's exact correspondence, and say which is good for what."""
+
+    out: Path = Path("runs/flows")
+    """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
+    flows: Annotated[tuple[Annotated[str, Names(COMPARED)], ...], SEVERAL] = COMPARED
+    """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, and exact (the truth, in curves
+    and pictures only). A flow whose weights are not at hand is left out."""
+    bodies: Annotated[tuple[Annotated[str, Names(BODIES)], ...], SEVERAL] = BODIES
+    """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
+    measures: Annotated[tuple[Measure, ...], SEVERAL] = get_args(Measure)
+    """errors (endpoint errors), curves (loss against offset), speed (ms per symmetric pair, on the CPU and, where
+    there is one, on a GPU)."""
+    pairs: Count = 192
+    """Pairs of pictures of each body behind an error; their seed is shared with no training."""
+    episodes: Annotated[int, Range(2, 1_000_000)] = 24
+    """Random episodes of each body to draw the pairs from."""
+    pictures: Annotated[int, Range(2, 1_000_000)] = 16
+    """Pictures of each body behind a curve."""
+    reach: Annotated[int, Range(1, 8192)] = 32
+    """Largest offset of a curve, pixels."""
+    timed_pairs: Count = 144
+    """Humanoid pairs in the batch that is timed."""
+    repeats: Horizon = 7
+    """Timings, of which the median counts."""
+    retime: bool = False
+    """Measure the speed anew, also where the folder has it; the newest row counts."""
+    size: Annotated[int, Range(32, 8192, " pixels")] = 64
+    """Pixels to a side of the pictures."""
+    seed: Seed = 0
+    """Seed of the held-out states."""
+    raft_weights: str = CostConfig.raft_weights
+    """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
+    learned_weights: str = CostConfig.learned_weights
+    """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not fit together."""
+        pairs = 12 * (max(self.pairs, self.timed_pairs) + self.pictures * self.reach)
+        check_memory(2 * pairs * self.size**2, "--size, --pairs, --timed-pairs or --pictures")
+        check(self.reach < self.size, "reach", f"below the size of {self.size} pixels", self.reach)
+
+
+def run(config: FlowTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.flows.table import run_flow_table
+
+    return run_flow_table(config)

@@ -1,0 +1,75 @@
+"""``corrwise table ranking``."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check_tuning_seeds, validated
+from corrwise.experiments.cli.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import (
+    BODY_NAMES,
+    Count,
+    Horizon,
+    Lockstep,
+    Size,
+    Tasks,
+    check_memory,
+)
+
+NAME = "table ranking"
+ImageCost = Annotated[str, Names(tuple(name for name in COST_NAMES if name not in CONTROL_NAMES))]
+
+
+@validated
+class RankingTableConfig:
+    """Ask of each cost how well it ranks the candidates of real plans: before any planning is done with it."""
+
+    out: Path = Path("runs/ranking")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: Tasks = BODY_NAMES
+    """cartpole, ant, humanoid, cartpole-short."""
+    costs: Annotated[tuple[ImageCost, ...], SEVERAL] = (
+        "l1",
+        "ssim",
+        "corr-l1",
+        "corr-l1-disp",
+    )
+    """Image costs, as in corrwise mpc."""
+    flows: Annotated[tuple[Annotated[str, Names(FLOW_NAMES)], ...], SEVERAL] = (CostConfig.flow,)
+    """The flows behind the costs named corr-*."""
+    episodes: Count = 12
+    """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
+    seed: int = 1000
+    """Seed of the first episode."""
+    moments: Annotated[tuple[Annotated[int, Range(0, 1_000_000_000)], ...], SEVERAL] = (0, 5, 10, 16)
+    """Control steps whose plans are looked at, from 0."""
+    horizon: Horizon = MPCConfig.horizon
+    """Control steps that each plan looks ahead; the frame at its end is what costs compare with the goal."""
+    candidates: Annotated[int, Range(5, 1_000_000)] = MPCConfig.candidates
+    """Candidates of each iteration."""
+    iterations: Horizon = MPCConfig.iterations
+    """Iterations of a plan: the first one's candidates are spread wide, the last one's lie close together."""
+    lockstep: Lockstep = 4
+    """Episodes stepped together; changes the speed, never the rows."""
+    size: Size = 64
+    """Pixels to a side of the picture."""
+    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
+    """What stands behind the costs named corr-*; its flow is each of --flows in turn."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not fit together."""
+        together = min(self.lockstep, self.episodes) * self.candidates
+        check_memory(12 * together * self.size**2 + 8 * together * self.horizon, "--size, --candidates or --lockstep")
+        check_tuning_seeds("seed", self.seed, self.episodes)
+
+
+def run(config: RankingTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.ranking.table import run_ranking
+
+    return run_ranking(config)
