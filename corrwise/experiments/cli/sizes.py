@@ -12,13 +12,13 @@ __all__ = ["MOST", "check_counts"]
 MOST: Mapping[str, int] = MappingProxyType({  # far beyond any use that makes sense, short of what no machine can hold
     **dict.fromkeys(("size", "hindsight_size", "crop", "reach"), 8192),
     **{"supersample": 16, "dis_finest_scale": 16},
-    **dict.fromkeys(("episodes", "clips", "held", "plans", "pairs", "timed_pairs", "judged"), 1_000_000),
+    **dict.fromkeys(("episodes", "clips", "held", "plans", "pairs", "timed_pairs"), 1_000_000),
     **dict.fromkeys(("candidates", "windows", "batch", "pictures"), 1_000_000),
     **dict.fromkeys(("videos", "lockstep", "copies", "seeds", "hindsight_seeds"), 100_000),
     **dict.fromkeys(("horizon", "iterations", "context", "context_frames"), 10_000),
     **dict.fromkeys(("look", "looks", "shown", "repeats"), 10_000),
     **dict.fromkeys(("steps", "hindsight_steps", "warm", "every", "max_frames"), 1_000_000_000),
-    **dict.fromkeys(("workers", "threads", "readers"), 1024),
+    **dict.fromkeys(("workers", "threads"), 1024),
     **dict.fromkeys(("fine", "coarse", "width", "heads", "hidden"), 8192),
     **dict.fromkeys(("updates", "refinements"), 100),
 })  # fmt: skip

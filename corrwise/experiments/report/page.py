@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import read_json, reading
 from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
@@ -26,7 +27,6 @@ from corrwise.experiments.report.table import (
     term_rows,
     terminal_table,
 )
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.rows import read_rows, row_key
 
 __all__ = ["METHOD", "run_report", "run_text", "task_view", "template", "write_report"]

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
+from corrwise._atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -19,7 +20,6 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.report.summary import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.digits import six_digits
 from corrwise.experiments.runs.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
