@@ -26,7 +26,7 @@ from corrwise.experiments.cli.train import SMALL, TrainConfig
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.data import Batch
 from corrwise.predictors.models.registry import make_model
-from corrwise.predictors.training.fit import train_step
+from corrwise.predictors.training import FramePrediction
 from corrwise.types import Context, Distance
 
 PLAN = 2.5  # s, at most
@@ -59,7 +59,7 @@ def step_seconds(name: str, size: int, repeats: int, batch: int, horizon: int) -
         for loss, distance in distances.items():
             began = perf_counter()
             optimizer.zero_grad()
-            train_step(model, clips, distance).total.backward()
+            FramePrediction(model, distance).loss(clips).total.backward()
             optimizer.step()
             if repeat:  # the first steps warm up
                 times[loss].append(perf_counter() - began)

@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from corrwise.experiments.runs.checkpoint import restore, training_state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,6 @@ from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.strip import load_strip
 from corrwise.experiments.runs import grid, manifest
-from corrwise.experiments.runs.checkpoint import restore, training_state
 from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table

@@ -23,6 +23,16 @@ __all__ = ["RENAMED", "parse"]
 
 RENAMED = {
     "--workers": "--processes",
+    "--rate": "--lr",
+    "--average": "--ema",
+    "--clip": "--max-grad-norm",
+    "--start": "--init-from",
+    "--weights": "--init-from",
+    "--held": "--val-fraction",
+    "--every": "--checkpoint-every",
+    "--readers": "--num-workers",
+    "--judged": "--eval-pairs",
+    "--accelerator": "--device",
 }
 
 ConfigT = TypeVar("ConfigT")

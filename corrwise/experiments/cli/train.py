@@ -2,98 +2,87 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import inf
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import check, check_name
+from corrwise.experiments.cli.checks import Names, Range, check, validated
 from corrwise.experiments.cli.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
-from corrwise.experiments.cli.sizes import check_counts
+from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
 
 NAME = "train"
 
-MODEL_NAMES = ("resnet3d", "svg", "svg-prime")
+Model = Literal["resnet3d", "svg", "svg-prime"]
+MODEL_NAMES = get_args(Model)
 LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
-ACCELERATOR_NAMES = ("auto", "cpu", "cuda")
-PRECISION_NAMES = ("auto", "32-true", "bf16-mixed")
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
 }
-FREE = ("out", "every", "accelerator", "steps", "readers")  # these never change what is learned by a step
+FREE = ("out", "checkpoint_every", "device", "steps", "num_workers")  # these never change what is learned by a step
+Rate = Annotated[float, Range(0, open="low")]
+Decay = Annotated[float, Range(0, 1, open="high")]
 
 
-@dataclass(frozen=True)
+@validated
 class TrainConfig:
     """Train a video predictor on clips; the same command continues a run that was stopped."""
 
     data: Path = Path("clips/cartpole")
     """Folder of clips, as corrwise collect or corrwise import write it; or kitti:, caltech: or cityscapes: and a folder
     of that dataset."""
-    model: str = "resnet3d"
+    model: Model = "resnet3d"
     """resnet3d, svg or svg-prime."""
-    loss: str = "corr-l1"
+    loss: Annotated[str, Names(LOSS_NAMES)] = "corr-l1"
     """l1, mse, ssim, or between matched pixels: corr-l1 (flow scaling), corr-l1-reg, -edge, -both and -disp (the same
     with mse, ssim). A regulariser needs a flow with gradients, such as learned or raft."""
     out: Path = Path("runs/train")
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
-    steps: int = 6000
+    steps: Steps = 6000
     """Optimiser steps; more of them can be asked for later."""
-    batch: int = 16
+    batch: Count = 16
     """Windows in a step, over all processes."""
-    context: int = 2
+    context: Horizon = 2
     """Frames that the model sees."""
-    horizon: int = 4
+    horizon: Horizon = 4
     """Frames that it predicts, each from those before; the losses of all are summed."""
-    crop: int = 0
-    """Side of the square, around what moves, that a step sees of each window; 0 shows whole pictures. Small bodies are
+    crop: Annotated[int, Range(0, 8192)] = 0
+    """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
     options: tuple[str, ...] = ()
     """More options of the model, such as width=16 blocks2d=2 (its configuration in corrwise.predictors); small stands
     for a size that two cores can train."""
-    rate: float = 2e-4
+    lr: Rate = 2e-4
     """Learning rate of Adam."""
-    average: float = 0.999
-    """Decay of the moving average of the weights, which is what is kept; 0 keeps the last weights."""
-    clip: float = 1.0
+    ema: Decay = 0.999
+    """Decay of the exponential moving average of the weights, which is what is kept; 0 keeps the last weights."""
+    max_grad_norm: Rate = 1.0
     """Largest norm of the gradient."""
-    start: str = ""
-    """Folder of a run of corrwise train, or of its model, of the same shape to go on from: a warm start."""
-    held: float = 0.05
+    init_from: str = ""
+    """Folder of a run of corrwise train, or of its model, of the same shape, whose weights this one begins with."""
+    val_fraction: Decay = 0.05
     """Share of the clips, the last ones, that no step sees; predictions of them are logged."""
     perceptual: str = ""
     """Weights of VGG-19, a name or a file: adds the perceptual distance to the base distance, in equal parts."""
-    every: int = 500
-    """Steps between checkpoints, logged pictures and held-out losses."""
-    seed: int = 0
+    checkpoint_every: Steps = 500
+    """Steps between checkpoints, logged images and validation losses."""
+    seed: Seed = 0
     """Seed of weights, windows and latents."""
-    readers: int = 2
+    num_workers: Annotated[int, Range(0, 1024)] = 2
     """Threads of each process that read the clips of the next steps meanwhile."""
-    accelerator: str = "auto"
+    device: Accelerator = "auto"
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
-    precision: str = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=lambda: CostConfig(flow="dis"))
     """What stands behind the losses named corr-*."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and numbers that make no run."""
-        for option, names in (
-            ("model", MODEL_NAMES), ("loss", LOSS_NAMES), ("accelerator", ACCELERATOR_NAMES),
-            ("precision", PRECISION_NAMES),
-        ):  # fmt: skip
-            check_name(option, getattr(self, option), names)
-        check_counts(self, "steps", "batch", "context", "horizon", "every")
-        check_counts(self, "readers", "crop", least=0)
+        """Refuse crops and options of the model that make no run."""
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
-        check(0 < self.rate < inf, "rate", "above zero and finite", self.rate)
-        check(0 < self.clip < inf, "clip", "above zero and finite", self.clip)
-        check(0 <= self.average < 1, "average", "from 0 to below 1", self.average)
-        check(0 <= self.held < 1, "held", "from 0 to below 1", self.held)
-        check(0 <= self.seed < 2**31, "seed", "zero or above and below 2^31", self.seed)
         for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._atomic import write_aside, write_json_atomic
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_tasks import named_task, task_source

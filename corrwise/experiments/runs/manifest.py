@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from corrwise._atomic import write_bytes_atomic
 from corrwise._files import load_arrays, parse_json, reading
 from corrwise.envs import TASKS, Task
 from corrwise.envs.physics import Physics
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 
 __all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
 

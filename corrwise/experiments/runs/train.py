@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
+from corrwise._atomic import write_json_atomic
+from corrwise._files import read_json
+from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
 from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
+from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.losses import make_loss
+from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_predictors import model_folder
 from corrwise.experiments.runs.rows import claim_folder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.sources import Part, open_clips
-from corrwise.experiments.runs.trainer import CHECKPOINT, Trainer
-from corrwise.experiments.runs.training_log import Log
 from corrwise.experiments.runs.versions import versions
-from corrwise.predictors.data import Batch, ClipSource, ClipWindows
+from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
+from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.registry import load_model, make_model, model_config
+from corrwise.predictors.training import FramePrediction, Learning, Loss, Trainer, TrainerConfig
+from corrwise.predictors.training.trainer import CHECKPOINT
+from corrwise.types import Distance
 
-__all__ = ["MODEL", "run_train"]
+__all__ = ["MODEL", "make_loss", "make_trainer", "run_train", "starting_model", "strips", "with_names_of_today"]
 
 MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
+_STRIPS = 4  # of them as images
+_RENAMED = {before[2:].replace("-", "_"): new[2:].replace("-", "_") for before, new in RENAMED.items()}
+_BEFORE = {"ema": 0.0, "max_grad_norm": 1.0}  # what runs did before there were such options
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
@@ -45,82 +59,225 @@ def run_train(config: TrainConfig) -> Path:
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
     clips = open_clips(config.data)
-    seen, held = Part.split(clips, config.held)
+    seen, held = Part.split(clips, config.val_fraction)
     length, flip = config.context + config.horizon, not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
     check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
-    trainer = Trainer(config, clips.action_dim, clips.size, make_loss(config))
-    trainer.check(windows.batch(0, 2))
-    if config.crop:  # held-out pictures, and those of plans, are whole
-        trainer.check(windows.windows(np.array([0])))
+    trainer = make_trainer(config, clips.action_dim, clips.size, make_loss(config))
+    _check_learns(trainer, windows.batch(0, 2))
+    if config.crop:  # held-out images, and those of plans, are whole
+        _check_learns(trainer, windows.windows(np.array([0])))
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
-        return _learn(trainer, config, windows, None, None, {})
+        return _learn(trainer, config, windows, None, {})
     with only_run(config.out):
         settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
+        with_names_of_today(config.out, settings)
         claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
-        return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
+        return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
 
-def _warn_of_size(trainer: Trainer) -> None:
-    numbers = sum(weights.numel() for weights in trainer.kept.parameters())
+def make_loss(config: TrainConfig) -> Distance:
+    """Return the distance to train with; with a regulariser its flow has gradients.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or a regulariser is asked of a flow without
+            gradients.
+    """
+    name = config.loss
+    base = DISTANCES[name.removeprefix("corr-").partition("-")[0]]
+    if config.perceptual:
+        base = _sum_of(base, Perceptual(config.perceptual))
+    matched = make_correspondence(name, config.cost)
+    if matched is None:
+        return base
+    regularised = matched.regularizer is not None
+    return CorrespondenceWise(
+        base, matched.flow, scaling=matched.scaling, regularizer=matched.regularizer, penalized=matched.penalized,
+        occlusion=matched.occlusion, detach_flow=not regularised,
+    )  # fmt: skip
+
+
+def _sum_of(one: Distance, two: Distance) -> Distance:
+    """Return the paper's "L1 and L_p in equal weight", of which its code takes the mean."""
+    return lambda x, y: one(x, y) + two(x, y)
+
+
+def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> Trainer[Batch]:
+    """Return the trainer of a run, with fresh weights or those to begin with.
+
+    A correspondence-wise loss is halved: the mean of its two directions.
+
+    Args:
+        config: what to train.
+        action_dim: of the clips.
+        size: (H, W) of the clips.
+        distance: what to train with.
+
+    Raises:
+        FileNotFoundError, ValueError: options that make no model, no such model to begin with, or a batch that the
+            processes cannot share.
+        RuntimeError: lightning-fabric is not installed, or a GPU is asked for and there is none.
+    """
+    device = device_named(config.device, option="device")
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = starting_model(config, action_dim, size)
+    scale = 0.5 if isinstance(distance, CorrespondenceWise) else 1.0
+    precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
+    learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
+    trainer = Trainer(
+        FramePrediction(model, distance, scale=scale),
+        TrainerConfig(config.out, config.steps, learning, config.seed, config.checkpoint_every, device, precision),
+    )
+    if config.batch % trainer.fabric.world_size:
+        raise ValueError(f"expected a batch that {trainer.fabric.world_size} processes can share, got {config.batch}")
+    return trainer
+
+
+def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
+    """Return a fresh model, its weights drawn from torch's global generator, or the one that is to be gone on from.
+
+    A run that has a checkpoint needs no other model to begin with: its weights are read later.
+
+    Args:
+        config: of the run.
+        action_dim: of the clips.
+        size: (H, W) of the clips.
+
+    Raises:
+        FileNotFoundError: there is no model to go on from.
+        ValueError: options that make no model, or of another one than that.
+    """
+    sized = {"size": size[0]} if config.model == "svg" else {}
+    options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
+    if not config.init_from or (config.out / CHECKPOINT).exists():
+        return make_model(config.model, **options)
+    wanted = model_config(config.model, **options)
+    model = load_model(model_folder(config.init_from)).requires_grad_(True)
+    if model.config != wanted:
+        raise ValueError(f"expected a model {wanted} in {config.init_from} to start from, got {model.config}")
+    return model
+
+
+def with_names_of_today(out: Path, settings: Row) -> None:
+    """Give the config.json of an older run the names that options have today, and those that it lacks their values.
+
+    Args:
+        out: the run folder.
+        settings: of the run that is to go on there.
+    """
+    path = out / "config.json"
+    if not (out / CHECKPOINT).exists() or not path.is_file():
+        return
+    try:
+        old = read_json(path)
+    except (OSError, ValueError):  # who claims the folder says so
+        return
+    names = {before: new for before, new in _RENAMED.items() if new in settings and before not in settings}
+    if isinstance(old, dict) and old.keys() & names.keys():
+        before = {name: value for name, value in _BEFORE.items() if name in settings}
+        write_json_atomic(path, {**before, **{names.get(name, name): value for name, value in old.items()}})
+
+
+def _kept(trainer: Trainer[Batch]) -> VideoPredictor:
+    kept = trainer.kept("model")
+    assert isinstance(kept, VideoPredictor)
+    return kept
+
+
+def _check_learns(trainer: Trainer[Batch], batch: Batch) -> None:
+    """Refuse clips that the model cannot learn from, before anything is written.
+
+    Raises:
+        ValueError: images of another size than the model's, for one.
+    """
+    with torch.no_grad():
+        _kept(trainer).eval().learn(batch.to(trainer.fabric.device), torch.Generator("cpu").manual_seed(0))
+
+
+def _warn_of_size(trainer: Trainer[Batch]) -> None:
+    numbers = sum(weights.numel() for weights in _kept(trainer).parameters())
     if trainer.fabric.device.type == "cpu" and trainer.fabric.is_global_zero and numbers > _LARGE:
         tqdm.write(f"{numbers / 1e6:.0f} million weights on a CPU take days; --options small is made for one")
 
 
-def _learn(
-    trainer: Trainer, config: TrainConfig, windows: ClipWindows, held: Batch | None, log: Log | None, told: Row
-) -> Path:
-    checkpoint, model = config.out / CHECKPOINT, config.out / MODEL
-    if checkpoint.exists():
-        trainer.load(checkpoint)
+def batches_of(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows) -> BatchesAhead:
+    """Return this process's part of every batch, to be read ahead."""
+    part = slice(trainer.fabric.global_rank, None, trainer.fabric.world_size)
+    return BatchesAhead(windows, config.batch, part=part, readers=config.num_workers)
+
+
+def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, held: Batch | None, clips: Row) -> Path:
+    first, model = trainer.fabric.is_global_zero, config.out / MODEL
+    trainer.resume()
     if trainer.step >= config.steps and _steps_of(model) == trainer.step:
         return model  # which says what it was trained with
-    if log is not None:
-        log.begin(trainer.step)
-    bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=log is None)
-    with bar, trainer.batches(windows) as batches:
-        while trainer.step < config.steps:
-            began = perf_counter()
-            try:
-                loss = trainer.learn(batches)
-            except FloatingPointError as error:
-                if log is None:
-                    raise
-                log.close()
-                raise FloatingPointError(f"{error}; {_way_out(trainer, config, told)}") from error
-            trainer.seconds += perf_counter() - began
-            bar.update()
-            bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
-            if log is None:
-                continue
-            log.loss("train", trainer.step, loss)
-            if trainer.step % config.every == 0 or trainer.step == config.steps:
-                trainer.save(checkpoint)
-                if held is not None:
-                    found = trainer.held_out(held)
-                    log.loss("held out", trainer.step, found)
-                    log.pictures(trainer.step, held.frames, found.frames)
-    if log is not None:
-        log.close()
-        _keep(trainer, config, model, told)
+    bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=not first)
+    try:
+        with bar, batches_of(trainer, config, windows) as batches:
+            for taken in trainer.run(batches):
+                bar.update()
+                bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
+                if taken.due and held is not None:
+                    trainer.save()  # whatever comes of the held-out windows
+                    _log_held_out(trainer, config, held)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}; {_way_out(trainer, config, clips)}" if first else str(error)) from error
+    if first:
+        _keep(trainer, config, model, clips)
     return model
 
 
-def _way_out(trainer: Trainer, config: TrainConfig, told: Row) -> str:
+def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> None:
+    loss = held_out_loss(trainer, held, config)
+    trainer.log("held out", loss)
+    trainer.show("held out", strips(held.frames[:_STRIPS], loss.outputs["frames"][:_STRIPS]))
+
+
+def held_out_loss(trainer: Trainer[Batch], batch: Batch, config: TrainConfig) -> Loss:
+    """Return the loss of the kept model on a batch, of whatever size, on the CPU; a part of it at a time."""
+    objective = trainer.objective
+    assert isinstance(objective, FramePrediction)
+    kept = FramePrediction(_kept(trainer).eval(), objective.distance, scale=objective.scale)
+    losses = []
+    with torch.no_grad(), trainer.fabric.autocast():
+        for part in batch.split(max(1, config.batch // trainer.fabric.world_size)):
+            generator = torch.Generator("cpu").manual_seed(config.seed)
+            losses.append((len(part.frames), kept.loss(part.to(trainer.fabric.device), generator)))
+    weights = torch.tensor([n for n, _ in losses], dtype=torch.float32, device="cpu") / len(batch.frames)
+
+    def mean(values: list[Tensor]) -> Tensor:
+        return torch.stack([value.float().cpu() for value in values]) @ weights
+
+    return Loss(
+        mean([loss.total for _, loss in losses]),
+        {name: mean([loss.parts[name] for _, loss in losses]) for name in losses[0][1].parts},
+        {"frames": torch.cat([loss.outputs["frames"].float().cpu() for _, loss in losses])},
+    )
+
+
+def strips(frames: Float[Tensor, "n T 3 h w"], shown: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "3 H W"]:
+    """Return one image: for each window a row of true frames, and under the last of them the predicted ones."""
+    blank = torch.zeros_like(frames[:, : frames.shape[1] - shown.shape[1]])
+    rows = torch.stack([frames, torch.cat([blank, shown.to(frames)], dim=1)], dim=1)
+    n, two, columns, channels, height, width = rows.shape
+    return rows.permute(3, 0, 1, 4, 2, 5).reshape(channels, n * two * height, columns * width)
+
+
+def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
     """Keep the weights of the last checkpoint as a model, and return how to go on from them."""
-    checkpoint, good = config.out / CHECKPOINT, config.out / GOOD
-    if not checkpoint.exists():
-        return "there is none yet: a lower --rate may help"
-    trainer.load(checkpoint)  # a network that has seen what is not finite may keep that in its running means
-    _keep(trainer, config, good, told)
-    return f"--start {good} with another --rate and --out goes on from its weights, those of step {trainer.step}"
+    good = config.out / GOOD
+    if not trainer.resume():  # also because a network that has seen what is not finite may keep that in running means
+        return "there is none yet: a lower --lr may help"
+    _keep(trainer, config, good, clips)
+    return f"--init-from {good} with another --lr and --out goes on from its weights, those of step {trainer.step}"
 
 
-def _keep(trainer: Trainer, config: TrainConfig, folder: Path, told: Row) -> None:
+def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:
     about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
-    trainer.kept.save_pretrained(folder, {**about, "clips": told, "seconds": trainer.seconds})
+    _kept(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
 
 
 def _steps_of(model: Path) -> int | None:
@@ -140,7 +297,7 @@ def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
     return windows.windows(np.linspace(0, len(windows) - 1, min(_SHOWN, len(windows))).astype(int))
 
 
-def _told(clips: ClipSource) -> Row:
+def _about_clips(clips: ClipSource) -> Row:
     """Return what the clips say of themselves: the task, above all."""
     about = getattr(clips, "about", {})
     return {name: about[name] for name in ("task", "frame_skip", "size", "supersample", "action_dim") if name in about}

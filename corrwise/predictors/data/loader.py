@@ -53,9 +53,5 @@ class BatchesAhead:
                 self._waiting[later] = self._pool.submit(self._read, later)
         return self._waiting.pop(step).result()
 
-    def whole(self, step: int) -> Batch:
-        """Return all of a step's batch."""
-        return self._windows.batch(step, self._size)
-
     def _read(self, step: int) -> Batch:
         return self._windows.batch(step, self._size, part=self._part)

@@ -50,7 +50,7 @@ def test_every_whole_number_has_a_bound(config):
         (["mpc", "--size", "100000"], "size must be at most 8192 pixels, got 100000"),
         (["mpc", "--candidates", "10000000"], "candidates must be at most 1000000, got 10000000"),
         (["mpc", "--lockstep", "1000000"], "lockstep must be at most 100000, got 1000000"),
-        (["train", "--readers", "5000"], "readers must be at most 1024, got 5000"),
+        (["train", "--num-workers", "5000"], "num_workers must be at most 1024, got 5000"),
         (["table", "mpc", "--processes", "5000"], "processes must be at most 1024, got 5000"),
         (["collect", "--supersample", "64"], "supersample must be at most 16, got 64"),
         (["mpc", "--size", "8192", "--max-frames", "1000000", "--candidates", "1000000"], "of memory, and there are "),

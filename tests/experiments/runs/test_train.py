@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,16 +14,25 @@ import torch
 from corrwise.costs import l1
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
+from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.losses import make_loss
 from corrwise.experiments.runs.sources import Part
-from corrwise.experiments.runs.train import run_train
-from corrwise.experiments.runs.trainer import Trainer, _averaged
-from corrwise.experiments.runs.training_log import strips
+from corrwise.experiments.runs.train import (
+    _RENAMED,
+    batches_of,
+    held_out_loss,
+    make_loss,
+    make_trainer,
+    run_train,
+    strips,
+)
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
+from corrwise.predictors.training.learning import averaged
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
 
@@ -38,7 +47,15 @@ def clips(tmp_path_factory):
 @pytest.fixture
 def tiny(clips, tmp_path):
     return TrainConfig(
-        data=clips, out=tmp_path / "run", steps=4, batch=3, horizon=2, options=OPTIONS, every=2, held=0.25, loss="l1"
+        data=clips,
+        out=tmp_path / "run",
+        steps=4,
+        batch=3,
+        horizon=2,
+        options=OPTIONS,
+        checkpoint_every=2,
+        val_fraction=0.25,
+        loss="l1",
     )
 
 
@@ -74,15 +91,15 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
     def words(out):
         return [
             *("train", "--data", str(tiny.data), "--out", str(out), "--steps", "60", "--batch", "3", "--horizon", "2"),
-            *("--options", *OPTIONS, "--every", "5", "--loss", "corr-l1", "--accelerator", "cpu"),
+            *("--options", *OPTIONS, "--checkpoint-every", "5", "--loss", "corr-l1", "--device", "cpu"),
         ]
 
     killed = tmp_path / "killed"
     script = (
-        "import os, signal, sys\nfrom corrwise.experiments.runs import trainer\nlearn = trainer.Trainer.learn\n"
-        "def killed(self, batches):\n"
+        "import os, signal, sys\nfrom corrwise.predictors.training import trainer\nlearn = trainer.Trainer.learn\n"
+        "def killed(self, batch):\n"
         "    if self.step == 7: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return learn(self, batches)\n"
+        "    return learn(self, batch)\n"
         "trainer.Trainer.learn = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
     )
     done = subprocess.run([sys.executable, "-c", script, *words(killed)], capture_output=True, check=False)
@@ -100,7 +117,7 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
 
 def test_two_processes_share_a_batch(tiny, tmp_path):
     words = ["train", "--data", str(tiny.data), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
-    words += ["--options", *OPTIONS, "--accelerator", "cpu", "--out"]
+    words += ["--options", *OPTIONS, "--device", "cpu", "--out"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     run = [*launcher, "-m", "corrwise", *words, str(tmp_path / "two")]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
@@ -114,14 +131,14 @@ def test_two_processes_share_a_batch(tiny, tmp_path):
 @pytest.mark.parametrize("crop", [0, 8])
 def test_every_process_has_its_own_part_of_a_batch(tiny, crop):
     clips = ClipFolder(tiny.data)
-    trainer = Trainer(replace(tiny, batch=6), clips.action_dim, clips.size, l1)
+    config = replace(tiny, batch=6)
+    trainer = make_trainer(config, clips.action_dim, clips.size, l1)
     windows, parts = ClipWindows(clips, 4, crop=crop), []
     whole = windows.batch(0, 6)
     for rank in range(2):
-        trainer.fabric = SimpleNamespace(global_rank=rank, world_size=2, device="cpu")
-        with trainer.batches(windows) as batches:
+        trainer.fabric = SimpleNamespace(global_rank=rank, world_size=2)
+        with batches_of(trainer, config, windows) as batches:
             parts.append(batches.batch(0))
-            assert torch.equal(batches.whole(0).frames, whole.frames)
     assert torch.equal(torch.stack([part.frames for part in parts], dim=1).flatten(0, 1), whole.frames)
     assert torch.equal(torch.stack([part.actions for part in parts], dim=1).flatten(0, 1), whole.actions)
 
@@ -129,18 +146,18 @@ def test_every_process_has_its_own_part_of_a_batch(tiny, crop):
 def test_the_average_follows_the_weights_at_first():
     kept, steps = [torch.zeros(1)], 0
     for steps in range(50):
-        _averaged(kept, [torch.full((1,), float(steps))], torch.tensor(steps), most=0.999)
+        averaged(kept, [torch.full((1,), float(steps))], torch.tensor(steps), most=0.999)
     assert kept[0] > 30, "with 0.999 from the start it would be near 1"
     before = float(kept[0])
-    _averaged(kept, [torch.full((1,), 100.0)], torch.tensor(10**6), most=0.999)
+    averaged(kept, [torch.full((1,), 100.0)], torch.tensor(10**6), most=0.999)
     assert float(kept[0]) == pytest.approx(before + 0.001 * (100 - before))
 
 
 @pytest.mark.parametrize("folder_of", [lambda run: run, lambda run: run / "model"])
 def test_a_warm_start_begins_with_the_weights(tiny, tmp_path, folder_of):
-    folder = run_train(replace(tiny, average=0.0))
+    folder = run_train(replace(tiny, ema=0.0))
     start = folder_of(tiny.out)
-    again = replace(tiny, out=tmp_path / "again", start=str(start), steps=1, rate=1e-9, average=0.0)
+    again = replace(tiny, out=tmp_path / "again", init_from=str(start), steps=1, lr=1e-9, ema=0.0)
     run_train(again)
     before, after = (load_model(each).parameters() for each in (folder, again.out / "model"))
     assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(before, after, strict=True))
@@ -151,13 +168,11 @@ def test_a_warm_start_begins_with_the_weights(tiny, tmp_path, folder_of):
 def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny, monkeypatch):
     run_train(replace(tiny, steps=2))
     before = (tiny.out / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(
-        "corrwise.experiments.runs.train.make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan
-    )
+    monkeypatch.setattr(train, "make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan)
     with pytest.raises(
         FloatingPointError,
         match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept; "
-        r"--start .*last-good with another --rate and --out goes on from its weights, those of step 2",
+        r"--init-from .*last-good with another --lr and --out goes on from its weights, those of step 2",
     ):
         run_train(tiny)
     assert np.load(tiny.out / "batch-2.npz")["frames"].shape == (3, 4, 3, 16, 16)
@@ -182,9 +197,11 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
         ("losses", ["x", "y"], "expected a loss for each of 2 steps, got "),
         ("seconds", None, "expected seconds from 0, got None"),
         ("way", 7, "was trained with 7, and here it is 32-true in 1 processes"),
-        ("model", {}, "is a checkpoint of another model than resnet3d"),
-        ("model", 7, "is a checkpoint of another model than resnet3d: expected .* in model, got 7"),
-        ("optimizer", {"state": {}, "param_groups": []}, "is a checkpoint of another model than resnet3d"),
+        ("networks", {}, r"is a checkpoint of other networks than model \(ResNet3D\): expected model as networks"),
+        ("networks", {"model": 7}, "is a checkpoint of other networks than .*: expected .* in model, got 7"),
+        ("optimizers", {"model": {"state": {}, "param_groups": []}}, "is a checkpoint of other networks than"),
+        ("averages", [], "is a checkpoint of other networks than .*: expected model as averages"),
+        ("record", 7, "is no checkpoint of a training: remove it to begin anew: expected a record by name, got 7"),
     ],
 )
 def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):
@@ -220,11 +237,51 @@ def test_losses_by_name(tiny):
         (gradient,) = torch.autograd.grad(distance(x, y).sum(), x)
         assert gradient.abs().sum() > 0
     still = make_loss(replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
-    torch.testing.assert_close(still(x, y), l1(x, y))
+    torch.testing.assert_close(still(x, y), 2 * l1(x, y))
     matched = make_loss(replace(tiny, loss="corr-l1-reg", cost=CostConfig(flow="learned")))
-    assert not matched.matched.detach_flow, "a regulariser without gradients would teach nothing"
+    assert not matched.detach_flow, "a regulariser without gradients would teach nothing"
     with pytest.raises(ValueError, match="detach_flow=False needs a flow with gradients, got DISFlow"):
         make_loss(replace(tiny, loss="corr-l1-reg"))
+
+
+def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
+    clips = ClipFolder(tiny.data)
+    batch = ClipWindows(clips, 4).batch(0, 2)
+    losses = [
+        make_trainer(config, clips.action_dim, clips.size, make_loss(config)).objective.loss(batch).total
+        for config in (tiny, replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
+    ]
+    torch.testing.assert_close(losses[1], losses[0])
+
+
+def test_a_run_of_a_version_with_other_names_goes_on(tiny, tmp_path):
+    """A checkpoint of one network, and options by their earlier names."""
+    whole = replace(tiny, out=tmp_path / "whole")
+    run_train(whole)
+    run_train(replace(tiny, steps=2))
+    state = _checkpoint(tiny)
+    parts = {"model": "networks", "optimizer": "optimizers", "average": "averages"}
+    older = {name: state[kind]["model"] for name, kind in parts.items()}
+    torch.save(older | {each: state[each] for each in ("step", "seconds", "losses", "way")}, tiny.out / "checkpoint.pt")
+    earlier = {new: old for old, new in _RENAMED.items() if old != "weights"}
+    path = tiny.out / "config.json"
+    config = {earlier.get(name, name): value for name, value in json.loads(path.read_text()).items()}
+    assert config.keys() >= {"rate", "average", "clip", "start", "held", "every", "readers", "accelerator"}
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"lr is 0.0002 there and 0.5 here"):
+        run_train(replace(tiny, lr=0.5))
+    run_train(tiny)
+    assert _checkpoint(tiny)["losses"] == _checkpoint(whole)["losses"]
+
+
+@pytest.mark.parametrize("command", ["train", "train-flow"])
+def test_an_earlier_name_of_an_option_names_the_one_of_today(command, capsys):
+    options = {f"--{each.name.replace('_', '-')}" for each in fields(commands()[command].config)}
+    renamed = {old: new for old, new in RENAMED.items() if new in options}
+    assert len(renamed) >= 5
+    for old, new in renamed.items():
+        assert cli.main([command, f"{old}=1"]) == 2
+        assert capsys.readouterr().err == f"corrwise: {old} of {command} is called {new} now\n"
 
 
 def test_the_last_clips_are_held_out(clips):
@@ -255,12 +312,12 @@ def test_strips_put_predictions_under_what_came():
         (["--options", "keep=no"], "expected keep of resnet3d to be bool, got 'no'"),
         (["--options", "width=true"], "expected width of resnet3d to be int, got True"),
         (["--options", "downs=2.0"], "expected downs of resnet3d to be int, got 2.0"),
-        (["--options", "widht=3", "--start", "nowhere"], "resnet3d has no such options"),
-        (["--readers", "-1"], "readers must be zero or above, got -1"),
+        (["--options", "widht=3", "--init-from", "nowhere"], "resnet3d has no such options"),
+        (["--num-workers", "-1"], "num_workers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
-        (["--start", "nowhere"], "there is no model in nowhere"),
+        (["--init-from", "nowhere"], "there is no model in nowhere"),
         (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
-        (["--rate", "0"], "rate must be above zero and finite, got 0.0"),
+        (["--lr", "0"], "lr must be above zero and finite, got 0.0"),
         (["--perceptual", "none.pth"], "none.pth"),
         (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
         (["--crop", "24"], "expected crops no larger than pictures of 16 x 16, got 24"),
@@ -312,17 +369,17 @@ def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_pat
     config = TrainConfig(
         data=tmp_path / "clips", out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")
     )
-    for held in (0.0, 0.25):
+    for fraction in (0.0, 0.25):
         with pytest.raises(ValueError, match="multiples of 8"):
-            run_train(replace(config, held=held))
+            run_train(replace(config, val_fraction=fraction))
     assert not config.out.exists()
 
 
 def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeypatch):
-    def fails(trainer, batch):
+    def fails(trainer, batch, config):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Trainer, "held_out", fails)
+    monkeypatch.setattr(train, "held_out_loss", fails)
     with pytest.raises(RuntimeError, match="out of memory"):
         run_train(tiny)
     assert len(_checkpoint(tiny)["losses"]) == 2
@@ -331,18 +388,20 @@ def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeyp
 def test_a_held_out_loss_is_the_mean_over_its_parts(tiny):
     clips = ClipFolder(tiny.data)
     batch = ClipWindows(clips, 4).batch(0, 8)
-    trainer = Trainer(replace(tiny, batch=3), clips.action_dim, clips.size, l1)
-    whole = Trainer(replace(tiny, batch=8), clips.action_dim, clips.size, l1).held_out(batch)
-    parts = trainer.held_out(batch)
-    for name in ("total", "distances", "penalty", "frames"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
+    parts, whole = (
+        held_out_loss(make_trainer(config, clips.action_dim, clips.size, l1), batch, config)
+        for config in (replace(tiny, batch=3), replace(tiny, batch=8))
+    )
+    torch.testing.assert_close(parts.total, whole.total)
+    torch.testing.assert_close(dict(parts.parts), dict(whole.parts))
+    torch.testing.assert_close(parts.outputs["frames"], whole.outputs["frames"])
 
 
 def test_a_finished_run_keeps_what_it_says_of_itself(tiny, monkeypatch):
     folder = run_train(tiny)
     before = (folder / "config.json").read_bytes()
     logs = sorted((tiny.out / "logs").iterdir())
-    monkeypatch.setattr("corrwise.experiments.runs.train.versions", lambda: {"corrwise": "later"})
+    monkeypatch.setattr(train, "versions", lambda: {"corrwise": "later"})
     assert run_train(tiny) == folder
     assert (folder / "config.json").read_bytes() == before
     assert sorted((tiny.out / "logs").iterdir()) == logs
@@ -353,5 +412,5 @@ def test_a_finished_run_keeps_what_it_says_of_itself(tiny, monkeypatch):
 @pytest.mark.parametrize("readers", [0, 1, 5])
 def test_readers_change_no_loss(tiny, tmp_path, readers):
     run_train(tiny)
-    run_train(replace(tiny, out=tmp_path / "other", readers=readers))
+    run_train(replace(tiny, out=tmp_path / "other", num_workers=readers))
     assert _checkpoint(replace(tiny, out=tmp_path / "other"))["losses"] == _checkpoint(tiny)["losses"]

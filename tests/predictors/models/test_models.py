@@ -13,7 +13,7 @@ from corrwise.predictors import SVG, ResNet3D
 from corrwise.predictors.data import Batch
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.predictors.models.stochastic import kl_divergence
-from corrwise.predictors.training.fit import train_step
+from corrwise.predictors.training import FramePrediction
 from corrwise.types import Context
 from tests.predictors.tiny_models import awake
 
@@ -48,9 +48,10 @@ def test_every_model_is_tested_here():
 @pytest.mark.parametrize("name", MODELS)
 def test_the_loss_is_the_sum_of_all_steps_and_reaches_every_weight(name):
     model = _model(name)
-    loss = train_step(model, _batch(), l1, torch.Generator().manual_seed(0))
-    assert len(loss.distances) == (3 if name == "resnet3d" else 4), "SVG predicts its context, too"
-    torch.testing.assert_close(loss.total.detach(), loss.distances.sum() + loss.penalty)
+    loss = FramePrediction(model, l1).loss(_batch(), torch.Generator().manual_seed(0))
+    steps = 3 if name == "resnet3d" else 4  # SVG predicts its context, too
+    assert loss.parts.keys() == {"penalty", *(f"step {t + 1}" for t in range(steps))}
+    torch.testing.assert_close(loss.total.detach(), sum(loss.parts.values()))
     loss.total.backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
 
@@ -88,7 +89,7 @@ def test_actions_steer_what_is_imagined(name):
 def test_half_precision_inside_gives_whole_frames(name):
     model, batch = awake(_model(name)), _batch()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = train_step(model, batch, l1, torch.Generator().manual_seed(0))
+        loss = FramePrediction(model, l1).loss(batch, torch.Generator().manual_seed(0))
         frames = model(_context(batch), batch.actions[:, None, 1:])
     assert frames.dtype == loss.total.dtype == torch.float32
     with torch.no_grad():
@@ -208,7 +209,7 @@ def test_a_residual_network_learns_what_an_action_does():
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     first = last = None
     for _ in range(150):
-        loss = train_step(model, Batch(frames, actions), mse)
+        loss = FramePrediction(model, mse).loss(Batch(frames, actions))
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
@@ -342,11 +343,11 @@ def test_bad_options_are_one_sentence(name, options, said):
 def test_clips_that_do_not_fit_are_one_sentence(name):
     model = _model(name)
     with pytest.raises(ValueError, match="expected windows of more than 2 frames, got 2"):
-        train_step(model, _batch(2), l1)
+        FramePrediction(model, l1).loss(_batch(2))
     with pytest.raises(ValueError, match="expected clips with 3 actions a step, got 2"):
-        train_step(model, _batch(actions=2), l1)
+        FramePrediction(model, l1).loss(_batch(actions=2))
     with pytest.raises(ValueError, match="expected actions of 3 numbers, got 2"):
         model(_context(_batch()), torch.zeros(2, 1, 4, 2))
     odd = Batch(torch.rand(2, 4, 3, 18, 18), torch.zeros(2, 3, 3))
     with pytest.raises(ValueError, match="expected pictures"):
-        train_step(model, odd, l1)
+        FramePrediction(model, l1).loss(odd)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference, paired_ratio
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.digits import six_digits
 from corrwise.experiments.runs.fields import NUMBER, NUMBERS, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.runs.lock import only_run

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from corrwise._atomic import write_bytes_atomic
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.versions import versions
 from corrwise.experiments.studies.flows.pairs import DEGRADED
-from corrwise.experiments.studies.flows.trainer import Trainer
+from corrwise.predictors.training import Trainer
 
 __all__ = ["write_card", "write_curves"]
 
@@ -22,9 +22,9 @@ _SMOOTH = 50  # steps that one point of the loss curve averages
 Row = dict[str, Any]
 
 
-def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer, errors: dict[str, Row]) -> None:
+def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer[Any], errors: dict[str, Row]) -> None:
     """Write the model card: data, command, versions, errors."""
-    parameters = sum(each.numel() for each in trainer.net.parameters())
+    parameters = sum(each.numel() for each in trainer.kept("net").parameters())
     rest = (1 - config.tasks) / 2
     plans = f", half of them as {config.plans} planned episodes of each compared them" if config.plans else ""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -36,12 +36,12 @@ def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer, errors: di
         f"| command | `{command(config)}` |",
         f"| steps, pairs | {config.steps:,}, {config.steps * config.batch:,} |",
         f"| training time | {trainer.seconds / 60:.0f} minutes, data included |",
-        *_before(trainer.begun_with),
+        *_before(trainer.record["begun_with"]),
         f"| versions | {used} |", "",
         "Trained on exact correspondence from the simulator: random state pairs of Cartpole, Ant and Humanoid "
         f"({100 * config.tasks:.0f} %{plans}), of other dm_control bodies under random cameras "
         f"({100 * rest:.0f} %), and painted sticks under random affine motion ({100 * rest:.0f} %); in "
-        f"{100 * DEGRADED:.0f} % of the pairs one picture is blurred, ghosted, noisy or tinted.", "",
+        f"{100 * DEGRADED:.0f} % of the pairs one image is blurred, ghosted, noisy or tinted.", "",
         "Errors on pairs it never saw, visible pixels of moving bodies. Walker, cheetah and the textures are of kinds "
         "that training never shows. Unmarked pixels pass the flow's own forward-backward check.", "",
         "| body | EPE 0-2 px | 2-8 px | 8-32 px | share of displacement, 8-32 px | the same, unmarked | degraded: "

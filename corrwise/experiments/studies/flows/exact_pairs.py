@@ -37,6 +37,10 @@ class Pairs:
     seen_xy: Bool[Tensor, "B h w"]
     seen_yx: Bool[Tensor, "B h w"]
 
+    def to(self, device: torch.device | str) -> Pairs:
+        """Return the pairs on a device."""
+        return Pairs(*(getattr(self, each.name).to(device) for each in fields(Pairs)))
+
     @staticmethod
     def joined(parts: Sequence[Pairs]) -> Pairs:
         """Return all pairs in one."""

@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from corrwise._atomic import write_bytes_atomic
 from corrwise._files import load_arrays
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.controls import PlanByTruth, Price, Watch
 from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.mpc import CEM, generator

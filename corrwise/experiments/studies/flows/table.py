@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import COMPARED, FlowTableConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.jsonl import Row
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows

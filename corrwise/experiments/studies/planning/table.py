@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import mean_curve
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config

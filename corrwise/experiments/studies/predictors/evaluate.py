@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
+from corrwise._atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -19,7 +20,6 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.report.rejected import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.digits import six_digits
 from corrwise.experiments.runs.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
@@ -116,7 +116,7 @@ KEY = Key(
     },
     also=_uneven,
 )
-_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
+_FREE = ("models", "videos", "batch", "device", "accelerator")  # these never change a row but by rounding
 
 
 def run_evaluate(config: EvaluateConfig) -> Path:
@@ -195,7 +195,7 @@ def _blank(clips: ClipSource, context: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
     found: dict[str, tuple[str, Predictor]] = {}
-    device = device_named(config.accelerator, option="accelerator")
+    device = device_named(config.device, option="device")
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -16,7 +17,6 @@ from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
@@ -24,8 +24,7 @@ from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.rows import claim_folder, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.starting_model import starting_model
-from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.runs.train import run_train, starting_model
 from corrwise.experiments.runs.workers import done
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
@@ -145,7 +144,7 @@ def _judge(config: PredictorTableConfig, task: str) -> None:
     run_evaluate(
         EvaluateConfig(
             models=tuple(models), data=clips_of(config, task, held=True).out, out=config.out / "frames" / task,
-            horizon=config.shown, windows=config.windows, videos=3, accelerator=config.device,
+            horizon=config.shown, windows=config.windows, videos=3, device=config.device,
         )
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
-from corrwise.experiments.cli.train import SMALL, TrainConfig
+from corrwise.experiments.cli.train import SMALL, Model, TrainConfig
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
 from corrwise.experiments.report.summary import seconds_of
@@ -23,6 +23,7 @@ __all__ = ["clips_of", "model_folder_of", "pixel_wise", "predictor_tables", "tra
 
 _HELD_SEED = 200_000  # seed of the first held-out episode
 _CROPS = {"resnet3d": 32, "svg": 0, "svg-prime": 32}  # svg is made for one size
+_LONGEST_FIRST: tuple[Model, ...] = ("svg-prime", "svg", "resnet3d")  # a name may begin another
 _WARM_RATE, _RATE = 1e-3, 5e-4  # of Adam
 
 
@@ -60,10 +61,10 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
         horizon=1,
         crop=min(_CROPS[model], config.size),
         options=SMALL[model],
-        rate=_WARM_RATE,
-        held=0.0,
+        lr=_WARM_RATE,
+        val_fraction=0.0,
         seed=seed,
-        accelerator=config.device,
+        device=config.device,
     )
 
 
@@ -75,16 +76,16 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
         warm,
         loss=arm.removeprefix(f"{warm.model}-").removesuffix("-learned"),
         out=model_folder_of(config, task, arm, seed),
-        start=str(warm.out),
+        init_from=str(warm.out),
         steps=config.steps,
         horizon=config.horizon,
-        rate=_RATE,
+        lr=_RATE,
         cost=CostConfig(flow="learned" if learned else "dis"),
     )
 
 
-def _model(arm: str) -> str:
-    return next(name for name in ("svg-prime", "svg", "resnet3d") if arm.startswith(f"{name}-"))
+def _model(arm: str) -> Model:
+    return next(name for name in _LONGEST_FIRST if arm.startswith(f"{name}-"))
 
 
 Row = dict[str, Any]

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
 from corrwise.experiments.cli.cost import FLOW_NAMES
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
 from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.named_costs import make_distance, resolved

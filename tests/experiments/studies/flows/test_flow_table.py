@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._atomic import RunFolderError
 from corrwise.costs import PRESETS
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.runs.atomic import RunFolderError
 from corrwise.experiments.runs.rows import ConfigMismatch, read_rows
 from corrwise.experiments.studies.flows.bench import FlowBench
 from corrwise.experiments.studies.flows.scenes import FlowScene

@@ -7,24 +7,28 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._atomic import jsonable
 from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
-from corrwise.costs.flow.learned.net_file import facts_of, save_net
+from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
 from corrwise.envs import TASKS, MujocoSimulator
 from corrwise.envs.tasks.goals import start_state
 from corrwise.experiments import cli
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
+from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows import pairs as flow_pairs
 from corrwise.experiments.studies.flows import plans as flow_plans
 from corrwise.experiments.studies.flows.card import command
 from corrwise.experiments.studies.flows.exact_pairs import Pairs
 from corrwise.experiments.studies.flows.measure import endpoint_errors, flow_loss
-from corrwise.experiments.studies.flows.train import run_train_flow
-from corrwise.experiments.studies.flows.trainer import Trainer
+from corrwise.experiments.studies.flows.train import make_flow_trainer, run_train_flow
+from corrwise.predictors.training import Trainer
 
 SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
-TINY = TrainFlowConfig(steps=4, batch=3, size=32, episodes=2, every=2, judged=3, device="cpu", **SMALL_NET)
+TINY = TrainFlowConfig(
+    steps=4, batch=3, size=32, episodes=2, checkpoint_every=2, eval_pairs=3, device="cpu", **SMALL_NET
+)
 
 
 @pytest.fixture
@@ -52,7 +56,9 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypa
     one, two = (torch.load(path.parent / "checkpoint.pt", weights_only=True) for path in (whole, resumed))
     assert one["losses"] == two["losses"]
     assert len(one["losses"]) == TINY.steps
-    assert all(torch.equal(one["net"][name], two["net"][name]) for name in one["net"])
+    assert all(
+        torch.equal(one["networks"]["net"][name], two["networks"]["net"][name]) for name in one["networks"]["net"]
+    )
     monkeypatch.setattr(Trainer, "learn", dies)
     assert run_train_flow(stopped) == resumed, "a finished run went on"
 
@@ -61,21 +67,27 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypa
     ("field", "value", "said"),
     [
         ("step", -1, "expected a whole number from 0 as step, got -1"),
-        ("net", {}, "is a checkpoint of another net than FlowNetConfig"),
-        ("schedule", {"total_steps": "many"}, "is a checkpoint of another net"),
-        ("errors", [{"step": 1, "bodies": {"ant": {"epe_0_8": "near"}}}], "holds no record of a training"),
-        ("errors", 7, "holds no record of a training"),
-        ("begun_with", {"steps": 7}, "expected texts by name as begun_with, got {'steps': 7}"),
+        ("networks", {"net": {}}, r"is a checkpoint of other networks than net \(FlowNet\)"),
+        ("schedules", {"net": {"total_steps": "many"}}, "is a checkpoint of other networks"),
+        ("record", {"errors": [{"step": 1, "bodies": {"ant": {"epe_0_8": 7}}}], "begun_with": {}}, "holds no record"),
+        ("record", {"errors": 7, "begun_with": {}}, "holds no record of a training"),
+        ("record", {}, "holds no record of a training"),
+        (
+            "record",
+            {"errors": [], "begun_with": {"steps": 7}},
+            "expected texts by name as begun_with, got {'steps': 7}",
+        ),
     ],
 )
 def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
-    trainer = Trainer(TINY)
-    trainer.save(tmp_path / "checkpoint.pt")
-    Trainer(TINY).load(tmp_path / "checkpoint.pt")
+    config = replace(TINY, out=tmp_path)
+    make_flow_trainer(config).save()
+    assert make_flow_trainer(config).resume()
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     torch.save({**state, field: value}, tmp_path / "checkpoint.pt")
+    (tmp_path / "config.json").write_text(json.dumps(jsonable(settings_of(config))))
     with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
-        Trainer(TINY).load(tmp_path / "checkpoint.pt")
+        run_train_flow(config)
 
 
 def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
@@ -92,7 +104,7 @@ def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path
 
 
 def test_it_learns():
-    trainer = Trainer(replace(TINY, steps=60, rate=3e-3, fine=8, coarse=16, width=32, hidden=8))
+    trainer = make_flow_trainer(replace(TINY, steps=60, lr=3e-3, fine=8, coarse=16, width=32, hidden=8))
     x = torch.zeros(4, 3, 32, 32)
     x[:, :, 8:16, 4:12] = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     y = x.roll(5, dims=-1)
@@ -100,20 +112,21 @@ def test_it_learns():
     flow = torch.cat((5.0 * body, 0.0 * body), dim=1)
     everywhere = torch.ones(4, 32, 32, dtype=torch.bool)
     pairs = Pairs(x, y, flow, -flow.roll(5, dims=-1), everywhere, everywhere)
-    losses = [trainer.learn(pairs) for _ in range(60)]
+    losses = [float(trainer.learn(pairs).total) for _ in range(60)]
     assert losses[-1] < 0.35 * losses[0]
 
 
-def test_a_loss_that_is_not_finite_stops_and_changes_nothing():
-    trainer = Trainer(TINY)
+def test_a_loss_that_is_not_finite_stops_and_changes_nothing(tmp_path):
+    trainer = make_flow_trainer(replace(TINY, out=tmp_path))
+    net = trainer.kept("net")
     with torch.no_grad():
-        next(trainer.net.parameters()).fill_(float("nan"))
-    before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+        next(net.parameters()).fill_(float("nan"))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
     pairs = Pairs(*(torch.rand(1, 3, 32, 32) for _ in range(2)), *(torch.ones(1, 2, 32, 32) for _ in range(2)),
                   *(torch.ones(1, 32, 32, dtype=torch.bool) for _ in range(2)))  # fmt: skip
     with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
         trainer.learn(pairs)
-    after = trainer.net.state_dict()
+    after = net.state_dict()
     assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
 
 
@@ -166,10 +179,10 @@ def test_what_is_unknown_takes_no_part():
         (["--width", "10", "--heads", "3"], "width must be a multiple of 3 heads, got 10"),
         (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
-        (["--rate", "nan"], "rate must be above zero and finite, got nan"),
+        (["--lr", "nan"], "lr must be above zero and finite, got nan"),
         (["--plans", "-1"], "plans must be from 0 to 5000: further ones test, got -1"),
-        (["--plans", "6000", "--weights", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
-        (["--plans", "2"], "weights must be those to plan with, for --plans, got none"),
+        (["--plans", "6000", "--init-from", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
+        (["--plans", "2"], "init_from must be weights to plan with, for --plans, got none"),
         (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
         (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
     ],
@@ -178,6 +191,18 @@ def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
     assert cli.main(["train-flow", "--out", str(tmp_path / "run"), *flags]) == 2
     assert capsys.readouterr().err == f"corrwise: {said}\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tmp_path, few_bodies):
+    last, kept = (
+        run_train_flow(replace(TINY, out=tmp_path / name, steps=2, ema=ema))
+        for name, ema in (("last", 0.0), ("kept", 0.9))
+    )
+    state = torch.load(kept.parent / "checkpoint.pt", weights_only=True)
+    average = {name.removeprefix("module."): value for name, value in state["averages"]["net"].items()}
+    nets = load_net(last).state_dict(), load_net(kept).state_dict()
+    assert all(torch.equal(value, average[name]) for name, value in nets[1].items())
+    assert any(not torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
 
 
 def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, capsys):
@@ -189,16 +214,15 @@ def test_another_configuration_does_not_continue_a_run(tmp_path, few_bodies, cap
 def test_training_goes_on_from_weights_that_are_there(tmp_path):
     net = FlowNet(FlowNetConfig(**SMALL_NET))
     save_net(net, tmp_path / "net.safetensors")
-    trainer = Trainer(replace(TINY, updates=1))
-    trainer.begin_with(str(tmp_path / "net.safetensors"))
-    assert trainer.net.config.updates == 1
+    trainer = make_flow_trainer(replace(TINY, updates=1, init_from=str(tmp_path / "net.safetensors")))
+    assert trainer.kept("net").config.updates == 1
     there = net.state_dict()
-    assert all(torch.equal(value, there[name]) for name, value in trainer.net.state_dict().items())
+    assert all(torch.equal(value, there[name]) for name, value in trainer.kept("net").state_dict().items())
 
 
 def test_a_second_stage_says_what_it_went_on_from_and_resumes_without_it(tmp_path, few_bodies):
     first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
-    second = replace(TINY, out=tmp_path / "second", steps=2, weights=str(first), updates=1)
+    second = replace(TINY, out=tmp_path / "second", steps=2, init_from=str(first), updates=1)
     weights = run_train_flow(second)
     first.unlink()
     assert run_train_flow(second) == weights
@@ -220,7 +244,7 @@ def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
 
     monkeypatch.setattr(flow_plans, "planned_states", plan)
     first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
-    second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, weights=str(first), plans=3)
+    second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, init_from=str(first), plans=3)
     weights = run_train_flow(second)
     assert planned == [(task, str(first), 32, 3) for task in BODY_NAMES]
     (tmp_path / "second" / "checkpoint.pt").unlink()
@@ -234,7 +258,7 @@ def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
 )
 def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tmp_path, weights, said):
     with pytest.raises((FileNotFoundError, ValueError), match=said):
-        run_train_flow(replace(TINY, out=tmp_path / "run", weights=weights))
+        run_train_flow(replace(TINY, out=tmp_path / "run", init_from=weights))
     assert not (tmp_path / "run").exists()
 
 
@@ -251,4 +275,4 @@ def test_the_net_that_is_trained_by_default_is_the_default_net():
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match="finds no GPU here"):
-        Trainer(replace(TINY, device="cuda"))
+        make_flow_trainer(replace(TINY, device="cuda"))

@@ -9,14 +9,26 @@ from typing import Any
 
 from corrwise._files import load_checkpoint, reading, shown
 
-__all__ = ["restore", "training_state"]
+__all__ = ["KINDS", "restore", "training_state"]
 
+KINDS = ("networks", "optimizers", "schedules", "averages")  # parts of a run that have a state for each network
+_SINGLE = {  # what checkpoints of version 0, of a single network, called its parts
+    "model": "networks",
+    "net": "networks",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "average": "averages",
+}
 _MOST = 1e12  # in size, of an optimiser's and a schedule's numbers: single precision holds their products
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam and AdamW
 
 
-def training_state(path: Path, *, device: Any) -> dict[str, Any]:
-    """Return what a checkpoint holds, among it ``step``, ``seconds`` and the ``losses`` of all steps.
+def training_state(path: Path, *, networks: Mapping[str, Any], device: Any) -> dict[str, Any]:
+    """Return what a checkpoint holds: ``step``, ``seconds``, the ``losses`` of all steps, ``KINDS`` and ``record``.
+
+    Args:
+        path: the file.
+        networks: those of the run, by name. A checkpoint from before there were several is that of the first.
+        device: where tensors go.
 
     Raises:
         ValueError: it cannot be read, or these are no such numbers.
@@ -30,24 +42,51 @@ def training_state(path: Path, *, device: Any) -> dict[str, Any]:
             raise ValueError(f"expected seconds from 0, got {shown(seconds)}")
         if not isinstance(losses, list) or len(losses) != step or not all(isinstance(each, float) for each in losses):
             raise ValueError(f"expected a loss for each of {step} steps, got {shown(losses)}")
-    return dict(state)
+        state = dict(state) if "networks" in state else _of_single(state, next(iter(networks)))
+        if not isinstance(state["record"], dict):
+            raise ValueError(f"expected a record by name, got {shown(state['record'])}")
+    return state
 
 
-def restore(path: Path, state: Mapping[str, Any], parts: Mapping[str, Any], problem: str) -> None:
-    """Give networks, an optimiser and a schedule the states that a checkpoint holds of them, by name.
+def _of_single(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a checkpoint of version 0 as one of today."""
+    parts: dict[str, Any] = {kind: {} for kind in KINDS}
+    parts |= {_SINGLE[key]: {name: value} for key, value in state.items() if key in _SINGLE}
+    known = {"step", "seconds", "losses"}
+    record = {key: value for key, value in state.items() if key not in {*_SINGLE, *known, "way"}}
+    way = {"way": state.get("way", "32-true in 1 processes")}
+    return {**parts, **{key: state[key] for key in known}, **way, "record": record}
+
+
+def restore(path: Path, state: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], problem: str) -> None:
+    """Give networks, optimisers, schedules and averages the states that a checkpoint holds of them.
+
+    Args:
+        path: of the checkpoint, for messages.
+        state: see ``training_state``.
+        parts: by kind (``KINDS``) and by the network's name.
+        problem: what a message says after the path.
 
     Raises:
-        ValueError: it holds none of them, or those of others; the sentence goes on with the ``problem``.
+        ValueError: it holds none of them, or those of others.
     """
     with reading(path, problem):
-        for name, part in parts.items():
-            here = part.state_dict()
-            _check(name, here, state[name])
-            if hasattr(part, "param_groups"):
-                _check_switches(here["param_groups"], state[name]["param_groups"])
-            part.load_state_dict(state[name])
-            if hasattr(part, "param_groups"):
-                _check_moments(part)
+        for kind, by_name in parts.items():
+            there = state[kind]
+            if not isinstance(there, Mapping) or there.keys() != by_name.keys():
+                raise ValueError(f"expected {', '.join(by_name) or 'none'} as {kind}, got {shown(there)}")
+            for name, part in by_name.items():
+                _restore(name, part, there[name])
+
+
+def _restore(name: str, part: Any, there: Any) -> None:
+    here = part.state_dict()
+    _check(name, here, there)
+    if hasattr(part, "param_groups"):
+        _check_switches(here["param_groups"], there["param_groups"])
+    part.load_state_dict(there)
+    if hasattr(part, "param_groups"):
+        _check_moments(part)
 
 
 def _check(name: str, here: Any, there: Any) -> None:
@@ -81,12 +120,13 @@ def _check_switches(here: Any, there: Any) -> None:
 
 def _check_moments(optimizer: Any) -> None:
     """Refuse moments that are not there, or of other shapes than the weights that they belong to."""
+    moments = ("step", "square_avg") if "alpha" in optimizer.defaults else ("step", "exp_avg", "exp_avg_sq")
     for group in optimizer.param_groups:
         for weights in group["params"]:
             state = optimizer.state.get(weights, {})
             if not isinstance(state, dict):
-                raise ValueError(f"expected {', '.join(_MOMENTS)} of each weight, got {shown(state)}")
-            for name in _MOMENTS if state else ():
+                raise ValueError(f"expected {', '.join(moments)} of each weight, got {shown(state)}")
+            for name in moments if state else ():
                 value: Any = state.get(name)
                 wanted = () if name == "step" else tuple(weights.shape)
                 if not hasattr(value, "shape") or tuple(value.shape) != wanted:

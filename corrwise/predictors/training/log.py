@@ -1,0 +1,61 @@
+"""TensorBoard logs of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from corrwise._atomic import RunFolderError
+
+__all__ = ["Log"]
+
+
+class Log:
+    """Numbers and images in a folder; a run that goes on takes back what it logged beyond its checkpoint.
+
+    Raises:
+        RuntimeError: tensorboard is not installed.
+        RunFolderError: the logs cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: Any = None
+
+    def begin(self, step: int) -> None:
+        """Log from this step on."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise RuntimeError("training needs tensorboard: pip install 'corrwise[train]'") from error
+        with self._written():
+            self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
+
+    def numbers(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers by name."""
+        with self._written():
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def image(self, name: str, image: Tensor, step: int) -> None:
+        """Log an image at once."""
+        with self._written():
+            self._writer.add_image(name, image, step)
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._written():
+            self._writer.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Name the folder where tensorboard cannot write, which it does in a thread of its own."""
+        try:
+            yield
+        except OSError as error:
+            raise RunFolderError(f"cannot write to {self._folder}: {error.strerror or error}") from error

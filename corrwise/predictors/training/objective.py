@@ -1,0 +1,107 @@
+"""What a training run minimises: networks by name, phases in which some of them learn, and losses by name.
+
+Regression of frames is one network in one phase. A generative adversarial loss is two networks in two phases, and a
+distillation adds a frozen teacher and a third network that follows the generator; ``Trainer`` runs all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+__all__ = ["Loss", "Objective", "Phase", "check_objective", "phase_at"]
+
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Consecutive steps in which the same networks learn.
+
+    Attributes:
+        name: of the phase, in logs and in ``Objective.loss``.
+        learns: names of the networks that the steps change; all others are frozen meanwhile.
+        steps: how many of them come before the next phase.
+    """
+
+    name: str
+    learns: tuple[str, ...]
+    steps: int = 1
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of one batch.
+
+    Attributes:
+        total: what a step minimises, with gradients; a mean over the batch.
+        parts: numbers by name, for logs: the terms that the total is made of, and others worth a curve.
+        outputs: what the networks made of the batch, such as ``frames``, for those who show it.
+    """
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def detached(self) -> Loss:
+        """Return the loss without gradients."""
+        parts, outputs = ({name: value.detach() for name, value in each.items()} for each in (self.parts, self.outputs))
+        return Loss(self.total.detach(), parts, outputs)
+
+
+@runtime_checkable
+class Objective(Protocol[BatchT_contra]):
+    """What ``Trainer`` minimises.
+
+    A network that no phase lets learn, such as a teacher, stays frozen in evaluation mode and is in no checkpoint.
+    """
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks by name: the same modules at each call."""
+        ...
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        """The phases in their order, over and over again."""
+        ...
+
+    def loss(self, batch: BatchT_contra, generator: Generator, phase: str) -> Loss:
+        """Return the loss of a batch.
+
+        Args:
+            batch: this process's part of the step's batch, on the device of the networks.
+            generator: where all draws come from, on the CPU; it depends on seed, step and process alone.
+            phase: name of the phase.
+        """
+        ...
+
+
+def phase_at(phases: Sequence[Phase], step: int) -> Phase:
+    """Return the phase that a step, counted from 0, belongs to."""
+    place = step % sum(phase.steps for phase in phases)
+    for phase in phases:
+        if place < phase.steps:
+            return phase
+        place -= phase.steps
+    raise AssertionError("unreachable")
+
+
+def check_objective(objective: Objective[Any]) -> None:
+    """Refuse an objective that cannot be trained.
+
+    Raises:
+        ValueError: no phases, two of one name, or one without steps, without networks or with unknown ones.
+    """
+    networks, names = sorted(objective.networks), [phase.name for phase in objective.phases]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"expected phases with different names, at least one, got {names}")
+    for phase in objective.phases:
+        if phase.steps < 1:
+            raise ValueError(f"expected at least one step of phase {phase.name!r}, got {phase.steps}")
+        if not phase.learns or not set(phase.learns) <= set(networks) or len(set(phase.learns)) < len(phase.learns):
+            raise ValueError(f"expected some of {networks} to learn in phase {phase.name!r}, got {list(phase.learns)}")
