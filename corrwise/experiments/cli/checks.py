@@ -35,7 +35,6 @@ __all__ = [
     "Several",
     "check",
     "check_name",
-    "check_names",
     "check_that",
     "check_tuning_seeds",
     "did_you_mean",
@@ -207,11 +206,3 @@ def did_you_mean(name: str, names: Iterable[str], *, before: str = "") -> str:
     """
     near = get_close_matches(str(name).removeprefix(before), [each.removeprefix(before) for each in names], n=1)
     return f" (did you mean {before}{near[0]}?)" if near else ""
-
-
-def check_names(option: str, names: tuple[str, ...], known: Iterable[str]) -> None:
-    """Raise a ConfigError unless these are different names, at least one, all of them known."""
-    check(len(names) > 0, option, "at least one name", "none")
-    for name in names:
-        check_name(option, name, known)
-    check(len(set(names)) == len(names), option, "different from each other", " ".join(names))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from math import inf
 
 from corrwise.experiments.cli.checks import check, check_name
-from corrwise.experiments.cli.sizes import check_counts
 
 FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography", "learned")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
@@ -71,7 +70,7 @@ class CostConfig:
         check(self.power is None or 1 <= self.power < inf, "power", "at least 1 and finite", self.power)
         check(self.patch in (1, 3, 5, 7), "patch", "1, 3, 5 or 7", self.patch)
         check_name("dis_preset", self.dis_preset, DIS_PRESET_NAMES)
-        check_counts(self, "dis_finest_scale", least=0)
+        check(0 <= self.dis_finest_scale <= 16, "dis_finest_scale", "from 0 to 16", self.dis_finest_scale)
 
 
 FLOW_OPTIONS = {  # whose the options of single flows are

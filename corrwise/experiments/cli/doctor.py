@@ -87,9 +87,9 @@ def gpu() -> Finding:
 
     there = "costs, flows, trained predictors and training; physics, the ray caster and flow dis stay on the CPU"
     if torch.cuda.is_available():
-        says = f"{torch.cuda.get_device_name()}, used with --device cuda or --accelerator cuda for {there}"
+        says = f"{torch.cuda.get_device_name()}, used with --device cuda for {there}"
         return Finding("GPU", True, says)
-    return Finding("GPU", False, f"everything runs on the CPU; --device cuda and --accelerator cuda would run {there}")
+    return Finding("GPU", False, f"everything runs on the CPU; --device cuda would run {there}")
 
 
 def flow_weights() -> Finding:

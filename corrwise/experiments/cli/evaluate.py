@@ -31,7 +31,7 @@ class EvaluateConfig:
     """Seed of the windows."""
     batch: Count = 20
     """Windows that are predicted at a time; bounds the memory."""
-    accelerator: Accelerator = "auto"
+    device: Accelerator = "auto"
     """auto (a GPU when there is one), cpu or cuda."""
 
 

@@ -36,11 +36,11 @@ TASK_NAMES = tuple(TASK_PATHS)
 BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
 
 
-def _is_file_of_ones_own(name: str) -> bool:
+def _has_a_colon(name: str) -> bool:
     return ":" in name
 
 
-OwnTask = Annotated[str, Names(TASK_NAMES, "your own as file.py:NAME", _is_file_of_ones_own)]
+OwnTask = Annotated[str, Names(TASK_NAMES, "gym:ID, dm_control:DOMAIN or your own as file.py:NAME", _has_a_colon)]
 Tasks = Annotated[tuple[Annotated[str, Names(TASK_NAMES)], ...], SEVERAL]
 Accelerator = Literal["auto", "cpu", "cuda"]
 Device = Literal["cpu", "cuda"]

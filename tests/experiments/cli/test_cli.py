@@ -46,7 +46,8 @@ def test_help_and_argument_errors_never_import_torch(argv):
     [
         (
             ["--task", "foo"],
-            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or your own as file.py:NAME",
+            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or gym:ID, dm_control:DOMAIN or "
+            "your own as file.py:NAME",
         ),
         (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
         (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),

@@ -6,6 +6,7 @@ import pytest
 
 from corrwise.costs import DISTANCES
 from corrwise.costs.flow import FLOWS
+from corrwise.envs import TASKS
 from corrwise.envs.renderers import RENDERERS
 from corrwise.experiments.cli import cost as cost_options
 from corrwise.experiments.cli import mpc as options

@@ -48,7 +48,7 @@ def test_a_predictor_of_nan_has_no_headline(tmp_path, capsys):
 def test_frames_that_are_not_finite_are_said_of_an_evaluation(tmp_path, capsys):
     run, clips = _broken_model(tmp_path / "broken"), tmp_path / "clips"
     assert cli.main(["collect", "--out", str(clips), "--episodes", "2", "--steps", "6", "--size", "16"]) == 0
-    words = ["--windows", "2", "--horizon", "3", "--videos", "0", "--accelerator", "cpu"]
+    words = ["--windows", "2", "--horizon", "3", "--videos", "0", "--device", "cpu"]
     assert cli.main(["evaluate", "--models", run, "--data", str(clips), "--out", str(tmp_path / "out"), *words]) == 0
     told = "broken: 6 of 6 predicted frames are not finite and count as black; its numbers are no result"
     assert f"corrwise: warning: {told}" in capsys.readouterr().err

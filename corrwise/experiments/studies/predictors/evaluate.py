@@ -116,7 +116,7 @@ KEY = Key(
     },
     also=_uneven,
 )
-_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
+_FREE = ("models", "videos", "batch", "device", "accelerator")  # these never change a row but by rounding
 
 
 def run_evaluate(config: EvaluateConfig) -> Path:
@@ -195,7 +195,7 @@ def _blank(clips: ClipSource, context: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
     found: dict[str, tuple[str, Predictor]] = {}
-    device = device_named(config.accelerator, option="accelerator")
+    device = device_named(config.device, option="device")
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)

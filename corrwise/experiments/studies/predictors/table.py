@@ -146,7 +146,7 @@ def _judge(config: PredictorTableConfig, task: str) -> None:
     run_evaluate(
         EvaluateConfig(
             models=tuple(models), data=clips_of(config, task, held=True).out, out=config.out / "frames" / task,
-            horizon=config.shown, windows=config.windows, videos=3, accelerator=config.device,
+            horizon=config.shown, windows=config.windows, videos=3, device=config.device,
         )
     )  # fmt: skip
 
