@@ -19,7 +19,7 @@ from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.mpc import first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize
-from corrwise.types import Context, Planner, Predictor, Proposal
+from corrwise.types import ONE_VIEW, Context, Planner, Predictor, Proposal, Views
 from tests.envs.worlds import moving_mask, plain_steps
 from tests.fakes import quadratic
 
@@ -95,9 +95,9 @@ def _values(proposal: Proposal) -> list[Any]:
     return [getattr(proposal, each.name) for each in fields(Proposal)]
 
 
-def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> None:
+def check_distance(distance: Callable[[Tensor, Tensor], Tensor], *, views: Views = ONE_VIEW) -> None:
     """What every image distance owes its users: one value per pair, whatever is beside it; at 32 px, float32."""
-    x, y = _pictures(6, seed=1), _pictures(6, seed=2)
+    x, y = _pictures(6, seed=1, views=views), _pictures(6, seed=2, views=views)
     before = x.clone(), y.clone()
     values = distance(x, y)
     assert values.shape == (6,), "a distance reduces C, h, w and nothing else"
@@ -122,7 +122,7 @@ def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> None:
     assert inputs.grad is not None
     assert inputs.grad.isfinite().all()
     assert (inputs.grad.abs().sum(dim=(1, 2, 3)) > 0).all(), "no gradient reaches the image"
-    _refuses(distance)
+    _refuses(distance, views)
 
 
 def check_flow(flow: Callable[[Tensor, Tensor], Tensor], *, still: bool = True, exact: bool = True) -> None:
@@ -157,9 +157,9 @@ def check_flow(flow: Callable[[Tensor, Tensor], Tensor], *, still: bool = True, 
     _refuses(flow)
 
 
-def _refuses(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+def _refuses(function: Callable[[Tensor, Tensor], Tensor], views: Views = ONE_VIEW) -> None:
     """Two sizes, two batches, bytes and arrays are refused; under the run-time shape checks, with a TypeError."""
-    x = _pictures(2)
+    x = _pictures(2, views=views)
     for wrong in (x[..., :16], x[:1], (255 * x).byte(), x.numpy(), x[0, 0]):
         try:
             function(x, wrong)  # type: ignore[arg-type]
@@ -168,9 +168,9 @@ def _refuses(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         raise AssertionError(f"{getattr(wrong, 'shape', wrong)} of {wrong.dtype} was accepted beside {x.shape}")
 
 
-def _pictures(count: int, *, seed: int = 0) -> Tensor:
-    """Smooth random RGB pictures of 32 px in [0, 1]."""
-    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+def _pictures(count: int, *, seed: int = 0, views: Views = ONE_VIEW) -> Tensor:
+    """Smooth random images of 32 px in [0, 1]; with depth, within a metre."""
+    coarse = torch.rand(count, views.channels, 8, 8, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
 
 

@@ -17,7 +17,7 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.controls import Decision
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_correspondence, per_view
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Goal, Predictor
 
@@ -61,7 +61,8 @@ class Showing:
     """Collects the report's panels and terms.
 
     The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
-    flow by which the cost matched predicted and goal.
+    flow by which the cost matched predicted and goal. Of several views each panel is followed by those of the others,
+    under their names, and by the depths as grey maps.
 
     The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
     ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
@@ -72,28 +73,41 @@ class Showing:
     ) -> None:
         self._predictor, self._goal = predictor, goal
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
-        self._goals = to_uint8(goal.frames[:, 0])
-        self._distance = make_correspondence(cost, config.cost)
+        self._views, self._names = simulator.views, simulator.cameras
+        self._goals = self._images(goal.frames[:, 0])
+        matched = make_correspondence(cost, config.cost)
+        self._distance: Any = None if matched is None else per_view(config)(matched)
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         """Note what each episode shows before its next action."""
-        seen = to_uint8(context.frames[:, -1])
+        seen = self._images(context.frames[:, -1])
         frame = _after(self._predictor, context, decision.plan)
         true = None if self._truth is None else _after(self._truth, context, decision.plan)
-        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0)) for each in (frame, true))
+        predicted, leads_to = (None if each is None else self._images(each.nan_to_num(0.0)) for each in (frame, true))
         flow = None if frame is None else self._compared(episodes, frame)
         for i, episode in enumerate(episodes):
-            blank = np.full_like(seen[i], _BLANK)
-            pictures = {
-                "goal": self._goals[i],
-                "seen": seen[i],
-                "predicted": blank if predicted is None else predicted[i],
-                **({} if self._truth is None else {"true": blank if leads_to is None else leads_to[i]}),
-                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
-            }
-            for name, picture in pictures.items():
-                episode.panels.setdefault(name, []).append(picture)
+            shown = {"goal": self._goals, "seen": seen, "predicted": predicted}
+            shown |= {} if self._truth is None else {"true": leads_to}
+            for panel, images in shown.items():
+                for name in seen:
+                    blank = np.full_like(seen[name][i], _BLANK)
+                    image = blank if images is None else images[name][i]
+                    episode.panels.setdefault(f"{panel}{name}", []).append(image)
+            flows = [None] * self._views.count if flow is None else flow[i].chunk(self._views.count, dim=-1)
+            for name, part in zip(seen, flows, strict=False):  # the names of the views come first
+                painted = blank if part is None else flow_to_rgb(part.numpy(), max_px=self._range)
+                episode.panels.setdefault(f"flow{name}", []).append(painted)
+
+    def _images(self, frames: Float[Tensor, "B C h w"]) -> dict[str, np.ndarray]:
+        """Return what people see of frames: each view, then its depth, by what is added to a panel's name."""
+        names = ["", *(f" {name}" for name in self._names[1:])]
+        colours = self._views.colour(frames).split(3, dim=1)
+        found = {name: to_uint8(colour) for name, colour in zip(names, colours, strict=False)}
+        metres = self._views.metres(frames).unbind(1) if self._views.depth else []
+        return found | {
+            f"{name} depth": depth_to_grey(part.cpu().numpy()) for name, part in zip(names, metres, strict=False)
+        }
 
     def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
         """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
@@ -114,6 +128,19 @@ class Showing:
                 episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
             flows.append(terms.flow.cpu())
         return torch.cat(flows)
+
+
+def depth_to_grey(metres: np.ndarray) -> np.ndarray:
+    """Return depths (B, h, w) as grey images uint8 (B, h, w, 3): near bright, by their inverses, each in its own range.
+
+    What has no depth is black. The inverses keep what moves apart, tens of metres before a simulator's far plane.
+    """
+    known = (metres > 0) & np.isfinite(metres)
+    inverse = np.where(known, 1 / np.where(known, metres, 1.0), 0.0)
+    low = np.where(known, inverse, np.inf).min(axis=(1, 2), keepdims=True)
+    span = np.maximum(inverse.max(axis=(1, 2), keepdims=True) - low, 1e-9)
+    grey = np.where(known, (inverse - low) / span, 0.0).clip(0, 1)
+    return np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:

@@ -42,7 +42,13 @@ def run_episodes(
     clock = Clock()
     task = named_task(config.task)
     simulator = MujocoSimulator(
-        task, size=config.size, renderer=config.renderer, supersample=config.supersample, threads=threads
+        task,
+        size=config.size,
+        renderer=config.renderer,
+        supersample=config.supersample,
+        threads=threads,
+        cameras=config.cameras,
+        depth=config.depth,
     )
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")

@@ -27,6 +27,7 @@ from corrwise.experiments.runs.versions import check_versions, versions
 from corrwise.mpc.config import PLANNER_NAMES
 
 FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row but a network's
+VIEWS = ("cameras", "depth", "depth_weight", "depth_scale")  # rows of one plain view never say them
 _VIDEO_FPS = 10
 
 Row = dict[str, Any]
@@ -73,6 +74,7 @@ def jsonable_config(config: MPCConfig) -> Row:
     config = replace(config, cost=resolved(config.cost))
     unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
     source = task_source(config.task)
+    unused |= {name for name in VIEWS if getattr(config, name) == getattr(MPCConfig, name)}
     plain = {name: value for name, value in asdict(config).items() if name not in unused}
     return plain if source is None else {**plain, "task_source": source}
 

@@ -12,7 +12,7 @@ from corrwise.envs import Fleet
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Policy
-from corrwise.experiments.runs.named_costs import make_cost
+from corrwise.experiments.runs.named_costs import make_cost, per_view
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
 from corrwise.mpc.config import AggregateName
@@ -93,5 +93,5 @@ def make_policy(
         context_frames=context_of(config),
         max_frames=config.max_frames,
     )
-    cost = make_cost(name, config.cost, clock=clock)
+    cost = make_cost(name, config.cost, clock=clock, per_view=per_view(config))
     return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor
