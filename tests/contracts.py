@@ -241,12 +241,16 @@ class _Spy(Physics):
 def check_renderer(renderer: Renderer, states: np.ndarray) -> None:
     """What every renderer owes its users; ``states`` (n, S), at least three that look different."""
     n, size = states.shape
-    frames = renderer.render(states)
-    assert frames.shape == (n, 3, renderer.height, renderer.width)
+    frames, views = renderer.render(states), getattr(renderer, "views", ONE_VIEW)
+    assert frames.shape == (n, views.channels, renderer.height, renderer.width)
     assert frames.dtype == torch.float32
-    assert frames.min() >= 0
-    assert frames.max() <= 1
-    assert torch.equal(frames, (frames * 255).round() / 255), "a pixel does not survive the way through uint8"
+    colours = views.colour(frames)
+    assert colours.min() >= 0
+    assert colours.max() <= 1
+    assert torch.equal(colours, (colours * 255).round() / 255), "a pixel does not survive the way through uint8"
+    assert not views.depth or ((views.metres(frames) > 0) & views.metres(frames).isfinite()).all(), (
+        "a depth is not finite"
+    )
     assert len(torch.unique(frames, dim=0)) == n, "different states look the same"
     assert torch.equal(renderer.render(states), frames), "the same states gave other pictures"
     assert torch.equal(renderer.render(states[::-1].copy()), frames.flip(0)), "a picture depends on its place"

@@ -127,6 +127,12 @@ class Task:
                 f"got {self.goal.min_steps} to {self.goal.max_steps}"
             )
 
+    def check_cameras(self, names: Sequence[str]) -> None:
+        """Raise a ValueError unless the task has cameras of these names."""
+        for name in names:
+            if name != MAIN and name not in self.cameras:
+                raise ValueError(f"{self.name} has no camera {name!r}; there are {', '.join((MAIN, *self.cameras))}")
+
     def compile(self, cameras: Sequence[str] = ()) -> mujoco.MjModel:
         """Return the compiled model with the task's camera in it, and those of its further cameras that are asked for.
 
@@ -135,9 +141,7 @@ class Task:
             ValueError: if a camera is unknown or looks along its ``up`` direction, the model has a camera named
                 "corrwise" already, or MuJoCo cannot compile the model.
         """
-        for name in cameras:
-            if name != MAIN and name not in self.cameras:
-                raise ValueError(f"{self.name} has no camera {name!r}; there are {', '.join((MAIN, *self.cameras))}")
+        self.check_cameras(cameras)
         spec = self.model()
         if not isinstance(spec, mujoco.MjSpec):
             raise TypeError(f"{self.name}: model must return a mujoco.MjSpec, got {type(spec).__name__}")

@@ -109,7 +109,7 @@ class Showing:
             f"{name} depth": depth_to_grey(part.cpu().numpy()) for name, part in zip(names, metres, strict=False)
         }
 
-    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h W"] | None:
         """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
 
         One environment at a time, so that what a network makes of a batch never depends on what is beside it.

@@ -28,7 +28,7 @@ class Loss:
     total: Float[Tensor, ""]
     distances: Float[Tensor, "T"]
     penalty: Float[Tensor, ""]
-    frames: Float[Tensor, "B T 3 h w"]
+    frames: Float[Tensor, "B T C h w"]
 
 
 def train_step(model: VideoPredictor, batch: Batch, distance: Distance, noise: Generator | None = None) -> Loss:
