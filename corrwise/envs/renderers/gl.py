@@ -92,7 +92,8 @@ class GLRenderer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make a context of their own for copies and pickles."""
-        size, shown = (self.height, self.width), {"cameras": self._cameras, "depth": self.views.depth}
+        size = self.height, self.width
+        shown: dict[str, Any] = {"cameras": self._cameras, "depth": self.views.depth}
         make = partial(type(self), height=size[0], width=size[1], effects=self._effects, **shown)
         return make, (self.model,)
 
