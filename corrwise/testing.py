@@ -45,12 +45,12 @@ def _refuses(call: Callable[[], Any], what: str) -> None:
     raise AssertionError(f"{what}: {_ADVICE}")
 
 
-def _images(count: int, *, seed: int) -> Any:
-    """Return smooth random images, (count, 3, 32, 32) in [0, 1]."""
+def _images(count: int, *, seed: int, channels: int = 3) -> Any:
+    """Return smooth random images, (count, channels, 32, 32) in [0, 1]."""
     import torch
 
     generator = torch.Generator("cpu").manual_seed(seed)
-    coarse = torch.rand(count, 3, 8, 8, generator=generator, dtype=torch.float32, device="cpu")
+    coarse = torch.rand(count, channels, 8, 8, generator=generator, dtype=torch.float32, device="cpu")
     return torch.nn.functional.interpolate(coarse, size=(_SIZE, _SIZE), mode="bilinear")
 
 
@@ -62,7 +62,7 @@ def _with_nan(images: Any, *, pixel: bool) -> Any:
     return images
 
 
-def check_distance(distance: Callable[[Any, Any], Any]) -> None:
+def check_distance(distance: Callable[[Any, Any], Any], *, channels: int = 3) -> None:
     """Check an image distance (``corrwise.types.Distance``) at 32 pixels, float32, on the CPU.
 
     It returns one finite value per pair, whatever is beside the pair; zero for equal images and more for others; NaN
@@ -71,13 +71,14 @@ def check_distance(distance: Callable[[Any, Any], Any]) -> None:
 
     Args:
         distance: ``distance(x (*batch, C, h, w), y) -> (*batch)``.
+        channels: of the images, C: 3 or 4 to a view (``corrwise.types.Views``).
 
     Raises:
         AssertionError: a promise is broken; the message says which.
     """
     import torch
 
-    x, y = _images(6, seed=1), _images(6, seed=2)
+    x, y = (_images(6, seed=seed, channels=channels) for seed in (1, 2))
     before = x.clone(), y.clone()
     values = distance(x, y)
     _expect(values.shape == (6,), f"reduce C, h and w and nothing else: expected (6,), got {tuple(values.shape)}")
@@ -108,11 +109,11 @@ def check_distance(distance: Callable[[Any, Any], Any]) -> None:
     _expect(inputs.grad.isfinite().all(), "the gradient of the first image is not finite")
     reached = inputs.grad.abs().sum(dim=(1, 2, 3)) > 0
     _expect(reached.all(), f"no gradient reaches some of the images: {reached.tolist()}")
-    _refuses_pairs(distance)
+    _refuses_pairs(distance, channels)
 
 
-def _refuses_pairs(function: Callable[[Any, Any], Any]) -> None:
-    x = _images(2, seed=0)
+def _refuses_pairs(function: Callable[[Any, Any], Any], channels: int = 3) -> None:
+    x = _images(2, seed=0, channels=channels)
     for wrong in (x[..., :16], x[:1], (255 * x).byte(), x.numpy(), x[0, 0]):
         what = f"{tuple(wrong.shape)} of {wrong.dtype} was accepted beside {tuple(x.shape)} of {x.dtype}"
         _refuses(lambda wrong=wrong: function(x, wrong), what)  # type: ignore[misc]
@@ -504,11 +505,13 @@ def moving_mask(model: Any, state: np.ndarray, *, height: int, width: int) -> np
 def check_renderer(renderer: Any, states: np.ndarray) -> None:
     """Check a renderer (``corrwise.envs.renderers.Renderer``).
 
-    It returns one image per state in [0, 1], each value a multiple of 1/255, the same whatever is beside the state. A
-    state that MuJoCo would refuse gives NaN and disturbs no other; states of another size are refused.
+    It returns one image per state, colours in [0, 1], each a multiple of 1/255, and depths above zero, the same
+    whatever is beside the state. A state that MuJoCo would refuse gives NaN and disturbs no other; states of another
+    size are refused.
 
     Args:
-        renderer: has ``height``, ``width`` and ``render(states (n, S)) -> (n, 3, h, w)``.
+        renderer: has ``height``, ``width`` and ``render(states (n, S)) -> (n, C, h, w)``; ``views`` where there are
+            several or depth.
         states: (n, S), at least three, which differ in the image.
 
     Raises:
@@ -516,14 +519,21 @@ def check_renderer(renderer: Any, states: np.ndarray) -> None:
     """
     import torch
 
+    from corrwise.types import ONE_VIEW
+
     n, size = states.shape
-    frames, shape = renderer.render(states), (n, 3, renderer.height, renderer.width)
+    views = getattr(renderer, "views", ONE_VIEW)
+    frames, shape = renderer.render(states), (n, views.channels, renderer.height, renderer.width)
     _expect(frames.shape == shape, f"expected images {shape}, got {tuple(frames.shape)}")
     _expect(frames.dtype == torch.float32, f"return float32 images, got {frames.dtype}")
-    low, high = float(frames.min()), float(frames.max())
+    colours = views.colour(frames)
+    low, high = float(colours.min()), float(colours.max())
     _expect(low >= 0 and high <= 1, f"images must lie in [0, 1], got {low} to {high}")
-    steps = torch.equal(frames, (frames * 255).round() / 255)
+    steps = torch.equal(colours, (colours * 255).round() / 255)
     _expect(steps, "a pixel does not survive the way through uint8: round values to multiples of 1/255")
+    if views.depth:
+        metres = views.metres(frames)
+        _expect((metres > 0).all() and metres.isfinite().all(), "a depth is not finite or not above zero")
     _expect(len(torch.unique(frames, dim=0)) == n, "states that differ have the same image")
     _expect(torch.equal(renderer.render(states), frames), "the same states gave other images")
     flipped = renderer.render(states[::-1].copy())

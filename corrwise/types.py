@@ -1,7 +1,7 @@
 """The hall that every room opens onto: what flows between planners, predictors, costs and environments.
 
 Axes, always in this order and always present (one environment is ``B = 1``):
-    B  parallel environments        K  context frames          C h w  image (RGB, float32 in [0, 1])
+    B  parallel environments        K  context frames          C h w  image (RGB, float32 in [0, 1]; see ``Views``)
     N  candidate action sequences   T  frames asked for        S      simulator integration state (float64)
     H  horizon in control steps     G  goal frames             A      action, in [-1, 1]
 """
@@ -18,6 +18,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 __all__ = [
+    "ONE_VIEW",
     "BidirectionalFlow",
     "CheckingPredictor",
     "ComparingSimulator",
@@ -34,8 +35,107 @@ __all__ = [
     "Simulator",
     "TermsDistance",
     "Trace",
+    "Views",
+    "channel_axis",
     "has_gradient",
 ]
+
+COLOURS = 3  # channels of one view without depth
+
+
+@dataclass(frozen=True)
+class Views:
+    """How the channels of an image are laid out: view by view, each R, G, B and, with depth, metres.
+
+    The order of channels is decided here and nowhere else: ``R G B [D]`` of the first view, then of the second, and so
+    on. One view without depth, the default, is the plain image of three channels.
+
+    Attributes:
+        count: views of the same moment, V.
+        depth: whether each view has a fourth channel: the distance along its optical axis in metres. 0 (or less, or
+            infinite) means that nothing was measured there.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+
+    count: int = 1
+    depth: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"expected at least one view, got {self.count}")
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image, C: 3 or 4 to a view."""
+        return self.count * (COLOURS + self.depth)
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise unless images of this shape (..., C, h, w) are laid out like this.
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if len(shape) < 3 or shape[-3] != self.channels:
+            raise ValueError(f"expected images (..., {self.channels}, h, w) of {self}, got {tuple(shape)}")
+
+    def apart(self, images: Float[Tensor, "*n C h w"]) -> Float[Tensor, "*n V c h w"]:
+        """Return the views along an axis of their own, each of 3 or 4 channels.
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        self.check(images.shape)
+        return images.unflatten(-3, (self.count, COLOURS + self.depth))
+
+    def colour(self, images: Float[Tensor, "*n C h w"]) -> Float[Tensor, "*n V3 h w"]:
+        """Return the colours of all views, stacked along the channel axis; without depth, the images themselves."""
+        return self.apart(images)[..., :COLOURS, :, :].flatten(-4, -3) if self.depth else images
+
+    def metres(self, images: Float[Tensor, "*n C h w"]) -> Float[Tensor, "*n V h w"]:
+        """Return the depth of each view in metres.
+
+        Raises:
+            ValueError: views without depth.
+        """
+        if not self.depth:
+            raise ValueError(f"expected views with depth, got {self}")
+        return self.apart(images)[..., COLOURS, :, :]
+
+    def stacked(
+        self, colour: Float[Tensor, "*n V3 h w"], metres: Float[Tensor, "*n V h w"]
+    ) -> Float[Tensor, "*n C h w"]:
+        """Return images of the colours and depths of all views; the inverse of ``colour`` and ``metres``.
+
+        Raises:
+            ValueError: views without depth, or arrays that are not of these views.
+        """
+        wanted = (*colour.shape[:-3], self.count, *colour.shape[-2:])
+        if not self.depth or colour.shape[-3] != COLOURS * self.count or tuple(metres.shape) != wanted:
+            raise ValueError(f"expected colours and depths of {self}, got {tuple(colour.shape)}, {tuple(metres.shape)}")
+        parts = colour.unflatten(-3, (self.count, COLOURS)), metres.unsqueeze(-3)
+        return torch.cat(parts, dim=-3).flatten(-4, -3)
+
+
+ONE_VIEW = Views()  # the plain image of three channels
+
+
+def channel_axis(shape: Sequence[int]) -> int | None:
+    """Return which axis of a uint8 array holds the channels of V views: -1 of (..., H, W, 3V), -3 of (..., 3V, H, W).
+
+    Of 3 channels wherever they are; of more, the axis that a multiple of 3 stands in and that is shorter than both
+    sides of the image. None for what is no image.
+    """
+    if len(shape) < 3:
+        return None
+    for axis in (-1, -3):
+        if shape[axis] == COLOURS:
+            return axis
+    for axis, sides in ((-1, (shape[-3], shape[-2])), (-3, (shape[-2], shape[-1]))):
+        if shape[axis] and shape[axis] % COLOURS == 0 and shape[axis] < min(sides):
+            return axis
+    return None
 
 
 @dataclass(frozen=True)

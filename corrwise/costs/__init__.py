@@ -7,6 +7,7 @@ from corrwise.costs.goal import GoalCost
 from corrwise.costs.penalties import Displacement, EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
 from corrwise.costs.perceptual import Perceptual
 from corrwise.costs.presets import FORMS, PRESETS, Preset, recommended
+from corrwise.costs.views import PerView, ViewTerms
 from corrwise.costs.warp import warp
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "FlowGradient",
     "FlowMagnitude",
     "GoalCost",
+    "PerView",
     "Perceptual",
     "Preset",
     "Regularizers",
     "Terms",
+    "ViewTerms",
     "check_pair",
     "l1",
     "mse",

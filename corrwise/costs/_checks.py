@@ -6,7 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["check_batch_pair", "check_images", "check_pair", "check_per_sample"]
+__all__ = [
+    "check_batch_pair",
+    "check_colours",
+    "check_images",
+    "check_one_view",
+    "check_pair",
+    "check_per_sample",
+]
 
 
 def check_images(name: str, images: Any) -> None:
@@ -38,20 +45,40 @@ def check_pair(x: Any, y: Any) -> None:
     _check_alike("x", x, "y", y)
 
 
+def check_colours(images: Tensor) -> None:
+    """Raise unless all channels of these images may be colours: up to 3, or 3 to each of several views.
+
+    Twelve channels pass, though three views with depth have as many: that is for the caller to know.
+
+    Raises:
+        ValueError: any other number of channels, such as the 4 of a view with depth in metres.
+    """
+    channels = images.shape[-3]
+    if channels > 3 and channels % 3:
+        raise ValueError(f"expected colours, 3 channels to a view, got {channels}: PerView weights depth in metres")
+
+
 def check_batch_pair(target: Any, source: Any) -> None:
     """Raise unless both are (B, C, h, w) images of one shape, type and device: what every flow estimator takes.
 
     Raises:
         TypeError: see ``check_images``, or two different floating types.
-        ValueError: not four axes, two different shapes, or two different devices.
+        ValueError: not four axes, more channels than the 3 of one view, two different shapes, or two different devices.
     """
     check_images("target", target)
     check_images("source", source)
     if target.ndim != 4:
         raise ValueError(f"expected target of shape (B, C, h, w), got {tuple(target.shape)}")
+    check_one_view(target)
     if target.shape != source.shape:
         raise ValueError(f"expected source of shape {tuple(target.shape)} like target, got {tuple(source.shape)}")
     _check_alike("target", target, "source", source)
+
+
+def check_one_view(images: Tensor) -> None:
+    """Raise a ValueError for images of more channels than the 3 of one view."""
+    if images.shape[-3] > 3:
+        raise ValueError(f"expected one view of 3 channels, got {images.shape[-3]}: PerView compares view by view")
 
 
 def check_per_sample(name: str, values: Any, batch: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded_share
 from corrwise.costs.penalties import Regularizer, displacement_of
 from corrwise.costs.warp import PADDINGS, warp
-from corrwise.types import has_gradient
+from corrwise.types import Distance, has_gradient
 
 __all__ = ["CorrespondenceWise", "Terms"]
 
@@ -131,6 +132,17 @@ class CorrespondenceWise:
             total = total + self.occlusion * occluded_share(flows)
         return total.reshape(x.shape[:-3])
 
+    def carrying(self, compare: Distance) -> CorrespondenceWise:
+        """Return this distance for images with channels beyond the first three, such as depth.
+
+        Flow, base distance and regulariser see the first three channels; the others are warped along with them, and
+        what ``compare`` makes of them is added to the base distance of each direction.
+        """
+        other = copy.copy(self)
+        other.distance, other.flow = _WithOthers(self.distance, compare), _OfColours(self.flow)
+        other.regularizer = None if self.regularizer is None else _PenaltyOfColours(self.regularizer)
+        return other
+
     @in_full_precision
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Terms:
         """Return the parts of the distance and the flow, for reports; ``terms(x, y).total`` is the distance itself."""
@@ -182,6 +194,40 @@ class CorrespondenceWise:
         for penalty in penalties:
             check_per_sample(f"the regularizer {_name(self.regularizer)}", penalty, x.shape[0])
         return sum(penalties[1:], start=penalties[0]) / len(penalties)
+
+
+@dataclass(frozen=True)
+class _WithOthers:
+    """A base distance of the first three channels, and what the others add to it."""
+
+    distance: Callable[[Tensor, Tensor], Tensor]
+    compare: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
+        return self.distance(x[:, :3], y[:, :3]) + self.compare(x[:, 3:], y[:, 3:])
+
+
+@dataclass(frozen=True)
+class _PenaltyOfColours:
+    """A regulariser that sees the first three channels."""
+
+    penalty: Regularizer
+
+    def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Tensor:
+        return self.penalty(flow, image[:, :3])
+
+
+class _OfColours:
+    """A flow between the first three channels."""
+
+    def __init__(self, flow: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.flow = flow
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Tensor:
+        return self.flow(target[:, :3], source[:, :3])
+
+    def both(self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]) -> tuple[Tensor, Tensor]:
+        return both_ways(self.flow, x[:, :3], y[:, :3])
 
 
 def _name(function: Callable) -> str:

@@ -1,6 +1,8 @@
 """Pixel-wise distances: the base losses that a correspondence-wise distance compares matched pixels with.
 
-Images are RGB floats in [0, 1]. Every function reduces C, h, w and nothing else, so that candidates can be ranked.
+Images are RGB floats in [0, 1], of one view or of several stacked along the channels, which all count alike; images
+with depth go through ``PerView``, for metres and colours have no common unit. Every function reduces C, h, w and
+nothing else, so that candidates can be ranked.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs._checks import check_pair
+from corrwise.costs._checks import check_colours, check_pair
 
 __all__ = ["l1", "mse", "ssim"]
 
@@ -19,9 +21,10 @@ def l1(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Fl
     """Mean absolute difference, in [0, 1]; half of what the same pictures give in the paper's [-1, 1] range.
 
     Raises:
-        TypeError, ValueError: not two float images of one shape.
+        TypeError, ValueError: not two float images of one shape, or a view with depth.
     """
     check_pair(x, y)
+    check_colours(x)
     return _mean((x - y).abs())
 
 
@@ -29,9 +32,10 @@ def mse(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> F
     """Mean squared difference, in [0, 1]; a quarter of what the same pictures give in the paper's [-1, 1] range.
 
     Raises:
-        TypeError, ValueError: not two float images of one shape.
+        TypeError, ValueError: not two float images of one shape, or a view with depth.
     """
     check_pair(x, y)
+    check_colours(x)
     return _mean((x - y).square())
 
 
@@ -42,11 +46,13 @@ def ssim(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> 
     over pixels and channels (kornia's). Other libraries use other windows: never compare values across them.
 
     Raises:
-        TypeError, ValueError: not two float images of one shape, or a side shorter than 6 px (the window's reflection).
+        TypeError, ValueError: not two float images of one shape, a view with depth, or a side shorter than 6 px (the
+            window's reflection).
     """
     from kornia.metrics import ssim as similarity  # takes seconds to import
 
     check_pair(x, y)
+    check_colours(x)
     if min(x.shape[-2:]) <= SSIM_WINDOW // 2:
         raise ValueError(f"expected images of at least {SSIM_WINDOW // 2 + 1} px for SSIM, got {tuple(x.shape[-2:])}")
     maps = similarity(_flat(x), _flat(y), window_size=SSIM_WINDOW, max_val=1.0, eps=0.0)

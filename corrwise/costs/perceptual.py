@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from corrwise.costs._checks import check_images, check_pair
+from corrwise.costs._checks import check_images, check_one_view, check_pair
 from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, load_weights
 
@@ -62,6 +62,7 @@ class Perceptual(nn.Module):
     def encode(self, images: Float[Tensor, "*batch 3 h w"]) -> tuple[Tensor, ...]:
         """Return the five activations of every image, each (*batch, channels, height, width)."""
         check_images("images", images)
+        check_one_view(images)
         if images.shape[-3] != 3 or min(images.shape[-2:]) < SMALLEST:
             raise ValueError(f"expected RGB images (..., 3, h, w) of at least {SMALLEST} px, got {tuple(images.shape)}")
         self.features.to(images.device)

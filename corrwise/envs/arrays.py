@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-__all__ = ["row_of", "to_numpy"]
+from corrwise.types import COLOURS, channel_axis
+
+__all__ = ["beside", "from_metres", "from_uint8", "row_of", "to_metres", "to_numpy", "to_uint8"]
 
 
 def to_numpy(values: Any) -> np.ndarray:
@@ -32,20 +34,43 @@ def row_of(values: Any, row: int) -> Any:
     return values[row]
 
 
-def to_uint8(image: Float[torch.Tensor, "*batch 3 h w"]) -> np.ndarray:
+def to_uint8(image: Float[torch.Tensor, "*batch C h w"]) -> np.ndarray:
     """Return images in [0, 1] as uint8, channels last."""
     return (image.movedim(-3, -1).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def from_uint8(picture: Any) -> Float[torch.Tensor, "*batch 3 h w"]:
-    """Return uint8 pictures, channels last or first, as float32 images in [0, 1].
+def from_uint8(picture: Any) -> Float[torch.Tensor, "*batch C h w"]:
+    """Return uint8 images of V views, channels last or first, as float32 in [0, 1].
 
     Raises:
-        ValueError: if the array is not uint8 or has no axis of three channels where one is expected.
+        ValueError: if the array is not uint8 or has no axis of 3V channels where one is expected (``channel_axis``).
     """
     array = to_numpy(picture)
-    last = array.ndim >= 3 and array.shape[-1] == 3
-    if array.dtype != np.uint8 or array.ndim < 3 or not (last or array.shape[-3] == 3):
-        raise ValueError(f"expected uint8 pictures (..., H, W, 3) or (..., 3, H, W), got {array.dtype} {array.shape}")
+    axis = channel_axis(array.shape)
+    if array.dtype != np.uint8 or axis is None:
+        raise ValueError(f"expected uint8 images (..., H, W, 3V) or (..., 3V, H, W), got {array.dtype} {array.shape}")
     tensor = torch.from_numpy(np.ascontiguousarray(array)).float() / 255.0
-    return tensor.movedim(-1, -3) if last else tensor
+    return tensor.movedim(-1, -3) if axis == -1 else tensor
+
+
+def to_metres(depth: Float[torch.Tensor, "*batch V h w"]) -> np.ndarray:
+    """Return the depths of V views as float32 metres, channels last."""
+    return np.ascontiguousarray(depth.movedim(-3, -1).float().cpu().numpy())
+
+
+def from_metres(depth: Any) -> Float[torch.Tensor, "*batch V h w"]:
+    """Return depths in metres, channels last, as a float32 tensor, channels first.
+
+    Raises:
+        ValueError: if the array is not floating point, or has no axes (H, W, V).
+    """
+    array = to_numpy(depth)
+    if not np.issubdtype(array.dtype, np.floating) or array.ndim < 3:
+        raise ValueError(f"expected depths in metres (..., H, W, V), got {array.dtype} {array.shape}")
+    return torch.from_numpy(np.ascontiguousarray(array)).float().movedim(-1, -3)
+
+
+def beside(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images (..., H, W, 3V) with their views beside each other, (..., H, V W, 3)."""
+    views = images.shape[-1] // COLOURS
+    return images if views == 1 else np.concatenate(np.split(images, views, axis=-1), axis=-2)

@@ -1,11 +1,12 @@
-"""A task that can be run forward and looked at, many times at once: what the oracle predictor is handed."""
+"""A task that can be run forward and drawn, many times at once: what the oracle predictor is handed."""
 
 from __future__ import annotations
 
 import operator
 import warnings
 from collections.abc import Sequence
-from typing import SupportsIndex
+from functools import cached_property
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from jaxtyping import Bool, Float, Float64
 
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers import RENDERERS, Renderer
+from corrwise.envs.renderers.extent import ViewExtents
 from corrwise.envs.tasks.metric import state_distance
-from corrwise.envs.tasks.task import Task
-from corrwise.types import PartialRenderer
+from corrwise.envs.tasks.task import MAIN, Task, camera_name
+from corrwise.types import ONE_VIEW, PartialRenderer
 
 _ROUNDING = 1.5 / 255
 _LARGE = 256  # pixels; what does not show at that size is not merely small
@@ -27,39 +29,52 @@ class MujocoSimulator:
 
     Args:
         task: which model, camera and metric.
-        size: pixels to a side of the square picture.
+        size: pixels to a side of each square view.
         renderer: a renderer's name, or one that is ready to use.
         supersample: rays per pixel side of the ray caster.
         threads: threads of physics and ray caster; 0 means all CPUs.
+        cameras: the views, in the order of their channels: "main", which is ``Task.camera``, or names in
+            ``Task.cameras``.
+        depth: whether each view has depth in metres, too.
+
+    Attributes:
+        views: the layout of the images' channels.
 
     Raises:
         TypeError: if ``task`` is not a Task.
         ValueError: if ``size`` is not a whole number of at least 4, the renderer's name is unknown, ``supersample`` is
-            below 1 or not 1 with another renderer than the ray caster, or the task's camera has no upright.
+            below 1 or not 1 with another renderer than the ray caster, a camera is unknown, named twice
+            or has no upright, there is none, or views are asked of a renderer that is made already.
         RuntimeError: if the renderer is "gl" and this machine has no OpenGL.
     """
 
     def __init__(
         self, task: Task, *, size: SupportsIndex = 64, renderer: str | Renderer = "raycast", supersample: int = 1,
-        threads: int = 0,
+        threads: int = 0, cameras: Sequence[str] = (MAIN,), depth: bool = False,
     ) -> None:  # fmt: skip
         if not isinstance(task, Task):
             raise TypeError(f"expected a Task, such as corrwise.envs.TASKS['cartpole'], got {task!r}")
         size = _pixels(size)
         self.task = task
         self._warned: set[str] = set()
-        self.model = task.compile()
+        self.cameras, self._depth = _named_once(task, cameras), depth
+        if not isinstance(renderer, str) and (self.cameras, depth) != ((MAIN,), False):
+            raise ValueError(
+                f"expected a renderer by name to draw {self.cameras}, got {renderer!r}, which is made already"
+            )
+        self.model = task.compile(self.cameras)
         self.physics = Physics(self.model, task.frame_skip, threads=threads)
         self._threads = threads
         self.renderer: Renderer = (
             renderer if not isinstance(renderer, str)
             else self._make_renderer(renderer, size=size, supersample=supersample)
         )  # fmt: skip
+        self.views = getattr(self.renderer, "views", ONE_VIEW)
 
     def rollout(
         self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
-    ) -> Float[torch.Tensor, "B N T 3 h w"]:
-        """Return the pictures after the given 0-based steps, on the actions' device; only those are drawn.
+    ) -> Float[torch.Tensor, "B N T C h w"]:
+        """Return the images after the given 0-based steps, on the actions' device; only those are drawn.
 
         Raises:
             ValueError: if states, actions or steps do not fit the model or each other.
@@ -89,8 +104,8 @@ class MujocoSimulator:
         diverged = ~np.isfinite(after).all(axis=1)
         return np.where(diverged[:, None], states, after), diverged
 
-    def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n 3 h w"]:
-        """Return one picture per state.
+    def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n C h w"]:
+        """Return one image per state.
 
         Raises:
             ValueError: if these are not integration states of this model.
@@ -121,7 +136,7 @@ class MujocoSimulator:
 
     def check_goals(
         self, starts: Float64[np.ndarray, "n S"], goals: Float64[np.ndarray, "n S"],
-        start_images: Float[torch.Tensor, "n 3 h w"], goal_images: Float[torch.Tensor, "n 3 h w"],
+        start_images: Float[torch.Tensor, "n C h w"], goal_images: Float[torch.Tensor, "n C h w"],
     ) -> None:  # fmt: skip
         """Refuse goals whose images equal those of their starts; warn, once, where larger images would differ.
 
@@ -140,8 +155,8 @@ class MujocoSimulator:
             )
         self._warn("same", f"some goal images of {size} pixels equal their starts'; larger ones show the difference")
 
-    def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[torch.Tensor, "B 3 H W"]) -> bool:
-        """Return whether these frames are pictures of these states, but for rounding to bytes.
+    def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[torch.Tensor, "B C H W"]) -> bool:
+        """Return whether these frames are images of these states, but for rounding to bytes.
 
         Frames of another size cannot be compared; they are taken for what they should be.
         """
@@ -162,12 +177,20 @@ class MujocoSimulator:
         """Return which share of the moving bodies' projected extent lies outside the image, in [0, 1].
 
         Each visible moving geom counts with the rectangle around its projection; 0 if and only if all of them lie
-        inside. NaN for a state that cannot be drawn.
+        inside. NaN for a state that cannot be drawn. Of several views, the smallest share: one that shows the whole
+        body is enough.
 
         Raises:
             ValueError: if these are not integration states of this model.
         """
-        return self.physics.extents.share(states)
+        others = [self._extents[name].share(states) for name in self.cameras if name != MAIN]
+        shares = [*([self.physics.extents.share(states)] if MAIN in self.cameras else []), *others]
+        return shares[0] if len(shares) == 1 else np.min(shares, axis=0)
+
+    @cached_property
+    def _extents(self) -> dict[str, ViewExtents]:
+        """Where the moving geoms of a state lie in the views beside the main one."""
+        return {name: ViewExtents(self.model, camera_name(name)) for name in self.cameras if name != MAIN}
 
     def _warn(self, topic: str, sentence: str) -> None:
         """Say something once in this simulator's life."""
@@ -189,11 +212,22 @@ class MujocoSimulator:
         if name == "raycast":
             return RENDERERS[name](
                 self.model, height=size, width=size, supersample=supersample, threads=self._threads,
-                textures=self.task.textures,
+                textures=self.task.textures, cameras=self.cameras, depth=self._depth,
             )  # fmt: skip
         if supersample != 1:
             raise ValueError(f"supersample is an option of the raycast renderer, got {supersample} for {name!r}")
-        return RENDERERS[name](self.model, height=size, width=size)
+        shown: dict[str, Any] = (
+            {} if (self.cameras, self._depth) == ((MAIN,), False) else {"cameras": self.cameras, "depth": self._depth}
+        )
+        return RENDERERS[name](self.model, height=size, width=size, **shown)
+
+
+def _named_once(task: Task, cameras: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of different cameras, at least one."""
+    names = tuple(cameras)
+    if isinstance(cameras, str) or not names or len(set(names)) < len(names):
+        raise ValueError(f"{task.name}: expected the names of different cameras, got {cameras!r}")
+    return names
 
 
 def _pixels(size: SupportsIndex) -> int:

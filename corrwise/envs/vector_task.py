@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float64
 
-from corrwise.envs.arrays import to_numpy, to_uint8
+from corrwise.envs.arrays import beside, to_numpy
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.vector_protocol import Infos, final, reset_rows, seeds_of, tell
@@ -44,6 +44,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._one = VisualTask(**options)
         self._mode = AutoresetMode(autoreset_mode)
         self.task, self.simulator, self.render_mode = self._one.task, self._one.simulator, self._one.render_mode
+        self.views = self._one.views
         self.num_envs, self._most = num_envs, min(self.task.episode_steps, max_episode_steps or self.task.episode_steps)
         self.metadata = {**self._one.metadata, "autoreset_mode": self._mode}
         self.single_observation_space, self.single_action_space = self._one.observation_space, self._one.action_space
@@ -52,7 +53,10 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._random: list[tuple[np.random.Generator, int]] = []
         self._states = np.empty((num_envs, integration_size(self.simulator.model)))
         self._goal_states, self._goals_out_of_view = self._states.copy(), np.zeros(num_envs)
-        self._goals = np.zeros(self.observation_space["desired_goal"].shape, np.uint8)
+        wanted = ("desired_goal", "desired_depth") if self.views.depth else ("desired_goal",)
+        self._goals = {
+            name: np.zeros(self.observation_space[name].shape, self.observation_space[name].dtype) for name in wanted
+        }
         self._steps, self._over = np.zeros(num_envs, dtype=int), np.zeros(num_envs, dtype=bool)
 
     def reset(self, *, seed: Any = None, options: Infos | None = None) -> tuple[Any, Infos]:
@@ -98,21 +102,24 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         truncated = (self._steps >= self._most) & ~fresh
         observation = self._observe()
         infos = tell(self._infos(np.arange(self.num_envs)), "diverged", diverged, ~fresh)
-        rewards = np.where(
-            fresh, 0.0, self._one.compute_reward(observation["achieved_goal"], observation["desired_goal"], infos)
-        )
+        rewards = np.where(fresh, 0.0, self._one.reward_of(observation))
         self._over = diverged | truncated
         if self._mode == AutoresetMode.SAME_STEP and self._over.any():
             observation, infos = self._again(observation, infos)
         return observation, rewards.astype(np.float64), diverged, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """Return the current pictures, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``.
+        """Return the current images, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``.
+
+        Several views lie beside each other, (size, V size, 3).
 
         Raises:
             gymnasium.error.ResetNeeded: before the first ``reset``.
         """
-        return tuple(self._pictures(self.snapshot())) if self.render_mode == "rgb_array" else None
+        if self.render_mode != "rgb_array":
+            return None
+        self.snapshot()  # there are episodes
+        return tuple(beside(self._observe()["observation"]))
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:
@@ -144,7 +151,8 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             starts, goals = self._states[which], self._goal_states[which]
             start_images, goal_images = self.simulator.render(np.stack([starts, goals]))
             self.simulator.check_goals(starts, goals, start_images, goal_images)
-            self._goals[which] = to_uint8(goal_images)
+            for name, values in self._one.goal_of(goal_images).items():
+                self._goals[name][which] = values
             self._goals_out_of_view[which] = self.simulator.out_of_view(goals)
         self._steps[which] = 0
 
@@ -174,8 +182,4 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         return infos
 
     def _observe(self) -> dict[str, np.ndarray]:
-        pictures = self._pictures(self._states)
-        return {"observation": pictures, "achieved_goal": pictures.copy(), "desired_goal": self._goals.copy()}
-
-    def _pictures(self, states: np.ndarray) -> np.ndarray:
-        return to_uint8(self.simulator.render(states))
+        return self._one.shown(self.simulator.render(self._states), self._goals)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 import gymnasium
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from corrwise.envs.arrays import from_uint8, to_numpy, to_uint8
+from corrwise.envs.arrays import beside, from_metres, from_uint8, to_metres, to_numpy, to_uint8
+from corrwise.envs.renderers.view import far_plane
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks import find_task
 from corrwise.envs.tasks.goals import sample_episode
-from corrwise.envs.tasks.task import Task
-from corrwise.types import Distance
+from corrwise.envs.tasks.task import MAIN, Task
+from corrwise.types import Distance, Views
 
 NO_EPISODE = (
     "there is no episode yet: call reset() first "
@@ -23,11 +26,14 @@ NO_EPISODE = (
 
 
 class VisualTask(gymnasium.Env):
-    """Reach the state that a picture shows.
+    """Reach the state that an image shows.
 
     Observations follow the goal-environment convention of Gymnasium-Robotics and Stable-Baselines3's HER: a Dict of
-    ``observation``, ``achieved_goal`` (the same picture) and ``desired_goal``, uint8 (size, size, 3). The reward is
-    minus the distance between the last two. Episodes end by truncation after the task's number of steps; they
+    ``observation``, ``achieved_goal`` (the same image) and ``desired_goal``, uint8 (size, size, 3), of V views (size,
+    size, 3V). The reward is minus the distance between the last two. With depth there are also ``depth`` and
+    ``desired_depth``, of what is seen now and of the goal: float32 metres (size, size, V), at most the far plane's,
+    which is the sky's; the distance then sees them too, and hindsight replay is refused, for it would exchange
+    ``desired_goal`` alone. Episodes end by truncation after the task's number of steps; they
     terminate only if the physics diverges.
 
     ``info`` has ``state_distance``, the true distance to the goal (m and rad); ``out_of_view``, the share of the moving
@@ -36,18 +42,21 @@ class VisualTask(gymnasium.Env):
 
     Args:
         task: which task, by name, such as "cartpole", "gym:Hopper-v5" or "dm_control:walker-walk", or as a ``Task``.
-        distance: the image distance behind the reward; None means the mean absolute difference.
+        distance: the image distance behind the reward, of several views or depth a ``PerView``; None means the mean
+            absolute difference, with depth ``PerView(l1)``.
         size: pixels to a side.
         renderer: "raycast" or "gl".
         supersample: rays per pixel side of the ray caster.
         render_mode: None or "rgb_array".
         threads: threads of physics and ray caster; 0 means all CPUs. Of many environments in processes of their own
             each wants 1.
+        cameras: the views, by the task's names for its cameras, in the order of their channels (``Views``).
+        depth: whether to observe depth, too.
 
     Raises:
         TypeError: if ``task`` is neither a name nor a Task.
-        ValueError: if ``task`` or ``render_mode`` is unknown, or the simulator refuses ``size``, ``renderer`` or
-            ``supersample``.
+        ValueError: if ``task`` or ``render_mode`` is unknown, or the simulator refuses ``size``, ``renderer``,
+            ``supersample`` or ``cameras``.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012  # Gymnasium's own convention
@@ -55,21 +64,34 @@ class VisualTask(gymnasium.Env):
     def __init__(
         self, task: str | Task, *, distance: Distance | None = None, size: SupportsIndex = 64,
         renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None, threads: int = 0,
+        cameras: Sequence[str] = (MAIN,), depth: bool = False,
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.task = find_task(task) if isinstance(task, str) else task
         self.simulator = MujocoSimulator(
-            self.task, size=size, renderer=renderer, supersample=supersample, threads=threads
+            self.task,
+            size=size,
+            renderer=renderer,
+            supersample=supersample,
+            threads=threads,
+            cameras=cameras,
+            depth=depth,
         )
         self._state: np.ndarray | None = None
-        self.distance = distance
+        self.views = self.simulator.views
+        self.distance = distance if distance is not None or not depth else _default(self.views)
         self.render_mode = render_mode
         dt = self.simulator.model.opt.timestep * self.task.frame_skip
         self.metadata = {**self.metadata, "render_fps": round(1 / dt)}
-        picture = gymnasium.spaces.Box(0, 255, (operator.index(size),) * 2 + (3,), np.uint8)
-        names = ("observation", "achieved_goal", "desired_goal")
-        self.observation_space = gymnasium.spaces.Dict(dict.fromkeys(names, picture))
+        sides = (operator.index(size),) * 2
+        image = gymnasium.spaces.Box(0, 255, (*sides, 3 * self.views.count), np.uint8)
+        spaces = dict.fromkeys(("observation", "achieved_goal", "desired_goal"), image)
+        if depth:
+            far = np.float32(far_plane(self.simulator.model))
+            metres = gymnasium.spaces.Box(0.0, far, (*sides, self.views.count), np.float32)
+            spaces |= dict.fromkeys(("depth", "desired_depth"), metres)
+        self.observation_space = gymnasium.spaces.Dict(spaces)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.simulator.physics.action_dim,), np.float32)
 
     def reset(
@@ -89,7 +111,7 @@ class VisualTask(gymnasium.Env):
         state, goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
         images = self.simulator.render(np.stack([state, goal_state]))
         self.simulator.check_goals(state[None], goal_state[None], images[:1], images[1:])
-        self._state, self._goal_state, self._goal_picture = state, goal_state, to_uint8(images[1])
+        self._state, self._goal_state, self._goal = state, goal_state, self.goal_of(images[1])
         self._goal_out_of_view = self._out_of_view(goal_state)
         self._steps = 0
         return self._observe(), self._info()
@@ -108,18 +130,33 @@ class VisualTask(gymnasium.Env):
         diverged = bool(over[0])
         self._steps += 1
         observation, info = self._observe(), {**self._info(), "diverged": diverged}
-        reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
+        reward = float(self.reward_of(observation))
         return observation, reward, diverged, self._steps >= self.task.episode_steps, info
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> np.ndarray | np.float32:
-        """Return minus the distance for one pair of pictures or many at once, channels last or first.
+        """Return minus the distance for one pair of images or many at once, channels last or first.
 
         Raises:
-            ValueError: if these are not uint8 pictures of one shape, or the distance is not one value per pair.
+            ValueError: if these are not uint8 images of one shape, the distance is not one value per pair, or the
+                reward depends on depth, which these do not show.
         """
+        if self.views.depth:
+            raise ValueError("hindsight needs depth=False: a goal of another episode comes without its depth")
         achieved, desired = from_uint8(achieved_goal), from_uint8(desired_goal)
         if achieved.shape != desired.shape:
-            raise ValueError(f"expected pictures of one shape, got {achieved_goal.shape} and {desired_goal.shape}")
+            raise ValueError(f"expected images of one shape, got {achieved_goal.shape} and {desired_goal.shape}")
+        return self._rewarded(achieved, desired)
+
+    def reward_of(self, observation: dict[str, np.ndarray]) -> np.ndarray | np.float32:
+        """Return the reward of what one observation shows, or of many at once: its depth counts, too."""
+        if not self.views.depth:
+            return self.compute_reward(observation["achieved_goal"], observation["desired_goal"], {})
+        pairs = (("achieved_goal", "depth"), ("desired_goal", "desired_depth"))
+        return self._rewarded(
+            *(self.views.stacked(from_uint8(observation[a]), from_metres(observation[b])) for a, b in pairs)
+        )
+
+    def _rewarded(self, achieved: torch.Tensor, desired: torch.Tensor) -> np.ndarray | np.float32:
         with torch.no_grad():
             if self.distance is None:
                 distance = (achieved - desired).abs().mean(dim=(-3, -2, -1))
@@ -133,8 +170,11 @@ class VisualTask(gymnasium.Env):
         return -distance.cpu().numpy().astype(np.float32)[()]
 
     def render(self) -> np.ndarray | None:
-        """Return the current picture, uint8 (size, size, 3), if made with ``render_mode="rgb_array"``."""
-        return self._picture(self.snapshot()) if self.render_mode == "rgb_array" else None
+        """Return the current image, uint8 (size, size, 3), if made with ``render_mode="rgb_array"``.
+
+        Several views lie beside each other, (size, V size, 3).
+        """
+        return beside(self._observe()["observation"]) if self.render_mode == "rgb_array" else None
 
     def snapshot(self) -> np.ndarray:
         """Return the full integration state, (S,), warm start included: replaying from it is bit-exact.
@@ -163,12 +203,20 @@ class VisualTask(gymnasium.Env):
         """Return the true distance in metres and radians (with velocities if ``full``), for evaluation only."""
         return self.simulator.state_distance(state, goal_state, full=full)
 
-    def _picture(self, state: np.ndarray) -> np.ndarray:
-        return to_uint8(self.simulator.render(state))
-
     def _observe(self) -> dict[str, np.ndarray]:
-        picture = self._picture(self.snapshot())
-        return {"observation": picture, "achieved_goal": picture.copy(), "desired_goal": self._goal_picture.copy()}
+        return self.shown(self.simulator.render(self.snapshot()), self._goal)
+
+    def goal_of(self, image: Float[torch.Tensor, "*n C h w"]) -> dict[str, np.ndarray]:
+        """Return what an observation shows of a goal, or of many at once."""
+        goal = {"desired_goal": to_uint8(self.views.colour(image))}
+        return goal | {"desired_depth": to_metres(self.views.metres(image))} if self.views.depth else goal
+
+    def shown(self, image: Float[torch.Tensor, "*n C h w"], goal: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the observation of an image and of what ``goal_of`` gave, or of many at once."""
+        seen = to_uint8(self.views.colour(image))
+        depth = {"depth": to_metres(self.views.metres(image))} if self.views.depth else {}
+        kept = {name: values.copy() for name, values in goal.items()}
+        return {"observation": seen, "achieved_goal": seen.copy(), **kept, **depth}
 
     def _info(self) -> dict[str, Any]:
         here = self.snapshot()
@@ -180,3 +228,10 @@ class VisualTask(gymnasium.Env):
 
     def _out_of_view(self, state: np.ndarray) -> float:
         return float(self.simulator.out_of_view(state[None])[0])
+
+
+def _default(views: Views) -> Distance:
+    """Return the distance of images with depth where none is given."""
+    from corrwise.costs import PerView, l1  # all flows come with it
+
+    return PerView(l1, views)

@@ -178,8 +178,8 @@ def test_actions_beyond_the_bounds_count_as_the_bound(env):
 @pytest.mark.parametrize(
     ("achieved", "desired", "message"),
     [
-        (np.zeros((8, 8, 3)), np.zeros((8, 8, 3)), r"expected uint8 pictures .* got float64 \(8, 8, 3\)"),
-        (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8), r"expected uint8 pictures .* got uint8 \(8, 8\)"),
+        (np.zeros((8, 8, 3)), np.zeros((8, 8, 3)), r"expected uint8 images .* got float64 \(8, 8, 3\)"),
+        (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8), r"expected uint8 images .* got uint8 \(8, 8\)"),
         (np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 4), np.uint8), r"got uint8 \(8, 8, 4\)"),
         (np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8), r"one shape, got \(8, 8, 3\) and \(9, 8, 3\)"),
         (np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8), r"got \(2, 8, 8, 3\) and \(8, 8, 3\)"),

@@ -362,3 +362,56 @@ def test_all_environments_are_compared_in_one_call_where_that_is_asked_for():
     assert one.batches == (1,) * 10
     assert many.batches == (5, 5)
     np.testing.assert_allclose(*actions, atol=1e-5)
+
+
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_views_and_depth_reach_the_predictor_in_their_order(lead):
+    seen, wanted = (np.arange(6, dtype=np.uint8) * 10 + base for base in (0, 100))
+    metres = np.broadcast_to(np.array([2.0, 3.0], np.float32), (*lead, SIZE, SIZE, 2))
+    obs = {
+        "observation": np.broadcast_to(seen, (*lead, SIZE, SIZE, 6)),
+        "desired_goal": np.broadcast_to(wanted, (*lead, SIZE, SIZE, 6)),
+    }
+    for given, channels in ((obs, 6), ({**obs, "depth": metres, "desired_depth": metres + 1}, 8)):
+        predictor = FakePredictor()
+        actions, _ = agent(predictor=predictor).predict(given)
+        assert actions.shape == (*lead, 2)
+        frames = predictor.contexts[0].frames
+        assert frames.shape == ((lead or (1,))[0], 1, channels, SIZE, SIZE)
+        colours = torch.tensor(seen) / 255
+        order = (
+            colours
+            if channels == 6
+            else torch.cat([colours[:3], torch.tensor([2.0]), colours[3:], torch.tensor([3.0])])
+        )
+        assert torch.allclose(frames[0, 0, :, 0, 0], order)
+    first = {name: np.moveaxis(values, -1, -3) for name, values in obs.items()}
+    assert np.array_equal(agent().predict(first)[0], agent().predict(obs)[0])
+
+
+@pytest.mark.parametrize(
+    ("depths", "message"),
+    [
+        (
+            {"depth": np.ones((SIZE, SIZE, 1), np.float32)},
+            r"desired_depth: expected metres, floats of shape \(12, 12, 1\)",
+        ),
+        (
+            {"depth": np.ones((SIZE, SIZE), np.float32)},
+            r"depth: expected metres, floats of shape .* got float32 \(12, 12\)",
+        ),
+        ({"depth": np.ones((SIZE, SIZE, 1), np.uint8)}, r"depth: expected metres, .* got uint8 \(12, 12, 1\)"),
+    ],
+)
+def test_depth_that_does_not_fit_is_refused(depths, message):
+    with pytest.raises(ValueError, match=message):
+        agent().predict({**observed(50, 200), **depths})
+
+
+def test_a_goal_with_depth_may_be_far_away_and_colours_may_not():
+    far = torch.full((1, 1, 4, SIZE, SIZE), 0.5)
+    far[:, :, 3] = 80.0
+    agent(goal=Goal(far))
+    far[:, :, 2] = 1.5
+    with pytest.raises(ValueError, match="goal: expected floating point frames"):
+        agent(goal=Goal(far))

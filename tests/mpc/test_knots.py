@@ -9,7 +9,7 @@ import torch
 
 from corrwise.mpc import CEM, ICEM, PLANNERS, Knots, first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize
-from tests.contracts import check_planner
+from corrwise.testing import check_planner
 from tests.fakes import quadratic
 
 INTERPOLATIONS = ("zero", "linear", "cubic")

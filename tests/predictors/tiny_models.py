@@ -18,7 +18,7 @@ def awake(model: VideoPredictor, size: int = 16) -> VideoPredictor:
     their statistics from noise here, and the layers without one get larger weights.
     """
     drawn = torch.Generator().manual_seed(5)
-    frames = torch.rand(8, model.config.context + 2, 3, size, size, generator=drawn)
+    frames = torch.rand(8, model.config.context + 2, model.config.channels, size, size, generator=drawn)
     actions = 2 * torch.rand(8, frames.shape[1] - 1, model.config.action_dim, generator=drawn) - 1
     with torch.no_grad():
         for module in model.modules():

@@ -1,4 +1,4 @@
-"""Renderers draw simulator states: ``render(states (n, S)) -> pictures (n, 3, h, w)`` in [0, 1]."""
+"""Renderers draw simulator states: ``render(states (n, S)) -> images (n, C, h, w)`` in [0, 1], depth in metres."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Draws states from the task's fixed camera; a state that MuJoCo would refuse (NaN, huge) gives a NaN picture.
+    """Draws states from the task's fixed cameras; a state that MuJoCo would refuse (NaN, huge) gives a NaN image.
 
-    It may say what it does not draw: see ``corrwise.types.PartialRenderer``.
+    One that draws several views, or depth, has their layout as ``views`` (``corrwise.types.Views``). It may say what it
+    does not draw: see ``corrwise.types.PartialRenderer``.
     """
 
     height: int
     width: int
 
-    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[Tensor, "n 3 h w"]:
-        """Return one picture per state."""
+    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[Tensor, "n C h w"]:
+        """Return one image per state."""
         ...

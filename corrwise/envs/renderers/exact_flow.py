@@ -123,7 +123,7 @@ class ExactFlow:
         self._scene.load(states, good)
         row, pixel, distance, geom, _ = self._rays.moving_hits(n)
         geom = geom.astype(np.int64)
-        world = self._scene.view.position + distance[:, None] * self._rays.directions[pixel]
+        world = self._rays.view.position + distance[:, None] * self._rays.directions[pixel]
         position, rotation = self._scene.poses(n)
         local = np.einsum("pij,pi->pj", rotation[row, geom], world - position[row, geom])
         points = _Points(row, pixel, geom, local, np.empty((len(row), 2)))
@@ -135,7 +135,7 @@ class ExactFlow:
         position, rotation = self._scene.poses(self._scene.chunk)
         at = points.row, points.geom
         world = position[at] + np.einsum("pij,pj->pi", rotation[at], points.local)
-        x, y, depth = self._scene.view.project(world, height=self.height, width=self.width)
+        x, y, depth = self._rays.view.project(world, height=self.height, width=self.width)
         place = np.stack([x, y], axis=1)
         place[depth <= 0] = np.nan
         return world, place
@@ -144,11 +144,11 @@ class ExactFlow:
         """Return which points of the world lie in the n loaded states' pictures, with nothing before them."""
         slot = np.arange(len(row)) - np.searchsorted(row, row)
         most = int(slot.max(initial=-1)) + 1
-        towards = world - self._scene.view.position
+        towards = world - self._rays.view.position
         far = np.linalg.norm(towards, axis=1)
         directions = np.broadcast_to(self._rays.directions[0], (n, most, 3)).copy()
         directions[row, slot] = towards / far[:, None]
-        nearest = self._scene.cast(directions, STATIC, MOVING)[0][row, slot] if most else far
+        nearest = self._rays.cast(directions, STATIC, MOVING)[0][row, slot] if most else far
         inside = ((place >= 0) & (place <= (self.width, self.height))).all(axis=1)
         return np.asarray(inside & (nearest >= far * (1 - _SAME_SURFACE)))
 

@@ -72,7 +72,8 @@ class ViewExtents:
     its bounding box, which is never too small.
 
     Args:
-        model: a compiled model with a camera named "corrwise".
+        model: a compiled model.
+        camera: the name of its camera.
 
     Attributes:
         which: the visible moving shapes, by their place in ``Shapes``, (g,).
@@ -82,12 +83,12 @@ class ViewExtents:
         ValueError: if the model has no such camera.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, camera: str = CAMERA_NAME) -> None:
         self.model = model
         self._shapes = Shapes.of_model(model)
         self.which = np.flatnonzero(self._shapes.moving & self._shapes.shown)
         self.names = [_name(model, self._shapes, shape) for shape in self.which.tolist()]
-        self._view = PinholeView.of_camera(model, CAMERA_NAME)
+        self._view = PinholeView.of_camera(model, camera)
         self._hulls = Hulls(model, self._shapes, self.which)
         self._inward = self._view.rotation @ _inward(self._view.focal(1))
         self._reach = self._hulls.reach[:, None] + _SLACK

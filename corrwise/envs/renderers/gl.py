@@ -1,10 +1,10 @@
-"""Pictures from MuJoCo's OpenGL renderer: textures, shadows if wanted, slow in software."""
+"""Images from MuJoCo's OpenGL renderer: textures, shadows if wanted, slow in software."""
 
 from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,8 +17,10 @@ from jaxtyping import Float, Float64
 from corrwise._triton_guard import load_triton
 from corrwise.envs.renderers import inventory
 from corrwise.envs.renderers.shapes import Shapes
+from corrwise.envs.renderers.view import far_plane
 from corrwise.envs.tasks.metric import drawable
-from corrwise.envs.tasks.task import CAMERA_NAME
+from corrwise.envs.tasks.task import MAIN, camera_name
+from corrwise.types import Views
 
 _SPARE = 10_000  # things to draw besides geoms and sites: skins, flexes, each segment of a tendon
 
@@ -28,10 +30,13 @@ class GLRenderer:
 
     Args:
         model: a compiled model with a camera named "corrwise".
-        height, width: the picture's size, pixels.
+        height, width: the size of a view, pixels.
         effects: shadows and reflections, which cost most of the time in software OpenGL.
+        cameras: the views, in the order of their channels, by the task's names for its cameras.
+        depth: whether each view has depth, too: metres along the optical axis, the far plane's for the sky.
 
     Attributes:
+        views: the layout of the images' channels.
         left_out: nothing; all that MuJoCo draws by default is drawn.
         unseen: empty if any part that moves is drawn, else what moves and why it is not drawn, in words.
 
@@ -39,9 +44,13 @@ class GLRenderer:
         RuntimeError: if this machine cannot make an OpenGL context.
     """
 
-    def __init__(self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False,
+        cameras: Sequence[str] = (MAIN,), depth: bool = False,
+    ) -> None:  # fmt: skip
         load_triton()  # before OpenGL, and not for those who do not draw with it
         self.model, self.height, self.width, self._effects = model, height, width, effects
+        self.views, self._cameras = Views(len(cameras), depth), tuple(cameras)
         self.left_out: tuple[str, ...] = ()
         self.unseen = inventory.unseen(model, Shapes.of_model(model), soft=True)
         try:
@@ -59,19 +68,33 @@ class GLRenderer:
         flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = effects
         flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = effects
 
-    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n 3 h w"]:
-        """Return pictures in [0, 1]; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
-        out = torch.full((len(states), 3, self.height, self.width), torch.nan, dtype=torch.float32, device="cpu")
+    def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n C h w"]:
+        """Return images in [0, 1], depth in metres; a state that MuJoCo would refuse (NaN, huge) gives NaN."""
+        shape = (len(states), self.views.channels, self.height, self.width)
+        out = torch.full(shape, torch.nan, dtype=torch.float32, device="cpu")
         for i in np.flatnonzero(drawable(self.model, states)):
             mujoco.mj_setState(self.model, self._data, states[i], int(mujoco.mjtState.mjSTATE_INTEGRATION))
             mujoco.mj_fwdPosition(self.model, self._data)
-            self._renderer.update_scene(self._data, camera=CAMERA_NAME)
-            out[i] = torch.from_numpy(self._renderer.render().transpose(2, 0, 1).copy()).float() / 255.0
+            for view, camera in zip(out[i].chunk(self.views.count), self._cameras, strict=True):
+                self._renderer.update_scene(self._data, camera=camera_name(camera))
+                view[:3] = torch.from_numpy(self._renderer.render().transpose(2, 0, 1).copy()).float() / 255.0
+                if self.views.depth:
+                    view[3] = torch.from_numpy(self._metres())
         return out
+
+    def _metres(self) -> Float[np.ndarray, "h w"]:
+        """Return the depth of the scene just drawn."""
+        self._renderer.enable_depth_rendering()
+        try:
+            return np.minimum(self._renderer.render(), np.float32(far_plane(self.model)))
+        finally:
+            self._renderer.disable_depth_rendering()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make a context of their own for copies and pickles."""
-        make = partial(type(self), height=self.height, width=self.width, effects=self._effects)
+        size = self.height, self.width
+        shown: dict[str, Any] = {"cameras": self._cameras, "depth": self.views.depth}
+        make = partial(type(self), height=size[0], width=size[1], effects=self._effects, **shown)
         return make, (self.model,)
 
     def close(self) -> None:

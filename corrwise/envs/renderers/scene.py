@@ -14,7 +14,6 @@ from scipy.spatial.transform import Rotation
 from corrwise.envs.renderers.culling import box_corners, covered, padded
 from corrwise.envs.renderers.shapes import Shapes
 from corrwise.envs.renderers.view import PinholeView
-from corrwise.envs.tasks.task import CAMERA_NAME
 
 __all__ = ["SiteRays"]
 
@@ -79,17 +78,14 @@ _POSES = ("geom_xpos", "geom_xmat", "site_xpos", "site_xmat")
 
 
 class RayScene:
-    """Geometry of one model for MuJoCo's own threaded ray caster, seen from the camera named "corrwise".
+    """Geometry of one model for MuJoCo's own threaded ray caster.
 
     What a ray meets is a shape: a geom, or a site, counted after the geoms (``Shapes``).
 
     Args:
-        model: a compiled model with that camera; copied.
+        model: a compiled model; copied.
         threads: threads of the ray caster; 0 means all CPUs.
         chunk: the most states loaded at once, which bounds memory.
-
-    Raises:
-        ValueError: if the model has no such camera.
     """
 
     def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
@@ -99,7 +95,6 @@ class RayScene:
         self.model = copy.copy(model)
         self.model.geom_group[:] = groups[: model.ngeom]
         self.model.geom_matid[:], self.model.geom_rgba[:, 3] = -1, 1.0  # rays pass through what they take for invisible
-        self.view = PinholeView.of_camera(model, CAMERA_NAME)
         self._moving = np.flatnonzero(groups == MOVING)
         self._make_batch()
         self._rest = self._batch.state[0].copy()
@@ -138,27 +133,25 @@ class RayScene:
         site_position, site_rotation = self._site_poses(n)
         return np.concatenate([position, site_position], 1), np.concatenate([rotation, site_rotation], 1)
 
-    def may_move(self, n: int, *, height: int, width: int) -> Bool[np.ndarray, "n rays"]:
-        """Return which rays of an image of this size may meet a moving shape, never fewer than do."""
+    def may_move(self, view: PinholeView, n: int, *, height: int, width: int) -> Bool[np.ndarray, "n rays"]:
+        """Return which rays of a view's image of this size may meet a moving shape, never fewer than do."""
         position, rotation = self.poses(n)
         position, rotation = position[:, self._moving], rotation[:, self._moving]
         corners = position[:, :, None] + np.einsum("ngij,gcj->ngci", rotation, self._corners)
-        return covered(corners, self.view, height=height, width=width).reshape(n, -1)
+        return covered(corners, view, height=height, width=width).reshape(n, -1)
 
     def cast(
-        self, directions: Float64[np.ndarray, "n rays 3"], *groups: int
+        self, position: Float64[np.ndarray, "3"], directions: Float64[np.ndarray, "n rays 3"], *groups: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return distance (metres; inf for a miss), shape and normal along rays in the first n loaded states."""
         chosen = np.zeros(mujoco.mjNGROUP, dtype=np.uint8)
         chosen[list(groups)] = 1
         ids = _ids(len(directions))
-        distance, shape, normal = self._batch.ray(
-            self.view.position, directions, geomgroup=chosen, ids=ids, normal=True
-        )
+        distance, shape, normal = self._batch.ray(position, directions, geomgroup=chosen, ids=ids, normal=True)
         distance = np.where(shape < 0, np.inf, distance)
         if self._sites is None:
             return distance, shape, normal
-        site_distance, site, site_normal = self._sites.ray(self.view.position, directions, chosen, ids)
+        site_distance, site, site_normal = self._sites.ray(position, directions, chosen, ids)
         nearer = (site >= 0) & (site_distance < distance)
         return (
             np.where(nearer, site_distance, distance),
@@ -172,27 +165,32 @@ class RayScene:
 
 
 class PixelRays:
-    """One ray through the centre of every pixel of a picture, row by row.
+    """One ray of a view through the centre of every pixel, row by row.
 
     Attributes:
         scene: the geometry that the rays meet.
-        height, width: the picture's size, pixels.
+        view: where they come from.
+        height, width: the image's size, pixels.
         directions: unit vectors, (pixels, 3).
         depth: how far along each ray what never moves is, metres, (pixels,); inf for the sky.
     """
 
-    def __init__(self, scene: RayScene, *, height: int, width: int) -> None:
-        self.scene, self.height, self.width = scene, height, width
-        self.directions = scene.view.directions(height, width)
-        self.depth = scene.cast(self.directions[None], STATIC)[0][0]
+    def __init__(self, scene: RayScene, view: PinholeView, *, height: int, width: int) -> None:
+        self.scene, self.view, self.height, self.width = scene, view, height, width
+        self.directions = view.directions(height, width)
+        self.depth = self.cast(self.directions[None], STATIC)[0][0]
+
+    def cast(self, directions: Float64[np.ndarray, "n rays 3"], *groups: int) -> tuple[np.ndarray, ...]:
+        """Return distance, shape and normal along any rays from the view's position (``RayScene.cast``)."""
+        return self.scene.cast(self.view.position, directions, *groups)
 
     def moving_hits(self, n: int) -> tuple[np.ndarray, ...]:
         """Return the pixels in which the first n loaded states show a moving shape, by state and then in reading order.
 
         As state, pixel, distance (metres), shape and normal, one entry per such pixel.
         """
-        pixels, valid = padded(self.scene.may_move(n, height=self.height, width=self.width))
-        distance, shape, normal = self.scene.cast(self.directions[pixels], MOVING)
+        pixels, valid = padded(self.scene.may_move(self.view, n, height=self.height, width=self.width))
+        distance, shape, normal = self.cast(self.directions[pixels], MOVING)
         hit = valid & (shape >= 0) & (distance < self.depth[pixels])
         return np.nonzero(hit)[0], pixels[hit], distance[hit], shape[hit], normal[hit]
 

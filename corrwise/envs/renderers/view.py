@@ -34,6 +34,11 @@ class PinholeView:
         mujoco.mju_quat2Mat(rotation, camera.quat)
         return PinholeView(camera.pos.copy(), rotation.reshape(3, 3), float(camera.fovy[0]))
 
+    @property
+    def forward(self) -> Float[np.ndarray, 3]:
+        """The unit direction of the optical axis, along which depth is measured."""
+        return -self.rotation[:, 2]
+
     def focal(self, height: int) -> float:
         """Return the focal length in pixels for a picture of this height."""
         return height / 2 / float(np.tan(np.radians(self.fovy) / 2))
@@ -54,3 +59,8 @@ class PinholeView:
         safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
         f = self.focal(height)
         return width / 2 + f * local[..., 0] / safe, height / 2 - f * local[..., 1] / safe, depth
+
+
+def far_plane(model: mujoco.MjModel) -> float:
+    """Return the depth of MuJoCo's far clipping plane, metres: that of the sky in a depth map."""
+    return float(model.vis.map.zfar * model.stat.extent)

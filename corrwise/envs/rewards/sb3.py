@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
-from corrwise.envs.rewards.sources import RENDER, GoalPicture, View
+from corrwise.envs.rewards.sources import RENDER, GoalPicture, View, views_of
 from corrwise.types import Distance
 
 __all__ = ["VecImageGoalReward"]
@@ -48,7 +48,7 @@ class VecImageGoalReward(VecEnvWrapper):
                 "ImageGoalReward and VectorImageGoalReward take Gymnasium's environments"
             )
         super().__init__(venv)
-        self._view = View(venv.observation_space, goal, goal_key, source)
+        self._view = View(venv.observation_space, goal, goal_key, source, views_of(distance))
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=venv.num_envs, device=device)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from corrwise.envs.arrays import to_numpy
 from corrwise.envs.rewards.render_to_info import check_renders, rendered
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
-from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
+from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View, views_of
 from corrwise.types import Distance
 
 __all__ = ["ImageGoalReward"]
@@ -55,7 +55,10 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
                 "Gymnasium's vector environments, VecImageGoalReward those of Stable-Baselines3"
             )
         gymnasium.Wrapper.__init__(self, env)
-        self._view, self._fixed = View(env.observation_space, goal, goal_key, source), goal is not None
+        self._view, self._fixed = (
+            View(env.observation_space, goal, goal_key, source, views_of(distance)),
+            goal is not None,
+        )
         if self._view.renders:
             check_renders(env)
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=1, device=device)

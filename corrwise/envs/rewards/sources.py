@@ -13,8 +13,9 @@ import torch
 
 from corrwise._files import local_path
 from corrwise.envs.arrays import to_numpy
+from corrwise.types import ONE_VIEW, Views
 
-__all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "check_sizes", "goal_picture"]
+__all__ = ["PICTURE", "RENDER", "GoalPicture", "View", "check_sizes", "goal_picture", "views_of"]
 
 GoalPicture = np.ndarray | torch.Tensor | str | os.PathLike[str] | None
 
@@ -31,10 +32,11 @@ class View:
         goal: a picture or an image file, the goal of all episodes; or None.
         goal_key: the entry of the observation that shows the goal; or None.
         source: "render", "observation" or the entry of the observation that is the picture.
+        views: what the distance compares; several are read from the observation, not rendered.
 
     Raises:
-        FileNotFoundError, ValueError: neither or both goals are given, there is no such picture, or the goal is of
-            another size than the observation's pictures.
+        FileNotFoundError, ValueError: neither or both goals are given, there is no such picture, the goal is of
+            another size than the observation's pictures, or the views are not there to be read.
     """
 
     def __init__(
@@ -43,14 +45,19 @@ class View:
         goal: GoalPicture,
         goal_key: str | None,
         source: str,
+        views: Views = ONE_VIEW,
     ) -> None:
         if (goal is None) == (goal_key is None):
             raise ValueError("expected either a goal picture, or goal_key where the observation shows it")
         if goal_key is not None and goal_key == source:
             raise ValueError(f"expected goal_key to be another entry than the source {source!r}")
         self.renders = source == RENDER
-        self._pixels = None if self.renders else Pixels.of(space, source, "source")
-        self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key")
+        if views.depth:
+            raise ValueError(f"expected a distance of colours, got one of {views}: VisualTask(distance=) rewards depth")
+        if views.count > 1 and (self.renders or goal_key is None):
+            raise ValueError(f"expected source and goal_key, entries of the observation, for {views.count} views")
+        self._pixels = None if self.renders else Pixels.of(space, source, "source", views)
+        self._asked = None if goal_key is None else Pixels.of(space, goal_key, "goal_key", views)
         self._goal = None if goal is None else goal_picture(goal)
         wanted = self._asked.size if self._asked is not None else np.asarray(self._goal).shape[:2]
         if self._pixels is not None:
@@ -85,15 +92,17 @@ class Pixels:
         stacked: whether frames have an axis of their own.
         last: whether channels lie last.
         size: (height, width).
+        channels: of one picture, 3 for each of its views.
     """
 
     key: str | None
     stacked: bool
     last: bool
     size: tuple[int, ...]
+    channels: int = 3
 
     @classmethod
-    def of(cls, space: gymnasium.Space, name: str, what: str) -> Pixels:
+    def of(cls, space: gymnasium.Space, name: str, what: str, views: Views = ONE_VIEW) -> Pixels:
         """Return where in observations of this space the picture called ``name`` is.
 
         Raises:
@@ -110,14 +119,17 @@ class Pixels:
             raise ValueError(f"expected source {RENDER!r} or {WHOLE!r} where the observation is no Dict, got {name!r}")
         shape: tuple[int, ...] = tuple(space.shape or ())
         sides = sorted(shape[-3:])
-        thin = len(shape) in (3, 4) and sides[0] % 3 == 0 and sides[0] < sides[1]  # the axis of the channels
+        thin = (
+            len(shape) in (3, 4) and sides[0] % views.channels == 0 and sides[0] < sides[1]
+        )  # the axis of the channels
         last = thin and shape[-1] == sides[0]
         if space.dtype != np.uint8 or not (last or (thin and shape[-3] == sides[0])):
             raise ValueError(
-                f"expected {what} {name!r} to be a uint8 picture (H, W, 3) or (3, H, W), or a stack of them, "
+                f"expected {what} {name!r} to be a uint8 picture (H, W, {views.channels}) or "
+                f"({views.channels}, H, W), or a stack of them, "
                 f"got {space.dtype} {shape}"
             )
-        return cls(key, len(shape) == 4, last, shape[-3:-1] if last else shape[-2:])
+        return cls(key, len(shape) == 4, last, shape[-3:-1] if last else shape[-2:], views.channels)
 
     def newest(self, observation: Any, row: int | None = None) -> np.ndarray:
         """Return the newest picture of one observation, or of a row of many."""
@@ -125,7 +137,13 @@ class Pixels:
         array = to_numpy(found if row is None else found[row])
         if self.stacked:
             array = array[..., -1, :, :, :]
-        return array[..., -3:] if self.last else array[..., -3:, :, :]
+        return array[..., -self.channels :] if self.last else array[..., -self.channels :, :, :]
+
+
+def views_of(distance: Any) -> Views:
+    """Return the layout of the images that a distance compares: a ``PerView`` says it, others compare one view."""
+    views = getattr(distance, "views", None)
+    return views if isinstance(views, Views) else ONE_VIEW
 
 
 def check_sizes(goal: tuple[int, ...], pictures: tuple[int, ...]) -> None:

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from corrwise.envs.arrays import row_of, to_numpy
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
-from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View
+from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View, views_of
 from corrwise.envs.vector_protocol import Infos, reset_rows, tell
 from corrwise.types import Distance
 
@@ -52,7 +52,7 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
         if mode is None:
             raise ValueError(f"{env!r} does not say in metadata['autoreset_mode'] when it resets")
         self._mode = AutoresetMode(mode)
-        self._view = View(env.single_observation_space, goal, goal_key, source)
+        self._view = View(env.single_observation_space, goal, goal_key, source, views_of(distance))
         self._scorer = Scorer(distance, RewardForm(form, gamma, added), num_envs=self.num_envs, device=device)
         self._over = np.zeros(self.num_envs, dtype=bool)
 

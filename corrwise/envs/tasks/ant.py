@@ -28,6 +28,7 @@ ANT = Task(
     model=_model,
     # From above all four legs, the heading and the place on the floor show; from the side the legs hide each other.
     camera=Camera(position=(0.0, 0.0, 5.5), target=(0.0, 0.0, 0.5), fovy=38.0, up=(0.0, 1.0, 0.0)),
+    cameras={"side": Camera(position=(0.0, -5.5, 1.6), target=(0.0, 0.0, 0.4), fovy=38.0)},
     frame_skip=5,  # 50 ms
     episode_steps=30,
     start=_start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import mujoco
@@ -38,6 +39,7 @@ def _task(name: str, track: float, apart: float, camera: Camera) -> Task:
         name=name,
         model=partial(_model, track),
         camera=camera,
+        cameras={"top": replace(camera, position=(0.0, 0.0, 1.0 - camera.position[1]), up=(0.0, 1.0, 0.0))},
         frame_skip=5,  # 50 ms
         episode_steps=40,
         start=partial(_start, track),

@@ -27,6 +27,10 @@ HUMANOID = Task(
     name="humanoid",
     model=_model,
     camera=Camera(position=(2.6, -2.6, 1.5), target=(0.05, 0.0, 0.8), fovy=36.0),
+    cameras={
+        "side": Camera(position=(-2.6, -2.6, 1.5), target=(0.05, 0.0, 0.8), fovy=36.0),
+        "top": Camera(position=(0.0, 0.0, 5.0), target=(0.0, 0.0, 0.8), fovy=36.0, up=(0.0, 1.0, 0.0)),
+    },
     frame_skip=5,  # 15 ms
     episode_steps=30,
     start=_start,

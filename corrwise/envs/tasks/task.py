@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from numbers import Integral
 
 import mujoco
 import numpy as np
 
-CAMERA_NAME = "corrwise"
+CAMERA_NAME = "corrwise"  # of the main camera in the compiled model; the others append their own name
+MAIN = "main"
 _MOST_FRAME_SKIP = 2**31 - 1  # MuJoCo counts steps in 32 bits
 
 
@@ -84,7 +85,7 @@ class Task:
     Attributes:
         name: how the command line and the rows call it.
         model: builds the model's specification; the camera is added to it.
-        camera: the fixed camera.
+        camera: the fixed camera, called "main".
         frame_skip: physics steps in one control step.
         episode_steps: control steps in one episode.
         start: draws the start of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
@@ -92,10 +93,12 @@ class Task:
         velocity_weight: seconds; how much a velocity difference counts in the full state distance.
         textures: whether the ray caster lays textures on moving shapes, too, as OpenGL does; without, their mean
             colours stand in.
+        cameras: further fixed cameras by name, drawn where they are asked for (``cameras=`` of simulator and
+            environments). Starts and goals never depend on them.
 
     Raises:
-        ValueError: if ``frame_skip`` is no whole number from 1 to 2^31 - 1, goals lie outside the episode, or the
-            velocity weight is negative or not finite.
+        ValueError: a further camera is called "main", ``frame_skip`` is no whole number from 1 to 2^31 - 1, goals lie
+            outside the episode, or the velocity weight is negative or not finite.
     """
 
     name: str
@@ -107,9 +110,12 @@ class Task:
     goal: GoalSampling
     velocity_weight: float = 0.1
     textures: bool = False
+    cameras: Mapping[str, Camera] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse goals that an episode has no time to reach."""
+        if MAIN in self.cameras:
+            raise ValueError(f"{self.name}: {MAIN!r} is the name of Task.camera, got cameras {', '.join(self.cameras)}")
         if not isinstance(self.frame_skip, Integral) or not 1 <= self.frame_skip <= _MOST_FRAME_SKIP:
             wanted = f"a whole number of at least 1 and at most {_MOST_FRAME_SKIP}"
             raise ValueError(f"{self.name}: frame_skip must be {wanted}, got {self.frame_skip}")
@@ -121,20 +127,36 @@ class Task:
                 f"got {self.goal.min_steps} to {self.goal.max_steps}"
             )
 
-    def compile(self) -> mujoco.MjModel:
-        """Return the compiled model with the task's camera in it.
+    def check_cameras(self, names: Sequence[str]) -> None:
+        """Raise a ValueError unless the task has cameras of these names."""
+        for name in names:
+            if name != MAIN and name not in self.cameras:
+                raise ValueError(f"{self.name} has no camera {name!r}; there are {', '.join((MAIN, *self.cameras))}")
+
+    def compile(self, cameras: Sequence[str] = ()) -> mujoco.MjModel:
+        """Return the compiled model with the task's camera in it, and those of its further cameras that are asked for.
 
         Raises:
             TypeError: if ``model`` returns something else than a specification.
-            ValueError: if the camera looks along its ``up`` direction, the model has a camera named "corrwise"
-                already, or MuJoCo cannot compile the model.
+            ValueError: if a camera is unknown or looks along its ``up`` direction, the model has a camera named
+                "corrwise" already, or MuJoCo cannot compile the model.
         """
+        self.check_cameras(cameras)
         spec = self.model()
         if not isinstance(spec, mujoco.MjSpec):
             raise TypeError(f"{self.name}: model must return a mujoco.MjSpec, got {type(spec).__name__}")
         if spec.camera(CAMERA_NAME) is not None:
             raise ValueError(f"{self.name}: the model has a camera named {CAMERA_NAME!r} already; give it another name")
         spec = spec.copy()  # the task may return the same specification each time
-        camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=self.camera.position, fovy=self.camera.fovy)
-        mujoco.mju_mat2Quat(camera.quat, self.camera.axes().ravel())
+        for name, camera in {
+            MAIN: self.camera,
+            **{name: self.cameras[name] for name in cameras if name != MAIN},
+        }.items():
+            added = spec.worldbody.add_camera(name=camera_name(name), pos=camera.position, fovy=camera.fovy)
+            mujoco.mju_mat2Quat(added.quat, camera.axes().ravel())
         return spec.compile()
+
+
+def camera_name(view: str) -> str:
+    """Return what the compiled model calls one of a task's cameras."""
+    return CAMERA_NAME if view == MAIN else f"{CAMERA_NAME}-{view}"

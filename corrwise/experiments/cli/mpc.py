@@ -99,6 +99,15 @@ class MPCConfig:
     """Rays per pixel side; 2 smooths edges at four times the rays."""
     renderer: Annotated[str, Names(tuple(RENDERER_PATHS))] = "raycast"
     """raycast (needs no OpenGL) or gl."""
+    cameras: tuple[str, ...] = ("main",)
+    """Views that are planned on, by the task's names for its cameras: main, and of its own side (ant, humanoid) or top
+    (cartpole, humanoid). Several are compared one by one."""
+    depth: bool = False
+    """Give each view its depth in metres, too."""
+    depth_weight: Annotated[float, Range(0)] = 1.0
+    """What a depth that is off by depth-scale costs, in the unit of the cost."""
+    depth_scale: Annotated[float, Range(0, open="low")] = 1.0
+    """Metres; depths that are farther off cost no more."""
     lockstep: Lockstep = 4
     """Episodes stepped together; changes the speed, never the rows."""
     max_frames: Steps = 256
@@ -145,6 +154,7 @@ class MPCConfig:
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
+        check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
@@ -164,9 +174,9 @@ class MPCConfig:
         together = min(self.lockstep, self.episodes)
         imagined = together * self.candidates * (1 if self.aggregate == "last" else self.horizon)
         frames = min(imagined, max(self.max_frames, imagined // (together * self.candidates)))
-        pixels, panels = self.size**2, 4
+        pixels, panels = self.size**2 * len(self.cameras), 4
         return (
-            12 * pixels * frames
+            (16 if self.depth else 12) * pixels * frames
             + (ray_bytes(self.size, self.supersample) if self.renderer == "raycast" else 0)
             + 8 * together * self.candidates * self.horizon
             + 3 * pixels * panels * together * (self.steps or 1)

@@ -18,7 +18,7 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.strip import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_correspondence, per_view
 from corrwise.experiments.runs.named_predictors import context_of
 from corrwise.experiments.runs.named_tasks import named_task
 from corrwise.experiments.runs.policies import Decision, make_policy
@@ -86,7 +86,13 @@ def run_episodes(
     clock = Clock()
     task = named_task(config.task)
     simulator = MujocoSimulator(
-        task, size=config.size, renderer=config.renderer, supersample=config.supersample, threads=threads
+        task,
+        size=config.size,
+        renderer=config.renderer,
+        supersample=config.supersample,
+        threads=threads,
+        cameras=config.cameras,
+        depth=config.depth,
     )
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
@@ -163,7 +169,8 @@ class _Shown:
     """Collects the report's panels and terms.
 
     The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
-    flow by which the cost matched predicted and goal.
+    flow by which the cost matched predicted and goal. Of several views each panel is followed by those of the others,
+    under their names, and by the depths as grey maps.
 
     The terms are those of ``corrwise.costs.Terms`` between the frame at the end of the chosen plan and the goal:
     ``residual`` in the base distance's unit, ``displacement_px`` and ``occluded``; NaN where the frame is broken.
@@ -174,37 +181,52 @@ class _Shown:
     ) -> None:
         self._predictor, self._goal = predictor, goal
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
-        self._goals = to_uint8(goal.frames[:, 0])
-        self._distance, self._device = make_correspondence(cost, config.cost), config.device
+        self._views, self._names = simulator.views, simulator.cameras
+        self._goals = self._images(goal.frames[:, 0])
+        matched, self._device = make_correspondence(cost, config.cost), config.device
+        self._distance: Any = None if matched is None else per_view(config)(matched)
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         """Note what each episode shows before its next action."""
-        seen = to_uint8(context.frames[:, -1])
         frame = _after(self._predictor, context, decision.plan)
         true = None if self._truth is None else _after(self._truth, context, decision.plan)
-        predicted, leads_to = (None if each is None else to_uint8(each.nan_to_num(0.0).cpu()) for each in (frame, true))
         flow = None if frame is None else self._compared(episodes, frame)
-        for i, episode in enumerate(episodes):
-            blank = np.full_like(seen[i], _BLANK)
-            pictures = {
-                "goal": self._goals[i],
-                "seen": seen[i],
-                "predicted": blank if predicted is None else predicted[i],
-                **({} if self._truth is None else {"true": blank if leads_to is None else leads_to[i]}),
-                "flow": blank if flow is None else flow_to_rgb(flow[i].numpy(), max_px=self._range),
-            }
-            for name, picture in pictures.items():
-                episode.panels.setdefault(name, []).append(picture)
+        self._note(episodes, context, frame, true, flow)
 
     def last(self, episodes: list[Episode], context: Context) -> None:
         """Note the final state, after which nothing is planned."""
-        for i, (episode, seen) in enumerate(zip(episodes, to_uint8(context.frames[:, -1]), strict=True)):
-            known = {"goal": self._goals[i], "seen": seen}
-            for name, panel in episode.panels.items():
-                panel.append(known.get(name, np.full_like(seen, _BLANK)))
+        self._note(episodes, context, None, None, None)
 
-    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"] | None:
+    def _note(
+        self, episodes: list[Episode], context: Context, frame: Tensor | None, true: Tensor | None, flow: Tensor | None
+    ) -> None:
+        seen = self._images(context.frames[:, -1])
+        predicted, leads_to = (None if each is None else self._images(each.nan_to_num(0.0)) for each in (frame, true))
+        shown = {"goal": self._goals, "seen": seen, "predicted": predicted}
+        shown |= {} if self._truth is None else {"true": leads_to}
+        for i, episode in enumerate(episodes):
+            for panel, images in shown.items():
+                for name in seen:
+                    blank = np.full_like(seen[name][i], _BLANK)
+                    image = blank if images is None else images[name][i]
+                    episode.panels.setdefault(f"{panel}{name}", []).append(image)
+            flows = [None] * self._views.count if flow is None else flow[i].chunk(self._views.count, dim=-1)
+            for name, part in zip(seen, flows, strict=False):  # the names of the views come first
+                painted = blank if part is None else flow_to_rgb(part.numpy(), max_px=self._range)
+                episode.panels.setdefault(f"flow{name}", []).append(painted)
+
+    def _images(self, frames: Float[Tensor, "B C h w"]) -> dict[str, np.ndarray]:
+        """Return what people see of frames: each view, then its depth, by what is added to a panel's name."""
+        names = ["", *(f" {name}" for name in self._names[1:])]
+        frames = frames.cpu()
+        colours = self._views.colour(frames).split(3, dim=1)
+        images = {name: to_uint8(colour) for name, colour in zip(names, colours, strict=False)}
+        metres = self._views.metres(frames).unbind(1) if self._views.depth else []
+        depths = zip(names, metres, strict=False)
+        return images | {f"{name} depth": depth_to_grey(part.numpy()) for name, part in depths}
+
+    def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h W"] | None:
         """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
 
         One environment at a time, so that what a network makes of a batch never depends on what is beside it.
@@ -224,6 +246,19 @@ class _Shown:
                 episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
             flows.append(terms.flow.cpu())
         return torch.cat(flows)
+
+
+def depth_to_grey(metres: Float[np.ndarray, "B h w"]) -> np.ndarray:
+    """Return depths as grey images uint8 (B, h, w, 3): near bright, by their inverses, each in its own range.
+
+    What has no depth is black. The inverses keep what moves apart, tens of metres before a simulator's far plane.
+    """
+    known = (metres > 0) & np.isfinite(metres)
+    inverse = np.where(known, 1 / np.where(known, metres, 1.0), 0.0)
+    low = np.where(known, inverse, np.inf).min(axis=(1, 2), keepdims=True)
+    span = np.maximum(inverse.max(axis=(1, 2), keepdims=True) - low, 1e-9)
+    grey = np.where(known, (inverse - low) / span, 0.0).clip(0, 1)
+    return np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:

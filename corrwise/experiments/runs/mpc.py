@@ -28,6 +28,7 @@ from corrwise.experiments.runs.versions import check_versions, versions
 
 FREE = ("costs", "episodes", "seed", "lockstep", "max_frames", "videos")  # these never change a row but a network's
 _LATER = {"action_change_penalty": 0.0, "reproducible": True}  # younger than the first rows: said where they differ
+_LATER |= {name: getattr(MPCConfig, name) for name in ("cameras", "depth", "depth_weight", "depth_scale")}
 _VIDEO_FPS = 10
 
 Row = dict[str, Any]
@@ -39,7 +40,8 @@ def run_mpc(config: MPCConfig) -> Path:
     An episode's row is written after its pictures, so a run that is killed loses at most the episodes in flight, and
     the same command continues it.
     """
-    named_task(config.task)  # a task or weights that cannot be had must fail before all else
+    # A task, a camera or weights that cannot be had must fail before all else.
+    named_task(config.task).check_cameras(config.cameras)
     networks, weights = networks_of(config), weights_of(config)
     # A network's last bits depend on the batch, which max_frames may cut.
     free = [name for name in FREE if name != "max_frames" or not any((weights, *networks.values()))]
@@ -98,6 +100,11 @@ def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
         **{"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label},
+        **(
+            {}
+            if len(config.cameras) == 1 and not config.depth
+            else {"cameras": list(config.cameras), "depth": config.depth}
+        ),
         **episode_row(episode),
         "versions": versions(),
         "strip": str(strip),

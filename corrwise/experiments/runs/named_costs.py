@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, Preset
+from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, PerView, Preset
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.cost import CostConfig
+from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.types import Distance, Flow
+from corrwise.types import ONE_VIEW, Distance, Flow, Views
 
 # A preset's, where the command line says nothing.
 _NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "power", "occlusion")
@@ -65,6 +67,16 @@ def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) 
     return make_correspondence(name, config, clock=clock) or DISTANCES[name]
 
 
-def make_cost(name: str, config: CostConfig, *, clock: Clock | None = None) -> GoalCost:
+def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:
+    """Return what makes a distance of one view one of the views that are planned on."""
+    views = Views(len(config.cameras), config.depth)
+    numbers = {"depth_weight": config.depth_weight, "depth_scale": config.depth_scale}
+    return lambda distance: distance if views == ONE_VIEW else PerView(distance, views, **numbers)
+
+
+def make_cost(
+    name: str, config: CostConfig, *, clock: Clock | None = None,
+    per_view: Callable[[Distance], Distance] = lambda distance: distance,
+) -> GoalCost:  # fmt: skip
     """Return the named image cost, lifted to trajectories."""
-    return GoalCost(make_distance(name, config, clock=clock))
+    return GoalCost(per_view(make_distance(name, config, clock=clock)))

@@ -77,6 +77,9 @@ def _model(config: MPCConfig) -> VideoPredictor:
     if clips.get("task", config.task) != config.task:
         raise ValueError(f"{config.predictor} was trained on {clips['task']}, and the task here is {config.task}")
     model = _loaded(folder)
+    if config.depth or model.config.channels != 3 * len(config.cameras):
+        got = f"{len(config.cameras)} views{' with depth' if config.depth else ''}"
+        raise ValueError(f"{config.predictor} predicts images of {model.config.channels} channels, got {got}")
     if model.config.action_dim != _actions(config.task):
         raise ValueError(
             f"{config.predictor} knows {model.config.action_dim} actions a step, and {config.task} has "

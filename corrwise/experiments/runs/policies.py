@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_cost
+from corrwise.experiments.runs.named_costs import make_cost, per_view
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.experiments.runs.user_code import is_user_code, user_object
 from corrwise.mpc import (
@@ -30,7 +30,7 @@ from corrwise.mpc import (
 )
 from corrwise.mpc.controller import Score
 from corrwise.mpc.spec import options_of
-from corrwise.types import Context, Goal, Planner, Predictor
+from corrwise.types import ONE_VIEW, Context, Goal, Planner, Predictor, Views
 
 __all__ = [
     "STATE_COSTS",
@@ -79,15 +79,20 @@ class Planning:
 
     Args:
         agent: with its goal; it remembers the frames that it sees.
+        views: the layout of the frames' channels.
     """
 
-    def __init__(self, agent: VisualMPC) -> None:
-        self._agent = agent
+    def __init__(self, agent: VisualMPC, views: Views = ONE_VIEW) -> None:
+        self._agent, self._views = agent, views
         self._state: AgentState | None = None
 
     def __call__(self, context: Context) -> Decision:
         """Plan once, act on the first action, and keep the rest as the next plan's start."""
-        actions, self._state = self._agent.predict(context.frames[:, -1].numpy(), self._state)
+        frames = context.frames[:, -1]
+        obs = {"observation": self._views.colour(frames).numpy()}
+        if self._views.depth:
+            obs["depth"] = self._views.metres(frames).permute(0, 2, 3, 1).numpy()
+        actions, self._state = self._agent.predict(obs, self._state)
         plan, trace = planned_actions(self._agent.planner, self._state.proposal), self._state.trace
         return Decision(torch.from_numpy(actions), plan, trace.rejected, trace.candidates)
 
@@ -197,7 +202,7 @@ def make_policy(
     true = name in STATE_COSTS
     agent = VisualMPC(
         None if true else clock.timed(predictor, "predict"),
-        None if true else make_cost(name, config.cost, clock=clock),
+        None if true else make_cost(name, config.cost, clock=clock, per_view=per_view(config)),
         planner_of(config).build(
             action_dim,
             find=_planner_class,
@@ -220,7 +225,7 @@ def make_policy(
             seed=tuple(seeds),
         ),
     )
-    return Planning(agent), predictor
+    return Planning(agent, simulator.views), predictor
 
 
 def planner_of(config: MPCConfig) -> PlannerSpec:

@@ -15,6 +15,7 @@ from corrwise.envs import MujocoSimulator, RaycastRenderer, Task
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.renderers.extent import ViewExtents
 from corrwise.envs.renderers.scene import PixelRays, RayScene
+from corrwise.envs.renderers.view import PinholeView
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.experiments.cli.preview import PreviewConfig
@@ -86,7 +87,7 @@ def _drawn(
 ) -> Bool[np.ndarray, "n g"]:
     """Return which shapes are what at least one pixel's ray meets first."""
     scene = RayScene(model)
-    rays = PixelRays(scene, height=size, width=size)
+    rays = PixelRays(scene, PinholeView.of_camera(model, CAMERA_NAME), height=size, width=size)
     met = np.zeros((len(states), len(scene.shapes.kind)), dtype=bool)
     for i in range(0, len(states), scene.chunk):
         part = states[i : i + scene.chunk]

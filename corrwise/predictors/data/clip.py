@@ -62,7 +62,7 @@ def check_clip(clip: Clip) -> tuple[tuple[int, int], int]:
     """
     frames, actions, states = clip.frames, clip.actions, clip.states
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise ValueError(f"expected frames uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
+        raise ValueError(f"expected frames uint8 (T, H, W, 3) of one view, got {frames.dtype} {frames.shape}")
     if actions.ndim != 2 or len(actions) != len(frames) - 1:
         raise ValueError(f"expected actions ({len(frames) - 1}, A) between {len(frames)} frames, got {actions.shape}")
     if states is not None and len(states) != len(frames):

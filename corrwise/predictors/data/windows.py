@@ -59,7 +59,7 @@ class Batch:
         actions: in [-1, 1]; action t leads from frame t to frame t + 1.
     """
 
-    frames: Float[Tensor, "B T 3 h w"]
+    frames: Float[Tensor, "B T C h w"]
     actions: Float[Tensor, "B steps A"]
 
     def to(self, device: torch.device | str) -> Batch:

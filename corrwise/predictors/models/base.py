@@ -50,8 +50,8 @@ class Learned:
         penalty: what the model adds to the loss, such as a KL divergence; one number.
     """
 
-    frames: Float[Tensor, "B T 3 h w"]
-    targets: Float[Tensor, "B T 3 h w"]
+    frames: Float[Tensor, "B T C h w"]
+    targets: Float[Tensor, "B T C h w"]
     penalty: Float[Tensor, ""]
 
 
@@ -62,19 +62,20 @@ class VideoPredictor(Pretrained):
     as at the start of an episode; of a longer one the newest frames count. A model without actions
     (``action_dim`` 0) imagines the same future for every candidate.
 
-    Its configuration has ``context``, K, and ``action_dim``, A.
+    Its configuration has ``context``, K, ``action_dim``, A, and ``channels``, C: 3 for each view. Depth in metres
+    does not fit into its range of [0, 1].
     """
 
     @abstractmethod
     def start(
-        self, frames: Float[Tensor, "M K 3 h w"], actions: Float[Tensor, "M K-1 A"], noise: Sequence[Generator] | None
+        self, frames: Float[Tensor, "M K C h w"], actions: Float[Tensor, "M K-1 A"], noise: Sequence[Generator] | None
     ) -> Memory:
         """Return what is remembered of the context; ``noise`` has a generator for each clip, None is the mean."""
 
     @abstractmethod
     def step(
         self, memory: Memory, action: Float[Tensor, "M A"], noise: Sequence[Generator] | None
-    ) -> tuple[Float[Tensor, "M 3 h w"], Memory]:
+    ) -> tuple[Float[Tensor, "M C h w"], Memory]:
         """Return the next frame, in [0, 1], and what is remembered then.
 
         Candidates of one clip lie side by side, and share the draws of its generator.
@@ -87,15 +88,16 @@ class VideoPredictor(Pretrained):
         *,
         steps: Sequence[int] | None = None,
         generators: Sequence[Generator] | None = None,
-    ) -> Float[Tensor, "B N T 3 h w"]:
+    ) -> Float[Tensor, "B N T C h w"]:
         """Return the frames after the given steps.
 
         Draws come from copies of the generators: every chunk of candidates meets the same future.
 
         Raises:
-            ValueError: actions of another dimension than the model's, or what ``wanted_steps`` refuses.
+            ValueError: actions or images of another dimension than the model's, or what ``wanted_steps`` refuses.
         """
         wanted = wanted_steps(context, actions, steps)
+        check_channels(context.frames, self.config)
         batch, candidates = actions.shape[:2]
         if self.config.action_dim and actions.shape[3] != self.config.action_dim:
             raise ValueError(f"expected actions of {self.config.action_dim} numbers, got {actions.shape[3]}")
@@ -146,8 +148,15 @@ def check_batch(batch: Batch, config: Any) -> None:
     """
     if batch.frames.shape[1] <= config.context:
         raise ValueError(f"expected windows of more than {config.context} frames, got {batch.frames.shape[1]}")
+    check_channels(batch.frames, config)
     if batch.actions.shape[2] != config.action_dim:
         raise ValueError(f"expected clips with {config.action_dim} actions a step, got {batch.actions.shape[2]}")
+
+
+def check_channels(frames: Float[Tensor, "B T C h w"], config: Any) -> None:
+    """Raise a ValueError for images of other channels than the model's."""
+    if frames.shape[2] != config.channels:
+        raise ValueError(f"expected images of {config.channels} channels, got {frames.shape[2]}")
 
 
 def _copied(generator: Generator) -> Generator:

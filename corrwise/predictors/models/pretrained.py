@@ -30,7 +30,7 @@ MOST = {  # of the sizes that configurations have
         "blocks3d": 200,
         "blocks2d": 200,
     },
-    **dict.fromkeys(("width", "features", "latent", "hidden"), 65_536),
+    **dict.fromkeys(("width", "features", "latent", "hidden", "channels"), 65_536),
 }
 _CLIPS = {"task": str, "frame_skip": int, "size": list, "supersample": int, "action_dim": int}  # that it learned from
 

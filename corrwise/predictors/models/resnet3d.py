@@ -92,6 +92,7 @@ class ResNet3DConfig:
         keep: whether the network paints only what changes: its output is added to the last frame, both as they are
             before the last tanh, and little of it counts for next to nothing, so that what stands still stays still. It
             begins as a copy of that frame. The paper paints everything.
+        channels: of an image, 3 for each view.
 
     Raises:
         ValueError: a number that makes no network.
@@ -104,9 +105,17 @@ class ResNet3DConfig:
     blocks3d: int = 2
     blocks2d: int = 4
     keep: bool = False
+    channels: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("context", 1), ("action_dim", 0), ("width", 1), ("downs", 0), ("blocks3d", 0)):
+        for name, least in (
+            ("context", 1),
+            ("action_dim", 0),
+            ("width", 1),
+            ("downs", 0),
+            ("blocks3d", 0),
+            ("channels", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"expected {name} of at least {least}, got {getattr(self, name)}")
         if self.blocks2d < 0:
@@ -128,7 +137,7 @@ class ResNet3D(VideoPredictor):
         widths = [config.width * 2**i for i in range(config.downs + 1)]
         wide = widths[-1]
         self.enter = nn.Sequential(
-            FewFramesConv3d(3, widths[0], (3, 7, 7), padding_mode="replicate"),
+            FewFramesConv3d(config.channels, widths[0], (3, 7, 7), padding_mode="replicate"),
             nn.BatchNorm3d(widths[0]),
             nn.ReLU(),
         )
@@ -137,7 +146,7 @@ class ResNet3D(VideoPredictor):
         self.over_time = nn.Sequential(*(_Block3D(wide) for _ in range(config.blocks3d)))
         self.last = nn.Sequential(*(_Block2D(wide) for _ in range(config.blocks2d)))
         self.up = nn.Sequential(*(_up(b, a) for a, b in list(itertools.pairwise(widths))[::-1]))
-        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7))
+        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], config.channels, 7))
         self.apply(_initialised)
         if config.keep:  # begin with paint that counts
             paint = self.leave[1].weight
@@ -169,7 +178,7 @@ class ResNet3D(VideoPredictor):
         frame = (torch.tanh(painted) + 1) / 2
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
-    def _seen(self, frames: Float[Tensor, "M K 3 h w"]) -> Float[Tensor, "M c K hc wc"]:
+    def _seen(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M c K hc wc"]:
         features: Tensor = self.down(self.enter(2 * frames.movedim(1, 2) - 1))
         return features
 

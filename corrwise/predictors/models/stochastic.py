@@ -27,7 +27,7 @@ States = tuple[Tensor, ...]
 
 def check_numbers(config: Any) -> None:
     """Raise a ValueError for a number of a configuration that makes no model."""
-    for name in ("context", "width", "features", "latent", "hidden", "layers"):
+    for name in ("context", "width", "features", "latent", "hidden", "layers", "channels"):
         if getattr(config, name) < 1:
             raise ValueError(f"expected {name} of at least 1, got {getattr(config, name)}")
     check_most(config)

@@ -31,6 +31,7 @@ class SVGConfig:
         beta: weight of the KL divergence.
         recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
             published, from the true ones.
+        channels: of an image, 3 for each view.
 
     Raises:
         ValueError: a number that makes no model.
@@ -46,6 +47,7 @@ class SVGConfig:
     layers: int = 2
     beta: float = 1e-4
     recursive: bool = False
+    channels: int = 3
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -68,8 +70,8 @@ class SVG(Stochastic):
         self.config = config
         widths = [min(2**i, 8) * config.width for i in range(config.halvings)]
         kernel = config.size >> config.halvings
-        self.encoder = _Encoder(config.size, widths, config.features, kernel)
-        self.decoder = _Decoder(widths, config.features, kernel)
+        self.encoder = _Encoder(config.size, config.channels, widths, config.features, kernel)
+        self.decoder = _Decoder(config.channels, widths, config.features, kernel)
         shown = config.features + config.action_dim + config.latent
         self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
@@ -78,10 +80,10 @@ class SVG(Stochastic):
 
 
 class _Encoder(nn.Module):
-    def __init__(self, size: int, widths: list[int], features: int, kernel: int) -> None:
+    def __init__(self, size: int, channels: int, widths: list[int], features: int, kernel: int) -> None:
         super().__init__()
         self._size = size
-        pairs = zip([3, *widths], widths, strict=False)
+        pairs = zip([channels, *widths], widths, strict=False)
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)) for a, b in pairs
         )
@@ -98,7 +100,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, widths: list[int], features: int, kernel: int) -> None:
+    def __init__(self, channels: int, widths: list[int], features: int, kernel: int) -> None:
         super().__init__()
         first = widths[-1]
         self.first = nn.Sequential(
@@ -108,7 +110,7 @@ class _Decoder(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(2 * a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)) for a, b in pairs
         )
-        self.last = nn.ConvTranspose2d(2 * widths[0], 3, 4, 2, 1)
+        self.last = nn.ConvTranspose2d(2 * widths[0], channels, 4, 2, 1)
 
     def forward(self, features: Tensor, skips: list[Tensor]) -> Tensor:
         hidden = self.first(features[..., None, None])

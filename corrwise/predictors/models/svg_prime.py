@@ -31,6 +31,7 @@ class SVGPrimeConfig:
         beta: weight of the KL divergence.
         recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
             published, from the true ones.
+        channels: of an image, 3 for each view.
 
     Raises:
         ValueError: a number that makes no model.
@@ -45,6 +46,7 @@ class SVGPrimeConfig:
     layers: int = 2
     beta: float = 1e-4
     recursive: bool = False
+    channels: int = 3
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -59,7 +61,8 @@ class SVGPrime(Stochastic):
         super().__init__()
         self.config = config
         widths = [config.width, 2 * config.width, 4 * config.width]
-        self.encoder, self.decoder = _Encoder(widths, config.features), _Decoder(widths, config.features)
+        self.encoder = _Encoder(config.channels, widths, config.features)
+        self.decoder = _Decoder(config.channels, widths, config.features)
         shown = config.features + config.action_dim + config.latent
         self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
@@ -74,9 +77,9 @@ def _convolutions(first: int, width: int, times: int) -> list[nn.Module]:
 
 
 class _Encoder(nn.Module):
-    def __init__(self, widths: list[int], features: int) -> None:
+    def __init__(self, channels: int, widths: list[int], features: int) -> None:
         super().__init__()
-        pairs = zip([3, *widths], widths, (2, 2, 3), strict=False)
+        pairs = zip([channels, *widths], widths, (2, 2, 3), strict=False)
         self.stages = nn.ModuleList(nn.Sequential(*_convolutions(a, b, times)) for a, b, times in pairs)
         self.pool = nn.MaxPool2d(2)
         self.last = nn.Conv2d(widths[-1], features, 3, padding=1)
@@ -93,14 +96,14 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, widths: list[int], features: int) -> None:
+    def __init__(self, channels: int, widths: list[int], features: int) -> None:
         super().__init__()
         self.first = nn.Sequential(*_convolutions(features, widths[-1], 1))
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         after = [*widths[-2::-1], widths[0]]
         pairs = zip(widths[::-1], after, (3, 2, 1), strict=True)
         self.stages = nn.ModuleList(nn.Sequential(*_convolutions(2 * a, b, times)) for a, b, times in pairs)
-        self.last = nn.Conv2d(widths[0], 3, 3, padding=1)
+        self.last = nn.Conv2d(widths[0], channels, 3, padding=1)
 
     def forward(self, features: Tensor, skips: list[Tensor]) -> Tensor:
         hidden = self.first(features)

@@ -77,6 +77,37 @@ def large_images_are_drawn() -> None:
     assert (model.vis.global_.offheight, model.vis.global_.offwidth) == before
 
 
+def depths_agree(name: str) -> None:
+    """Metres along the optical axis, of both renderers; at edges they may see different things."""
+    cameras = ("main", *TASKS[name].cameras)
+    model, states = TASKS[name].compile(cameras), some_states(name)[1::2]
+    made = {"height": 48, "width": 64, "cameras": cameras, "depth": True}
+    gl, rays = GLRenderer(model, **made), RaycastRenderer(model, **made)
+    first, second = (gl.views.metres(each.render(states)) for each in (gl, rays))
+    off = (first - second).abs() / second
+    smooth = _flat(second) & _flat(first)
+    assert smooth.float().mean() > 0.5, f"{name}: hardly any pixel lies within a surface"
+    assert off[smooth].max() < 2e-3, f"{name}: depths differ by {off[smooth].max():.2%}"
+    assert (off < 0.01).float().mean() > 0.995, f"{name}: {(off >= 0.01).float().mean():.2%} of the depths differ"
+
+
+def _flat(depth: torch.Tensor) -> torch.Tensor:
+    """Where the depth changes little to the next pixels."""
+    low, high = -torch.nn.functional.max_pool2d(-depth, 3, 1, 1), torch.nn.functional.max_pool2d(depth, 3, 1, 1)
+    return high / low < 1.1
+
+
+def views_are_what_each_camera_draws() -> None:
+    """Stacked views equal those drawn alone, and depth leaves the colours as they are."""
+    task, states = TASKS["humanoid"], some_states("humanoid")[:3]
+    model = task.compile(("side",))
+    renderer = GLRenderer(model, height=20, width=24, cameras=("side", "main"), depth=True)
+    check_renderer(renderer, states)
+    alone = [GLRenderer(model, height=20, width=24, cameras=(name,)).render(states) for name in ("side", "main")]
+    assert torch.equal(renderer.views.colour(renderer.render(states)), torch.cat(alone, dim=1))
+    assert torch.equal(pickle.loads(pickle.dumps(renderer)).render(states), renderer.render(states))
+
+
 def main() -> None:
     model, states = MujocoSimulator(TASKS["ant"], size=SIZE).model, some_states("ant")[:3]
     for name, make in RENDERERS.items():
@@ -84,6 +115,8 @@ def main() -> None:
             check_renderer(make(model, height=20, width=24), states)
     for task in TASKS:
         silhouettes_agree(task)
+        depths_agree(task)
+    views_are_what_each_camera_draws()
     closing_one_leaves_the_other()
     copies_draw_the_same()
     large_images_are_drawn()

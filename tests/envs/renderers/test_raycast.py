@@ -108,7 +108,7 @@ def test_colours_come_from_materials():
 def test_bodies_are_where_plain_rays_find_them(name):
     model, states = simulator(name).model, some_states(name)
     renderer = RaycastRenderer(model, height=32, width=40)
-    nowhere = torch.from_numpy(renderer._background.reshape(32, 40, 3)).permute(2, 0, 1)
+    nowhere = renderer.background
     for picture, state in zip(renderer.render(states), states, strict=True):
         differs = ((picture - nowhere).abs() > 1 / 255).any(dim=0).numpy()
         mask = moving_mask(model, state, height=32, width=40)

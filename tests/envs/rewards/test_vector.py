@@ -7,9 +7,17 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecTransposeImage
 
-from corrwise.costs import l1
-from corrwise.envs import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward
+from corrwise.costs import PerView, l1
+from corrwise.envs import (
+    ImageGoalReward,
+    RenderToInfo,
+    VecImageGoalReward,
+    VectorImageGoalReward,
+    VectorVisualTask,
+    VisualTask,
+)
 from corrwise.envs.rewards.scorer import FORMS
+from corrwise.types import Views
 from tests.envs.rewards.worlds import Walk, columns, cost
 
 LENGTHS = (2, 3, 5)
@@ -246,3 +254,22 @@ class _Lines(Walk):
 def test_what_renders_no_picture_is_refused():
     with pytest.raises(ValueError, match="expected render\\(\\) to return a uint8 picture \\(H, W, 3\\), got str"):
         gymnasium.Wrapper(RenderToInfo(_Lines())).reset()
+
+
+def test_views_are_read_from_the_observation_as_the_distance_asks(unhooked):
+    views = PerView(l1, Views(2))
+    options = {"task": "ant", "size": 16, "cameras": ("main", "side")}
+    keys = {"source": "observation", "goal_key": "desired_goal"}
+    envs = VectorImageGoalReward(VectorVisualTask(2, **options), views, **keys)
+    observations, infos = envs.reset(seed=3)
+    gaps = np.abs(observations["observation"] / 255 - observations["desired_goal"] / 255).mean(axis=(1, 2, 3))
+    assert infos["goal_cost"] == pytest.approx(gaps, rel=1e-4)
+    one = ImageGoalReward(VisualTask(**options), views, **keys)
+    assert one.reset(seed=3)[1]["goal_cost"] == pytest.approx(gaps[0], rel=1e-4)
+    last = ImageGoalReward(VisualTask(**options), l1, **keys)
+    seen = np.abs(observations["observation"] / 255 - observations["desired_goal"] / 255)[0, ..., 3:].mean()
+    assert last.reset(seed=3)[1]["goal_cost"] == pytest.approx(seen, rel=1e-4), "of a stack the newest counts"
+    with pytest.raises(ValueError, match="expected source and goal_key, entries of the observation, for 2 views"):
+        ImageGoalReward(VisualTask(**options, render_mode="rgb_array"), views, goal_key="desired_goal")
+    with pytest.raises(ValueError, match=r"one of Views\(count=2, depth=True\): VisualTask\(distance=\) rewards depth"):
+        ImageGoalReward(VisualTask(**options), PerView(l1, Views(2, depth=True)), **keys)

@@ -17,11 +17,12 @@ from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
+from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.episodes import run_episodes
-from corrwise.experiments.runs.mpc import run_mpc
+from corrwise.experiments.runs.mpc import jsonable_config, run_mpc
 from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.experiments.runs.rows import read_rows, row_key
 
@@ -233,3 +234,46 @@ def test_a_flow_that_breaks_stops_the_run_with_a_sentence(monkeypatch):
     monkeypatch.setattr("corrwise.experiments.runs.named_costs.make_flow", lambda config, regularized: Broken())
     with pytest.raises(ValueError, match="to return"):
         run_episodes(TINY, "corr-l1", [0])
+
+
+def test_views_and_depth_are_planned_on_and_shown(tmp_path):
+    config = replace(
+        TINY, task="ant", costs=("l1", "corr-l1", "exact-flow"), episodes=1, steps=2, candidates=2, iterations=1,
+        cameras=("main", "side"), depth=True, videos=False, out=tmp_path / "both",
+    )  # fmt: skip
+    run_mpc(config)
+    rows = read_rows(tmp_path / "both" / "rows.jsonl")
+    names = ("", " side", " depth", " side depth")
+    assert rows[1]["panels"] == [
+        *(f"{panel}{name}" for panel in ("goal", "seen", "predicted") for name in names), "flow", "flow side"
+    ]  # fmt: skip
+    assert all((row["cameras"], row["depth"]) == (["main", "side"], True) for row in rows)
+    assert rows[1]["residual"] > 0
+    assert "seen side depth" in (tmp_path / "both" / "report.html").read_text()
+    with pytest.raises(ConfigMismatch, match="depth_weight is missing there and 2"):
+        run_mpc(replace(config, depth_weight=2.0))
+    frozen = jsonable_config(TINY)
+    assert not {"cameras", "depth", "depth_weight", "depth_scale"} & frozen.keys(), "rows of before would be orphaned"
+
+
+def test_a_second_view_and_depth_change_what_is_planned():
+    plain, two, deep = (
+        run_episodes(replace(TINY, task="ant", candidates=8, **options), "l1", [5])[0].distances
+        for options in ({}, {"cameras": ("main", "side")}, {"depth": True})
+    )
+    assert plain != two
+    assert plain != deep
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cameras": ("main", "main")}, "cameras must be different names, got main main"),
+        ({"cameras": ()}, "cameras must be different names, got"),
+        ({"depth_weight": -1.0}, "depth_weight must be zero or above, got -1"),
+        ({"depth_scale": 0.0}, "depth_scale must be above zero and finite, got 0"),
+    ],
+)
+def test_views_that_make_no_run_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(TINY, **options)

@@ -95,3 +95,11 @@ def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, a
     assert cli.main(words) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "mpc").exists()
+
+
+@pytest.mark.parametrize("options", [{"depth": True}, {"cameras": ("main", "top")}])
+def test_views_that_a_model_does_not_predict_are_refused(tmp_path, options):
+    config = MPCConfig(predictor=str(_trained(tmp_path)), size=16, **options)
+    simulator = MujocoSimulator(corrwise.envs.TASKS["cartpole"], size=16, **options)
+    with pytest.raises(ValueError, match=r"predicts images of 3 channels, got . views"):
+        make_predictor(config, simulator)

@@ -14,6 +14,7 @@ from corrwise.predictors.data import Batch
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.predictors.models.stochastic import kl_divergence
 from corrwise.predictors.training import FramePrediction
+from corrwise.testing import check_predictor
 from corrwise.types import Context
 from tests.predictors.tiny_models import awake
 
@@ -351,3 +352,23 @@ def test_clips_that_do_not_fit_are_one_sentence(name):
     odd = Batch(torch.rand(2, 4, 3, 18, 18), torch.zeros(2, 3, 3))
     with pytest.raises(ValueError, match="expected pictures"):
         FramePrediction(model, l1).loss(odd)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_channels_are_an_option_and_older_files_have_three(name, tmp_path):
+    model = awake(_model(name, channels=6))
+    views = Context(torch.rand(2, 2, 6, 16, 16, generator=torch.Generator().manual_seed(1)), torch.zeros(2, 1, 3), None)
+    actions = torch.zeros(2, 2, 3, 3)
+    with torch.no_grad():
+        check_predictor(model, replace(views, state=np.zeros((2, 4))), actions, exact=False)
+    with pytest.raises(ValueError, match="expected images of 6 channels, got 3"):
+        model(_context(_batch()), actions)
+    with pytest.raises(ValueError, match="expected images of 6 channels, got 3"):
+        FramePrediction(model, l1).loss(_batch())
+    older = awake(_model(name))
+    older.save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    assert told["config"].pop("channels") == 3
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path)(_context(_batch()), actions), older(_context(_batch()), actions))

@@ -203,10 +203,9 @@ def foreground(image: Float[Tensor, "B C h w"], differs: Bool[Tensor, "B h w"]) 
 
     What a body uncovers or hides differs too, but most of the background's pixels stay as they are. Where the body has
     the background's own colours, that is all of where the images differ. Counts are whole numbers, so an image's
-    result is the same to the bit whatever is beside it. NaN counts as black, and of more than three channels only the
-    first three identify a colour.
+    result is the same to the bit whatever is beside it. NaN counts as black.
     """
-    image = image.detach()[:, :3]
+    image = image.detach()
     batch, bins = len(image), BINS ** image.shape[1]
     shades = (image.nan_to_num(0.0) * LEVELS).round().clamp(0, LEVELS).long() // ((LEVELS + 1) // BINS)
     colour = torch.zeros_like(shades[:, 0])

@@ -140,7 +140,7 @@ def test_a_body_in_the_backgrounds_colours_is_found():
     assert flow.median(dim=1).values.tolist() == [9.0, 6.0]
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("channels", [1, 2])
 def test_other_channels_sizes_and_types(channels):
     x, y = (torch.cat([body(*shift)] * 2, dim=1)[:, :channels, :24].double() for shift in ((0, 0), (5, -3)))
     flow = RIGID(x, y)
