@@ -22,7 +22,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from corrwise.experiments.runs.checkpoint import restore, training_state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +48,7 @@ from corrwise.predictors.data.formats.minari import MinariClips
 from corrwise.predictors.data.formats.norpix import NorpixSequence
 from corrwise.predictors.data.formats.shards import shard_about
 from corrwise.predictors.models.registry import load_model, make_model
+from corrwise.predictors.training.checkpoint import restore, training_state
 from tests.experiments.conftest import write_fake_run
 from tests.fuzz import damaged_bytes, damaged_hdf5, damaged_json, damaged_lines, damaged_state
 
@@ -306,7 +306,8 @@ def test_a_damaged_checkpoint_is_named_or_goes_on(data):
         fresh = torch.nn.Linear(3, 2)
         again = torch.optim.Adam(fresh.parameters())
         try:
-            restore(path, training_state(path, device="cpu"), {"net": fresh, "optimizer": again}, "is another's")
+            state = training_state(path, networks={"net": fresh}, device="cpu")
+            restore(path, state, {"networks": {"net": fresh}, "optimizers": {"net": again}}, "is another's")
         except Exception as error:
             _check_sentence(error, Path(folder))
             return

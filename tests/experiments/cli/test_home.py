@@ -62,7 +62,7 @@ def test_every_path_of_a_command(argv, home):
         (["train", "--init-from=~/run"], "init_from", "{}/run"),
         (["train", "--perceptual=~/vgg.pth"], "perceptual", "{}/vgg.pth"),
         (["train", "--data=kitti:~/kitti@test"], "data", "kitti:{}/kitti@test"),
-        (["train-flow", "--weights=~/net.safetensors"], "weights", "{}/net.safetensors"),
+        (["train-flow", "--init-from=~/net.safetensors"], "init_from", "{}/net.safetensors"),
         (["train", "--out=runs/~x"], "out", "runs/~x"),
     ],
 )

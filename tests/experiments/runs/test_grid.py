@@ -173,8 +173,8 @@ def _alive(pid):
     [
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid, cartpole-short"),
         (["--methods", "l2"], "unknown method 'l2'; there are l1, corr-l1,"),
-        (["--methods", "l1", "l1"], "method must be different from each other, got l1 l1"),
-        (["--episodes", "101"], "episodes must be from 1 to 100, got 101"),
+        (["--methods", "l1", "l1"], "methods must be different from each other, got l1 l1"),
+        (["--episodes", "101"], "episodes must be at most 100, got 101"),
         (["--processes", "-1"], "processes must be zero or above, got -1"),
     ],
 )

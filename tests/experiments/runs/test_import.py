@@ -340,10 +340,10 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
         ({"size": 8}, "size must be at least 16 pixels, got 8"),
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"low": float("nan")}, "low must be finite, got nan"),
-        ({"low": 1.0}, r"high must be finite and above low \(1\), got 1.0"),
+        ({"low": 1.0}, r"high must be above low \(1\), got 1.0"),
         ({"size": 9000}, "size must be at most 8192 pixels, got 9000"),
-        ({"white": 0}, "white must be from 1 to 65535, got 0"),
-        ({"high": float("inf")}, r"high must be finite and above low \(-1\), got inf"),
+        ({"white": 0}, "white must be at least 1, got 0"),
+        ({"high": float("inf")}, "high must be finite, got inf"),
     ],
 )
 def test_bad_options_are_one_sentence(options, said):

@@ -119,7 +119,7 @@ def test_the_table_pairs_agents_by_seed():
         (["--rewards", "l3"], "unknown reward 'l3'; there are l1, corr-l1-disp, state"),
         (["--steps", "10"], "steps must be at least looks x copies, 80, got 10"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
-        (["--hindsight-size", "16"], "hindsight-size must be at least 36 pixels, got 16"),
+        (["--hindsight-size", "16"], "hindsight_size must be at least 36 pixels, got 16"),
     ],
 )
 def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):

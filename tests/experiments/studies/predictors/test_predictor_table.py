@@ -137,7 +137,7 @@ def test_tables_pair_clips_and_episodes():
         (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
         (["--tasks", "cat"], "unknown task 'cat'"),
         (["--cost", "l3"], "unknown cost 'l3'"),
-        (["--episodes", "101"], "episodes must be from 0 to 100, got 101"),
+        (["--episodes", "101"], "episodes must be at most 100, got 101"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_candidate_that_broke_down_changes_no_sets_number(monkeypatch, tmp_pat
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid"),
         (["--costs", "state"], "unknown cost 'state'; there are l1, mse"),
         (["--flows", "pwc"], "unknown flow 'pwc'; there are all-pairs"),
-        (["--moments", "3", "3"], "moments must be different steps from 0 up, got 3 3"),
+        (["--moments", "3", "3"], "moments must be different from each other, got 3 3"),
         (["--candidates", "4"], "candidates must be at least 5, got 4"),
         (["--seed", "9990"], "seed must be zero or above, its last below 10000, got 9990"),
     ],
