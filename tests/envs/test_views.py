@@ -189,3 +189,23 @@ def test_what_is_refused(unhooked):
     renderer = simulator("ant").renderer
     with pytest.raises(ValueError, match="which is made already"):
         MujocoSimulator(TASKS["ant"], renderer=renderer, depth=True)
+
+
+def test_a_second_view_and_depth_tell_apart_what_one_view_does_not():
+    """A ball that comes along the optical axis: its main image hardly changes, the others say how far it came."""
+    camera = Camera((0.0, -40.0, 0.0), (0.0, 0.0, 0.0), fovy=5.0)
+    side = replace(camera, position=(40.0, 0.0, 0.0))
+    task = replace(task_of(_BALL, camera=camera), cameras={"side": side})
+    simulator = MujocoSimulator(task, size=SIZE, cameras=SIDE, depth=True)
+    places = (lambda data, y=y: data.qpos.__setitem__(1, y) for y in (0.0, -0.25, -0.5, -0.75))
+    images = simulator.render(np.stack([state_of(simulator.model, place) for place in places]))
+    views, colours = BOTH.apart(images), BOTH.colour(images)
+
+    def costs(distance, images):
+        return distance(images, images[:1].expand_as(images))
+
+    main = costs(l1, colours[:, :3])
+    for distance, shown in ((PerView(l1, Views(2)), colours), (PerView(l1, Views(1, depth=True)), views[:, 0])):
+        found = costs(distance, shown)
+        assert (found.diff() > 0).all()
+        assert found[-1] > 5 * main[-1]
