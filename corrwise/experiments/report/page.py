@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import read_json, reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 
 __all__ = ["ROWS", "flow_to_rgb", "flow_wheel", "load_strip", "make_strip", "png_bytes", "save_strip", "split_strip"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corrwise._atomic import write_aside, write_json_atomic
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.tasks.goals import correlated, start_state

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from corrwise._atomic import RunFolderError
 from corrwise._files import named
+from corrwise._writing import RunFolderError
 
 __all__ = ["ConfigMismatch", "compare_configs"]
 

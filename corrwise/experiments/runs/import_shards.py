@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from tqdm import tqdm
 
-from corrwise._atomic import write_aside, write_json_atomic
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.experiments.runs.versions import versions
 from corrwise.predictors.data.clip import BrokenClip
 from corrwise.predictors.data.folder import INDEX, read_index, shard_name

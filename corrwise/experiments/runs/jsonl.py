@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from corrwise._atomic import RunFolderError, jsonable, open_plain
 from corrwise._files import parse_json, refuse_pipe
+from corrwise._writing import RunFolderError, jsonable, open_plain
 from corrwise.experiments.runs.fields import Key
 
 __all__ = ["Key", "Row", "append_row", "open_rows", "read_rows"]

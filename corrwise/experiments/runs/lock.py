@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corrwise._atomic import RunFolderError, open_plain, refuse_file
+from corrwise._writing import RunFolderError, open_plain, refuse_file
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # all else says that the disk has no locks
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from corrwise._atomic import write_bytes_atomic
 from corrwise._files import load_arrays, parse_json, reading
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs import TASKS, Task
 from corrwise.envs.physics import Physics
 from corrwise.envs.tasks.goals import sample_episode

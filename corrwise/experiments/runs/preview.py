@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from corrwise._atomic import write_bytes_atomic
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs import MujocoSimulator, RaycastRenderer, Task
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.renderers.extent import ViewExtents

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from corrwise._atomic import RunFolderError, jsonable, refuse_file, write_json_atomic
 from corrwise._files import read_json
+from corrwise._writing import RunFolderError, jsonable, refuse_file, write_json_atomic
 from corrwise.experiments.runs import jsonl
 from corrwise.experiments.runs.config_match import ConfigMismatch, compare_configs
 from corrwise.experiments.runs.fields import COUNT, NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, TEXTS

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from corrwise._atomic import write_json_atomic
 from corrwise._files import read_json
+from corrwise._writing import write_json_atomic
 from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
 from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.parse import RENAMED

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from corrwise._atomic import RunFolderError
+from corrwise._writing import RunFolderError
 
 __all__ = ["Log"]
 

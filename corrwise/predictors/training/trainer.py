@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from corrwise._atomic import write_aside, write_bytes_atomic
 from corrwise._files import shown
+from corrwise._writing import write_aside, write_bytes_atomic
 from corrwise.predictors.training.checkpoint import restore, training_state
 from corrwise.predictors.training.learning import Learning, make_average, make_optimizer, make_schedule
 from corrwise.predictors.training.log import Log

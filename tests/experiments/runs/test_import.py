@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from corrwise._atomic import RunFolderError
+from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.import_clips import ImportConfig

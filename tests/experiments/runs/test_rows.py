@@ -12,7 +12,6 @@ import sys
 import numpy as np
 import pytest
 
-from corrwise import _atomic
 from corrwise.experiments.runs.rows import (
     ConfigMismatch,
     RunFolderError,

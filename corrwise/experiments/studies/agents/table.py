@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference, paired_ratio
 from corrwise.experiments.report.table import markdown_table

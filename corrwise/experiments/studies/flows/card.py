@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corrwise._atomic import write_bytes_atomic
+from corrwise._writing import write_bytes_atomic
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.runs.versions import versions
 from corrwise.experiments.studies.flows.pairs import DEGRADED

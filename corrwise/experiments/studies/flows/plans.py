@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from corrwise._atomic import write_bytes_atomic
 from corrwise._files import load_arrays
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.options import BODY_NAMES

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import COMPARED, FlowTableConfig

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
-from corrwise._atomic import write_aside, write_json_atomic
 from corrwise._files import reading, shown
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corrwise._atomic import RunFolderError, write_aside, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.statistics import mean_curve

@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from corrwise._atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise._atomic import write_aside
+from corrwise._writing import write_aside
 from corrwise.costs import mse, ssim
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.report.images import embedded

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import MPCConfig

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corrwise._atomic import RunFolderError, write_bytes_atomic
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.cli.cost import FLOW_NAMES
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise._atomic import RunFolderError
+from corrwise._writing import RunFolderError
 from corrwise.costs import PRESETS
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise._atomic import jsonable
+from corrwise._writing import jsonable
 from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
