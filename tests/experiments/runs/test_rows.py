@@ -128,10 +128,10 @@ def test_numbers_that_are_not_finite_become_null(tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
     write_json_atomic(path, {"a": 1})
-    with contextlib.suppress(KeyboardInterrupt), _atomic.write_aside(path) as aside:
+    with contextlib.suppress(KeyboardInterrupt), _writing.write_aside(path) as aside:
         aside.write_text('{"a": ')
         raise KeyboardInterrupt
-    monkeypatch.setattr(_atomic.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(_writing.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(RunFolderError, match=r"cannot write .*config\.json: No space left"):
         write_json_atomic(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
@@ -207,7 +207,7 @@ def test_a_read_only_folder_is_one_sentence(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(_atomic.Path, "write_bytes", refuse)
+    monkeypatch.setattr(_writing.Path, "write_bytes", refuse)
     with pytest.raises(RunFolderError, match=r"cannot write .*config\.json: Permission denied"):
         claim_folder(tmp_path, CONFIG)
 
