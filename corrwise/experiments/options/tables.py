@@ -29,8 +29,8 @@ class FlowTableConfig:
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
     flows: tuple[str, ...] = COMPARED
-    """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, and exact (the truth, in curves
-    and pictures only). A flow whose weights are not at hand is left out."""
+    """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, tv-l1, and exact (the truth, in
+    curves and pictures only). A flow whose weights are not at hand is left out."""
     bodies: tuple[str, ...] = BODIES
     """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
     measures: tuple[str, ...] = MEASURES
