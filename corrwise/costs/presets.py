@@ -101,6 +101,7 @@ PRESETS = {
     # Beyond its reach of a few pixels it finds less motion than there is, and a penalty on the motion falls with the
     # distance; the residual of scaling does not.
     "dis": Preset(form="scaled"),
+    "tv-l1": Preset(form="scaled"),  # from coarse to fine as well: it loses a body that moved farther than it is wide
     "raft": Preset(form="scaled"),  # the paper's own choice
     "zero": Preset(form="scaled"),  # it finds no displacement that a regulariser could count
     "affine": _FITTED,

@@ -22,7 +22,14 @@ from tests.costs.images import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and
 # squares of noise are not what the learned flow is for (see test_learned_flow.py).
-REACH = {"all-pairs": (8, 32), "rigid": (8, 32), "affine": (8, 32), "homography": (8, 32), "dis": (24, 8)}
+REACH = {
+    "all-pairs": (8, 32),
+    "rigid": (8, 32),
+    "affine": (8, 32),
+    "homography": (8, 32),
+    "dis": (24, 8),
+    "tv-l1": (24, 8),
+}
 
 
 def test_every_registered_flow_has_a_preset():

@@ -11,6 +11,7 @@ from corrwise.costs.flow.parametric import AffineFit, HomographyFit
 from corrwise.costs.flow.polished import Polished
 from corrwise.costs.flow.ptlflow import PtlFlow
 from corrwise.costs.flow.raft import RAFTFlow
+from corrwise.costs.flow.variational import TVL1Flow
 from corrwise.costs.flow.zero import ZeroFlow
 from corrwise.types import Flow
 
@@ -25,6 +26,7 @@ __all__ = [
     "Polished",
     "PtlFlow",
     "RAFTFlow",
+    "TVL1Flow",
     "ZeroFlow",
 ]
 
@@ -41,4 +43,5 @@ FLOWS: dict[str, Callable[..., Flow]] = {
     "affine": AffineFit,
     "homography": HomographyFit,
     "learned": LearnedFlow,
+    "tv-l1": TVL1Flow,
 }

@@ -7,7 +7,7 @@ from math import inf
 
 from corrwise.experiments.cli.checks import check, check_name
 
-FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography", "learned")
+FLOW_NAMES = ("all-pairs", "rigid", "dis", "raft", "zero", "affine", "homography", "learned", "tv-l1")
 DIS_PRESET_NAMES = ("ultrafast", "fast", "medium")
 BASE_NAMES = ("l1", "mse", "ssim")
 CORRESPONDENCE_SUFFIXES = ("", "-reg", "-edge", "-both", "-disp")
@@ -24,7 +24,7 @@ class CostConfig:
     """What stands behind the costs named ``corr-*``."""
 
     flow: str = "learned"
-    """Who finds the correspondence: learned, all-pairs, rigid, dis, raft, zero, or one map fitted to all-pairs:
+    """Who finds the correspondence: learned, all-pairs, rigid, dis, raft, zero, tv-l1, or one map fitted to all-pairs:
     affine or homography."""
     scaling: float | None = None
     """Epsilon of flow scaling: the share of the flow that is left unmatched; costs named -reg, -edge and -disp use 0.

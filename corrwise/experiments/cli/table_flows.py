@@ -22,8 +22,8 @@ class FlowTableConfig:
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
     flows: Annotated[tuple[Annotated[str, Names(COMPARED)], ...], SEVERAL] = COMPARED
-    """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, and exact (the truth, in curves
-    and pictures only). A flow whose weights are not at hand is left out."""
+    """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, tv-l1, and exact (the truth, in
+    curves and figures only). A flow whose weights are not at hand is left out."""
     bodies: Annotated[tuple[Annotated[str, Names(BODIES)], ...], SEVERAL] = BODIES
     """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
     measures: Annotated[tuple[Measure, ...], SEVERAL] = get_args(Measure)

@@ -17,6 +17,7 @@ from corrwise.costs.flow import (
     LearnedFlow,
     Polished,
     RAFTFlow,
+    TVL1Flow,
     ZeroFlow,
 )
 from corrwise.testing import check_flow
@@ -32,6 +33,7 @@ SMALL = {
     "affine": AffineFit(),
     "homography": HomographyFit(),
     "learned": LearnedFlow(),
+    "tv-l1": TVL1Flow(),
     "coarse to fine": CoarseToFine(),
     "polished": Polished(AllPairsFlow(), DISFlow()),
 }

@@ -131,7 +131,8 @@ def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatc
     with contextlib.suppress(KeyboardInterrupt), _writing.write_aside(path) as aside:
         aside.write_text('{"a": ')
         raise KeyboardInterrupt
-    monkeypatch.setattr(_writing.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(_writing.os, "replace", lambda *_: (_ for _ in ()).throw(full))
     with pytest.raises(RunFolderError, match=r"cannot write .*config\.json: No space left"):
         write_json_atomic(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}

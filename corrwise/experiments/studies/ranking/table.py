@@ -189,5 +189,8 @@ def _jsonable(config: RankingTableConfig) -> Row:
     """Return what the rows depend on, each flow's own numbers among it."""
     row = settings_of(config)
     row["cost"].pop("flow")
-    row["numbers"] = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in FLOW_NAMES}
+    counted = [
+        flow for flow in FLOW_NAMES if flow != "tv-l1" or flow in config.flows
+    ]  # folders older than it stay valid
+    row["numbers"] = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in counted}
     return row
