@@ -183,7 +183,7 @@ def test_neither_flow_nor_gradient_depends_on_the_batch():
         assert torch.equal(together, apart)
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 16), (1, 16, 64), (6, 17, 40), (3, 64, 16)])
+@pytest.mark.parametrize("shape", [(3, 16, 16), (1, 16, 64), (2, 17, 40), (3, 64, 16)])
 def test_any_size_and_number_of_channels(shape):
     x = torch.rand(2, *shape, generator=generator())
     flow = TVL1Flow()(x, x.flip(-1))
