@@ -183,7 +183,7 @@ def test_what_is_unknown_takes_no_part():
         (["--plans", "-1"], "plans must be from 0 to 5000: further ones test, got -1"),
         (["--plans", "6000", "--init-from", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
         (["--plans", "2"], "init_from must be weights to plan with, for --plans, got none"),
-        (["--tasks", "1.5"], "tasks must be from 0 to 1, got 1.5"),
+        (["--tasks", "1.5"], "tasks must be in [0, 1], got 1.5"),
         (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
     ],
 )
