@@ -10,6 +10,8 @@ import tyro
 
 from corrwise.experiments.cli.checks import check, check_name, check_that
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
@@ -39,7 +41,7 @@ class MPCConfig:
     task: str = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
     which runs that file as Python code."""
-    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
+    costs: tuple[str, ...] = field(default=("l1", "corr-l1", "corr-l1-disp"), metadata=CHOOSES_ROWS)
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
     body pixels lie from their true places: a flow without error) and exact-flow-squared."""
@@ -47,9 +49,9 @@ class MPCConfig:
     """random, cem, icem or mppi."""
     predictor: str = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
-    episodes: int = 3
+    episodes: int = field(default=3, metadata=CHOOSES_ROWS)
     """How many start and goal pairs."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=CHOOSES_ROWS)
     """Seed of the first episode; episode i has seed + i."""
     out: Path = Path("runs/mpc")
     """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
@@ -75,12 +77,15 @@ class MPCConfig:
     """Rays per pixel side; 2 smooths edges at four times the rays."""
     renderer: str = "raycast"
     """raycast (needs no OpenGL) or gl."""
-    lockstep: int = 4
+    lockstep: int = field(default=4, metadata=SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: int = 256
+    max_frames: int = field(default=256, metadata=SPEED_ONLY)
     """About how many predicted frames may exist at a time; bounds the memory."""
-    videos: bool = True
+    videos: bool = field(default=True, metadata=SPEED_ONLY)
     """Write a short video of each episode."""
+    workers: int = field(default=1, metadata=SPEED_ONLY)
+    """Jobs at a time; 1 works in this process with all threads, 0 is one for each core. Changes the speed, never the
+    rows."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
     """What stands behind the costs named corr-*."""
     random: RandomShootingConfig = field(default_factory=RandomShootingConfig)
@@ -91,6 +96,8 @@ class MPCConfig:
     """Options of planner icem."""
     mppi: MPPIConfig = field(default_factory=MPPIConfig)
     """Options of planner mppi."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     @property
     def label(self) -> str:
@@ -127,6 +134,7 @@ class MPCConfig:
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "workers", least=0)
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
         for option, owner in FLOW_OPTIONS.items():
