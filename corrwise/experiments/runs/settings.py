@@ -127,8 +127,9 @@ def differences(settings: Settings) -> Row:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Return what tells rows of these settings from rows of others."""
-    return hashlib.sha256(json.dumps(differences(settings), sort_keys=True).encode()).hexdigest()[:12]
+    """Return what tells rows of these settings from rows of others; 3 and 3.0 are the same setting."""
+    said = json.dumps({name: _whole(value) for name, value in differences(settings).items()}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def compare_settings(out: Path, old: Any, new: Mapping[str, Any]) -> None:
@@ -199,6 +200,13 @@ def _is_group(config: Any, each: Field[Any]) -> bool:
 
 def _normal(settings: Settings, name: str, value: Any) -> Any:
     return settings.normal[name](value) if name in settings.normal and value is not _ABSENT else value
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with whole numbers as such."""
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _under(name: str, names: Collection[str]) -> bool:
