@@ -118,7 +118,7 @@ class RunFolder:
 
     def __init__(
         self,
-        out: Path,
+        out: Path | str,
         settings: Mapping[str, Any],
         key: Key = KEY,
         *,
