@@ -1,17 +1,19 @@
-"""The only room that opens every door: command line, episodes, training, rows, tables, reports."""
+"""The only package that opens every door: command line, episodes, training, rows, tables, reports."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from corrwise.experiments.runs.folder import Job, RunFolder
     from corrwise.experiments.runs.trained_agent import load_agent
 
-__all__ = ["load_agent"]
+__all__ = ["Job", "RunFolder", "load_agent"]
+
+_PLACES = {"Job": "runs.folder", "RunFolder": "runs.folder", "load_agent": "runs.trained_agent"}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for: the command line answers without it."""
-    if name == "load_agent":
-        from corrwise.experiments.runs.trained_agent import load_agent
-
-        return load_agent
+    if name in _PLACES:
+        return getattr(import_module(f"corrwise.experiments.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

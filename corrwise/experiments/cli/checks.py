@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
 from inspect import get_annotations
@@ -123,7 +123,7 @@ SEVERAL = Several()
 ConfigT = TypeVar("ConfigT")
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def validated(config: type[ConfigT]) -> type[ConfigT]:
     """Make a frozen dataclass whose fields are checked against their annotations, in their order, when it is made.
 
@@ -133,8 +133,8 @@ def validated(config: type[ConfigT]) -> type[ConfigT]:
 
     def __post_init__(self: Any) -> None:
         hints = hints_of(config)  # type: ignore[arg-type]  # a class is hashable
-        for field in fields(self):
-            _check(field.name, hints[field.name], getattr(self, field.name))
+        for each in fields(self):
+            _check(each.name, hints[each.name], getattr(self, each.name))
         own(self)
 
     config.__post_init__ = __post_init__  # type: ignore[attr-defined]

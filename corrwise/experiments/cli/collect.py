@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import tyro
+
 from corrwise.experiments.cli.checks import SEVERAL, Names, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
     Count,
     OwnTask,
@@ -33,7 +38,7 @@ class CollectConfig:
     task: OwnTask = "cartpole"
     """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
     as Python code."""
-    episodes: Count = 500
+    episodes: Count = field(default=500, metadata=CHOOSES_ROWS)
     """How many episodes; more of them can be asked for later."""
     behaviours: Annotated[tuple[Behaviour, ...], SEVERAL] = ("coloured", "random")
     """Who acts, in turn: random (uniform, new at each step), coloured (correlated noise of random strength, as
@@ -48,8 +53,12 @@ class CollectConfig:
     """Pixels to a side of the frames."""
     supersample: Supersample = 1
     """Rays per pixel side; 2 smooths edges at four times the rays."""
-    threads: Processes = 0
+    threads: Processes = field(default=0, metadata=SPEED_ONLY)
     """Threads of physics and ray caster; 0 is one for each core. Changes the speed, never the clips."""
+    processes: Processes = field(default=1, metadata=SPEED_ONLY)
+    """Shards made at a time; 1 works in this process with all threads, 0 is one for each core."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.checks import SEVERAL, Range, validated
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed
 
 NAME = "evaluate"
@@ -15,7 +17,7 @@ NAME = "evaluate"
 class EvaluateConfig:
     """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
 
-    models: Annotated[tuple[Path, ...], SEVERAL]
+    models: Annotated[tuple[Path, ...], SEVERAL] = field(metadata=CHOOSES_ROWS)
     """Folders of runs of corrwise train, or of their models."""
     data: Path
     """Folder of clips that no model was trained on."""
@@ -25,13 +27,13 @@ class EvaluateConfig:
     """Frames that are predicted, each from those before."""
     windows: Count = 100
     """Windows of the clips, drawn at random."""
-    videos: Annotated[int, Range(0, 100_000)] = 6
+    videos: Annotated[int, Range(0, 100_000)] = field(default=6, metadata=SPEED_ONLY)
     """Windows that are shown as videos."""
     seed: Seed = 0
     """Seed of the windows."""
-    batch: Count = 20
+    batch: Count = field(default=20, metadata=SPEED_ONLY)
     """Windows that are predicted at a time; bounds the memory."""
-    device: Accelerator = "auto"
+    device: Accelerator = field(default="auto", metadata=SPEED_ONLY)
     """auto (a GPU when there is one), cpu or cuda."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.checks import Range, check, validated
+from corrwise.experiments.cli.marks import CHOOSES_ROWS
 from corrwise.experiments.cli.options import Size, Steps
 
 NAME = "import"
@@ -34,7 +36,7 @@ class ImportConfig:
     white: Annotated[int, Range(1, 2**16 - 1)] | None = None
     """The value that is white in images of more than 8 bits, such as 4095 in images of 12 bits; without it 65535, and
     clips whose values stay at or below 16383 are refused."""
-    skip_broken: bool = False
+    skip_broken: bool = field(default=False, metadata=CHOOSES_ROWS)
     """Go on without clips that cannot be read, and list them at the end."""
 
     def __post_init__(self) -> None:

@@ -11,12 +11,15 @@ import tyro
 
 from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, check, validated
 from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
     Count,
     Device,
     Horizon,
     Lockstep,
     OwnTask,
+    Processes,
     Size,
     Steps,
     Supersample,
@@ -57,7 +60,9 @@ class MPCConfig:
     task: OwnTask = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
     dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
-    costs: Annotated[tuple[Annotated[str, Names(COST_NAMES)], ...], SEVERAL] = ("l1", "corr-l1", "corr-l1-disp")
+    costs: Annotated[tuple[Annotated[str, Names(COST_NAMES)], ...], SEVERAL] = field(
+        default=("l1", "corr-l1", "corr-l1-disp"), metadata=CHOOSES_ROWS
+    )
     """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
     controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
     body pixels lie from their true places: a flow without error) and exact-flow-squared."""
@@ -71,9 +76,9 @@ class MPCConfig:
     """Weight of the mean squared difference of successive actions, which is added to the cost, in its unit."""
     predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", _is_folder)] = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
-    episodes: Count = 3
+    episodes: Count = field(default=3, metadata=CHOOSES_ROWS)
     """How many start and goal pairs."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=CHOOSES_ROWS)
     """Seed of the first episode; episode i has seed + i."""
     out: Path = Path("runs/mpc")
     """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
@@ -108,19 +113,24 @@ class MPCConfig:
     """What a depth that is off by depth-scale costs, in the unit of the cost."""
     depth_scale: Annotated[float, Range(0, open="low")] = 1.0
     """Metres; depths that are farther off cost no more."""
-    lockstep: Lockstep = 4
+    lockstep: Lockstep = field(default=4, metadata=SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: Steps = 256
+    max_frames: Steps = field(default=256, metadata=SPEED_ONLY)
     """About how many predicted frames may exist at a time; bounds the memory."""
     reproducible: bool = True
     """Compare the images of one environment at a time with its goal: rows then do not depend on --lockstep. Without it
     those of all environments are compared in one call, and float rounding may differ."""
-    videos: bool = True
+    videos: bool = field(default=True, metadata=SPEED_ONLY)
     """Write a short video of each episode."""
+    processes: Processes = field(default=1, metadata=SPEED_ONLY)
+    """Jobs at a time; 1 works in this process with all threads, 0 is one for each core. Changes the speed, never the
+    rows."""
     device: Device = "cpu"
     """Where costs, flows and trained predictors are computed: cpu or cuda. Simulators stay on the CPU."""
     cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
     """What stands behind the costs named corr-*."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     @property
     def label(self) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import tyro
+
 from corrwise.experiments.cli.checks import SEVERAL, Names, check_tuning_seeds, validated
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Lockstep, Processes, Tasks
 
 NAME = "table ablations"
@@ -25,23 +30,27 @@ class AblationTableConfig:
 
     out: Path = Path("runs/ablations")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: Tasks = BODY_NAMES
+    tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    axes: Annotated[tuple[Axis, ...], SEVERAL] = AXIS_NAMES
+    axes: Annotated[tuple[Axis, ...], SEVERAL] = field(default=AXIS_NAMES, metadata=CHOOSES_ROWS)
     """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
     regulariser, price, power and occlusion (of the cost)."""
-    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = ALIKE
+    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = field(
+        default=ALIKE, metadata=CHOOSES_ROWS
+    )
     """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
-    episodes: Count = 20
+    episodes: Count = field(default=20, metadata=CHOOSES_ROWS)
     """Starts and goals; the planning table has others."""
-    seed: int = 1000
+    seed: int = field(default=1000, metadata=CHOOSES_ROWS)
     """Seed of the first episode."""
-    processes: Processes = 0
+    processes: Processes = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    lockstep: Lockstep = 5
+    lockstep: Lockstep = field(default=5, metadata=SPEED_ONLY)
     """Episodes that step together; changes the speed, never the rows."""
     device: Device = "cpu"
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse episodes of the tests."""

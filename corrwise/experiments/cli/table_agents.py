@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import tyro
+
 from corrwise.experiments.cli.checks import SEVERAL, Range, check, validated
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
     Count,
     Device,
@@ -32,14 +37,14 @@ class AgentTableConfig:
 
     out: Path = Path("runs/agents")
     """Folder for rows, table.md and curves.png. The same command continues a run that was stopped."""
-    lessons: Annotated[tuple[Lesson, ...], SEVERAL] = LESSON_NAMES
+    lessons: Annotated[tuple[Lesson, ...], SEVERAL] = field(default=LESSON_NAMES, metadata=CHOOSES_ROWS)
     """reward: SAC sees Cartpole's state vector, its reward a goal picture. hindsight: SAC with SB3's replay of achieved
     goals sees pictures only, as the goal environment gives them, beside random actions."""
-    rewards: Annotated[tuple[Reward, ...], SEVERAL] = REWARD_NAMES
+    rewards: Annotated[tuple[Reward, ...], SEVERAL] = field(default=REWARD_NAMES, metadata=CHOOSES_ROWS)
     """Of the lesson reward: l1, corr-l1-disp (the default image cost), and as a bound the true state distance."""
-    seeds: Lockstep = 5
+    seeds: Lockstep = field(default=5, metadata=CHOOSES_ROWS)
     """Agents of each reward."""
-    hindsight_seeds: Lockstep = 3
+    hindsight_seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
     """Agents that learn from hindsight."""
     steps: Steps = 20_000
     """Control steps that an agent of the lesson reward takes; it learns once from each."""
@@ -57,10 +62,12 @@ class AgentTableConfig:
     """Rays to a side of each pixel in the lesson reward: with a single one the pole can fall between them."""
     hindsight_size: Annotated[int, Range(36, 8192, " pixels")] = 40
     """Pixels to a side of what the lesson hindsight sees."""
-    processes: Processes = 0
+    processes: Processes = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
     device: Device = "cpu"
     """Where rewards and networks are computed: cpu or cuda. Simulators stay on the CPU."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""

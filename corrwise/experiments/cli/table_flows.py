@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
 from corrwise.experiments.cli.cost import FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS
 from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Horizon, Seed, check_memory
 
 NAME = "table flows"
@@ -21,12 +23,14 @@ class FlowTableConfig:
 
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
-    flows: Annotated[tuple[Annotated[str, Names(COMPARED)], ...], SEVERAL] = COMPARED
+    flows: Annotated[tuple[Annotated[str, Names(COMPARED)], ...], SEVERAL] = field(
+        default=COMPARED, metadata=CHOOSES_ROWS
+    )
     """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, tv-l1, and exact (the truth, in
     curves and figures only). A flow whose weights are not at hand is left out."""
-    bodies: Annotated[tuple[Annotated[str, Names(BODIES)], ...], SEVERAL] = BODIES
+    bodies: Annotated[tuple[Annotated[str, Names(BODIES)], ...], SEVERAL] = field(default=BODIES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
-    measures: Annotated[tuple[Measure, ...], SEVERAL] = get_args(Measure)
+    measures: Annotated[tuple[Measure, ...], SEVERAL] = field(default=get_args(Measure), metadata=CHOOSES_ROWS)
     """errors (endpoint errors), curves (loss against offset), speed (ms per symmetric pair, on the CPU and, where
     there is one, on a GPU)."""
     pairs: Count = 192
@@ -41,7 +45,7 @@ class FlowTableConfig:
     """Humanoid pairs in the batch that is timed."""
     repeats: Horizon = 7
     """Timings, of which the median counts."""
-    retime: bool = False
+    retime: bool = field(default=False, metadata=CHOOSES_ROWS)
     """Measure the speed anew, also where the folder has it; the newest row counts."""
     size: Annotated[int, Range(32, 8192, " pixels")] = 64
     """Pixels to a side of the pictures."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
+import tyro
+
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
 from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import TASK_NAMES, Device, Lockstep, Processes, Tasks
 
 NAME = "table mpc"
@@ -20,20 +25,24 @@ class MPCTableConfig:
 
     out: Path = Path("runs/table-mpc")
     """Folder for rows, table.md and pictures. The same command continues a run that was stopped."""
-    tasks: Tasks = TASK_NAMES
+    tasks: Tasks = field(default=TASK_NAMES, metadata=CHOOSES_ROWS)
     """cartpole (a track of 5.4 m), ant, humanoid, cartpole-short (3.6 m)."""
-    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = METHOD_NAMES
+    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = field(
+        default=METHOD_NAMES, metadata=CHOOSES_ROWS
+    )
     """l1, corr-l1 (flow scaling), corr-l1-reg (regulariser), corr-l1-disp (the default), and the controls zero-action,
     random-action, state (the true state distance is the cost), exact-flow and exact-flow-squared (how far, or its
     square, the goal's body pixels truly lie: a flow without error)."""
-    episodes: Annotated[int, Range(1, 100)] = 100
+    episodes: Annotated[int, Range(1, 100)] = field(default=100, metadata=CHOOSES_ROWS)
     """How many of the 100 frozen starts and goals, from the first."""
-    processes: Processes = 0
+    processes: Processes = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    lockstep: Lockstep = 5
+    lockstep: Lockstep = field(default=5, metadata=SPEED_ONLY)
     """Episodes of a method that step together; changes the speed, never the rows."""
     device: Device = "cpu"
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
 
 def run(config: MPCTableConfig) -> Path:

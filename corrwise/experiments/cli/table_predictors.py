@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import tyro
+
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
 from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
     Count,
@@ -38,13 +43,15 @@ class PredictorTableConfig:
 
     out: Path = Path("runs/predictors")
     """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
-    tasks: Tasks = BODY_NAMES
+    tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    arms: Annotated[tuple[Arm, ...], SEVERAL] = ("resnet3d-l1", "resnet3d-corr-l1")
+    arms: Annotated[tuple[Arm, ...], SEVERAL] = field(
+        default=("resnet3d-l1", "resnet3d-corr-l1"), metadata=CHOOSES_ROWS
+    )
     """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, the same through the learned flow with flow scaling
     (resnet3d-corr-l1-learned) and with the regulariser (resnet3d-corr-l1-reg), all of these with mse in place of l1,
     svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
-    seeds: Lockstep = 3
+    seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
     """Models of each arm and task."""
     clips: Count = 400
     """Episodes to learn from, of coloured and of random actions."""
@@ -65,7 +72,7 @@ class PredictorTableConfig:
     """Windows of the held-out clips that frames are judged on."""
     shown: Horizon = 10
     """Frames predicted there."""
-    episodes: Annotated[int, Range(0, 100)] = 30
+    episodes: Annotated[int, Range(0, 100)] = field(default=30, metadata=CHOOSES_ROWS)
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
     cost: Annotated[str, Names(COST_NAMES)] = "corr-l1-disp"
@@ -78,10 +85,12 @@ class PredictorTableConfig:
     """Iterations of a plan."""
     size: Size = 64
     """Pixels to a side."""
-    processes: Processes = 0
+    processes: Processes = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
     device: Device = "cpu"
     """Where training, predictors, costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse what no machine can hold."""

@@ -10,6 +10,7 @@ import tyro
 
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check_tuning_seeds, validated
 from corrwise.experiments.cli.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
@@ -32,20 +33,19 @@ class RankingTableConfig:
 
     out: Path = Path("runs/ranking")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: Tasks = BODY_NAMES
+    tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    costs: Annotated[tuple[ImageCost, ...], SEVERAL] = (
-        "l1",
-        "ssim",
-        "corr-l1",
-        "corr-l1-disp",
+    costs: Annotated[tuple[ImageCost, ...], SEVERAL] = field(
+        default=("l1", "ssim", "corr-l1", "corr-l1-disp"), metadata=CHOOSES_ROWS
     )
     """Image costs, as in corrwise mpc."""
-    flows: Annotated[tuple[Annotated[str, Names(FLOW_NAMES)], ...], SEVERAL] = (CostConfig.flow,)
+    flows: Annotated[tuple[Annotated[str, Names(FLOW_NAMES)], ...], SEVERAL] = field(
+        default=(CostConfig.flow,), metadata=CHOOSES_ROWS
+    )
     """The flows behind the costs named corr-*."""
-    episodes: Count = 12
+    episodes: Count = field(default=12, metadata=CHOOSES_ROWS)
     """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
-    seed: int = 1000
+    seed: int = field(default=1000, metadata=CHOOSES_ROWS)
     """Seed of the first episode."""
     moments: Annotated[tuple[Annotated[int, Range(0, 1_000_000_000)], ...], SEVERAL] = (0, 5, 10, 16)
     """Control steps whose plans are looked at, from 0."""
@@ -55,7 +55,7 @@ class RankingTableConfig:
     """Candidates of each iteration."""
     iterations: Horizon = MPCConfig.iterations
     """Iterations of a plan: the first one's candidates are spread wide, the last one's lie close together."""
-    lockstep: Lockstep = 4
+    lockstep: Lockstep = field(default=4, metadata=SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
     size: Size = 64
     """Pixels to a side of the picture."""

@@ -12,20 +12,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.costs import CorrespondenceWise
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
+from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.strip import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_correspondence, per_view
-from corrwise.experiments.runs.named_predictors import context_of
+from corrwise.experiments.runs.named_costs import make_distance, per_view
+from corrwise.experiments.runs.named_predictors import Trained, context_of, load_trained, make_predictor
 from corrwise.experiments.runs.named_tasks import named_task
+from corrwise.experiments.runs.networks import network_of
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.predictors import OraclePredictor
-from corrwise.types import Context, Goal, Predictor
+from corrwise.types import Context, Distance, Goal, Predictor
 
-__all__ = ["Episode", "episode_row", "run_episodes"]
+__all__ = ["Episode", "EpisodeRunner", "episode_row", "run_episodes"]
 
 Row = dict[str, Any]
 Progress = Callable[[], None]
@@ -64,6 +67,94 @@ class Episode:
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
+class EpisodeRunner:
+    """Runs episodes of one cost; simulator, predictor, flow and cost are built once, here.
+
+    Args:
+        config: task, planner, predictor and what stands behind the costs.
+        cost: which of the costs.
+        threads: of physics and ray caster; 0 means all CPUs.
+        images: whether episodes have panels, for who shows them.
+        distance: the distance behind the cost, where it has been built already; see ``make_distance``.
+        trained: the trained predictor, where it has been loaded already.
+
+    Attributes:
+        network: what tells the network behind the flow from others; None without any.
+        trained: the trained predictor; None without any.
+    """
+
+    def __init__(
+        self,
+        config: MPCConfig,
+        cost: str,
+        *,
+        threads: int = 0,
+        images: bool = True,
+        distance: Distance | None = None,
+        trained: Trained | None = None,
+    ) -> None:
+        self._config, self._cost, self._images = config, cost, images
+        self._clock = Clock()
+        self._task = named_task(config.task)
+        self._simulator = MujocoSimulator(
+            self._task,
+            size=config.size,
+            renderer=config.renderer,
+            supersample=config.supersample,
+            threads=threads,
+            cameras=config.cameras,
+            depth=config.depth,
+        )
+        self._clock.watch(self._simulator.physics, "states", "simulate")
+        self._clock.watch(self._simulator.renderer, "render", "render")
+        self.trained = load_trained(config) if trained is None else trained
+        self._predictor = make_predictor(config, self._simulator, self.trained)
+        if distance is None and cost not in CONTROL_NAMES:
+            distance = make_distance(cost, config.cost)
+        self.network = network_of(distance)
+        self._matches = isinstance(distance, CorrespondenceWise)
+        self._distance = None if distance is None else per_view(config)(self._clock.watch_flow(distance))
+
+    def __call__(
+        self,
+        seeds: Sequence[int],
+        *,
+        frozen: tuple[np.ndarray, np.ndarray] | None = None,
+        progress: Progress = lambda: None,
+    ) -> list[Episode]:
+        """Run the episodes with these seeds in lockstep; each is the same as when it runs alone.
+
+        Args:
+            seeds: of the starts and goals, and of what the planner draws.
+            frozen: starts and goals (B, S) of a manifest, in place of those that the seeds draw.
+            progress: called after every control step.
+        """
+        config, clock, simulator = self._config, self._clock, self._simulator
+        clock.seconds.clear()
+        fleet = Fleet(simulator, context_frames=context_of(config))
+        with clock.measure("environment", opaque=True):
+            context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
+        policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
+        matched = self._distance if self._matches else None
+        show = _Shown(config, matched, self._predictor, goal, simulator, images=self._images)
+        episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
+        _note(episodes, fleet)
+        for _ in range(config.steps or self._task.episode_steps):
+            with clock.measure("plan"):
+                decision = policy(context)
+            with clock.measure("environment", opaque=True):
+                show(episodes, context, decision)
+                context = fleet.step(decision.action)
+                _note(episodes, fleet, decision)
+            progress()
+        with clock.measure("environment", opaque=True):
+            show.last(episodes, context)
+        for episode in episodes:
+            spent = {name: each / len(seeds) for name, each in clock.seconds.items() if name != "environment"}
+            episode.seconds = spent
+        return episodes
+
+
 def run_episodes(
     config: MPCConfig,
     cost: str,
@@ -71,51 +162,9 @@ def run_episodes(
     *,
     frozen: tuple[np.ndarray, np.ndarray] | None = None,
     threads: int = 0,
-    progress: Progress = lambda: None,
 ) -> list[Episode]:
-    """Run the episodes with these seeds in lockstep; each is the same as when it runs alone.
-
-    Args:
-        config: task, planner, predictor and what stands behind the costs.
-        cost: which of the costs.
-        seeds: of the starts and goals, and of what the planner draws: each episode's from a generator of its own seed.
-        frozen: starts and goals (B, S) of a manifest, in place of those that the seeds draw.
-        threads: of physics and ray caster; 0 means all CPUs.
-        progress: called after every control step.
-    """
-    clock = Clock()
-    task = named_task(config.task)
-    simulator = MujocoSimulator(
-        task,
-        size=config.size,
-        renderer=config.renderer,
-        supersample=config.supersample,
-        threads=threads,
-        cameras=config.cameras,
-        depth=config.depth,
-    )
-    clock.watch(simulator.physics, "states", "simulate")
-    clock.watch(simulator.renderer, "render", "render")
-    fleet = Fleet(simulator, context_frames=context_of(config))
-    with clock.measure("environment", opaque=True):
-        context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
-    policy, predictor = make_policy(cost, config, fleet, goal, seeds, clock)
-    show = _Shown(config, cost, predictor, goal, simulator)
-    episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
-    _note(episodes, fleet)
-    for _ in range(config.steps or task.episode_steps):
-        with clock.measure("plan"):
-            decision = policy(context)
-        with clock.measure("environment", opaque=True):
-            show(episodes, context, decision)
-            context = fleet.step(decision.action)
-            _note(episodes, fleet, decision)
-        progress()
-    with clock.measure("environment", opaque=True):
-        show.last(episodes, context)
-    for episode in episodes:
-        episode.seconds = {name: spent / len(seeds) for name, spent in clock.seconds.items() if name != "environment"}
-    return episodes
+    """Run the episodes with these seeds once; see ``EpisodeRunner``."""
+    return EpisodeRunner(config, cost, threads=threads)(seeds, frozen=frozen)
 
 
 def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = None) -> None:
@@ -166,7 +215,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 class _Shown:
-    """Collects the report's panels and terms.
+    """Collects the terms and, for who shows them, the report's panels.
 
     The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
     flow by which the cost matched predicted and goal. Of several views each panel is followed by those of the others,
@@ -177,26 +226,38 @@ class _Shown:
     """
 
     def __init__(
-        self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal, simulator: MujocoSimulator
+        self,
+        config: MPCConfig,
+        distance: Distance | None,
+        predictor: Predictor,
+        goal: Goal,
+        simulator: MujocoSimulator,
+        *,
+        images: bool,
     ) -> None:
-        self._predictor, self._goal = predictor, goal
+        self._predictor, self._goal, self._shows = predictor, goal, images
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._views, self._names = simulator.views, simulator.cameras
         self._goals = self._images(goal.frames[:, 0])
-        matched, self._device = make_correspondence(cost, config.cost), config.device
-        self._distance: Any = None if matched is None else per_view(config)(matched)
+        self._distance: Any = distance
+        self._device = config.device
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         """Note what each episode shows before its next action."""
+        if not self._shows and self._distance is None:
+            return
         frame = _after(self._predictor, context, decision.plan)
-        true = None if self._truth is None else _after(self._truth, context, decision.plan)
         flow = None if frame is None else self._compared(episodes, frame)
+        if not self._shows:
+            return
+        true = None if self._truth is None else _after(self._truth, context, decision.plan)
         self._note(episodes, context, frame, true, flow)
 
     def last(self, episodes: list[Episode], context: Context) -> None:
         """Note the final state, after which nothing is planned."""
-        self._note(episodes, context, None, None, None)
+        if self._shows:
+            self._note(episodes, context, None, None, None)
 
     def _note(
         self, episodes: list[Episode], context: Context, frame: Tensor | None, true: Tensor | None, flow: Tensor | None

@@ -27,7 +27,7 @@ __all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "sa
 _FOLDER = files("corrwise.experiments.runs") / "manifests"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifest:
     """Episodes of one task.
 
@@ -50,6 +50,12 @@ class Manifest:
         told = json.dumps([self.task, self.settings, self.seeds.tolist()], sort_keys=True)
         states = (np.ascontiguousarray(each, dtype="<f8").tobytes() for each in (self.starts, self.goals))
         return hashlib.sha256(b"".join((told.encode(), *states))).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Manifest) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def part(self, which: slice) -> Manifest:
         """Return some of the episodes."""

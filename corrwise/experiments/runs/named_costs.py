@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, PerView, Preset
+from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, PerView, Preset
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.clock import Clock
 from corrwise.types import ONE_VIEW, Distance, Flow, Views
 
 # A preset's, where the command line says nothing.
@@ -40,31 +39,26 @@ def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
     return FLOWS[config.flow](**{**(preset.regularized if regularized else preset.scaled), **asked})
 
 
-def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = None) -> CorrespondenceWise | None:
+def make_correspondence(name: str, config: CostConfig) -> CorrespondenceWise | None:
     """Return the distance behind a cost named ``corr-*``, or None for a cost that matches nothing.
 
     ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
     alternative, Eq. 3), ``corr-l1-edge`` with edge-aware smoothness; ``corr-l1-both`` scales and penalises;
-    ``corr-l1-disp`` matches fully and adds a price for displacement and an occlusion penalty. With a clock, the flow's
-    time counts under "flow".
+    ``corr-l1-disp`` matches fully and adds a price for displacement and an occlusion penalty.
     """
     if not name.startswith("corr-"):
         return None
     _, base, *suffix = name.split("-")
     form = suffix[0] if suffix else "scaled"
     flow = make_flow(config, regularized=form != "scaled")
-    if clock is not None and hasattr(flow, "both"):
-        clock.watch(flow, "both", "flow")
-    elif clock is not None:
-        flow = clock.timed(flow, "flow")
     numbers = resolved(config)
     preset = Preset(**{number: getattr(numbers, number) for number in _NUMBERS})
     return preset.apply(DISTANCES[base], flow, form)
 
 
-def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) -> Distance:
+def make_distance(name: str, config: CostConfig) -> Distance:
     """Return the distance behind an image cost's name: ``l1`` and the like, or one of ``make_correspondence``."""
-    return make_correspondence(name, config, clock=clock) or DISTANCES[name]
+    return make_correspondence(name, config) or DISTANCES[name]
 
 
 def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:
@@ -72,11 +66,3 @@ def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:
     views = Views(len(config.cameras), config.depth)
     numbers = {"depth_weight": config.depth_weight, "depth_scale": config.depth_scale}
     return lambda distance: distance if views == ONE_VIEW else PerView(distance, views, **numbers)
-
-
-def make_cost(
-    name: str, config: CostConfig, *, clock: Clock | None = None,
-    per_view: Callable[[Distance], Distance] = lambda distance: distance,
-) -> GoalCost:  # fmt: skip
-    """Return the named image cost, lifted to trajectories."""
-    return GoalCost(per_view(make_distance(name, config, clock=clock)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from corrwise.costs import GoalCost
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_cost, per_view
-from corrwise.experiments.runs.named_predictors import context_of, make_predictor
-from corrwise.experiments.runs.user_code import is_user_code, user_object
+from corrwise.experiments.runs.named_predictors import context_of
+from corrwise.experiments.runs.user_code import is_user_code, user_object, user_source
 from corrwise.mpc import (
     PLANNERS,
     AgentConfig,
@@ -29,8 +29,8 @@ from corrwise.mpc import (
     planned_actions,
 )
 from corrwise.mpc.controller import Score
-from corrwise.mpc.spec import options_of
-from corrwise.types import ONE_VIEW, Context, Goal, Planner, Predictor, Views
+from corrwise.mpc.spec import options_of, split
+from corrwise.types import ONE_VIEW, Context, Distance, Goal, Planner, Predictor, Views
 
 __all__ = [
     "STATE_COSTS",
@@ -39,7 +39,6 @@ __all__ = [
     "Policy",
     "Recorded",
     "exact_flow_cost",
-    "flat_planner",
     "make_policy",
     "planner_of",
     "planner_settings",
@@ -185,24 +184,39 @@ class Recorded:
 
 
 def make_policy(
-    name: str, config: MPCConfig, fleet: Fleet, goal: Goal, seeds: Sequence[int], clock: Clock
-) -> tuple[Policy, Predictor]:
-    """Return the policy behind a cost's name and the predictor whose images the report shows.
+    name: str,
+    config: MPCConfig,
+    fleet: Fleet,
+    goal: Goal,
+    seeds: Sequence[int],
+    clock: Clock,
+    predictor: Predictor,
+    distance: Distance | None,
+) -> Policy:
+    """Return the policy behind a cost's name.
 
-    Each environment draws from a generator of its own seed.
+    Args:
+        name: of the cost.
+        config: the planner and its budget.
+        fleet: the environments.
+        goal: of each of them.
+        seeds: one for each environment, of what the planner draws.
+        clock: where the predictor's seconds are counted.
+        predictor: of the images that are compared with the goal.
+        distance: behind the cost, of all views; None for the controls.
     """
     simulator = fleet.simulator
     action_dim = simulator.physics.action_dim
-    predictor = make_predictor(config, simulator)
     if name == "zero-action":
-        return ZeroAction(action_dim), predictor
+        return ZeroAction(action_dim)
     if name == "random-action":
-        return RandomAction(action_dim, [generator(seed, 0) for seed in seeds]), predictor
+        return RandomAction(action_dim, [generator(seed, 0) for seed in seeds])
     aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
     true = name in STATE_COSTS
+    assert true or distance is not None, "a cost that is no control compares images"
     agent = VisualMPC(
         None if true else clock.timed(predictor, "predict"),
-        None if true else make_cost(name, config.cost, clock=clock, per_view=per_view(config)),
+        None if distance is None or true else GoalCost(distance),
         planner_of(config).build(
             action_dim,
             find=_planner_class,
@@ -225,7 +239,7 @@ def make_policy(
             seed=tuple(seeds),
         ),
     )
-    return Planning(agent, simulator.views), predictor
+    return Planning(agent, simulator.views)
 
 
 def planner_of(config: MPCConfig) -> PlannerSpec:
@@ -247,25 +261,12 @@ def _planner_class(name: str) -> Callable[..., Planner]:
 
 
 def planner_settings(config: MPCConfig) -> dict[str, Any]:
-    """Return the planner as rows' settings have it: its name, and all its options under that name."""
-    spec = planner_of(config)
-    defaults = {
-        option: each.default
-        for option, each in options_of(_planner_class(spec.name)).items()
-        if option not in ("knots", "interpolation")
-    }
-    return {"planner": spec.name, spec.name: {**defaults, **spec.options}}
+    """Return the planner as rows' settings have it: its name, its options and, of one's own, the code.
 
-
-def flat_planner(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings in which the planner is text: of ``{"planner": "cem", "cem": {...}}``, ``{"planner": "cem"}``.
-
-    Options that differ from their defaults stand in the text; settings without nested options stay as they are.
+    The file of one's own is no part of the name, so that it may be spelled in other ways.
     """
-    name = settings.get("planner")
-    options = settings.get(name) if isinstance(name, str) else None
-    if not isinstance(name, str) or not isinstance(options, Mapping):
-        return dict(settings)
-    given = ",".join(f"{option}={value}" for option, value in options.items())
-    text = str(PlannerSpec.parse(f"{name}:{given}" if given else name, find=_planner_class))
-    return {**{key: value for key, value in settings.items() if key != name}, "planner": text}
+    name, label = split(config.planner)[0], config.planner_label
+    source = {"planner_source": user_source(name)} if is_user_code(name) else {}  # a file that has changed is run anew
+    spec = planner_of(config)
+    defaults = {option: each.default for option, each in options_of(_planner_class(name)).items()}
+    return {"planner": label, label: {**defaults, **spec.options}, **source}

@@ -18,13 +18,11 @@ from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.device import device_named
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.experiments.runs.named_predictors import model_folder
-from corrwise.experiments.runs.rows import claim_folder
-from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.experiments.runs.sources import Part, open_clips
-from corrwise.experiments.runs.versions import versions
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
@@ -71,10 +69,10 @@ def run_train(config: TrainConfig) -> Path:
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
-    with only_run(config.out):
-        settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
-        with_names_of_today(config.out, settings)
-        claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
+    frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
+    settings = settings_of(config).with_values(frames, free=FREE)
+    with_names_of_today(config.out, settings)
+    with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
 

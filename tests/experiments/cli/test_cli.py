@@ -12,7 +12,7 @@ import pytest
 import corrwise
 from corrwise.experiments.cli import commands, main, parse
 from corrwise.experiments.cli.doctor import gpu
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
@@ -115,7 +115,8 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
         (["import"], "import needs --source"),
         (["preview"], "preview needs TASK"),
         (["table", "mpc", "--workers", "3"], "--workers of table mpc is called --processes now"),
-        (["mpc", "--workers", "3"], "mpc has no option --workers"),
+        (["mpc", "--workers", "3"], "--workers of mpc is called --processes now"),
+        (["evaluate", "--workers", "3"], "evaluate has no option --workers"),
     ],
 )
 def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, sentence, capsys):

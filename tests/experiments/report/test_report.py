@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
 from corrwise.experiments.report.images import StripImage, crop_to_motion
 from corrwise.experiments.report.page import run_text, write_report
@@ -16,7 +17,7 @@ from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
 from corrwise.experiments.report.summary import summarize
 from corrwise.experiments.report.table import number, result_sentence, signed
-from corrwise.experiments.runs.rows import RunFolderError, append_row, read_rows
+from corrwise.experiments.runs.rows import append_row, read_rows
 from tests.snippets import ROOT, save_named
 
 VOID = {"meta", "img", "input", "line", "path", "circle", "br", "link", "hr"}

@@ -11,7 +11,8 @@ from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
-from corrwise.experiments.runs.mpc import jsonable_config
+from corrwise.experiments.runs.mpc import mpc_settings
+from corrwise.experiments.runs.settings import differences
 from corrwise.predictors.models.registry import make_model
 from tests.fake_gpu import fake_gpu
 
@@ -45,8 +46,9 @@ def test_a_trained_predictor_predicts_there(tmp_path, monkeypatch, unhooked):
 
 
 def test_the_device_is_a_setting_of_rows_unless_it_is_the_cpu():
-    assert "device" not in jsonable_config(TINY)
-    assert jsonable_config(replace(TINY, device="cuda")) == {**jsonable_config(TINY), "device": "cuda"}
+    here = differences(mpc_settings(TINY))
+    assert "device" not in here
+    assert differences(mpc_settings(replace(TINY, device="cuda"))) == {**here, "device": "cuda"}
 
 
 @pytest.mark.parametrize("name", ["mpc", *(name for name in commands() if name.startswith("table "))])

@@ -20,11 +20,11 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.episodes import run_episodes
-from corrwise.experiments.runs.mpc import jsonable_config, run_mpc
+from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
 from corrwise.experiments.runs.named_costs import make_correspondence
 from corrwise.experiments.runs.rows import read_rows, row_key
+from corrwise.experiments.runs.settings import ConfigMismatch, differences
 
 TINY = MPCConfig(
     costs=("l1", "corr-l1"), episodes=3, seed=5, steps=3, horizon=3, candidates=4, iterations=2, size=16, lockstep=2
@@ -172,12 +172,12 @@ def test_kill_dash_nine_and_the_same_command_give_the_same_rows(whole, tmp_path)
     argv = "--costs l1 corr-l1 --episodes 3 --seed 5 --steps 3 --horizon 3 --candidates 4 --iterations 2 --size 16"
     words = ["mpc", *argv.split(), "--lockstep", "1", "--out", str(tmp_path)]
     script = (
-        "import os, signal, sys\nfrom corrwise.experiments.runs import mpc\nkept, append = [], mpc.append_row\n"
+        "import os, signal, sys\nfrom corrwise.experiments.runs import folder\nkept, append = [], folder.append_row\n"
         "def killed(path, row):\n"
         "    if len(kept) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    append(path, row)\n"
         "    kept.append(row)\n"
-        "mpc.append_row = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
+        "folder.append_row = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
     )
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -250,9 +250,9 @@ def test_views_and_depth_are_planned_on_and_shown(tmp_path):
     assert all((row["cameras"], row["depth"]) == (["main", "side"], True) for row in rows)
     assert rows[1]["residual"] > 0
     assert "seen side depth" in (tmp_path / "both" / "report.html").read_text()
-    with pytest.raises(ConfigMismatch, match="depth_weight is missing there and 2"):
+    with pytest.raises(ConfigMismatch, match=r"depth_weight is 1\.0 there and 2"):
         run_mpc(replace(config, depth_weight=2.0))
-    frozen = jsonable_config(TINY)
+    frozen = differences(mpc_settings(TINY))
     assert not {"cameras", "depth", "depth_weight", "depth_scale"} & frozen.keys(), "rows of before would be orphaned"
 
 

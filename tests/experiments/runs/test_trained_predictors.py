@@ -10,7 +10,7 @@ from corrwise.envs import MujocoSimulator
 from corrwise.experiments import cli, load_agent
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.strip import load_strip
-from corrwise.experiments.runs.named_predictors import context_of, make_predictor
+from corrwise.experiments.runs.named_predictors import context_of, load_trained, make_predictor, weights_hash
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.predictors import ResNet3D
 from corrwise.predictors.models.registry import make_model
@@ -41,11 +41,21 @@ def test_rows_and_report_are_as_with_the_oracle(tmp_path, capsys):
     assert "what that leads to" in (tmp_path / "mpc" / "report.html").read_text()
     assert "small" in (tmp_path / "mpc" / "report.html").read_text()
     _trained(run, seed=1)
-    from corrwise.experiments.runs.named_predictors import _loaded
-
-    _loaded.cache_clear()
     assert cli.main([*words, "--episodes", "2"]) == 2
     assert "holds rows of predictor small with weights" in capsys.readouterr().err
+
+
+def test_a_folder_that_was_trained_anew_in_the_same_process_is_another_predictor(tmp_path):
+    run = _trained(tmp_path / "small")
+    config = MPCConfig(predictor=str(run), size=16)
+    first = load_trained(config)
+    _trained(run, seed=1)
+    second = load_trained(config)
+    assert first.weights != second.weights == weights_hash(run / "model")
+    simulator = MujocoSimulator(corrwise.envs.TASKS["cartpole"], size=16)
+    made, again = make_predictor(config, simulator), second.model
+    assert all(map(torch.equal, made.state_dict().values(), again.state_dict().values()))
+    assert not all(map(torch.equal, made.state_dict().values(), first.model.state_dict().values()))
 
 
 def test_the_context_is_the_models_own(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 
 from corrwise._writing import write_bytes_atomic
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.versions import versions
+from corrwise.experiments.runs.settings import versions
 from corrwise.experiments.studies.flows.pairs import DEGRADED
 from corrwise.predictors.training import Trainer
 

@@ -22,8 +22,7 @@ from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
 from corrwise.experiments.runs.device import device_named
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import claim_folder
+from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import with_names_of_today
 from corrwise.experiments.studies.flows.candidates import fingerprint
@@ -58,10 +57,9 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     trainer = make_flow_trainer(config)  # weights or a GPU that are not there must be missed before a file is written
     if trainer.fabric.world_size > 1:
         raise ValueError(f"expected one process to train a flow, got {trainer.fabric.world_size}")
-    with only_run(config.out):
-        settings = settings_of(config)
-        with_names_of_today(config.out, settings)
-        claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
+    settings = settings_of(config).with_values({}, free=FREE)
+    with_names_of_today(config.out, settings)
+    with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         if trainer.resume():
             _check_record(trainer)
         if trainer.step < config.steps:

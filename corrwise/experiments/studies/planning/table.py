@@ -15,6 +15,7 @@ from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.statistics import mean_curve
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
+from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
@@ -83,7 +84,8 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
         ValueError: a task has changed since its episodes were frozen.
     """
     cells = cells_of(config)
-    rows = run_grid(config.out, cells, workers=config.processes, lockstep=config.lockstep)
+    executor = executor_of(config.where, config.processes, config.out)
+    rows = run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         refused, rows = rejection_warnings(rows, METHOD), planned_rows(rows, METHOD)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
@@ -17,13 +16,11 @@ from corrwise.experiments.cli.cost import FLOW_NAMES
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
-from corrwise.experiments.runs.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.named_costs import make_distance, resolved
 from corrwise.experiments.runs.networks import network_of
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows
-from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import check_versions, versions
+from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
+from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
 from corrwise.types import Distance
 
@@ -39,12 +36,10 @@ KEY = Key(  # what identifies a row of this table
     },
 )
 
-Row = dict[str, Any]
-
 
 def ranking_key(row: Row) -> tuple[str, str, str, int]:
     """Return what identifies a row: (task, cost, flow, seed)."""
-    task, cost, flow, seed = (row[name] for name in KEY)
+    task, cost, flow, seed = KEY.of(row)
     return task, cost, flow, seed
 
 
@@ -81,8 +76,6 @@ def _gain(row: Row, name: str) -> float | None:
 
 
 ELITES = 0.2  # share of the candidates that a plan goes on with, as in CEM
-_FREE = ("tasks", "costs", "flows", "episodes", "seed", "lockstep")  # these never change a row
-
 _COUNTS = ("rejected", "scored", "plans_rejected")  # of a row, summed over its candidate sets
 Asked = tuple[str, str]  # cost, flow ("" for one that matches nothing)
 
@@ -97,31 +90,44 @@ def run_ranking(config: RankingTableConfig) -> Path:
         FileNotFoundError, RuntimeError, ValueError: weights that cannot be had.
     """
     distances = {asked: _distance(asked, config) for asked in _asked(config)}  # must fail before anything is written
-    networks = {asked: network_of(distance) for asked, distance in distances.items()}
-    with only_run(config.out):
-        file = config.out / "rows.jsonl"
-        claim_folder(config.out, _jsonable(config), ignore=_FREE, key=KEY)
-        rows = open_rows(file, KEY)
-        check_versions(config.out, rows)
-        done = {ranking_key(row) for row in rows if row.get("network") == networks.get((row["cost"], row["flow"]))}
-        for task in config.tasks:
-            seeds = [config.seed + i for i in range(config.episodes)]
-            left = [seed for seed in seeds if any((task, *asked, seed) not in done for asked in distances)]
-            with tqdm(range(0, len(left), config.lockstep), unit="group", desc=task) as bar:
-                for i in bar:
-                    group = left[i : i + config.lockstep]
-                    missing = {a: d for a, d in distances.items() if any((task, *a, k) not in done for k in group)}
-                    for row in _measured(task, config, group, missing):
-                        if ranking_key(row) not in done:
-                            network = networks[row["cost"], row["flow"]]
-                            append_row(file, {**row, "network": network, "versions": versions()})
-        with reading(file, "holds rows that no table can be made of", RunFolderError):
-            rows = [{**row, "steps": row["sets"]} for row in read_rows(file, KEY)]
+    stamps: dict[Asked, Row] = {asked: {"network": network_of(distance)} for asked, distance in distances.items()}
+    seeds = range(config.seed, config.seed + config.episodes)
+    jobs = [
+        Job(
+            _setup,
+            _Ranking(task, config, distances),
+            {(task, *asked, seed): stamps[asked] for seed in seeds for asked in distances},
+            together=config.lockstep,
+            label=task,
+        )
+        for task in config.tasks
+    ]
+    with RunFolder(config.out, _settings(config), KEY, newest=True) as folder:
+        folder.run(jobs, unit="episode")
+        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
+            rows = [{**row, "steps": row["sets"]} for row in folder.rows]
             refused = rejection_warnings(rows, ("task", "cost", "flow"))
             page = ranking_table(planned_rows(rows, ("task", "cost", "flow")))
         warn(refused)
         write_bytes_atomic(config.out / "table.md", (quoted(refused) + page).encode())
     return config.out / "table.md"
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One task, and the distances that rank its candidates."""
+
+    task: str
+    config: RankingTableConfig
+    distances: dict[Asked, Distance] = field(compare=False)
+
+
+def _setup(ranking: _Ranking, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
+    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
+        wanted = {(cost, flow): ranking.distances[cost, flow] for _, cost, flow, _ in keys}
+        yield from _measured(ranking.task, ranking.config, list(dict.fromkeys(key[-1] for key in keys)), wanted)
+
+    return rows
 
 
 def rank_correlation(cost: np.ndarray, truth: np.ndarray) -> float:
@@ -185,12 +191,10 @@ def _numbers(candidates: CandidateSet, distance: Distance, device: str) -> Row:
     }
 
 
-def _jsonable(config: RankingTableConfig) -> Row:
+def _settings(config: RankingTableConfig) -> Settings:
     """Return what the rows depend on, each flow's own numbers among it."""
-    row = settings_of(config)
-    row["cost"].pop("flow")
-    counted = [
-        flow for flow in FLOW_NAMES if flow != "tv-l1" or flow in config.flows
-    ]  # folders older than it stay valid
-    row["numbers"] = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in counted}
-    return row
+    counted = [name for name in FLOW_NAMES if name != "tv-l1" or name in config.flows]  # older folders have none of it
+    numbers = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in counted}
+    settings = settings_of(config, "ranking").with_values({"numbers": numbers})
+    settings["cost"] = {name: value for name, value in settings["cost"].items() if name != "flow"}
+    return settings
