@@ -239,7 +239,8 @@ class Ray:
         if self.address:
             self.package.init(address=self.address, **plain)
         else:
-            self.package.init(address="local", num_cpus=self.cores, include_dashboard=False, **plain)
+            loopback = {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+            self.package.init(address="local", num_cpus=self.cores, **loopback, **plain)
         self._connected = True
 
     def submit(self, work: Callable[..., Any], job: Any) -> _Flight:

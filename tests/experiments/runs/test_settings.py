@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, make_dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs import grid
+from corrwise.experiments.runs import grid, networks
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.runs.mpc import mpc_settings
@@ -49,6 +50,8 @@ def _tried(task):
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
     monkeypatch.setattr("corrwise.experiments.runs.mpc.task_settings", lambda task: {})  # slow, and evidence only
+    distances_of = cache(lambda costs, cost: networks.distances_of(MPCConfig(costs=costs, cost=cost)))
+    monkeypatch.setattr(grid, "distances_of", lambda config: distances_of(config.costs, config.cost))
     rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", grid.KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}
     tried = {task: _tried(task) for task in {task for task, _ in made}}
@@ -126,6 +129,7 @@ XML = '<mujoco><option timestep="0.01"/><worldbody><geom type="plane" size="5 5 
 name="x" type="slide" axis="1 0 0"/><geom type="sphere" size="0.2" mass="{mass}"/></body></worldbody><actuator><motor \
 joint="x" gear="5" ctrlrange="-1 1"/></actuator></mujoco>'
 PUCK = """
+from functools import cache
 from pathlib import Path
 import mujoco, numpy as np
 from corrwise.envs import Camera, GoalSampling, Task
