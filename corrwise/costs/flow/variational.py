@@ -159,7 +159,7 @@ class _Solve(torch.autograd.Function):
         return solution
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         *matrix, u = ctx.saved_tensors
         (grad,) = grads
