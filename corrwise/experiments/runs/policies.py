@@ -41,6 +41,7 @@ __all__ = [
     "exact_flow_cost",
     "flat_planner",
     "make_policy",
+    "planner_class",
     "planner_of",
     "planner_settings",
     "state_cost",
@@ -200,7 +201,7 @@ def make_policy(
         None if true else make_cost(name, config.cost, clock=clock),
         planner_of(config).build(
             action_dim,
-            find=_planner_class,
+            find=planner_class,
             horizon=config.horizon,
             candidates=config.candidates,
             iterations=config.iterations,
@@ -228,10 +229,11 @@ def planner_of(config: MPCConfig) -> PlannerSpec:
     Raises:
         ValueError: a planner of one's own that cannot be had, or an option that it does not have or that does not fit.
     """
-    return PlannerSpec.parse(config.planner_text, find=_planner_class)
+    return PlannerSpec.parse(config.planner_text, find=planner_class)
 
 
-def _planner_class(name: str) -> Callable[..., Planner]:
+def planner_class(name: str) -> Callable[..., Planner]:
+    """Return the planner, or the function that makes it, behind a registered name or ``file.py:NAME``."""
     if not is_user_code(name):
         return PLANNERS[name]
     found: Callable[..., Planner] = user_object(
@@ -245,7 +247,7 @@ def planner_settings(config: MPCConfig) -> dict[str, Any]:
     spec = planner_of(config)
     defaults = {
         option: each.default
-        for option, each in options_of(_planner_class(spec.name)).items()
+        for option, each in options_of(planner_class(spec.name)).items()
         if option not in ("knots", "interpolation")
     }
     return {"planner": spec.name, spec.name: {**defaults, **spec.options}}
@@ -261,5 +263,5 @@ def flat_planner(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or not isinstance(options, Mapping):
         return dict(settings)
     given = ",".join(f"{option}={value}" for option, value in options.items())
-    text = str(PlannerSpec.parse(f"{name}:{given}" if given else name, find=_planner_class))
+    text = str(PlannerSpec.parse(f"{name}:{given}" if given else name, find=planner_class))
     return {**{key: value for key, value in settings.items() if key != name}, "planner": text}
