@@ -68,7 +68,7 @@ class PlannerSpec:
             option: value for option, value in sorted(options.items()) if not _same(value, known[option].default)
         }
         spec = cls(name, different)
-        sizes: dict[str, Any] = {"horizon": different["knots"]} if "knots" in different else {}
+        sizes: dict[str, Any] = {"horizon": different.get("knots", 1), "candidates": 1, "iterations": 1}
         spec.build(1, find=find, **sizes)  # which checks the ranges
         return spec
 

@@ -40,6 +40,7 @@ __all__ = [
     "Recorded",
     "exact_flow_cost",
     "make_policy",
+    "planner_class",
     "planner_of",
     "planner_settings",
     "state_cost",
@@ -219,7 +220,7 @@ def make_policy(
         None if distance is None or true else GoalCost(distance),
         planner_of(config).build(
             action_dim,
-            find=_planner_class,
+            find=planner_class,
             horizon=config.horizon,
             candidates=config.candidates,
             iterations=config.iterations,
@@ -248,10 +249,11 @@ def planner_of(config: MPCConfig) -> PlannerSpec:
     Raises:
         ValueError: a planner of one's own that cannot be had, or an option that it does not have or that does not fit.
     """
-    return PlannerSpec.parse(config.planner_text, find=_planner_class)
+    return PlannerSpec.parse(config.planner_text, find=planner_class)
 
 
-def _planner_class(name: str) -> Callable[..., Planner]:
+def planner_class(name: str) -> Callable[..., Planner]:
+    """Return the planner, or the function that makes it, behind a registered name or ``file.py:NAME``."""
     if not is_user_code(name):
         return PLANNERS[name]
     found: Callable[..., Planner] = user_object(
@@ -268,5 +270,5 @@ def planner_settings(config: MPCConfig) -> dict[str, Any]:
     name, label = split(config.planner)[0], config.planner_label
     source = {"planner_source": user_source(name)} if is_user_code(name) else {}  # a file that has changed is run anew
     spec = planner_of(config)
-    defaults = {option: each.default for option, each in options_of(_planner_class(name)).items()}
+    defaults = {option: each.default for option, each in options_of(planner_class(name)).items()}
     return {"planner": label, label: {**defaults, **spec.options}, **source}

@@ -1,12 +1,26 @@
 """The controls that plan on true states: what has no state has no chance."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.runs.policies import STATE_COSTS, Planning, state_score
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.clock import Clock
+from corrwise.experiments.runs.policies import (
+    STATE_COSTS,
+    Planning,
+    flat_planner,
+    make_policy,
+    planner_class,
+    planner_of,
+    planner_settings,
+    state_score,
+)
 from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
+from tests.snippets import ROOT
 
 
 @pytest.fixture
@@ -45,3 +59,49 @@ def test_a_bound_leads_where_its_truth_says(fleet):
             for each in (plan, torch.zeros_like(plan))
         )
         assert (led < stayed).all(), name
+
+
+OWN = """
+from corrwise.mpc import CEM
+
+class Mine(CEM):
+    pass
+
+def make(action_dim, *, horizon, candidates, iterations, greed: float = 0.5):
+    return CEM(action_dim, horizon=horizon, candidates=candidates, iterations=iterations, initial_std=greed)
+
+nothing = 3
+"""
+
+
+@pytest.mark.parametrize(("name", "std"), [("Mine", 0.5), ("Mine:initial_std=0.3", 0.3), ("make:greed=0.2", 0.2)])
+def test_a_planner_of_ones_own_is_named_by_its_file(fleet, tmp_path, name, std):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    config = MPCConfig(planner=f"{file}:{name}", candidates=8, iterations=1, size=32)
+    assert config.planner_label == name.partition(":")[0]
+    policy, _ = make_policy("state", config, fleet, fleet.goal, [0, 1], Clock())
+    assert policy(fleet.context).scored == 8
+    assert planner_of(config).build(1, find=planner_class, horizon=5, candidates=8, iterations=1).initial_std == std
+
+
+def test_what_is_no_planner_is_refused(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    with pytest.raises(ValueError, match=r"expected a planner, or a function that makes one, 'nothing' in .* got 3"):
+        planner_of(MPCConfig(planner=f"{file}:nothing:a=1"))
+    with pytest.raises(ValueError, match="has no option 'fear'; its options are greed, knots, interpolation"):
+        planner_of(MPCConfig(planner=f"{file}:make:fear=1"))
+
+
+@pytest.mark.parametrize("text", ["cem", "icem:keep_fraction=0.5,momentum=0.2", "random:hold=3", "cem:knots=4"])
+def test_nested_options_of_older_rows_become_text(text):
+    nested = planner_settings(MPCConfig(planner=text))
+    assert flat_planner({"horizon": 12, **nested}) == {"horizon": 12, "planner": text}
+    assert flat_planner({"planner": text}) == {"planner": text}
+
+
+def test_the_planners_of_committed_rows_are_still_the_defaults():
+    cells = json.loads((ROOT / "docs" / "results" / "table-mpc" / "config.json").read_text())["cells"]
+    flat = {flat_planner(cell)["planner"] for cell in cells.values()}
+    assert flat == {"cem", "icem"}
