@@ -15,9 +15,9 @@ import pytest
 
 from corrwise.experiments import Job, RunFolder, cli
 from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.commands import Command
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.parse import parse
+from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.runs import clusters
 from corrwise.experiments.runs.executors import Local, executor_of
 from corrwise.experiments.runs.folder import RunFolder as Folder
@@ -263,7 +263,9 @@ def test_the_commands_of_the_guide_run(words, tmp_path, monkeypatch):
 
 def test_the_guides_commands_for_clusters_are_understood():
     commands = _blocks("text")
-    assert [parse(Command, words[1:]).table.where.executor for words in commands] == ["submitit", "ray", "ray"]
+    made = [parse("corrwise table mpc", MPCTableConfig, words[3:]) for words in commands]
+    assert [words[1:3] for words in commands] == [["table", "mpc"]] * 3
+    assert [config.where.executor for config in made] == ["submitit", "ray", "ray"]
 
 
 def test_submitit_itself_runs_the_jobs(tmp_path):

@@ -52,6 +52,7 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_task_that_changed_is_refused(monkeypatch):
-    monkeypatch.setitem(TASKS, "cartpole", replace(TASKS["cartpole"], frame_skip=4))
+    changed = {**TASKS, "cartpole": replace(TASKS["cartpole"], frame_skip=4)}
+    monkeypatch.setattr("corrwise.experiments.runs.manifest.TASKS", changed)
     with pytest.raises(ValueError, match="cartpole has changed since its episodes were frozen"):
         frozen_manifest.__wrapped__("cartpole")

@@ -39,7 +39,7 @@ def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(tmp_pa
             MINE,
             "expected a corrwise.envs.Task 'OTHER' in {folder}/mine.py, got None; its tasks are MINE\n",
         ),
-        ("mine.py:TASKS", MINE, "expected a corrwise.envs.Task 'TASKS' in {folder}/mine.py, got {{"),
+        ("mine.py:TASKS", MINE, "expected a corrwise.envs.Task 'TASKS' in {folder}/mine.py, got Registry("),
         (
             "mine.py:MINE",
             "import nothing_of_that_name",

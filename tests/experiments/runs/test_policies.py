@@ -1,7 +1,5 @@
 """The controls that plan on true states: what has no state has no chance."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,15 +10,12 @@ from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.policies import (
     STATE_COSTS,
     Planning,
-    flat_planner,
     make_policy,
     planner_class,
     planner_of,
-    planner_settings,
     state_score,
 )
 from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
-from tests.snippets import ROOT
 
 
 @pytest.fixture
@@ -92,16 +87,3 @@ def test_what_is_no_planner_is_refused(tmp_path):
         planner_of(MPCConfig(planner=f"{file}:nothing:a=1"))
     with pytest.raises(ValueError, match="has no option 'fear'; its options are greed, knots, interpolation"):
         planner_of(MPCConfig(planner=f"{file}:make:fear=1"))
-
-
-@pytest.mark.parametrize("text", ["cem", "icem:keep_fraction=0.5,momentum=0.2", "random:hold=3", "cem:knots=4"])
-def test_nested_options_of_older_rows_become_text(text):
-    nested = planner_settings(MPCConfig(planner=text))
-    assert flat_planner({"horizon": 12, **nested}) == {"horizon": 12, "planner": text}
-    assert flat_planner({"planner": text}) == {"planner": text}
-
-
-def test_the_planners_of_committed_rows_are_still_the_defaults():
-    cells = json.loads((ROOT / "docs" / "results" / "table-mpc" / "config.json").read_text())["cells"]
-    flat = {flat_planner(cell)["planner"] for cell in cells.values()}
-    assert flat == {"cem", "icem"}

@@ -36,9 +36,9 @@ def test_rows_and_report_are_as_with_the_oracle(tmp_path, capsys):
     assert (row["predictor"], len(row["predictor_weights"])) == ("small", 12)
     assert row["seconds_predict"] > 0
     assert row["panels"] == ["goal", "seen", "predicted", "true", "flow"]
-    strip = load_strip(tmp_path / "mpc" / row["strip"]).reshape(5, 16, 2, 16, 3)
+    strip = load_strip(tmp_path / "mpc" / row["strip"]).reshape(5, 16, 3, 16, 3)
     assert not np.array_equal(strip[2], strip[3]), "what a plan leads to is not what was predicted"
-    assert "what that leads to" in (tmp_path / "mpc" / "report.html").read_text()
+    assert "where the plan leads" in (tmp_path / "mpc" / "report.html").read_text()
     assert "small" in (tmp_path / "mpc" / "report.html").read_text()
     _trained(run, seed=1)
     assert cli.main([*words, "--episodes", "2"]) == 2

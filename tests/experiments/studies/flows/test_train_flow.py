@@ -184,7 +184,7 @@ def test_what_is_unknown_takes_no_part():
         (["--plans", "6000", "--init-from", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
         (["--plans", "2"], "init_from must be weights to plan with, for --plans, got none"),
         (["--tasks", "1.5"], "tasks must be in [0, 1], got 1.5"),
-        (["--device", "tpu"], "unknown device 'tpu'; there are auto, cpu, cuda"),
+        (["--device", "tpu"], "unknown device 'tpu' (did you mean cpu?); there are auto, cpu, cuda"),
     ],
 )
 def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
