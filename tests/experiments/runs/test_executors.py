@@ -15,7 +15,7 @@ import pytest
 
 from corrwise.experiments import Job, RunFolder, cli
 from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.commands import Command
+from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.parse import parse
 from corrwise.experiments.runs import clusters
@@ -262,8 +262,9 @@ def test_the_commands_of_the_guide_run(words, tmp_path, monkeypatch):
 
 
 def test_the_guides_commands_for_clusters_are_understood():
-    commands = _blocks("text")
-    assert [parse(Command, words[1:]).table.where.executor for words in commands] == ["submitit", "ray", "ray"]
+    table = commands()["table mpc"]
+    configs = [parse("corrwise table mpc", table.config, words[3:]) for words in _blocks("text")]
+    assert [config.where.executor for config in configs] == ["submitit", "ray", "ray"]
 
 
 def test_submitit_itself_runs_the_jobs(tmp_path):

@@ -93,7 +93,7 @@ def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
 
 def test_a_broken_frame_has_no_terms(monkeypatch):
     monkeypatch.setattr(
-        "corrwise.experiments.runs.episode._after",
+        "corrwise.experiments.runs.episodes._after",
         lambda predictor, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
     )
     (episode,) = run_episodes(replace(TINY, steps=1), "corr-l1", [5])
@@ -215,7 +215,7 @@ def test_every_kind_of_policy_runs_on_every_body(cost):
         config = replace(TINY, task=task, steps=1, iterations=1, size=32)
         (episode,) = run_episodes(config, cost, [0])
         assert np.isfinite(episode.distances).all()
-        assert [len(pictures) for pictures in episode.panels.values()] == [1] * 4
+        assert [len(images) for images in episode.panels.values()] == [2] * 4  # before the step, and the final state
 
 
 def test_planning_on_the_true_state_beats_doing_nothing():
