@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 
+from corrwise import _writing
 from corrwise._writing import RunFolderError, write_json_atomic
 from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import append_row, open_rows, read_rows, row_key
