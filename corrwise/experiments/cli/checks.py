@@ -133,7 +133,7 @@ def validated(config: type[ConfigT]) -> type[ConfigT]:
 
     def __post_init__(self: Any) -> None:
         hints = hints_of(config)  # type: ignore[arg-type]  # a class is hashable
-        for each in fields(self):
+        for each in fields(config):  # type: ignore[arg-type]  # those of a class made of this one are its own
             _check(each.name, hints[each.name], getattr(self, each.name))
         own(self)
 

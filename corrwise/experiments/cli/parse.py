@@ -137,7 +137,7 @@ def _refused(command: str, stop: SystemExit, config: Any, options: dict[str, boo
         option = f"--{field.name.replace('_', '-')}"
         if field.default is MISSING and field.default_factory is MISSING and option not in given:
             return f"{command} needs {option if option in options else field.name.upper()}"
-    for word, after in zip(words, [*words[1:], "--"], strict=True):
+    for word, after in zip(words, [*words[1:], "--"], strict=False):
         if options.get(word.replace("_", "-")) and after.startswith("--"):
             return f"{word} of {command} needs a value"
     return f"{command} cannot use {' '.join(words)!r}; corrwise {command} --help lists its options"

@@ -16,6 +16,7 @@ from corrwise.experiments.runs.policies import (
     state_score,
 )
 from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
+from corrwise.predictors import OraclePredictor
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_a_bound_leads_where_its_truth_says(fleet):
 
 
 OWN = """
+from corrwise.predictors import OraclePredictor
 from corrwise.mpc import CEM
 
 class Mine(CEM):
@@ -75,7 +77,8 @@ def test_a_planner_of_ones_own_is_named_by_its_file(fleet, tmp_path, name, std):
     file.write_text(OWN)
     config = MPCConfig(planner=f"{file}:{name}", candidates=8, iterations=1, size=32)
     assert config.planner_label == name.partition(":")[0]
-    policy, _ = make_policy("state", config, fleet, fleet.goal, [0, 1], Clock())
+    oracle = OraclePredictor(fleet.simulator)
+    policy = make_policy("state", config, fleet, fleet.goal, [0, 1], Clock(), oracle, None)
     assert policy(fleet.context).scored == 8
     assert planner_of(config).build(1, find=planner_class, horizon=5, candidates=8, iterations=1).initial_std == std
 
