@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_cost
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
 
@@ -36,8 +36,8 @@ def plan_seconds(task: str, flow: str, *, seeds: Sequence[int], candidates: int,
     simulator = MujocoSimulator(TASKS[task])
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
-    name = {"none": "l1", "learned": "corr-l1-disp"}.get(flow, "corr-l1")
-    cost = make_cost(name, CostConfig() if flow == "none" else CostConfig(flow=flow), clock=clock)
+    name = {"none": "l1", "learned": "recommended"}.get(flow, f"corr-l1:flow={flow}")
+    cost = GoalCost(make_distance(name, clock=clock))
     planner = CEM(simulator.physics.action_dim, horizon=8, candidates=candidates, iterations=3)
     agent = VisualMPC(OraclePredictor(simulator), cost, planner, config=AgentConfig())
     context, goal = Fleet(simulator).reset(seeds)

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from corrwise.costs.spec import CostSpec, as_distance
 from corrwise.envs.arrays import from_uint8, to_numpy, to_uint8
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_episode
@@ -35,7 +36,8 @@ class VisualTask(gymnasium.Env):
 
     Args:
         task: which task, by name or as a ``Task``.
-        distance: the image distance behind the reward; None means the mean absolute difference.
+        distance: the image distance behind the reward, or its text, such as "corr-l1:flow=dis"; see ``CostSpec``. None
+            means the mean absolute difference.
         size: pixels to a side.
         renderer: "raycast" or "gl".
         supersample: rays per pixel side of the ray caster.
@@ -52,7 +54,7 @@ class VisualTask(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012  # Gymnasium's own convention
 
     def __init__(
-        self, task: str | Task, *, distance: Distance | None = None, size: SupportsIndex = 64,
+        self, task: str | Task, *, distance: Distance | CostSpec | str | None = None, size: SupportsIndex = 64,
         renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None, threads: int = 0,
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
@@ -62,7 +64,7 @@ class VisualTask(gymnasium.Env):
             self.task, size=size, renderer=renderer, supersample=supersample, threads=threads
         )
         self._state: np.ndarray | None = None
-        self.distance = distance
+        self.distance = None if distance is None else as_distance(distance)
         self.render_mode = render_mode
         dt = self.simulator.model.opt.timestep * self.task.frame_skip
         self.metadata = {**self.metadata, "render_fps": round(1 / dt)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corrwise.experiments.cli.checks import check, check_name, check_names
-from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.mpc import TASK_NAMES
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 
@@ -45,7 +45,7 @@ class CollectConfig:
         if ":" not in self.task:
             check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
         check_names("behaviour", self.behaviours, BEHAVIOUR_NAMES)
-        check_name("cost", self.cost, COST_NAMES)
+        object.__setattr__(self, "cost", *canonical_costs("cost", (self.cost,)))
         check_counts(self, "episodes", "supersample", *(() if self.steps is None else ("steps",)))
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check_counts(self, "size", least=16, unit=" pixels")

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.waiting import waits
 
 _GL_PROBE = """
@@ -44,7 +45,7 @@ def examine(*, set_here: bool = False) -> int:
     ``set_here`` says whether it was corrwise that told threads to sleep while they wait.
     """
     findings = [probe() for probe in (raycast, opengl, gpu, flow_weights, video)]
-    findings.append(threads(set_here))
+    findings += [threads(set_here), Finding("recommended", True, CostSpec.parse(RECOMMENDED).describe())]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{'ok     ' if finding.works else 'missing'}  {finding.name:<{width}}  {finding.says}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from corrwise.experiments.cli.checks import check, check_name, check_that
-from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, canonical_costs, spec_of
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
@@ -39,10 +39,15 @@ class MPCConfig:
     task: str = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
     which runs that file as Python code."""
-    costs: tuple[str, ...] = ("l1", "corr-l1", "corr-l1-disp")
-    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
-    controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
-    body pixels lie from their true places: a flow without error) and exact-flow-squared."""
+    costs: tuple[str, ...] = ("l1", "corr-l1", "recommended")
+    """Image costs l1, mse, ssim, each also between matched pixels as corr-l1, with options as in
+    corr-l1:flow=dis,form=reg,magnitude=2 (docs/choose_a_flow.md); recommended, the default of planning; your own as
+    file.py:NAME, which runs that file as Python code; and the controls zero-action, random-action, state (the true
+    state distance), exact-flow (how far the goal's body pixels lie from their true places: a flow without error) and
+    exact-flow-squared."""
+    flow: str = DEFAULT_FLOW
+    """Flow of the costs named corr-* whose name says none: learned, all-pairs, rigid, dis, raft, zero, affine or
+    homography."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"
@@ -81,8 +86,6 @@ class MPCConfig:
     """About how many predicted frames may exist at a time; bounds the memory."""
     videos: bool = True
     """Write a short video of each episode."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
-    """What stands behind the costs named corr-*."""
     random: RandomShootingConfig = field(default_factory=RandomShootingConfig)
     """Options of planner random."""
     cem: CEMConfig = field(default_factory=CEMConfig)
@@ -114,10 +117,8 @@ class MPCConfig:
             check_that(self.predictor in PREDICTOR_NAMES, there)
         if ":" not in self.task:
             check_name("task", self.task, TASK_NAMES, or_else="your own as file.py:NAME")
-        check(len(self.costs) > 0, "costs", "at least one name", "none")
-        check(len(set(self.costs)) == len(self.costs), "costs", "different from each other", " ".join(self.costs))
-        for cost in self.costs:
-            check_name("cost", cost, COST_NAMES)
+        object.__setattr__(self, "costs", canonical_costs("costs", self.costs, flow=self.flow))
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the costs say it now
         check_counts(self, "episodes", "horizon", "candidates", "iterations", "context_frames")
         check_counts(self, "supersample", "lockstep", "max_frames", *(() if self.steps is None else ("steps",)))
         check(
@@ -129,12 +130,9 @@ class MPCConfig:
         check_counts(self, "size", least=16, unit=" pixels")
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
-        for option, owner in FLOW_OPTIONS.items():
-            given = getattr(self.cost, option)
-            fits = self.cost.flow == owner or given == getattr(CostConfig, option)
-            check(fits, option, f"left out, for it belongs to flow {owner}", given)
-        raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
-        check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
+        for cost in self.costs:
+            least = spec.smallest if (spec := spec_of(cost)) else 1
+            check(self.size >= least, "size", f"at least {least} pixels for cost {cost}", self.size)
         check_memory(
             self._needed, "--size, --supersample, --max-frames, --candidates, --lockstep, --horizon or --steps"
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.checks import check, check_names, check_tuning_seeds
-from corrwise.experiments.cli.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, canonical_costs
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.cli.sizes import MOST, check_counts, check_memory
 from corrwise.experiments.cli.table_ablations import AblationTableConfig
@@ -17,7 +18,7 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 
-COMPARED = (*FLOW_NAMES, "exact")
+COMPARED = (*NAMED_FLOWS, "exact")
 BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
 MEASURES = ("errors", "curves", "speed")
 
@@ -54,9 +55,9 @@ class FlowTableConfig:
     """Pixels to a side of the pictures."""
     seed: int = 0
     """Seed of the held-out states."""
-    raft_weights: str = CostConfig.raft_weights
+    raft_weights: str = NAMED_FLOWS["raft"].options["weights"].default
     """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
-    learned_weights: str = CostConfig.learned_weights
+    learned_weights: str = NAMED_FLOWS["learned"].options["weights"].default
     """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
 
     def __post_init__(self) -> None:
@@ -81,10 +82,10 @@ class RankingTableConfig:
     """Folder for rows and table.md. The same command continues a run that was stopped."""
     tasks: tuple[str, ...] = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
-    costs: tuple[str, ...] = ("l1", "ssim", "corr-l1", "corr-l1-disp")
+    costs: tuple[str, ...] = ("l1", "ssim", "corr-l1", "recommended")
     """Image costs, as in corrwise mpc."""
-    flows: tuple[str, ...] = (CostConfig.flow,)
-    """The flows behind the costs named corr-*."""
+    flows: tuple[str, ...] = (DEFAULT_FLOW,)
+    """The flows of the costs named corr-* whose name says none: such a cost is ranked once with each."""
     episodes: int = 12
     """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
     seed: int = 1000
@@ -101,14 +102,16 @@ class RankingTableConfig:
     """Episodes stepped together; changes the speed, never the rows."""
     size: int = 64
     """Pixels to a side of the picture."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
-    """What stands behind the costs named corr-*; its flow is each of --flows in turn."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""
         check_names("task", self.tasks, TASK_NAMES)
-        check_names("cost", self.costs, [name for name in COST_NAMES if name not in CONTROL_NAMES])
-        check_names("flow", self.flows, FLOW_NAMES)
+        check_names("flow", self.flows, NAMED_FLOWS)
+        each = [canonical_costs("costs", self.costs, flow=flow, controls=()) for flow in self.flows]
+        object.__setattr__(
+            self, "costs", tuple(dict.fromkeys(cost for costs in zip(*each, strict=True) for cost in costs))
+        )
+        object.__setattr__(self, "flows", (DEFAULT_FLOW,))  # the costs say them now
         check_counts(self, "episodes", "horizon", "iterations", "lockstep")
         check_counts(self, "candidates", least=5)
         steps = len(self.moments) > 0 and min(self.moments) >= 0 and len(set(self.moments)) == len(self.moments)

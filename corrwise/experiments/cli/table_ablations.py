@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise.costs.spec import RECOMMENDED
 from corrwise.experiments.cli.checks import check_names, check_tuning_seeds
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
 from corrwise.experiments.cli.sizes import check_counts
 
 AXIS_NAMES = (
     *("planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon"),
-    *("flow", "epsilon", "regulariser", "price", "power", "occlusion"),
+    *("flow", "epsilon", "regulariser", "displacement", "power", "occlusion"),
 )
-ALIKE = ("l1", "corr-l1-disp")
+ALIKE = ("l1", RECOMMENDED)
 METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
 
 
@@ -27,9 +28,9 @@ class AblationTableConfig:
     """cartpole, ant, humanoid, cartpole-short."""
     axes: tuple[str, ...] = AXIS_NAMES
     """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
-    regulariser, price, power and occlusion (of the cost)."""
+    regulariser, displacement, power and occlusion (of the cost)."""
     methods: tuple[str, ...] = ALIKE
-    """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
+    """Whose planner and picture are varied: l1, recommended, state, exact-flow, exact-flow-squared."""
     episodes: int = 20
     """Starts and goals; the planning table has others."""
     seed: int = 1000

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corrwise.experiments.cli.checks import check, check_names
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 
 LESSON_NAMES = ("reward", "hindsight")
-REWARD_NAMES = ("l1", "corr-l1-disp", "state")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class AgentTableConfig:
     lessons: tuple[str, ...] = LESSON_NAMES
     """reward: SAC sees Cartpole's state vector, its reward a goal picture. hindsight: SAC with SB3's replay of achieved
     goals sees pictures only, as the goal environment gives them, beside random actions."""
-    rewards: tuple[str, ...] = REWARD_NAMES
-    """Of the lesson reward: l1, corr-l1-disp (the default image cost), and as a bound the true state distance."""
+    rewards: tuple[str, ...] = ("l1", "recommended", "state")
+    """Of the lesson reward: image costs, as in corrwise mpc, and as a bound state, the true state distance."""
     seeds: int = 5
     """Agents of each reward."""
     hindsight_seeds: int = 3
@@ -49,7 +49,8 @@ class AgentTableConfig:
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""
         check_names("lesson", self.lessons, LESSON_NAMES)
-        check_names("reward", self.rewards, REWARD_NAMES)
+        rewards = canonical_costs("rewards", self.rewards, controls=("state",), own=False)
+        object.__setattr__(self, "rewards", rewards)
         check_counts(self, "seeds", "hindsight_seeds", "episodes", "looks", "copies", "supersample")
         check_counts(self, "steps", "hindsight_steps")
         for option in ("steps", "hindsight_steps"):

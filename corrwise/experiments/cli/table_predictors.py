@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise.costs.spec import RECOMMENDED
 from corrwise.experiments.cli.checks import check, check_names
-from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 
 ARM_NAMES = (
-    *("resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg"),
-    *("resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg"),
-    *("svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse"),
+    *("resnet3d-l1", "resnet3d-corr-l1:flow=dis", "resnet3d-corr-l1", "resnet3d-corr-l1:form=reg"),
+    *("resnet3d-mse", "resnet3d-corr-mse:flow=dis", "resnet3d-corr-mse", "resnet3d-corr-mse:form=reg"),
+    *("svg-mse", "svg-corr-mse:flow=dis", "svg-prime-mse", "svg-prime-corr-mse:flow=dis"),
 )
 
 
@@ -25,10 +26,11 @@ class PredictorTableConfig:
     """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
     tasks: tuple[str, ...] = BODY_NAMES
     """cartpole, ant, humanoid, cartpole-short."""
-    arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1")
-    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, the same through the learned flow with flow scaling
-    (resnet3d-corr-l1-learned) and with the regulariser (resnet3d-corr-l1-reg), all of these with mse in place of l1,
-    svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
+    arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1:flow=dis")
+    """A model and a loss each, the loss as in corrwise train: resnet3d-l1, resnet3d-corr-l1:flow=dis, the same through
+    the learned flow with flow scaling (resnet3d-corr-l1) and with the regulariser (resnet3d-corr-l1:form=reg), all of
+    these with mse in place of l1, svg-mse, svg-corr-mse:flow=dis, svg-prime-mse, svg-prime-corr-mse:flow=dis. The table
+    has all that the folder has rows of."""
     seeds: int = 3
     """Models of each arm and task."""
     clips: int = 400
@@ -53,7 +55,7 @@ class PredictorTableConfig:
     episodes: int = 30
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
-    cost: str = "corr-l1-disp"
+    cost: str = RECOMMENDED
     """The image cost of those plans."""
     look: int = 8
     """Control steps that those plans look ahead."""
@@ -70,7 +72,7 @@ class PredictorTableConfig:
         """Refuse unknown names and sizes that make no table."""
         check_names("task", self.tasks, TASK_NAMES)
         check_names("arm", self.arms, ARM_NAMES)
-        check_names("cost", (self.cost,), COST_NAMES)
+        object.__setattr__(self, "cost", *canonical_costs("cost", (self.cost,), own=False))
         counts = ("seeds", "clips", "held", "steps", "batch", "horizon", "windows", "shown", "warm", "supersample")
         check_counts(self, *counts, "look", "candidates", "iterations")
         check(0 <= self.episodes <= 100, "episodes", "from 0 to 100", self.episodes)

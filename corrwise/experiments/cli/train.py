@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-import tyro
-
 from corrwise.experiments.cli.checks import check, check_name
-from corrwise.experiments.cli.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, canonical_costs
 from corrwise.experiments.cli.sizes import check_counts
 
 MODEL_NAMES = ("resnet3d", "svg", "svg-prime")
-LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
 ACCELERATOR_NAMES = ("auto", "cpu", "cuda")
 PRECISION_NAMES = ("auto", "32-true", "bf16-mixed")
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
@@ -33,9 +30,12 @@ class TrainConfig:
     of that dataset."""
     model: str = "resnet3d"
     """resnet3d, svg or svg-prime."""
-    loss: str = "corr-l1"
-    """l1, mse, ssim, or between matched pixels: corr-l1 (flow scaling), corr-l1-reg, -edge, -both and -disp (the same
-    with mse, ssim). A regulariser needs a flow with gradients, such as learned or raft."""
+    loss: str = "corr-l1:flow=dis"
+    """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
+    needs a flow with gradients, such as learned or raft. vgg=FILE adds the perceptual distance to the base distance, in
+    equal parts: weights of VGG-19, a name or a file."""
+    flow: str = DEFAULT_FLOW
+    """Flow of a loss named corr-* whose name says none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
     steps: int = 6000
@@ -62,8 +62,6 @@ class TrainConfig:
     """Folder of a run of corrwise train, or of its model, of the same shape to go on from: a warm start."""
     held: float = 0.05
     """Share of the clips, the last ones, that no step sees; predictions of them are logged."""
-    perceptual: str = ""
-    """Weights of VGG-19, a name or a file: adds the perceptual distance to the base distance, in equal parts."""
     every: int = 500
     """Steps between checkpoints, logged pictures and held-out losses."""
     seed: int = 0
@@ -74,16 +72,16 @@ class TrainConfig:
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
     precision: str = "auto"
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=lambda: CostConfig(flow="dis"))
-    """What stands behind the losses named corr-*."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and numbers that make no run."""
         for option, names in (
-            ("model", MODEL_NAMES), ("loss", LOSS_NAMES), ("accelerator", ACCELERATOR_NAMES),
-            ("precision", PRECISION_NAMES),
+            ("model", MODEL_NAMES), ("accelerator", ACCELERATOR_NAMES), ("precision", PRECISION_NAMES),
         ):  # fmt: skip
             check_name(option, getattr(self, option), names)
+        (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
+        object.__setattr__(self, "loss", loss)
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss says it now
         check_counts(self, "steps", "batch", "context", "horizon", "every")
         check_counts(self, "readers", "crop", least=0)
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)

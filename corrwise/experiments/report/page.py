@@ -7,10 +7,13 @@ at any time.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
+from corrwise.costs import CostSpec
 from corrwise.experiments.cli.mpc import ReportConfig
 from corrwise.experiments.report.images import Pictures, wheel_picture
 from corrwise.experiments.report.rejected import refusals, warn
@@ -24,7 +27,7 @@ __all__ = ["METHOD", "run_report", "template", "write_report"]
 METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
 EMBED_BYTES = 64 * 2**20
 FACTS = (
-    *("planner", "predictor", "flow", "renderer", "aggregate", "steps", "horizon", "candidates"),
+    *("planner", "predictor", "renderer", "aggregate", "steps", "horizon", "candidates"),
     *("iterations", "size", "seed"),
 )
 
@@ -52,6 +55,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
         facts=_facts(config),
+        costs=_described(row["cost"] for row in rows),
         config=json.dumps(config, indent=2),
         versions=(rows[-1].get("versions") or {}) if rows else {},
         linked=pictures.linked,
@@ -93,6 +97,15 @@ def _facts(config: dict[str, Any]) -> dict[str, str]:
 
     visit(config)
     return {name: found[name] for name in (fact.replace("_", " ") for fact in FACTS) if name in found}
+
+
+def _described(costs: Iterable[str]) -> dict[str, str]:
+    """Return what the image costs among these are made of, in a sentence each."""
+    found = {}
+    for cost in dict.fromkeys(costs):
+        with suppress(ValueError):
+            found[cost] = CostSpec.parse(cost).describe()
+    return found
 
 
 def template(name: str) -> Any:

@@ -11,13 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.costs import CorrespondenceWise
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.arrays import to_uint8
+from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.controls import Decision
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Goal, Predictor
 
@@ -73,7 +75,8 @@ class Showing:
         self._predictor, self._goal = predictor, goal
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._goals = to_uint8(goal.frames[:, 0])
-        self._distance = make_correspondence(cost, config.cost)
+        distance = None if cost in CONTROL_NAMES else make_distance(cost)
+        self._distance = distance if isinstance(distance, CorrespondenceWise) else None
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:

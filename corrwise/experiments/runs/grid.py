@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from corrwise._files import read_json
+from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.digits import six_digits
 from corrwise.experiments.runs.episode import episode_row
@@ -38,7 +39,7 @@ KEY = Key(
 )
 METHOD = ("task", "method")  # the fields that tell methods
 # Said by the row, or they change nothing.
-_UNUSED = ("task", "costs", "episodes", "seed", "lockstep", "max_frames", "videos")
+_UNUSED = ("task", "costs", "flow", "episodes", "seed", "lockstep", "max_frames", "videos")
 _TOLD = ("corrwise", "mujoco", "torch", "gymnasium", "dm-control", "opencv-python-headless")  # of a row's versions
 
 Row = dict[str, Any]
@@ -67,11 +68,12 @@ class Cell:
     @cached_property
     def settings(self) -> Row:
         """What the rows depend on, but for task and episode; making it reads a network's weights."""
-        unused = {*_UNUSED, *(() if self.cost.startswith("corr-") else ("cost",))}
-        plain = {name: value for name, value in jsonable_config(self.config).items() if name not in unused}
-        network = networks_of(self.config)[self.cost]
+        plain = {name: value for name, value in jsonable_config(self.config).items() if name not in _UNUSED}
+        (behind,) = plain.pop("made_of").values()
+        network = networks_of(self.config)[cost_label(self.cost)]
         plain["predictor"] = self.config.predictor_label  # a trained one's folder may be moved
-        told = {"cost_name": self.cost, **plain, "network": network, "manifest": self.manifest.settings}
+        told = {"cost": cost_label(self.cost), "made_of": behind, **plain, "network": network}
+        told["manifest"] = self.manifest.settings
         weights = weights_of(self.config)
         return told if weights is None else {**told, "predictor_weights": weights}
 
@@ -161,5 +163,5 @@ def _short(row: Row) -> Row:
 def _run(job: _Job, *, threads: int) -> list[Row]:
     cell = job.cell
     episodes = run_episodes(cell.config, cell.cost, job.seeds, frozen=cell.manifest.chosen(job.seeds), threads=threads)
-    said = {"task": cell.config.task, "method": cell.method, "cost": cell.cost, "settings": job.fingerprint}
+    said = {"task": cell.config.task, "method": cell.method, "cost": cost_label(cell.cost), "settings": job.fingerprint}
     return [{**said, **episode_row(episode)} for episode in episodes]

@@ -4,53 +4,36 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
+from corrwise.experiments.cli.cost import spec_of
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.types import Distance
 
 __all__ = ["make_loss"]
 
 
-class _Sum:
-    """The sum of two base distances: the paper's "L1 and L_p in equal weight", of which its code takes the mean."""
+class _Scaled:
+    """A distance times a number: the scale of an objective, where the distance keeps its meaning."""
 
-    def __init__(self, one: Distance, two: Distance) -> None:
-        self._one, self._two = one, two
-
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._one(x, y) + self._two(x, y)
-
-
-class _Half:
-    """Half of a distance that sums two directions."""
-
-    def __init__(self, distance: CorrespondenceWise) -> None:
-        self.matched = distance
+    def __init__(self, distance: Distance, scale: float) -> None:
+        self.distance, self.scale = distance, scale
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.matched(x, y) / 2
+        return self.distance(x, y) * self.scale
 
 
 def make_loss(config: TrainConfig) -> Distance:
     """Return the distance; with a regulariser its flow has gradients.
 
-    A correspondence-wise one is the mean of its two directions rather than their sum. Where nothing moves it is then
-    its pixel-wise twin, so that gradients are clipped, and a model's own penalty weighs, as with that.
+    A sum of two directions counts half. Where nothing moves it is then its pixel-wise twin, so that gradients are
+    clipped, and a model's own penalty weighs, as with that.
 
     Raises:
         FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or a regulariser is asked of a flow without
             gradients.
     """
-    name = config.loss
-    base = DISTANCES[name.removeprefix("corr-").partition("-")[0]]
-    if config.perceptual:
-        base = _Sum(base, Perceptual(config.perceptual))
-    matched = make_correspondence(name, config.cost)
-    if matched is None:
-        return base
-    regularised = matched.regularizer is not None
-    return _Half(CorrespondenceWise(
-        base, matched.flow, scaling=matched.scaling, regularizer=matched.regularizer, penalized=matched.penalized,
-        occlusion=matched.occlusion, detach_flow=not regularised,
-    ))  # fmt: skip
+    spec = spec_of(config.loss)
+    if spec is None:
+        return make_distance(config.loss)
+    distance = spec.build(detach_flow=spec.form == "scaled")
+    return _Scaled(distance, 0.5) if spec.matched and spec.directions == 2 else distance

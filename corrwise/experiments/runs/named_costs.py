@@ -1,70 +1,83 @@
-"""The costs that the command line names, put together from the cost room's parts."""
+"""The distances behind the costs that the command line names."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import inspect
+from collections.abc import Callable
+from copy import copy
+from pathlib import Path
 from typing import Any
 
-from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, GoalCost, Preset
-from corrwise.costs.flow import FLOWS
-from corrwise.experiments.cli.cost import CostConfig
+from corrwise._files import read_json
+from corrwise.costs import CorrespondenceWise
+from corrwise.experiments.cli.cost import CONTROL_NAMES, spec_of
 from corrwise.experiments.runs.clock import Clock
-from corrwise.types import Distance, Flow
+from corrwise.experiments.runs.user_code import user_object, user_source
+from corrwise.types import Distance
 
-# A preset's, where the command line says nothing.
-_NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "power", "occlusion")
-
-
-def resolved(config: CostConfig) -> CostConfig:
-    """Return the options with the numbers that stand for None, which are the flow's own."""
-    preset = PRESETS[config.flow]
-    return replace(config, **{n: getattr(preset, n) for n in _NUMBERS if getattr(config, n) is None})
+__all__ = ["make_distance", "settings_behind", "with_other_costs"]
 
 
-def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
-    """Return the optical flow that the configuration names, for a cost with or without a flow regulariser.
+def make_distance(cost: str, *, clock: Clock | None = None) -> Distance:
+    """Return the distance behind the canonical text of an image cost; with a clock, its flow's time counts as "flow".
+
+    Code of one's own is a distance, or a function without arguments that makes one.
 
     Raises:
-        FileNotFoundError, RuntimeError, ValueError: if its weights cannot be had or its options make no sense.
+        FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or there is no such code.
     """
-    preset = PRESETS[config.flow]
-    options: dict[str, dict[str, Any]] = {
-        "all-pairs": {"patch": config.patch, "penalty": config.displacement},
-        "dis": {"preset": config.dis_preset, "finest_scale": config.dis_finest_scale},
-        "raft": {"weights": config.raft_weights},
-        "learned": {"weights": config.learned_weights},
-    }
-    asked = {name: value for name, value in options.get(config.flow, {}).items() if value is not None}
-    return FLOWS[config.flow](**{**(preset.regularized if regularized else preset.scaled), **asked})
+    spec = spec_of(cost)
+    distance = _own(cost) if spec is None else spec.build()
+    if clock is not None and isinstance(distance, CorrespondenceWise):
+        distance = copy(distance)  # one of one's own may be in use elsewhere
+        distance.flow = copy(distance.flow)
+        if hasattr(distance.flow, "both"):
+            clock.watch(distance.flow, "both", "flow")
+        else:
+            distance.flow = clock.timed(distance.flow, "flow")
+    return distance
 
 
-def make_correspondence(name: str, config: CostConfig, *, clock: Clock | None = None) -> CorrespondenceWise | None:
-    """Return the distance behind a cost named ``corr-*``, or None for a cost that matches nothing.
+def settings_behind(cost: str) -> dict[str, Any]:
+    """Return what the text of a cost stands for: numbers that presets chose, or a digest of code of one's own."""
+    if cost in CONTROL_NAMES:
+        return {}
+    spec = spec_of(cost)
+    return {"source": user_source(cost)} if spec is None else spec.settings()
 
-    ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
-    alternative, Eq. 3), ``corr-l1-edge`` with edge-aware smoothness; ``corr-l1-both`` scales and penalises;
-    ``corr-l1-disp`` matches fully and adds a price for displacement and an occlusion penalty. With a clock, the flow's
-    time counts under "flow".
-    """
-    if not name.startswith("corr-"):
+
+def with_other_costs(out: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration with what the costs of earlier rows are made of, as config.json has it."""
+    try:
+        return {**config, "made_of": {**read_json(out / "config.json")["made_of"], **config["made_of"]}}
+    except (OSError, ValueError, KeyError, TypeError):
+        return config  # claiming the folder says what is wrong with it
+
+
+def _own(cost: str) -> Distance:
+    what = "a distance, or a function without arguments that makes one, named"
+    found: Callable[..., Any] = user_object(cost, _is_distance_or_maker, what, noun="cost")
+    if _arguments(found) == 2:
+        return found
+    made = found()
+    if not callable(made) or _arguments(made) != 2:
+        raise ValueError(
+            f"expected a function that makes a distance of two images as {cost}, got one that made {made!r:.80}"
+        )
+    return made
+
+
+def _is_distance_or_maker(value: Any) -> bool:
+    return callable(value) and _arguments(value) in (0, 2)
+
+
+def _arguments(function: Callable[..., Any]) -> int | None:
+    """Return how many arguments must be given by position; None where that cannot be known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
         return None
-    _, base, *suffix = name.split("-")
-    form = suffix[0] if suffix else "scaled"
-    flow = make_flow(config, regularized=form != "scaled")
-    if clock is not None and hasattr(flow, "both"):
-        clock.watch(flow, "both", "flow")
-    elif clock is not None:
-        flow = clock.timed(flow, "flow")
-    numbers = resolved(config)
-    preset = Preset(**{number: getattr(numbers, number) for number in _NUMBERS})
-    return preset.apply(DISTANCES[base], flow, form)
-
-
-def make_distance(name: str, config: CostConfig, *, clock: Clock | None = None) -> Distance:
-    """Return the distance behind an image cost's name: ``l1`` and the like, or one of ``make_correspondence``."""
-    return make_correspondence(name, config, clock=clock) or DISTANCES[name]
-
-
-def make_cost(name: str, config: CostConfig, *, clock: Clock | None = None) -> GoalCost:
-    """Return the named image cost, lifted to trajectories."""
-    return GoalCost(make_distance(name, config, clock=clock))
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from corrwise.costs import CorrespondenceWise
-from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.named_costs import make_distance
@@ -29,8 +29,9 @@ def networks_of(config: MPCConfig) -> dict[str, str | None]:
     Raises:
         FileNotFoundError, RuntimeError, ValueError: if weights cannot be had or options make no sense.
     """
-    distances = {cost: make_distance(cost, config.cost) for cost in config.costs if cost not in CONTROL_NAMES}
-    return {cost: network_of(distances[cost]) if cost in distances else None for cost in config.costs}
+    return {
+        cost_label(cost): None if cost in CONTROL_NAMES else network_of(make_distance(cost)) for cost in config.costs
+    }
 
 
 def check_networks(out: Path, rows: list[Row], networks: dict[str, str | None]) -> None:

@@ -8,11 +8,12 @@ from typing import Any, cast
 import torch
 from torch import Generator
 
+from corrwise.costs import GoalCost
 from corrwise.envs import Fleet
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Policy
-from corrwise.experiments.runs.named_costs import make_cost
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.named_predictors import context_of, make_predictor
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
 from corrwise.mpc.config import AggregateName
@@ -93,5 +94,5 @@ def make_policy(
         context_frames=context_of(config),
         max_frames=config.max_frames,
     )
-    cost = make_cost(name, config.cost, clock=clock)
+    cost = GoalCost(make_distance(name, clock=clock))
     return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor

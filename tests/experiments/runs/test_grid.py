@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.grid import KEY, Cell, run_grid
@@ -80,8 +79,8 @@ def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
     assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
 
 
-def test_the_options_of_a_match_are_no_settings_of_what_matches_nothing(episodes):
-    plain, other = (_cells(episodes, cost=CostConfig(flow=flow)) for flow in ("zero", "dis"))
+def test_the_flow_is_no_setting_of_what_matches_nothing(episodes):
+    plain, other = (_cells(episodes, flow=flow) for flow in ("zero", "dis"))
     same = [one.fingerprint == two.fingerprint for one, two in zip(plain, other, strict=True)]
     assert same == [True, False, True]
 

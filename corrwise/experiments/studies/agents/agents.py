@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from corrwise.costs import l1, recommended
+from corrwise.costs import CostSpec
 from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalReward, VisualTask
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.table_agents import AgentTableConfig
@@ -89,8 +89,7 @@ def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
     make = partial(_fixed_goal, config, goal)
     envs: VecEnv = DummyVecEnv([make] * config.copies)
     if job.arm != "state":
-        distance = l1 if job.arm == "l1" else recommended(l1)
-        envs = VecImageGoalReward(envs, distance, to_uint8(simulator.render(goal[None]))[0], form="normalised")
+        envs = VecImageGoalReward(envs, job.arm, to_uint8(simulator.render(goal[None]))[0], form="normalised")
     agent = SAC("MlpPolicy", envs, seed=job.seed, learning_starts=_first_look(config.steps), **_SAC)
     return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
 
@@ -127,7 +126,9 @@ def _in_units(distance: Distance, unit: float) -> Distance:
 
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "all-pairs"), _TYPICAL))
+    make = partial(
+        _pictures, config.hindsight_size, _in_units(CostSpec.parse("corr-l1:flow=all-pairs,form=reg").build(), _TYPICAL)
+    )
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)

@@ -16,13 +16,12 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from corrwise._files import load_arrays
+from corrwise.costs import CostSpec, GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
 from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.controls import PlanByTruth, Price, Watch
-from corrwise.experiments.runs.named_costs import make_cost
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate
 from corrwise.types import Cost, Goal, Planner
@@ -49,7 +48,7 @@ def planned_states(task: str, weights: str, *, size: int, episodes: int, candida
     The planner is the default one, with the recommended cost.
     """
     simulator = MujocoSimulator(TASKS[task], size=size)
-    cost = make_cost("corr-l1-disp", CostConfig(flow="learned", learned_weights=weights))
+    cost = GoalCost(CostSpec("l1", "learned", "disp", options=(("weights", weights),)).build())
     planner = CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=candidates)
     seeds = range(FIRST_PLANNED_SEED, FIRST_PLANNED_SEED + episodes)
     groups = [seeds[i : i + _LOCKSTEP] for i in range(0, episodes, _LOCKSTEP)]
