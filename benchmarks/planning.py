@@ -37,7 +37,7 @@ def plan_seconds(task: str, flow: str, *, seeds: Sequence[int], candidates: int,
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
     name = {"none": "l1", "learned": "recommended"}.get(flow, f"corr-l1:flow={flow}")
-    cost = GoalCost(make_distance(name, clock=clock))
+    cost = GoalCost(clock.watch_flow(make_distance(name)))
     planner = CEM(simulator.physics.action_dim, horizon=8, candidates=candidates, iterations=3)
     agent = VisualMPC(OraclePredictor(simulator), cost, planner, config=AgentConfig())
     context, goal = Fleet(simulator).reset(seeds)

@@ -128,7 +128,7 @@ def test_a_pipe_or_device_in_the_place_of_a_file_is_not_waited_for(tmp_path, nam
         path.symlink_to("/dev/zero")
     script = (
         "import sys\nfrom pathlib import Path\nfrom corrwise._files import load_checkpoint, read_json\n"
-        "from corrwise.experiments.runs.jsonl import read_rows\nfrom corrwise.experiments.runs.rows import KEY\n"
+        "from corrwise.experiments.runs.rows import read_rows\nfrom corrwise.experiments.runs.rows import KEY\n"
         "from corrwise.predictors.data.formats.shards import shard_about\n"
         "readers = {'.json': read_json, '.pt': load_checkpoint, '.jsonl': lambda path: read_rows(path, KEY)}\n"
         "path = Path(sys.argv[1])\n"

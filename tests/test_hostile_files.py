@@ -35,7 +35,8 @@ from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.strip import load_strip
 from corrwise.experiments.runs import grid, manifest
 from corrwise.experiments.runs.checkpoint import restore, training_state
-from corrwise.experiments.runs.rows import claim_folder, open_rows, read_rows
+from corrwise.experiments.runs.folder import claim_folder
+from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table
 from corrwise.experiments.studies.flows import text as flows
@@ -333,8 +334,7 @@ def test_a_flow_net_whose_configuration_was_edited_is_named(data):
 @pytest.mark.parametrize("file", ["rows.jsonl", "config.json"])
 @pytest.mark.parametrize("command", ["report", "mpc", "table"])
 def test_commands_answer_a_damaged_folder_in_one_sentence(command, file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("corrwise.experiments.runs.mpc.run_episodes", lambda *_, **__: iter(()))
-    monkeypatch.setattr("corrwise.experiments.runs.grid.run_episodes", lambda *_, **__: iter(()))
+    monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", lambda *_, **__: iter(()))
     words = {
         "report": ["report", str(tmp_path)],
         "mpc": ["mpc", "--out", str(tmp_path), "--costs", "l1", "corr-l1", "--episodes", "2", "--no-videos"],

@@ -9,7 +9,6 @@ docs/reproduce.md lists old and new.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from typing import Any
 from corrwise.costs.presets import DEFAULT_FLOW, NUMBERS
 from corrwise.costs.spec import CostSpec
 from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.runs.grid import cell_settings
+from corrwise.experiments.runs.settings import Settings, fingerprint, frozen_defaults
 
 Json = dict[str, Any]
 _FORMS = {"": "scaled", "reg": "reg", "edge": "edge", "both": "both", "disp": "disp"}
@@ -27,6 +28,11 @@ _OLD_FLOW_OPTIONS = {  # of the old options, by flow: their names, and what they
     "dis": {"dis_preset": "preset", "dis_finest_scale": "finest-scale"},
     "raft": {"raft_weights": "weights"},
     "learned": {"learned_weights": "weights"},
+}
+_USUAL = {  # the old options' frozen defaults, where settings say only what differs from them
+    name.removeprefix("cost."): value
+    for name, value in frozen_defaults()["mpc"]["defaults"].items()
+    if name.startswith("cost.")
 }
 _WITHOUT_POWER = 1.0  # what the displacement was raised to before it was an option
 _OLD_RECOMMENDED = "corr-l1-disp"
@@ -51,9 +57,10 @@ def new_name(old: str, numbers: Json) -> str:
     )
 
 
-def print_of(settings: Json) -> str:
-    """Return the fingerprint of settings, as ``runs.grid`` has it."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+def print_of(settings: Json, *, free: tuple[str, ...] = ()) -> str:
+    """Return the fingerprint of a cell's settings, all of them or those that differ from the frozen defaults."""
+    known = Settings(settings, defaults=frozen_defaults()["mpc"]["defaults"], free=free)
+    return fingerprint(cell_settings(known))
 
 
 def migrate_grid(folder: Path) -> None:
@@ -67,13 +74,13 @@ def _migrate_cells(folder: Path, config: Json) -> None:
     prints, costs, cells = {}, {}, {}
     for key, old in config["cells"].items():
         task, _, method = key.partition("/")
-        settings = {name: value for name, value in old.items() if name not in ("cost_name", "cost")}
-        cost = new_name(old["cost_name"], old.get("cost", {}))
+        settings = {name: value for name, value in old.items() if name.partition(".")[0] not in ("cost_name", "cost")}
+        said = {name.removeprefix("cost."): value for name, value in old.items() if name.startswith("cost.")}
+        cost = new_name(old["cost_name"], old.get("cost") or {**_USUAL, **said})
         made_of = {} if cost in CONTROL_NAMES else CostSpec.parse(cost).settings()
         new = {"cost": cost, "made_of": made_of, **settings}
-        if not cost.startswith(("corr-", "recommended")):  # a first version noted options that these do not have
-            old = {name: value for name, value in old.items() if name != "cost"}
-        prints[print_of(old)], costs[task, method] = print_of(new), cost
+        matched = cost.startswith(("corr-", "recommended"))
+        prints[print_of(old, free=() if matched else ("cost",))], costs[task, method] = print_of(new), cost
         cells[f"{task}/{_method(method, old['cost_name'], cost)}"] = new
 
     def renamed(row: Json) -> Json:

@@ -10,7 +10,8 @@ import pytest
 
 from corrwise.experiments.report.flow_color import flow_to_rgb
 from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.runs.rows import append_row, claim_folder
+from corrwise.experiments.runs.folder import claim_folder
+from corrwise.experiments.runs.rows import append_row
 
 SIDE = 64
 SPEED = {"l1": 0.012, "corr-l1": 0.09, "corr-l1-reg": 0.08, "state": 0.14, "zero-action": 0.0, "random-action": 0.0}

@@ -1,7 +1,6 @@
 """Names of costs in rows made before ``CostSpec``: migrated once, by what the rows were made with."""
 
 import json
-from hashlib import sha256
 
 import pytest
 
@@ -10,7 +9,7 @@ from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import method_config
-from tools.migrate_cost_names import migrate, new_arm, new_name
+from tools.migrate_cost_names import migrate, new_arm, new_name, print_of
 from tools.results_table import RESULTS
 
 NUMBERS = {
@@ -65,7 +64,7 @@ def _old_folder(folder):
     settings = {"cost_name": "corr-l1-reg", "planner": "cem", "cost": FAR, "network": None}
     plain = {"cost_name": "l1", "planner": "cem", "network": None}
     cells = {"ant/corr-l1-reg": settings, "ant/l1": plain}
-    prints = {name: sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()[:12] for name, each in cells.items()}
+    prints = {name: print_of(each) for name, each in cells.items()}
     row = {"task": "ant", "seed": 3, "min_distance": 0.1234567890123}
     rows = [
         {**row, "method": "corr-l1-reg", "cost": "corr-l1-reg", "settings": prints["ant/corr-l1-reg"]},
@@ -85,7 +84,7 @@ def test_a_folder_is_renamed_once_and_its_numbers_stay(tmp_path):
     assert [(row["method"], row["cost"]) for row in rows] == [(name, name), (name, name), ("l1", "l1")]
     assert [row["min_distance"] for row in rows] == [0.1234567890123] * 3
     cells = json.loads((tmp_path / "run" / "config.json").read_text())["cells"]
-    new = {key: sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()[:12] for key, each in cells.items()}
+    new = {key: print_of(each) for key, each in cells.items()}
     assert [row["settings"] for row in rows] == [new[f"ant/{name}"], "others", new["ant/l1"]]
     assert cells[f"ant/{name}"]["made_of"] == CostSpec.parse(name).settings()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json*")}
@@ -105,4 +104,4 @@ def test_the_settings_of_committed_rows_are_those_of_their_methods_now():
     cells = json.loads((RESULTS / "table-mpc" / "config.json").read_text())["cells"]
     for key, settings in cells.items():
         task, method = key.split("/")
-        assert Cell(method, method_config(method, task), frozen_manifest(task)).settings == settings, key
+        assert print_of(settings) == Cell(method, method_config(method, task), frozen_manifest(task)).fingerprint, key

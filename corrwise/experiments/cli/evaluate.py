@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from corrwise.experiments.cli.checks import check, check_name
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.sizes import check_counts
 from corrwise.experiments.cli.train import ACCELERATOR_NAMES
 
@@ -14,7 +15,7 @@ from corrwise.experiments.cli.train import ACCELERATOR_NAMES
 class EvaluateConfig:
     """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
 
-    models: tuple[Path, ...]
+    models: tuple[Path, ...] = field(metadata=CHOOSES_ROWS)
     """Folders of runs of corrwise train, or of their models."""
     data: Path
     """Folder of clips that no model was trained on."""
@@ -24,13 +25,13 @@ class EvaluateConfig:
     """Frames that are predicted, each from those before."""
     windows: int = 100
     """Windows of the clips, drawn at random."""
-    videos: int = 6
+    videos: int = field(default=6, metadata=SPEED_ONLY)
     """Windows that are shown as videos."""
     seed: int = 0
     """Seed of the windows."""
-    batch: int = 20
+    batch: int = field(default=20, metadata=SPEED_ONLY)
     """Windows that are predicted at a time; bounds the memory."""
-    accelerator: str = "auto"
+    accelerator: str = field(default="auto", metadata=SPEED_ONLY)
     """auto (a GPU when there is one), cpu or cuda."""
 
     def __post_init__(self) -> None:

@@ -116,7 +116,7 @@ def _frame(error: BaseException, *, anywhere: bool = False) -> str | None:
 def _own(file: str) -> bool:
     paths = sysconfig.get_paths()
     libraries = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    libraries |= {*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parents[1])}
+    libraries |= {*site.getsitepackages(), site.getusersitepackages(), str(Path(corrwise.__file__).parent)}
     path = Path(file).absolute()
     return not file.startswith("<") and not any(path.is_relative_to(folder) for folder in libraries)
 

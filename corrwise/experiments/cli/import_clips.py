@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from corrwise.experiments.cli.checks import check
+from corrwise.experiments.cli.marks import CHOOSES_ROWS
 from corrwise.experiments.cli.sizes import check_counts
 
 
@@ -33,7 +34,7 @@ class ImportConfig:
     white: int | None = None
     """The value that is white in images of more than 8 bits, such as 4095 in images of 12 bits; without it 65535, and
     clips whose values stay at or below 16383 are refused."""
-    skip_broken: bool = False
+    skip_broken: bool = field(default=False, metadata=CHOOSES_ROWS)
     """Go on without clips that cannot be read, and list them at the end."""
 
     def __post_init__(self) -> None:

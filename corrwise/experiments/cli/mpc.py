@@ -10,6 +10,8 @@ import tyro
 
 from corrwise.experiments.cli.checks import check, check_name, check_that
 from corrwise.experiments.cli.cost import DEFAULT_FLOW, canonical_costs, spec_of
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 from corrwise.mpc.config import (
     AGGREGATE_NAMES,
@@ -39,22 +41,22 @@ class MPCConfig:
     task: str = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); or your own, as file.py:NAME,
     which runs that file as Python code."""
-    costs: tuple[str, ...] = ("l1", "corr-l1", "recommended")
+    costs: tuple[str, ...] = field(default=("l1", "corr-l1", "recommended"), metadata=CHOOSES_ROWS)
     """Image costs l1, mse, ssim, each also between matched pixels as corr-l1, with options as in
     corr-l1:flow=dis,form=reg,magnitude=2 (docs/choose_a_flow.md); recommended, the default of planning; your own as
     file.py:NAME, which runs that file as Python code; and the controls zero-action, random-action, state (the true
     state distance), exact-flow (how far the goal's body pixels lie from their true places: a flow without error) and
     exact-flow-squared."""
-    flow: str = DEFAULT_FLOW
+    flow: str = field(default=DEFAULT_FLOW, metadata=CHOOSES_ROWS)
     """Flow of the costs named corr-* whose name says none: learned, all-pairs, rigid, dis, raft, zero, affine or
     homography."""
     planner: str = "cem"
     """random, cem, icem or mppi."""
     predictor: str = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
-    episodes: int = 3
+    episodes: int = field(default=3, metadata=CHOOSES_ROWS)
     """How many start and goal pairs."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=CHOOSES_ROWS)
     """Seed of the first episode; episode i has seed + i."""
     out: Path = Path("runs/mpc")
     """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
@@ -80,12 +82,15 @@ class MPCConfig:
     """Rays per pixel side; 2 smooths edges at four times the rays."""
     renderer: str = "raycast"
     """raycast (needs no OpenGL) or gl."""
-    lockstep: int = 4
+    lockstep: int = field(default=4, metadata=SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: int = 256
+    max_frames: int = field(default=256, metadata=SPEED_ONLY)
     """About how many predicted frames may exist at a time; bounds the memory."""
-    videos: bool = True
+    videos: bool = field(default=True, metadata=SPEED_ONLY)
     """Write a short video of each episode."""
+    workers: int = field(default=1, metadata=SPEED_ONLY)
+    """Jobs at a time; 1 works in this process with all threads, 0 is one for each core. Changes the speed, never the
+    rows."""
     random: RandomShootingConfig = field(default_factory=RandomShootingConfig)
     """Options of planner random."""
     cem: CEMConfig = field(default_factory=CEMConfig)
@@ -94,6 +99,8 @@ class MPCConfig:
     """Options of planner icem."""
     mppi: MPPIConfig = field(default_factory=MPPIConfig)
     """Options of planner mppi."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     @property
     def label(self) -> str:
@@ -128,6 +135,7 @@ class MPCConfig:
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         check_counts(self, "size", least=16, unit=" pixels")
+        check_counts(self, "workers", least=0)
         check(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
         check(0 < self.k < inf, "k", "above zero and finite", self.k)
         for cost in self.costs:

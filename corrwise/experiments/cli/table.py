@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import tyro
 from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.checks import check, check_names, check_tuning_seeds
 from corrwise.experiments.cli.cost import DEFAULT_FLOW, canonical_costs
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES, MPCConfig
 from corrwise.experiments.cli.sizes import MOST, check_counts, check_memory
 from corrwise.experiments.cli.table_ablations import AblationTableConfig
@@ -29,12 +30,12 @@ class FlowTableConfig:
 
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
-    flows: tuple[str, ...] = COMPARED
+    flows: tuple[str, ...] = field(default=COMPARED, metadata=CHOOSES_ROWS)
     """What to compare: all-pairs, rigid, dis, raft, zero, affine, homography, learned, and exact (the truth, in curves
     and pictures only). A flow whose weights are not at hand is left out."""
-    bodies: tuple[str, ...] = BODIES
+    bodies: tuple[str, ...] = field(default=BODIES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid; walker, cheetah and painted textures, which no learned flow was trained on."""
-    measures: tuple[str, ...] = MEASURES
+    measures: tuple[str, ...] = field(default=MEASURES, metadata=CHOOSES_ROWS)
     """errors (endpoint errors), curves (loss against offset), speed (ms per symmetric pair, on the CPU and, where
     there is one, on a GPU)."""
     pairs: int = 192
@@ -49,7 +50,7 @@ class FlowTableConfig:
     """Humanoid pairs in the batch that is timed."""
     repeats: int = 7
     """Timings, of which the median counts."""
-    retime: bool = False
+    retime: bool = field(default=False, metadata=CHOOSES_ROWS)
     """Measure the speed anew, also where the folder has it; the newest row counts."""
     size: int = 64
     """Pixels to a side of the pictures."""
@@ -80,15 +81,15 @@ class RankingTableConfig:
 
     out: Path = Path("runs/ranking")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: tuple[str, ...] = BODY_NAMES
+    tasks: tuple[str, ...] = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    costs: tuple[str, ...] = ("l1", "ssim", "corr-l1", "recommended")
+    costs: tuple[str, ...] = field(default=("l1", "ssim", "corr-l1", "recommended"), metadata=CHOOSES_ROWS)
     """Image costs, as in corrwise mpc."""
-    flows: tuple[str, ...] = (DEFAULT_FLOW,)
+    flows: tuple[str, ...] = field(default=(DEFAULT_FLOW,), metadata=CHOOSES_ROWS)
     """The flows of the costs named corr-* whose name says none: such a cost is ranked once with each."""
-    episodes: int = 12
+    episodes: int = field(default=12, metadata=CHOOSES_ROWS)
     """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
-    seed: int = 1000
+    seed: int = field(default=1000, metadata=CHOOSES_ROWS)
     """Seed of the first episode."""
     moments: tuple[int, ...] = (0, 5, 10, 16)
     """Control steps whose plans are looked at, from 0."""
@@ -98,7 +99,7 @@ class RankingTableConfig:
     """Candidates of each iteration."""
     iterations: int = MPCConfig.iterations
     """Iterations of a plan: the first one's candidates are spread wide, the last one's lie close together."""
-    lockstep: int = 4
+    lockstep: int = field(default=4, metadata=SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
     size: int = 64
     """Pixels to a side of the picture."""
@@ -108,9 +109,8 @@ class RankingTableConfig:
         check_names("task", self.tasks, TASK_NAMES)
         check_names("flow", self.flows, NAMED_FLOWS)
         each = [canonical_costs("costs", self.costs, flow=flow, controls=()) for flow in self.flows]
-        object.__setattr__(
-            self, "costs", tuple(dict.fromkeys(cost for costs in zip(*each, strict=True) for cost in costs))
-        )
+        costs = tuple(dict.fromkeys(cost for costs in zip(*each, strict=True) for cost in costs))
+        object.__setattr__(self, "costs", costs)
         object.__setattr__(self, "flows", (DEFAULT_FLOW,))  # the costs say them now
         check_counts(self, "episodes", "horizon", "iterations", "lockstep")
         check_counts(self, "candidates", least=5)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import tyro
 
 from corrwise.experiments.cli.checks import check, check_names
 from corrwise.experiments.cli.cost import canonical_costs
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 
 LESSON_NAMES = ("reward", "hindsight")
@@ -18,14 +22,14 @@ class AgentTableConfig:
 
     out: Path = Path("runs/agents")
     """Folder for rows, table.md and curves.png. The same command continues a run that was stopped."""
-    lessons: tuple[str, ...] = LESSON_NAMES
+    lessons: tuple[str, ...] = field(default=LESSON_NAMES, metadata=CHOOSES_ROWS)
     """reward: SAC sees Cartpole's state vector, its reward a goal picture. hindsight: SAC with SB3's replay of achieved
     goals sees pictures only, as the goal environment gives them, beside random actions."""
-    rewards: tuple[str, ...] = ("l1", "recommended", "state")
+    rewards: tuple[str, ...] = field(default=("l1", "recommended", "state"), metadata=CHOOSES_ROWS)
     """Of the lesson reward: image costs, as in corrwise mpc, and as a bound state, the true state distance."""
-    seeds: int = 5
+    seeds: int = field(default=5, metadata=CHOOSES_ROWS)
     """Agents of each reward."""
-    hindsight_seeds: int = 3
+    hindsight_seeds: int = field(default=3, metadata=CHOOSES_ROWS)
     """Agents that learn from hindsight."""
     steps: int = 20_000
     """Control steps that an agent of the lesson reward takes; it learns once from each."""
@@ -43,8 +47,10 @@ class AgentTableConfig:
     """Rays to a side of each pixel in the lesson reward: with a single one the pole can fall between them."""
     hindsight_size: int = 40
     """Pixels to a side of what the lesson hindsight sees."""
-    workers: int = 0
+    workers: int = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import tyro
 
 from corrwise.costs.spec import RECOMMENDED
 from corrwise.experiments.cli.checks import check, check_names
 from corrwise.experiments.cli.cost import canonical_costs
+from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import BODY_NAMES, TASK_NAMES
 from corrwise.experiments.cli.sizes import check_counts, check_memory, ray_bytes
 
@@ -24,14 +28,14 @@ class PredictorTableConfig:
 
     out: Path = Path("runs/predictors")
     """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
-    tasks: tuple[str, ...] = BODY_NAMES
+    tasks: tuple[str, ...] = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    arms: tuple[str, ...] = ("resnet3d-l1", "resnet3d-corr-l1:flow=dis")
+    arms: tuple[str, ...] = field(default=("resnet3d-l1", "resnet3d-corr-l1:flow=dis"), metadata=CHOOSES_ROWS)
     """A model and a loss each, the loss as in corrwise train: resnet3d-l1, resnet3d-corr-l1:flow=dis, the same through
     the learned flow with flow scaling (resnet3d-corr-l1) and with the regulariser (resnet3d-corr-l1:form=reg), all of
     these with mse in place of l1, svg-mse, svg-corr-mse:flow=dis, svg-prime-mse, svg-prime-corr-mse:flow=dis. The table
     has all that the folder has rows of."""
-    seeds: int = 3
+    seeds: int = field(default=3, metadata=CHOOSES_ROWS)
     """Models of each arm and task."""
     clips: int = 400
     """Episodes to learn from, of coloured and of random actions."""
@@ -52,7 +56,7 @@ class PredictorTableConfig:
     """Windows of the held-out clips that frames are judged on."""
     shown: int = 10
     """Frames predicted there."""
-    episodes: int = 30
+    episodes: int = field(default=30, metadata=CHOOSES_ROWS)
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
     cost: str = RECOMMENDED
@@ -65,8 +69,10 @@ class PredictorTableConfig:
     """Iterations of a plan."""
     size: int = 64
     """Pixels to a side."""
-    workers: int = 0
+    workers: int = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes that make no table."""

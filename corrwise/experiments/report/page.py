@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs import CostSpec
 from corrwise.experiments.cli.mpc import ReportConfig
 from corrwise.experiments.report.images import Pictures, wheel_picture
 from corrwise.experiments.report.rejected import refusals, warn
 from corrwise.experiments.report.task import task_view
 from corrwise.experiments.report.words import ENOUGH_PAIRS, number
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.rows import read_rows, row_key
 
 __all__ = ["METHOD", "run_report", "template", "write_report"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from corrwise._files import reading
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
+from corrwise._writing import RunFolderError, write_bytes_atomic
 
 __all__ = ["ROWS", "load_strip", "make_strip", "png_bytes", "save_strip", "split_strip"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from corrwise.experiments.runs.atomic import write_aside
+from corrwise._writing import write_aside
 
 __all__ = ["label_panels", "write_video"]
 

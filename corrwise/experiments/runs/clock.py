@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -46,6 +47,18 @@ class Clock:
     def watch(self, part: object, method: str, label: str) -> None:
         """Count one method of one object under ``label`` from now on; the object stays what it is."""
         setattr(part, method, self.timed(getattr(part, method), label))
+
+    def watch_flow(self, distance: Any) -> Any:
+        """Return a distance whose flow's time counts under "flow"; the one that is given stays what it is."""
+        if not isinstance(getattr(distance, "flow", None), Callable):  # type: ignore[arg-type]
+            return distance
+        distance = copy(distance)
+        if hasattr(distance.flow, "both"):
+            distance.flow = copy(distance.flow)
+            self.watch(distance.flow, "both", "flow")
+        else:
+            distance.flow = self.timed(distance.flow, "flow")
+        return distance
 
     def _book(self) -> None:
         now = perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.named_tasks import named_task, task_source
+from corrwise.experiments.runs.executors import executor_of
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.named_predictors import make_predictor
+from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
+from corrwise.experiments.runs.networks import distances_of
 from corrwise.experiments.runs.policies import make_policy
-from corrwise.experiments.runs.rows import claim_folder
-from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import versions
+from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.mpc import generator
 from corrwise.predictors.data.clip import Clip
 from corrwise.predictors.data.folder import INDEX, read_index, shard_name
@@ -90,7 +92,8 @@ def _mpc(config: CollectConfig, simulator: MujocoSimulator, seeds: Sequence[int]
     fleet = Fleet(simulator)
     context, goal = fleet.reset(list(seeds))
     settings = MPCConfig(task=config.task, costs=(config.cost,), size=config.size, supersample=config.supersample)
-    policy, _ = make_policy(config.cost, settings, fleet, [generator(seed, 0) for seed in seeds], Clock())
+    draws, distance = [generator(seed, 0) for seed in seeds], distances_of(settings)[config.cost]
+    policy = make_policy(config.cost, settings, fleet, draws, Clock(), make_predictor(settings, simulator), distance)
     states, actions = [fleet.snapshot()], []
     for _ in range(steps):
         action = policy(context, goal).action.clamp(-1, 1)
@@ -138,7 +141,24 @@ def kept_or_made(
     return shard_about(path)
 
 
-_FREE = ("episodes", "threads")  # these never change a clip
+@dataclass
+class _Collecting:
+    """Makes shards; a worker builds its simulator once."""
+
+    config: CollectConfig
+    simulator: MujocoSimulator | None = None
+
+    def __call__(self, numbers: range, *, threads: int) -> tuple[range, Row]:
+        config = self.config
+        if self.simulator is None:
+            self.simulator = _simulator(config, threads)
+        task = self.simulator.task
+        about = {"task": config.task, "frame_skip": task.frame_skip, "supersample": config.supersample}
+        make = partial(_clips, config, self.simulator, numbers)
+        return numbers, kept_or_made(config.out / shard_name(numbers.start // SHARD_CLIPS), numbers, make, about)
+
+    def __getstate__(self) -> Row:
+        return {"config": self.config, "simulator": None}
 
 
 def run_collect(config: CollectConfig) -> Path:
@@ -150,28 +170,28 @@ def run_collect(config: CollectConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         ValueError: a task that cannot be had.
     """
-    task = named_task(config.task)
-    simulator = MujocoSimulator(task, size=config.size, supersample=config.supersample, threads=config.threads)
-    with only_run(config.out):
-        claim_folder(config.out, _jsonable(config), ignore=_FREE, begun=any(config.out.glob("shard-*.h5")))
+    settings = settings_of(config, "collect").with_values(
+        {"task_source": None, **task_settings(config.task)},
+        evidence=("task_model", "task_numbers"),
+        normal={"task": task_label},
+    )
+    work = _Collecting(config, _simulator(config, config.threads))
+    jobs = [range(i, min(i + SHARD_CLIPS, config.episodes)) for i in range(0, config.episodes, SHARD_CLIPS)]
+    executor = executor_of(config.where, config.workers, config.out)
+    with RunFolder(config.out, settings, begun=lambda out: any(out.glob("shard-*.h5"))):
         index = read_index(config.out)
-        about = {"task": config.task, "frame_skip": task.frame_skip, "supersample": config.supersample}
         with tqdm(total=config.episodes, unit="episode", desc=config.out.name) as bar:
-            for i in range(0, config.episodes, SHARD_CLIPS):
-                numbers = range(i, min(i + SHARD_CLIPS, config.episodes))
-                name = shard_name(i // SHARD_CLIPS)
-                make = partial(_clips, config, simulator, numbers)
-                index[name] = kept_or_made(config.out / name, numbers, make, about)
-                write_json_atomic(config.out / INDEX, {"task": config.task, "shards": index})
+            for numbers, about in executor(work, jobs):
+                index[shard_name(numbers.start // SHARD_CLIPS)] = about
+                write_json_atomic(config.out / INDEX, {"task": config.task, "shards": dict(sorted(index.items()))})
                 bar.update(len(numbers))
     return config.out / INDEX
 
 
+def _simulator(config: CollectConfig, threads: int) -> MujocoSimulator:
+    task = named_task(config.task)
+    return MujocoSimulator(task, size=config.size, supersample=config.supersample, threads=threads)
+
+
 def _clips(config: CollectConfig, simulator: MujocoSimulator, numbers: range) -> list[Clip]:
     return list(acted(config, simulator, numbers))
-
-
-def _jsonable(config: CollectConfig) -> Row:
-    """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
-    row = settings_of(config)
-    return {**row, "task_source": task_source(config.task)}

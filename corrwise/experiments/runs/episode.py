@@ -14,14 +14,12 @@ from torch import Tensor
 from corrwise.costs import CorrespondenceWise
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.arrays import to_uint8
-from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.controls import Decision
-from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.predictors import OraclePredictor
-from corrwise.types import Context, Goal, Predictor
+from corrwise.types import Context, Distance, Goal, Predictor
 
 __all__ = ["Episode", "Showing", "episode_row"]
 
@@ -60,7 +58,7 @@ class Episode:
 
 
 class Showing:
-    """Collects the report's panels and terms.
+    """Collects the terms and, with a simulator, the report's panels.
 
     The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
     flow by which the cost matched predicted and goal.
@@ -70,17 +68,26 @@ class Showing:
     """
 
     def __init__(
-        self, config: MPCConfig, cost: str, predictor: Predictor, goal: Goal, simulator: MujocoSimulator
+        self,
+        config: MPCConfig,
+        distance: Distance | None,
+        predictor: Predictor,
+        goal: Goal,
+        simulator: MujocoSimulator | None,
     ) -> None:
-        self._predictor, self._goal = predictor, goal
-        self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
+        self._predictor, self._goal, self._images = predictor, goal, simulator is not None
+        oracle = isinstance(predictor, OraclePredictor)
+        self._truth = None if oracle or simulator is None else OraclePredictor(simulator)
         self._goals = to_uint8(goal.frames[:, 0])
-        distance = None if cost in CONTROL_NAMES else make_distance(cost)
         self._distance = distance if isinstance(distance, CorrespondenceWise) else None
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
         """Note what each episode shows before its next action."""
+        if not self._images:
+            if self._distance is not None and (frame := _after(self._predictor, context, decision.plan)) is not None:
+                self._compared(episodes, frame)
+            return
         seen = to_uint8(context.frames[:, -1])
         frame = _after(self._predictor, context, decision.plan)
         true = None if self._truth is None else _after(self._truth, context, decision.plan)

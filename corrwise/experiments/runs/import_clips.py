@@ -13,14 +13,13 @@ from tqdm import tqdm
 
 from corrwise._files import local_path
 from corrwise.experiments.cli.import_clips import ImportConfig
-from corrwise.experiments.runs.import_shards import ImportShards
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import claim_folder
-from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.settings import Settings, settings_of, versions
 from corrwise.predictors.data.clip import BrokenClip
 from corrwise.predictors.data.folder import INDEX
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.minari import MinariClips, minari_file
+from corrwise.predictors.data.import_shards import ImportShards
 
 __all__ = ["run_import"]
 
@@ -44,13 +43,11 @@ def run_import(config: ImportConfig) -> Path:
     try:
         clips = _opened(config)
         fresh = not config.out.exists()
-        with only_run(config.out):
+        with RunFolder(config.out, _settings(config), begun=_begun):
             try:
-                begun = any(config.out.glob("shard-*.h5"))
-                claim_folder(config.out, _jsonable(config), ignore=("skip_broken",), begun=begun)
                 _imported(config, clips)
             except Exception:
-                if fresh and not any(config.out.glob("shard-*.h5")):
+                if fresh and not _begun(config.out):
                     shutil.rmtree(config.out, ignore_errors=True)
                 raise
     except BrokenClip as error:
@@ -82,7 +79,7 @@ def _imported(config: ImportConfig, clips: MediaClips | MinariClips) -> None:
     for leftover in config.out.glob(".shard-*.h5"):  # of an import that was killed
         leftover.unlink(missing_ok=True)
     size, about = (config.size, config.size), {"source": _text(config.source)}
-    shards = ImportShards(config.out, clips, size, about, skip_broken=config.skip_broken)
+    shards = ImportShards(config.out, clips, size, about, versions(), skip_broken=config.skip_broken)
     shards.update()
     if not shards.index:
         raise BrokenClip(f"none of the {len(shards.skipped)} clips can be used: {next(iter(shards.skipped.values()))}")
@@ -117,9 +114,9 @@ def _text(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _jsonable(config: ImportConfig) -> Row:
-    """Return the configuration as it stands in config.json; a folder stays the same import wherever it is moved."""
-    row = {**settings_of(config), "source": _text(config.source.resolve())}
-    if config.white is None:
-        del row["white"]  # as in folders from before there was one
-    return row
+def _begun(out: Path) -> bool:
+    return any(out.glob("shard-*.h5"))
+
+
+def _settings(config: ImportConfig) -> Settings:
+    return settings_of(config, "import").with_values({"source": _text(config.source.resolve())})

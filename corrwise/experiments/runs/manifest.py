@@ -16,18 +16,18 @@ import numpy as np
 from jaxtyping import Float64
 
 from corrwise._files import load_arrays, parse_json, reading
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs import TASKS, Task
 from corrwise.envs.physics import Physics
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 
 __all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
 
 _FOLDER = files("corrwise.experiments.runs") / "manifests"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifest:
     """Episodes of one task.
 
@@ -50,6 +50,12 @@ class Manifest:
         told = json.dumps([self.task, self.settings, self.seeds.tolist()], sort_keys=True)
         states = (np.ascontiguousarray(each, dtype="<f8").tobytes() for each in (self.starts, self.goals))
         return hashlib.sha256(b"".join((told.encode(), *states))).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Manifest) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def part(self, which: slice) -> Manifest:
         """Return some of the episodes."""

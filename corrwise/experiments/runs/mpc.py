@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,110 +15,154 @@ from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.cost import cost_label
-from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.mpc import MPCConfig, run_name
 from corrwise.experiments.report.page import METHOD, write_report
 from corrwise.experiments.report.rejected import refusals, warn
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.episode import episode_row
-from corrwise.experiments.runs.episodes import Episode, run_episodes
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.named_costs import settings_behind, with_other_costs
-from corrwise.experiments.runs.named_predictors import weights_of
-from corrwise.experiments.runs.named_tasks import named_task, task_source
-from corrwise.experiments.runs.networks import check_networks, check_weights, networks_of
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows, row_key
-from corrwise.experiments.runs.versions import check_versions, versions
+from corrwise.experiments.runs.episodes import Episode, EpisodeRunner
+from corrwise.experiments.runs.executors import executor_of
+from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.named_costs import with_costs
+from corrwise.experiments.runs.named_predictors import PREDICTORS, Trained, load_trained
+from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
+from corrwise.experiments.runs.networks import check_networks, check_weights, distances_of, network_of
+from corrwise.experiments.runs.rows import Row, RowKey
+from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.mpc.config import PLANNER_NAMES
+from corrwise.types import Distance
 
-FREE = (
-    "costs",
-    "flow",
-    "episodes",
-    "seed",
-    "lockstep",
-    "max_frames",
-    "videos",
-)  # these never change a row but a network's
+__all__ = ["Planning", "mpc_settings", "run_mpc"]
+
 _VIDEO_FPS = 10
-
-Row = dict[str, Any]
 
 
 def run_mpc(config: MPCConfig) -> Path:
     """Run what the folder does not hold yet, episode group by episode group, and return the report's path.
 
-    An episode's row is written after its pictures, so a run that is killed loses at most the episodes in flight, and
+    An episode's row is written after its images, so a run that is killed loses at most the episodes in flight, and
     the same command continues it.
     """
     if RECOMMENDED in config.costs:
         tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
-    named_task(config.task)  # a task or weights that cannot be had must fail before all else
-    networks, weights = networks_of(config), weights_of(config)
-    # A network's last bits depend on the batch, which max_frames may cut.
-    free = [name for name in FREE if name != "max_frames" or not any((weights, *networks.values()))]
-    with only_run(config.out):
-        claim_folder(config.out, with_other_costs(config.out, jsonable_config(config)), ignore=free)
-        rows = open_rows(config.out / "rows.jsonl")
-        check_versions(config.out, rows)
-        check_networks(config.out, rows, networks)
-        check_weights(config.out, rows, weights)
-        _run_missing(config, {row_key(row) for row in rows}, networks, weights)
+    settings = with_costs(mpc_settings(config), config)  # what cannot be had must fail before all else
+    distances, trained = distances_of(config), load_trained(config)
+    networks = {cost: network_of(distance) for cost, distance in distances.items()}
+    weights = None if trained is None else trained.weights
+    if weights or any(networks.values()):
+        settings = settings.with_values({}, counted=["max_frames"])  # a network's last bits depend on the batch
+    executor = executor_of(config.where, config.workers, config.out)
+    with RunFolder(config.out, settings) as folder:
+        check_networks(config.out, folder.rows, {cost_label(cost): network for cost, network in networks.items()})
+        check_weights(config.out, folder.rows, weights)
+        names = config.label, config.planner, config.predictor_label
+        seeds = range(config.seed, config.seed + config.episodes)
+        folder.run(
+            [
+                Job(
+                    _setup,
+                    Planning(config, cost, networks[cost], weights, distances[cost], trained),
+                    {(names[0], cost_label(cost), *names[1:], seed): {} for seed in seeds},
+                    together=config.lockstep,
+                    label=cost_label(cost),
+                    steps=config.steps or named_task(config.task).episode_steps,
+                )
+                for cost in config.costs
+            ],
+            executor,
+            unit="episode",
+        )
         report = write_report(config.out)
-        warn(refusals(read_rows(config.out / "rows.jsonl"), METHOD))
+        warn(refusals(folder.rows, METHOD))
         return report
 
 
-def _run_missing(config: MPCConfig, done: set[Any], networks: dict[str, str | None], weights: str | None) -> None:
-    work = list(_groups(config, done))
-    steps = config.steps or named_task(config.task).episode_steps
-    with tqdm(total=steps * len(work), unit="step", desc=config.label) as bar:
-        for cost, seeds in work:
-            bar.set_description(f"{config.label} {cost_label(cost)} seeds {seeds[0]}-{seeds[-1]}")
-            for episode in run_episodes(config, cost, seeds, progress=bar.update):
-                told = {"network": networks[cost_label(cost)], "predictor_weights": weights}
-                append_row(config.out / "rows.jsonl", {**_save(config, cost, episode), **told})
+def mpc_settings(config: MPCConfig) -> Settings:
+    """Return what the rows of a configuration depend on: of the planners' options, those of the planner in use.
 
-
-def jsonable_config(config: MPCConfig) -> Row:
-    """Return the configuration as it stands in config.json: the options of the planner in use, and no other's.
-
-    What each cost is made of stands in it too, so that rows never mix two versions of one name.
+    Raises:
+        ValueError: there is no such task.
     """
-    unused = {*PLANNER_NAMES, "out"} - {config.planner}  # a folder stays the same run wherever it is moved
-    source = task_source(config.task)
-    plain = {name: value for name, value in asdict(config).items() if name not in unused}
-    plain["made_of"] = {cost_label(cost): settings_behind(cost) for cost in config.costs}
-    return plain if source is None else {**plain, "task_source": source}
+    settings = settings_of(config, "mpc")
+    for planner in PLANNER_NAMES:
+        if planner != config.planner:
+            settings.pop(planner, None)
+    return settings.with_values(
+        task_settings(config.task),
+        evidence=("task_model", "task_numbers"),
+        normal={"task": task_label, "predictor": _predictor_label},
+    )
 
 
-def _groups(config: MPCConfig, done: set[Any]) -> Iterator[tuple[str, list[int]]]:
-    """Yield what is left to do: a cost and the seeds that step together."""
-    for cost in config.costs:
-        seeds = [config.seed + i for i in range(config.episodes)]
-        method = config.label, cost_label(cost), config.planner, config.predictor_label
-        left = [seed for seed in seeds if (*method, seed) not in done]
-        for i in range(0, len(left), config.lockstep):
-            yield cost, left[i : i + config.lockstep]
+@dataclass(frozen=True)
+class Planning:
+    """What the episodes of one cost depend on; a process that is given it builds again what cannot travel.
+
+    Attributes:
+        config: the configuration.
+        cost: which of its costs.
+        network, weights: what tells the networks behind flow and predictor from others, when the run began.
+        distance, trained: what has been built already; nothing in another process.
+    """
+
+    config: MPCConfig
+    cost: str
+    network: str | None
+    weights: str | None
+    distance: Distance | None = field(default=None, compare=False)
+    trained: Trained | None = field(default=None, compare=False)
+
+    def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
+        """Build what runs the episodes.
+
+        Raises:
+            ValueError: a file of weights is another than when the run began.
+        """
+        runner = EpisodeRunner(
+            self.config, self.cost, threads=threads, images=images, distance=self.distance, trained=self.trained
+        )
+        here = None if runner.trained is None else runner.trained.weights
+        for name, was, now in (("predictor", self.weights, here), (self.cost, self.network, runner.network)):
+            if was != now:
+                raise ValueError(f"the weights of {name} have changed since the run began: {was} then, {now} now")
+        return runner
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "distance": None, "trained": None}
+
+
+def _setup(planning: Planning, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
+    runner = planning.runner(threads=threads, images=True)
+    weights = {"network": planning.network, "predictor_weights": planning.weights}
+
+    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
+        for episode in runner([key[-1] for key in keys], progress=progress):
+            yield {**_save(planning.config, planning.cost, episode), **weights}
+
+    return rows
 
 
 def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
-    """Write an episode's pictures and return its row."""
+    """Write an episode's images and return its row."""
     label = cost_label(cost)
     name = f"{config.label}-{_file_name(label)}-{config.planner}-{config.predictor_label}-{episode.seed}"
     strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
     save_strip(config.out / strip, make_strip(list(episode.panels.values())))
     if config.videos:
-        clips = {name: np.stack(pictures) for name, pictures in episode.panels.items()}
+        clips = {name: np.stack(images) for name, images in episode.panels.items()}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
         **{"task": config.label, "cost": label, "planner": config.planner, "predictor": config.predictor_label},
         **episode_row(episode),
-        "versions": versions(),
         "strip": str(strip),
         "panels": list(episode.panels),
         "video": str(video) if config.videos else None,
     }
+
+
+def _predictor_label(name: str) -> str:
+    return name if name in PREDICTORS else run_name(Path(name))
 
 
 def _file_name(label: str) -> str:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from copy import copy
-from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json
-from corrwise.costs import CorrespondenceWise
-from corrwise.experiments.cli.cost import CONTROL_NAMES, spec_of
-from corrwise.experiments.runs.clock import Clock
+from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label, spec_of
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.table import RankingTableConfig
+from corrwise.experiments.runs.settings import Settings
 from corrwise.experiments.runs.user_code import user_object, user_source
 from corrwise.types import Distance
 
-__all__ = ["make_distance", "settings_behind", "with_other_costs"]
+__all__ = ["make_distance", "settings_behind", "with_costs"]
 
 
-def make_distance(cost: str, *, clock: Clock | None = None) -> Distance:
-    """Return the distance behind the canonical text of an image cost; with a clock, its flow's time counts as "flow".
+def make_distance(cost: str) -> Distance:
+    """Return the distance behind the canonical text of an image cost.
 
     Code of one's own is a distance, or a function without arguments that makes one.
 
@@ -27,15 +26,7 @@ def make_distance(cost: str, *, clock: Clock | None = None) -> Distance:
         FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or there is no such code.
     """
     spec = spec_of(cost)
-    distance = _own(cost) if spec is None else spec.build()
-    if clock is not None and isinstance(distance, CorrespondenceWise):
-        distance = copy(distance)  # one of one's own may be in use elsewhere
-        distance.flow = copy(distance.flow)
-        if hasattr(distance.flow, "both"):
-            clock.watch(distance.flow, "both", "flow")
-        else:
-            distance.flow = clock.timed(distance.flow, "flow")
-    return distance
+    return _own(cost) if spec is None else spec.build()
 
 
 def settings_behind(cost: str) -> dict[str, Any]:
@@ -46,12 +37,17 @@ def settings_behind(cost: str) -> dict[str, Any]:
     return {"source": user_source(cost)} if spec is None else spec.settings()
 
 
-def with_other_costs(out: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's configuration with what the costs of earlier rows are made of, as config.json has it."""
+def with_costs(settings: Settings, config: MPCConfig | RankingTableConfig) -> Settings:
+    """Return settings that say what each cost is made of, those of the folder's earlier rows among them.
+
+    A cost that both runs have must be made of the same.
+    """
+    made_of = {cost_label(cost): settings_behind(cost) for cost in config.costs}
     try:
-        return {**config, "made_of": {**read_json(out / "config.json")["made_of"], **config["made_of"]}}
+        before = dict(read_json(config.out / "config.json")["made_of"])
     except (OSError, ValueError, KeyError, TypeError):
-        return config  # claiming the folder says what is wrong with it
+        before = {}  # opening the folder says what is wrong with it
+    return settings.with_values({"made_of": {**before, **made_of}}, evidence=["made_of"])
 
 
 def _own(cost: str) -> Distance:

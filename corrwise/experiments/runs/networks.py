@@ -6,32 +6,30 @@ from pathlib import Path
 from typing import Any, cast
 
 from corrwise.costs import CorrespondenceWise
-from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label
+from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.named_costs import make_distance
+from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.studies.flows.candidates import fingerprint
 from corrwise.types import Distance, Flow
 
-__all__ = ["check_networks", "check_weights", "network_of", "networks_of"]
+__all__ = ["check_networks", "check_weights", "distances_of", "network_of"]
 
 Row = dict[str, Any]
 
 
-def network_of(distance: Distance) -> str | None:
+def network_of(distance: Distance | None) -> str | None:
     """Return what tells the network behind a distance from others; None for one without any."""
     return fingerprint(cast(Flow, distance.flow)) if isinstance(distance, CorrespondenceWise) else None
 
 
-def networks_of(config: MPCConfig) -> dict[str, str | None]:
-    """Return ``network_of`` the distance behind each cost of a run; None for the controls.
+def distances_of(config: MPCConfig) -> dict[str, Distance | None]:
+    """Return the distance behind each cost of a run; None for the controls.
 
     Raises:
         FileNotFoundError, RuntimeError, ValueError: if weights cannot be had or options make no sense.
     """
-    return {
-        cost_label(cost): None if cost in CONTROL_NAMES else network_of(make_distance(cost)) for cost in config.costs
-    }
+    return {cost: None if cost in CONTROL_NAMES else make_distance(cost) for cost in config.costs}
 
 
 def check_networks(out: Path, rows: list[Row], networks: dict[str, str | None]) -> None:

@@ -13,12 +13,11 @@ from corrwise.envs import Fleet
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.controls import BOUNDS, Decision, PlanByTruth, Policy
-from corrwise.experiments.runs.named_costs import make_distance
-from corrwise.experiments.runs.named_predictors import context_of, make_predictor
+from corrwise.experiments.runs.named_predictors import context_of
 from corrwise.mpc import PLANNERS, AgentConfig, VisualMPC, first_action, planned_actions, shift
 from corrwise.mpc.config import AggregateName
 from corrwise.mpc.score import Aggregate
-from corrwise.types import Context, Cost, Goal, Planner, Predictor
+from corrwise.types import Context, Cost, Distance, Goal, Planner, Predictor
 
 
 class PlanByImages:
@@ -67,16 +66,31 @@ class RandomAction:
 
 
 def make_policy(
-    name: str, config: MPCConfig, fleet: Fleet, generators: Sequence[Generator], clock: Clock
-) -> tuple[Policy, Predictor]:
-    """Return the policy behind a cost's name and the predictor whose pictures the report shows."""
+    name: str,
+    config: MPCConfig,
+    fleet: Fleet,
+    generators: Sequence[Generator],
+    clock: Clock,
+    predictor: Predictor,
+    distance: Distance | None,
+) -> Policy:
+    """Return the policy behind a cost's name.
+
+    Args:
+        name: of the cost.
+        config: the planner and its budget.
+        fleet: the environments.
+        generators: of what the planner draws, one for each environment.
+        clock: where the predictor's seconds are counted.
+        predictor: of the images that are compared with the goal.
+        distance: behind the cost; None for the controls.
+    """
     simulator = fleet.simulator
     action_dim = simulator.physics.action_dim
-    predictor = make_predictor(config, simulator)
     if name == "zero-action":
-        return ZeroAction(action_dim), predictor
+        return ZeroAction(action_dim)
     if name == "random-action":
-        return RandomAction(action_dim, generators), predictor
+        return RandomAction(action_dim, generators)
     planner = PLANNERS[config.planner](
         action_dim,
         horizon=config.horizon,
@@ -86,7 +100,7 @@ def make_policy(
     )
     if name in BOUNDS:
         aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
-        return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator)), predictor
+        return PlanByTruth(fleet, planner, generators, aggregate, BOUNDS[name](simulator))
     agent = AgentConfig(
         aggregate=cast(AggregateName, config.aggregate),
         gamma=config.gamma,
@@ -94,5 +108,5 @@ def make_policy(
         context_frames=context_of(config),
         max_frames=config.max_frames,
     )
-    cost = GoalCost(make_distance(name, clock=clock))
-    return PlanByImages(clock.timed(predictor, "predict"), cost, planner, generators, agent), predictor
+    assert distance is not None, "a cost that is no control compares images"
+    return PlanByImages(clock.timed(predictor, "predict"), GoalCost(distance), planner, generators, agent)

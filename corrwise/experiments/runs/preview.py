@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs import MujocoSimulator, RaycastRenderer, Task
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.renderers.extent import ViewExtents
@@ -19,7 +20,6 @@ from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.experiments.cli.preview import PreviewConfig
 from corrwise.experiments.report.sheet import Numbers, Shot, contact_sheet
 from corrwise.experiments.report.strip import png_bytes
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.named_tasks import named_task
 
 __all__ = ["run_preview"]

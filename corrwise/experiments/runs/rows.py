@@ -1,34 +1,137 @@
-"""The run folder's record: rows that only ever grow, and the configuration they belong to.
+"""The rows of a run folder: what they may hold, and a file of them that only ever grows.
 
-``rows.jsonl`` is the truth of a run; tables, pictures and reports are derived from it. How it survives being killed:
-see ``jsonl``.
+``rows.jsonl`` is the truth of a run, one JSON object a line; tables, images and reports are derived from it. A run
+killed while writing leaves at most one torn last line: reading skips it, ``open_rows`` cuts it off so that the next row
+starts on a line of its own. A whole line that is no row of its kind is never cut off: it is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from corrwise._files import read_json
-from corrwise.experiments.runs import jsonl
-from corrwise.experiments.runs.atomic import RunFolderError, jsonable, refuse_file, write_json_atomic
-from corrwise.experiments.runs.config_match import ConfigMismatch, compare_configs
-from corrwise.experiments.runs.fields import COUNT, NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, TEXTS
-from corrwise.experiments.runs.jsonl import Key, Row, append_row
+from corrwise._files import named, parse_json, refuse_pipe, shown
+from corrwise._writing import RunFolderError, jsonable, open_plain
 
 __all__ = [
+    "COUNT",
     "KEY",
     "MEASURED",
-    "ConfigMismatch",
-    "RunFolderError",
+    "NUMBER",
+    "NUMBERS",
+    "SWITCH",
+    "TEXT",
+    "TEXTS",
+    "TEXT_BY_NAME",
+    "Field",
+    "Key",
+    "Row",
+    "RowKey",
     "append_row",
-    "claim_folder",
+    "needed",
     "open_rows",
     "read_rows",
     "row_key",
-    "write_json_atomic",
+    "six_digits",
 ]
+
+MOST_NUMBER = 1e100  # in size: sums and squares of rows stay finite
+_MOST_COUNT = 2**63
+_WORDS = {str: "text", int: "a whole number"}
+
+Row = dict[str, Any]
+RowKey = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a field may hold, beside null.
+
+    Attributes:
+        words: what a message calls it.
+        fits: whether a value that is not null is one.
+        needed: whether the field must be there.
+        null: whether it may be null then; a number that was not finite is.
+    """
+
+    words: str
+    fits: Callable[[Any], bool]
+    needed: bool = False
+    null: bool = True
+
+
+class Key(dict[str, type]):
+    """What identifies a row: its fields' names and types; with what a row holds beside them.
+
+    Args:
+        names: of the fields, with their types: str or int.
+        fields: what else may be in a row. A name that ends in ``_`` is that of all fields that begin with it; fields
+            that are not listed may hold anything.
+        also: what else is wrong with a row whose fields are right by themselves, or None.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, type],
+        fields: Mapping[str, Field],
+        *,
+        also: Callable[[Row], str | None] | None = None,
+    ) -> None:
+        super().__init__(names)
+        self.fields, self._also = fields, also
+        self._alike = {name: field for name, field in fields.items() if name.endswith("_")}
+
+    def of(self, row: Row) -> RowKey:
+        """Return what identifies a row of this kind."""
+        return tuple(row[name] for name in self)
+
+    def problem(self, row: Row) -> str | None:
+        """Return what is wrong with a row, or None."""
+        for name, kind in self.items():
+            value = row.get(name)
+            if type(value) is not kind or (kind is int and abs(row[name]) > _MOST_COUNT):
+                return _sentence(row, name, _WORDS.get(kind, kind.__name__))
+        for name, field in self.fields.items():
+            if field.needed and (name not in row or (row[name] is None and not field.null)):
+                return _sentence(row, name, field.words)
+        for name, value in row.items():
+            known = self.fields.get(name) or next(
+                (f for start, f in self._alike.items() if name.startswith(start)), None
+            )
+            if known is not None and value is not None and not known.fits(value):
+                return _sentence(row, name, known.words)
+        return None if self._also is None else self._also(row)
+
+
+def needed(field: Field, *, null: bool = False) -> Field:
+    """Return the same field as one that every row must have."""
+    return replace(field, needed=True, null=null)
+
+
+def _sentence(row: Mapping[str, Any], name: str, words: str) -> str:
+    return f"expected {words} as {named(name)}, got {shown(row[name]) if name in row else 'none'}"
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_NUMBER
+
+
+NUMBER = Field("a finite number", _number)
+COUNT = Field("a whole number from 0", lambda value: type(value) is int and 0 <= value <= _MOST_COUNT)
+SWITCH = Field("true or false", lambda value: isinstance(value, bool))
+TEXT = Field("text", lambda value: isinstance(value, str))
+NUMBERS = Field(
+    "a list of finite numbers",
+    lambda value: isinstance(value, list) and all(each is None or _number(each) for each in value),
+)
+TEXTS = Field("a list of texts", lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value))
+TEXT_BY_NAME = Field(
+    "an object of texts", lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+)
 
 MEASURED = {  # what the rows of every kind of planned episode may say
     **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
@@ -45,52 +148,93 @@ KEY = Key(  # of an episode's row
 
 def row_key(row: Row) -> tuple[str, str, str, str, int]:
     """Return what identifies an episode's row: (task, cost, planner, predictor, seed)."""
-    task, cost, planner, predictor, seed = (row[name] for name in KEY)
+    task, cost, planner, predictor, seed = KEY.of(row)
     return task, cost, planner, predictor, seed
 
 
 def read_rows(path: Path, key: Key = KEY) -> list[Row]:
-    """Return the rows of a file, without a torn last line; see ``jsonl.read_rows``."""
-    return jsonl.read_rows(path, key)
+    """Return the rows of a file, without a torn last line; a missing file has none. Writes nothing.
+
+    Raises:
+        RunFolderError: a line is an object that is no row of that kind, or one before the last is no object; or the
+            file cannot be read.
+    """
+    return _scan(Path(path), key)[0]
 
 
 def open_rows(path: Path, key: Key = KEY) -> list[Row]:
-    """Return the rows of a file that can be appended to; see ``jsonl.open_rows``."""
-    return jsonl.open_rows(path, key)
+    """Return the rows of a file after repairing its end, so that the next ``append_row`` starts on a fresh line.
 
-
-def claim_folder(out: Path, config: Row, *, ignore: Collection[str] = (), key: Key = KEY, begun: bool = False) -> Path:
-    """Make ``out`` the folder of ``config``: create it, or check that the rows in it belong to this configuration.
-
-    Args:
-        out: the run folder.
-        config: anything JSON can hold; nested fields are compared by dotted name (``planner.samples``).
-        ignore: fields that may differ (``episodes``, ``costs``), a dotted name or the name of a whole subtree. The file
-            is rewritten with their newest values, which also proves that the folder can be written.
-        key: what identifies a row of this kind of run.
-        begun: whether the folder holds results that are no rows.
-
-    Raises:
-        ConfigMismatch: the folder holds rows of another configuration.
-        RunFolderError: the folder cannot be written, or its config.json cannot be read.
+    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back.
     """
-    out, path = Path(out), Path(out) / "config.json"
-    refuse_file(out)
+    path = Path(path)
+    rows, end, size = _scan(path, key)
+    if size != (end + 1 if rows else 0):
+        try:
+            with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+                file.truncate(end)
+                file.seek(end)
+                file.write(b"\n" if rows else b"")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunFolderError(f"cannot repair {path}: {error.strerror or error}") from error
+    return rows
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Append one row in a single write and push it to the disk; numbers that are not finite become null."""
+    line = (json.dumps(jsonable(row), allow_nan=False) + "\n").encode()
     try:
-        old = read_json(path) if path.exists() else None
+        handle = open_plain(Path(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            written = os.write(handle, line)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RunFolderError(f"cannot append to {path}: {error.strerror or error}") from error
+    if written != len(line):
+        raise RunFolderError(f"cannot append to {path}: wrote {written} of {len(line)} bytes, the disk may be full")
+
+
+def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
+    """Return the rows, the byte where the last whole row ends (before its newline), and the size of the file."""
+    try:
+        refuse_pipe(path)
+        data = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise RunFolderError(f"{error}; move it away or choose another output folder") from error
-    new = jsonable(config)
-    if begun or read_rows(out / "rows.jsonl", key):
-        compare_configs(out, {} if old is None else old, new, ignore=ignore)
-    elif old is not None and not _ours(old, new):
-        raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")
-    write_json_atomic(path, new)
-    return out
+        raise RunFolderError(str(error)) from error
+    rows: list[Row] = []
+    position = end = torn = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        row = _parse(line)
+        if torn and line.strip():
+            raise RunFolderError(f"{path} line {torn} is not a result row; repair or remove that line")
+        if row is not None:
+            if problem := key.problem(row):
+                raise RunFolderError(f"{path} line {number} is not a result row: {problem}; repair or remove that line")
+            rows.append(row)
+            end = position + len(line)
+        elif line.strip():
+            torn = number
+        position += len(line) + 1
+    return rows, end, len(data)
 
 
-def _ours(old: Any, new: Row) -> bool:
-    """Whether a configuration without rows shares most of its fields with ours, and so may be replaced."""
-    return isinstance(old, dict) and 2 * len(old.keys() & new.keys()) >= len(old)
+def _parse(line: bytes) -> Row | None:
+    """Return the object in a line, or None where there is none: torn, or no JSON."""
+    try:
+        row = parse_json(line)
+    except ValueError:  # covers torn UTF-8 too
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def six_digits(value: Any) -> Any:
+    """Return a number with six digits, a list of such numbers, and anything else as it is: rows must stay short."""
+    if isinstance(value, list):
+        return [six_digits(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

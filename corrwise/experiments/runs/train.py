@@ -11,14 +11,12 @@ from tqdm import tqdm
 
 from corrwise.experiments.cli.sizes import check_memory
 from corrwise.experiments.cli.train import FREE, TrainConfig
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.losses import make_loss
-from corrwise.experiments.runs.rows import claim_folder
-from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.experiments.runs.sources import Part, open_clips
 from corrwise.experiments.runs.trainer import CHECKPOINT, Trainer
 from corrwise.experiments.runs.training_log import Log
-from corrwise.experiments.runs.versions import versions
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.models.pretrained import about_model
 
@@ -57,9 +55,9 @@ def run_train(config: TrainConfig) -> Path:
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, None, {})
-    with only_run(config.out):
-        settings = {**settings_of(config), "frames": sum(clips.lengths)}  # clips that grew would be another run's
-        claim_folder(config.out, settings, ignore=FREE, begun=(config.out / CHECKPOINT).exists())
+    frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
+    settings = settings_of(config).with_values(frames, free=FREE)
+    with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), Log(config.out), _told(clips))
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from corrwise._files import shown
+from corrwise._writing import write_aside, write_bytes_atomic
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.runs.atomic import write_aside, write_bytes_atomic
 from corrwise.experiments.runs.checkpoint import restore, training_state
 from corrwise.experiments.runs.fabric import make_fabric, precision_of
 from corrwise.experiments.runs.loss_step import LossStep

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.experiments.runs.atomic import RunFolderError
+from corrwise._writing import RunFolderError
 from corrwise.predictors.training.fit import Loss
 
 __all__ = ["Log", "strips"]

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from corrwise.experiments.cli import main
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = "corr-l1:flow=raft,weights="

@@ -71,7 +71,7 @@ def test_logs_that_cannot_be_written_are_one_sentence(tmp_path):
         "from tensorboard.compat.tensorflow_stub.io import gfile\n"
         "def full(*words): raise OSError(28, 'No space left on device')\n"
         "gfile.LocalFileSystem._write = full\n"
-        "def main():\n    from corrwise.experiments.runs.atomic import RunFolderError\n"
+        "def main():\n    from corrwise._writing import RunFolderError\n"
         "    from corrwise.experiments.runs.training_log import Log\n"
         "    try:\n        Log(Path(sys.argv[1])).begin(0)\n"
         "    except RunFolderError as error:\n        print(error)\n"

@@ -14,8 +14,8 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli.stopping import interruptions_later, stoppable
+from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.grid import KEY
-from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.rows import read_rows
 
 SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}

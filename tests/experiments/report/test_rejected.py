@@ -10,6 +10,7 @@ from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.rejected import Refused, planned_rows, quoted, refusals
 from corrwise.experiments.report.summary import summarize
 from corrwise.experiments.report.words import result_sentence
+from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import Cell, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.mpc import MPCConfig
@@ -59,12 +60,12 @@ def test_frames_that_are_not_finite_are_said_of_an_evaluation(tmp_path, capsys):
 
 def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "corrwise.experiments.runs.policies.make_cost",
+        "corrwise.experiments.runs.policies.GoalCost",
         lambda *_, **__: lambda frames, goal: torch.full(frames.shape[:3], torch.nan),
     )
     plain = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
     cell = Cell("l1", plain, draw_manifest("cartpole", [7]))
-    rows = run_grid(tmp_path, [cell], workers=1, lockstep=1)
+    rows = run_grid(tmp_path, [cell], executor=Local(1), lockstep=1)
     assert refusals(rows, ("task", "method")) == [Refused(8, 8, 2, 2).sentence("cartpole, l1")]
     assert planned_rows(rows, ("task", "method")) == []
     monkeypatch.setattr("corrwise.experiments.studies.planning.table.cells_of", lambda config: [cell])

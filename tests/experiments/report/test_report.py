@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
 from corrwise.experiments.report.summary import summarize
 from corrwise.experiments.report.words import number, result_sentence, signed
-from corrwise.experiments.runs.rows import RunFolderError, append_row, read_rows
+from corrwise.experiments.runs.rows import append_row, read_rows
 from tests.snippets import ROOT, save_named
 
 VOID = {"meta", "img", "input", "line", "path", "circle", "br", "link", "hr"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from corrwise._writing import RunFolderError
 from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
 from corrwise.experiments.report.strip import load_strip, make_strip, save_strip, split_strip
-from corrwise.experiments.runs.rows import RunFolderError
 
 
 def frames(rows=4, steps=5, side=8):

@@ -16,10 +16,10 @@ import pytest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import KEY, Cell, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.runs.workers import done
 
 PLAIN = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
 
@@ -41,8 +41,8 @@ def _timeless(rows):
 
 
 def test_workers_and_lockstep_change_no_row(tmp_path, episodes):
-    alone = run_grid(tmp_path / "one", _cells(episodes), workers=1, lockstep=3)
-    shared = run_grid(tmp_path / "two", _cells(episodes), workers=2, lockstep=1)
+    alone = run_grid(tmp_path / "one", _cells(episodes), executor=Local(1), lockstep=3)
+    shared = run_grid(tmp_path / "two", _cells(episodes), executor=Local(2), lockstep=1)
     assert _timeless(alone) == _timeless(shared)
     assert len(alone) == 9
     assert {row["steps"] for row in alone} == {2}
@@ -50,32 +50,32 @@ def test_workers_and_lockstep_change_no_row(tmp_path, episodes):
 
 def test_a_run_goes_on_and_repeats_nothing(tmp_path, episodes, monkeypatch):
     cells = _cells(episodes)
-    run_grid(tmp_path, cells[:1], workers=1, lockstep=2)
+    run_grid(tmp_path, cells[:1], executor=Local(1), lockstep=2)
     (tmp_path / "rows.jsonl").open("a").write('{"task": "cartpole", "meth')
-    rows = run_grid(tmp_path, cells, workers=1, lockstep=3)
+    rows = run_grid(tmp_path, cells, executor=Local(1), lockstep=3)
     kept = read_rows(tmp_path / "rows.jsonl", KEY)
     assert len(rows) == len(kept) == 9
     told = json.loads((tmp_path / "config.json").read_bytes())
     assert told["cells"].keys() == {"cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"}
     assert told["manifests"] == {"cartpole": episodes.digest}
-    monkeypatch.setattr("corrwise.experiments.runs.grid.run_episodes", None)
-    assert _timeless(run_grid(tmp_path, cells, workers=1, lockstep=3)) == _timeless(rows)
+    monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
+    assert _timeless(run_grid(tmp_path, cells, executor=Local(1), lockstep=3)) == _timeless(rows)
 
 
 def test_rows_of_episodes_that_are_not_asked_for_are_left_out(tmp_path, episodes):
     cells = _cells(episodes)[:1]
-    run_grid(tmp_path, cells, workers=1, lockstep=3)
+    run_grid(tmp_path, cells, executor=Local(1), lockstep=3)
     few = [replace(cell, manifest=episodes.part(slice(1))) for cell in cells]
-    assert [row["seed"] for row in run_grid(tmp_path, few, workers=1, lockstep=3)] == [7]
+    assert [row["seed"] for row in run_grid(tmp_path, few, executor=Local(1), lockstep=3)] == [7]
 
 
 def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
-    before = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3)
-    after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], workers=1, lockstep=3)
+    before = run_grid(tmp_path, _cells(episodes)[:1], executor=Local(1), lockstep=3)
+    after = run_grid(tmp_path, _cells(episodes, horizon=1)[:1], executor=Local(1), lockstep=3)
     assert {row["settings"] for row in before} != {row["settings"] for row in after}
     assert len(after) == 3
     assert len(read_rows(tmp_path / "rows.jsonl", KEY)) == 6
-    again = run_grid(tmp_path, _cells(episodes)[:1], workers=1, lockstep=3)
+    again = run_grid(tmp_path, _cells(episodes)[:1], executor=Local(1), lockstep=3)
     assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
 
 
@@ -87,7 +87,7 @@ def test_the_flow_is_no_setting_of_what_matches_nothing(episodes):
 
 def test_config_json_tells_of_the_cells_of_all_runs(tmp_path, episodes):
     for cell in _cells(episodes):
-        run_grid(tmp_path, [cell], workers=1, lockstep=3)
+        run_grid(tmp_path, [cell], executor=Local(1), lockstep=3)
     told = json.loads((tmp_path / "config.json").read_text())["cells"]
     assert list(told) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
 
@@ -98,7 +98,7 @@ def _fails(job, *, threads):
 
 def test_a_job_that_fails_says_so(tmp_path):
     with pytest.raises(ValueError, match="job 1 cannot be done"):
-        list(done(_fails, [1], workers=1))
+        list(Local(1)(_fails, [1]))
 
 
 def _fails_second(job, *, threads):
@@ -110,7 +110,7 @@ def _fails_second(job, *, threads):
 def test_a_job_that_fails_in_a_worker_is_said_with_its_place_and_costs_no_other(tmp_path):
     given = []
     with pytest.raises(ValueError, match="job 1 cannot be done") as caught:
-        given.extend(done(_fails_second, [0, 1], workers=2))
+        given.extend(Local(2)(_fails_second, [0, 1]))
     assert given == [0]
     assert re.fullmatch(r".*test_grid\.py:\d+ in _fails_second", place_of(caught.value))
     assert "in _fails_second" in str(caught.value.__cause__), "the traceback came along"
@@ -124,7 +124,7 @@ def _dies(job, *, threads):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
 def test_a_worker_that_is_killed_is_said_in_a_sentence():
     with pytest.raises(RuntimeError, match="ended abruptly: killed, for lack of memory perhaps, or unable"):
-        list(done(_dies, [1, 2], workers=2))
+        list(Local(2)(_dies, [1, 2]))
 
 
 def _cannot_be_sent(job, *, threads):
@@ -133,7 +133,7 @@ def _cannot_be_sent(job, *, threads):
 
 def test_a_result_that_cannot_be_sent_is_no_worker_that_was_killed():
     with pytest.raises(TypeError, match="cannot pickle"):
-        list(done(_cannot_be_sent, [0, 1], workers=2))
+        list(Local(2)(_cannot_be_sent, [0, 1]))
 
 
 def _waits(job, *, threads):
@@ -145,8 +145,8 @@ def _waits(job, *, threads):
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     code = (
         "from pathlib import Path; from tests.experiments.runs.test_grid import _waits; "
-        "from corrwise.experiments.runs.workers import done\n"
-        f"if __name__ == '__main__': list(done(_waits, [Path({str(tmp_path)!r})] * 2, workers=2))"
+        "from corrwise.experiments.runs.executors import Local\n"
+        f"if __name__ == '__main__': list(Local(2)(_waits, [Path({str(tmp_path)!r})] * 2))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     while len(list(tmp_path.iterdir())) < 2 and parent.poll() is None:
@@ -171,8 +171,8 @@ def _alive(pid):
     ("flags", "said"),
     [
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid, cartpole-short"),
-        (["--methods", "l2"], "unknown method 'l2'; there are l1, corr-l1,"),
-        (["--methods", "l1", "l1"], "method must be different from each other, got l1 l1"),
+        (["--methods", "l2"], "unknown cost 'l2'; there are l1, mse"),
+        (["--methods", "l1", "l1"], "methods must be different from each other, got l1 l1"),
         (["--episodes", "101"], "episodes must be from 1 to 100, got 101"),
         (["--workers", "-1"], "workers must be zero or above, got -1"),
     ],

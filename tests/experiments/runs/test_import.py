@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.import_clips import ImportConfig
-from corrwise.experiments.runs.atomic import RunFolderError
 from corrwise.experiments.runs.import_clips import run_import
 from corrwise.experiments.runs.sources import DATASETS, open_clips
 from corrwise.predictors.data import ClipFolder, ClipWindows, read_shard

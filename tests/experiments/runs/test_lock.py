@@ -8,9 +8,9 @@ import os
 
 import pytest
 
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments import cli
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.rows import append_row, open_rows
 from corrwise.predictors.models.registry import make_model
 
@@ -93,7 +93,7 @@ def test_a_link_in_the_place_of_a_temporary_file_is_not_written_through(tmp_path
         (tmp_path / name).symlink_to(precious)
     write_bytes_atomic(tmp_path / "table.md", b"new")
     assert (precious.read_text(), (tmp_path / "table.md").read_text()) == ("kept", "new")
-    monkeypatch.setattr("corrwise.experiments.runs.atomic.secrets.token_hex", lambda _: "0")
+    monkeypatch.setattr("corrwise._writing.secrets.token_hex", lambda _: "0")
     with pytest.raises(RunFolderError, match="cannot write"):
         write_bytes_atomic(tmp_path / "table.md", b"newer")
     assert (precious.read_text(), (tmp_path / "table.md").read_text()) == ("kept", "new")

@@ -20,11 +20,11 @@ from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import run_mpc
 from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
+from corrwise.experiments.runs.settings import ConfigMismatch
 
 TINY = MPCConfig(
     costs=("l1", "corr-l1"), episodes=3, seed=5, steps=3, horizon=3, candidates=4, iterations=2, size=16, lockstep=2
@@ -169,12 +169,12 @@ def test_kill_dash_nine_and_the_same_command_give_the_same_rows(whole, tmp_path)
     argv = "--costs l1 corr-l1 --episodes 3 --seed 5 --steps 3 --horizon 3 --candidates 4 --iterations 2 --size 16"
     words = ["mpc", *argv.split(), "--lockstep", "1", "--out", str(tmp_path)]
     script = (
-        "import os, signal, sys\nfrom corrwise.experiments.runs import mpc\nkept, append = [], mpc.append_row\n"
+        "import os, signal, sys\nfrom corrwise.experiments.runs import folder\nkept, append = [], folder.append_row\n"
         "def killed(path, row):\n"
         "    if len(kept) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    append(path, row)\n"
         "    kept.append(row)\n"
-        "mpc.append_row = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
+        "folder.append_row = killed\nfrom corrwise.experiments.cli import main\nmain(sys.argv[1:])"
     )
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL

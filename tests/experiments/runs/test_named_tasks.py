@@ -3,7 +3,7 @@
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.runs.named_tasks import named_task, task_source
+from corrwise.experiments.runs.named_tasks import named_task, task_settings
 
 MINE = (
     "from dataclasses import replace\nfrom corrwise.envs import TASKS\nMINE = replace(TASKS['cartpole'], name='mine')\n"
@@ -15,8 +15,10 @@ def test_a_task_is_found_in_a_file_and_in_a_module(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(MINE)
     assert named_task(f"{tmp_path}/mine.py:MINE").name == "mine"
     assert named_task("corrwise.envs.tasks.ant:ANT").name == "ant"
-    assert task_source("ant") is None
-    assert task_source(f"{tmp_path}/mine.py:MINE") != task_source("corrwise.envs.tasks.ant:ANT")
+    mine, ant = task_settings(f"{tmp_path}/mine.py:MINE"), task_settings("corrwise.envs.tasks.ant:ANT")
+    assert mine["task_source"] != ant["task_source"]
+    assert "task_source" not in task_settings("ant")
+    assert task_settings("ant")["task_model"] == ant["task_model"] != mine["task_model"]
 
 
 def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(tmp_path, capsys):

@@ -12,17 +12,11 @@ import sys
 import numpy as np
 import pytest
 
-from corrwise.experiments.runs import atomic
-from corrwise.experiments.runs.rows import (
-    ConfigMismatch,
-    RunFolderError,
-    append_row,
-    claim_folder,
-    open_rows,
-    read_rows,
-    row_key,
-    write_json_atomic,
-)
+from corrwise import _writing as atomic
+from corrwise._writing import RunFolderError, write_json_atomic
+from corrwise.experiments.runs.folder import claim_folder
+from corrwise.experiments.runs.rows import append_row, open_rows, read_rows, row_key
+from corrwise.experiments.runs.settings import ConfigMismatch, Settings
 
 ROWS = [
     {"task": "cartpole", "cost": "l1", "planner": "cem", "predictor": "oracle", "seed": i, "note": 'é\n"'}
@@ -173,12 +167,12 @@ def test_rows_of_another_configuration_are_protected(tmp_path):
     claim_folder(tmp_path, CONFIG)
     append_row(tmp_path / "rows.jsonl", ROWS[0])
     claim_folder(tmp_path, CONFIG)
-    claim_folder(tmp_path, {**CONFIG, "costs": ["l1", "state"]}, ignore=("costs",))
+    claim_folder(tmp_path, Settings({**CONFIG, "costs": ["l1", "state"]}, free=("costs",)))
     assert json.loads((tmp_path / "config.json").read_text())["costs"] == ["l1", "state"]
     other = {**CONFIG, "planner": {"name": "cem", "samples": 64}}
     with pytest.raises(ConfigMismatch, match=r"planner\.samples is 48 there and 64 here"):
-        claim_folder(tmp_path, other, ignore=("costs",))
-    claim_folder(tmp_path, other, ignore=("costs", "planner"))
+        claim_folder(tmp_path, Settings(other, free=("costs",)))
+    claim_folder(tmp_path, Settings(other, free=("costs", "planner")))
     with pytest.raises(ConfigMismatch, match="extra is missing there and 1 here"):
         claim_folder(tmp_path, {**other, "extra": 1})
     (tmp_path / "config.json").unlink()

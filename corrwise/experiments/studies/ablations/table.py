@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
 from corrwise.experiments.report.summary import seconds_of
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
+from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.runs.rows import read_rows
@@ -114,7 +115,8 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         named = [(method, method_config(method, task)) for method in chosen]
         named += [pair for axis in config.axes for pair in variants(axis, task, config.methods)]
         cells += [Cell(name, each, manifest) for name, each in named]
-    run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    executor = executor_of(config.where, config.workers, config.out)
+    run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         rows = read_rows(config.out / "rows.jsonl", KEY)

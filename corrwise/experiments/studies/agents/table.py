@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference, paired_ratio
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
-from corrwise.experiments.runs.digits import six_digits
-from corrwise.experiments.runs.fields import NUMBER, NUMBERS, TEXT_BY_NAME, Key, needed
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.runs.executors import executor_of
+from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.rows import NUMBER, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.experiments.runs.workers import done
 from corrwise.experiments.studies.agents.agents import Lesson, run_lesson
 
 __all__ = ["KEY", "agent_table", "draw_curves", "run_agent_table"]
 
-Row = dict[str, Any]
 _BASELINES = {"reward": "l1", "hindsight": "random"}
 
 
@@ -95,32 +90,26 @@ KEY = Key(
     },
     also=_uneven,
 )
-_FREE = ("lessons", "rewards", "seeds", "hindsight_seeds", "workers")  # these never change a row
 
 
 def run_agent_table(config: AgentTableConfig) -> Path:
-    """Train and judge the agents that the folder does not hold yet, and return the table's path.
+    """Train and evaluate the agents that the folder does not hold yet, and return the table's path.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
-    file = config.out / "rows.jsonl"
-    with only_run(config.out):
-        claim_folder(config.out, settings_of(config), ignore=_FREE, key=KEY)
-        rows = open_rows(file, KEY)
-        check_versions(config.out, rows)
-        there = {tuple(row[name] for name in KEY) for row in rows}
-        jobs = [job for job in _lessons(config) if (job.lesson, job.arm, job.seed) not in there]
-        with tqdm(total=len(jobs), unit="agent", desc=config.out.name) as bar:
-            for row in done(run_lesson, jobs, config.workers):
-                append_row(file, {**{name: six_digits(row[name]) for name in row}, "versions": versions()})
-                bar.update()
-        rows = read_rows(file, KEY)
-    table = config.out / "table.md"
-    with reading(file, "holds rows that no table can be made of", RunFolderError):
-        draw_curves(config.out / "curves.png", rows)
-        write_bytes_atomic(table, agent_table(rows).encode())
+    jobs = [Job(_setup, each, {(each.lesson, each.arm, each.seed): {}}) for each in _lessons(config)]
+    with RunFolder(config.out, settings_of(config, "agents"), KEY, digits=True) as folder:
+        folder.run(jobs, executor_of(config.where, config.workers, config.out), unit="agent")
+        table = config.out / "table.md"
+        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
+            draw_curves(config.out / "curves.png", folder.rows)
+            write_bytes_atomic(table, agent_table(folder.rows).encode())
     return table
+
+
+def _setup(lesson: Lesson, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], list[Row]]:
+    return lambda keys: [run_lesson(lesson, threads=threads)]
 
 
 def _lessons(config: AgentTableConfig) -> list[Lesson]:

@@ -33,7 +33,7 @@ from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.text import BASELINE, MISSING, RowKey
 from corrwise.types import Flow
 
-__all__ = ["FlowBench", "Job"]
+__all__ = ["FlowBench", "Measure"]
 
 _TIMED = "humanoid"
 _VARIANTS = ("scaled", "unscaled", "recommended")  # of a curve
@@ -42,20 +42,20 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
+class Measure:
     """One row to come.
 
     Attributes:
         key: what identifies it.
         network: the fingerprint of the weights that it depends on; None for a flow without any.
         settings: the numbers behind the flow's name that it depends on; None for a row without a flow.
-        measure: makes its numbers.
+        numbers: makes its numbers.
     """
 
     key: RowKey
     network: str | None
     settings: Row | None
-    measure: Callable[[], Row]
+    numbers: Callable[[], Row]
 
 
 class FlowBench:
@@ -82,33 +82,33 @@ class FlowBench:
                 self.absent[name] = str(error)
         self._networks = {name: fingerprint(flow) for name, flow in self.flows.items()}
 
-    def jobs(self) -> Iterator[Job]:
+    def measures(self) -> Iterator[Measure]:
         """Yield all rows of the table, body by body."""
         for name in self.absent:
-            yield self._job((MISSING, name, "", ""), self._missing)
+            yield self._row((MISSING, name, "", ""), self._missing)
         for body in self._config.bodies:
             if "errors" in self._config.measures:
                 for name in self.flows:
                     for variant in ("clean", "degraded"):
-                        yield self._job(("error", name, body, variant), self._error)
+                        yield self._row(("error", name, body, variant), self._error)
             if "curves" in self._config.measures and body in BODY_NAMES:
                 yield from self._curves(body)
         if "speed" in self._config.measures:
             devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
             for name in self.flows:
                 for device in devices:
-                    yield self._job(("speed", name, _TIMED, device), self._speed)
+                    yield self._row(("speed", name, _TIMED, device), self._speed)
 
-    def _curves(self, body: str) -> Iterator[Job]:
-        yield self._job(("curve", BASELINE, body, "l1"), self._l1)
+    def _curves(self, body: str) -> Iterator[Measure]:
+        yield self._row(("curve", BASELINE, body, "l1"), self._l1)
         for name in (*self.flows, *((EXACT,) if EXACT in self._config.flows else ())):
             for variant in _VARIANTS:
-                yield self._job(("curve", name, body, variant), self._curve)
+                yield self._row(("curve", name, body, variant), self._curve)
 
-    def _job(self, key: RowKey, measure: Callable[[str, str, str], Row]) -> Job:
+    def _row(self, key: RowKey, measure: Callable[[str, str, str], Row]) -> Measure:
         _, name, body, variant = key
         settings = None if name == BASELINE else settings_of(name)
-        return Job(key, self._networks.get(name), settings, partial(measure, name, body, variant))
+        return Measure(key, self._networks.get(name), settings, partial(measure, name, body, variant))
 
     def _missing(self, name: str, body: str, variant: str) -> Row:
         return {"reason": "weights not at hand", **_facts(name)}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from corrwise._writing import write_bytes_atomic
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.atomic import write_bytes_atomic
-from corrwise.experiments.runs.versions import versions
+from corrwise.experiments.runs.settings import versions
 from corrwise.experiments.studies.flows.pairs import DEGRADED
 from corrwise.experiments.studies.flows.trainer import Trainer
 

@@ -16,11 +16,11 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from corrwise._files import load_arrays
+from corrwise._writing import write_bytes_atomic
 from corrwise.costs import CostSpec, GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.controls import PlanByTruth, Price, Watch
 from corrwise.mpc import CEM, generator
 from corrwise.mpc.score import Aggregate

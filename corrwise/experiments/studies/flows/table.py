@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.table import COMPARED, FlowTableConfig
 from corrwise.experiments.report.flow_color import flow_to_rgb, flow_wheel
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
-from corrwise.experiments.runs.jsonl import Row
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import check_versions, versions
-from corrwise.experiments.studies.flows.bench import FlowBench, Job
+from corrwise.experiments.studies.flows.bench import FlowBench, Measure
 from corrwise.experiments.studies.flows.exact_pairs import Pairs
 from corrwise.experiments.studies.flows.measure import MOVES, endpoint_errors
 from corrwise.experiments.studies.flows.scenes import FlowScene
@@ -136,9 +133,6 @@ def telling_pair(pairs: Pairs) -> Pairs:
     return Pairs(*(getattr(pairs, name)[best : best + 1] for name in pairs.__dataclass_fields__))
 
 
-_FREE = ("flows", "bodies", "measures", "retime")  # these never change a row
-
-
 def run_flow_table(config: FlowTableConfig) -> Path:
     """Measure what the folder does not hold yet, and return the table's path.
 
@@ -152,37 +146,21 @@ def run_flow_table(config: FlowTableConfig) -> Path:
     bench = FlowBench(config)  # missing files must fail before anything is written
     for sentence in bench.absent.values():
         print(sentence)
-    with only_run(config.out):
-        file = config.out / "rows.jsonl"
-        claim_folder(config.out, settings_of(config), ignore=_FREE, key=KEY)
-        rows = open_rows(file, KEY)
-        check_versions(config.out, rows)
-        done = {flow_row_key(row): row for row in rows}
-        with tqdm([job for job in bench.jobs() if _wanted(job, done, config)], unit="row") as bar:
-            for job in bar:
-                bar.set_description(" ".join(part for part in job.key if part))
-                append_row(file, _row(job))
-        return _write_results(config, bench)
-
-
-def _wanted(job: Job, done: dict[RowKey, Row], config: FlowTableConfig) -> bool:
-    row = done.get(job.key)
-    if row is None or (config.retime and row["kind"] == "speed"):
-        return True
-    return row.get("network") != job.network or row.get("settings") != job.settings
-
-
-def _row(job: Job) -> Row:
-    named = dict(zip(KEY, job.key, strict=True))
-    return {**named, **job.measure(), "network": job.network, "settings": job.settings, "versions": versions()}
-
-
-def _write_results(config: FlowTableConfig, bench: FlowBench) -> Path:
-    file = config.out / "rows.jsonl"
-    rows = read_rows(file, KEY)
-    with reading(file, "holds rows that no table can be made of", RunFolderError):
-        write_bytes_atomic(config.out / "table.md", table_page(rows).encode())
-        draw_curves(config.out / "curves.png", rows)
-    scenes = [bench.scenes[body] for body in config.bodies if body in BODY_NAMES]
-    draw_matches(config.out / "matches.png", scenes, bench.flows)
+    jobs = [
+        Job(_setup, each, {each.key: {"network": each.network, "settings": each.settings}}, label=" ".join(each.key))
+        for each in bench.measures()
+    ]
+    with RunFolder(config.out, settings_of(config, "flows"), KEY, newest=True) as folder:
+        timed = [job for job in jobs if config.retime and job.subject.key[0] == "speed"]
+        folder.run(jobs, again=[job.subject.key for job in timed])
+        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
+            write_bytes_atomic(config.out / "table.md", table_page(folder.rows).encode())
+            draw_curves(config.out / "curves.png", folder.rows)
+        scenes = [bench.scenes[body] for body in config.bodies if body in BODY_NAMES]
+        draw_matches(config.out / "matches.png", scenes, bench.flows)
     return config.out / "table.md"
+
+
+def _setup(measure: Measure, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], list[Row]]:
+    named = dict(zip(KEY, measure.key, strict=True))
+    return lambda keys: [{**named, **measure.numbers()}]

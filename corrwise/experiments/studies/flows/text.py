@@ -8,8 +8,7 @@ from typing import Any
 
 from corrwise.experiments.cli.mpc import BODY_NAMES
 from corrwise.experiments.cli.table import BODIES, COMPARED
-from corrwise.experiments.runs.fields import NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, Key
-from corrwise.experiments.runs.jsonl import Row
+from corrwise.experiments.runs.rows import NUMBER, NUMBERS, SWITCH, TEXT, TEXT_BY_NAME, Key, Row
 
 __all__ = [
     "BASELINE",

@@ -8,11 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.rows import claim_folder
+from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
 from corrwise.experiments.studies.flows.evaluation import Judge
@@ -33,8 +32,8 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     trainer = Trainer(config)  # weights or a GPU that are not there must be missed before anything is written
     if config.weights and not checkpoint.exists():
         trainer.begin_with(config.weights)
-    with only_run(config.out):
-        claim_folder(config.out, jsonable_config(config), ignore=FREE, begun=checkpoint.exists())
+    settings = settings_of(config).with_values({}, free=FREE)
+    with RunFolder(config.out, settings, begun=lambda out: checkpoint.exists()):
         if checkpoint.exists():
             trainer.load(checkpoint)
         if trainer.step < config.steps:
@@ -76,11 +75,6 @@ def _finish(trainer: Trainer, config: TrainFlowConfig) -> Path:
 def _write_history(trainer: Trainer, out: Path) -> None:
     write_json_atomic(out / "history.json", {"losses": trainer.losses, "errors": trainer.errors})
     write_curves(out / "curves.png", trainer.losses, trainer.errors)
-
-
-def jsonable_config(config: TrainFlowConfig) -> Row:
-    """Return the configuration as it stands in config.json; a folder stays the same run wherever it is moved."""
-    return settings_of(config)
 
 
 def _said(step: int, errors: dict[str, Row]) -> str:

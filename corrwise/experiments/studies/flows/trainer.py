@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from corrwise._files import reading, shown
+from corrwise._writing import write_bytes_atomic
 from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net
 from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
-from corrwise.experiments.runs.atomic import write_bytes_atomic
 from corrwise.experiments.runs.checkpoint import restore, training_state
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.studies.flows.candidates import fingerprint

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import mean_curve
-from corrwise.experiments.runs.atomic import RunFolderError, write_aside, write_bytes_atomic
+from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
@@ -82,7 +83,8 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
         ValueError: a task has changed since its episodes were frozen.
     """
     cells = cells_of(config)
-    rows = run_grid(config.out, cells, workers=config.workers, lockstep=config.lockstep)
+    executor = executor_of(config.where, config.workers, config.out)
+    rows = run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
     table = config.out / "table.md"
     with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
         refused, rows = refusals(rows, METHOD), planned_rows(rows, METHOD)

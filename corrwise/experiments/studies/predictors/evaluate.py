@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,21 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from tqdm import tqdm
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.sizes import check_memory
 from corrwise.experiments.report.rejected import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.atomic import RunFolderError, jsonable, write_aside, write_bytes_atomic
 from corrwise.experiments.runs.device import device_named
-from corrwise.experiments.runs.digits import six_digits
-from corrwise.experiments.runs.fields import COUNT, NUMBERS, TEXT_BY_NAME, Key, needed
-from corrwise.experiments.runs.lock import only_run
+from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows
+from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.sources import open_clips
-from corrwise.experiments.runs.versions import check_versions, versions
 from corrwise.experiments.studies.predictors.evaluation import (
     CURVES,
     FLOOR,
@@ -99,9 +96,6 @@ def moving_square(frames: UInt8[np.ndarray, "T h w 3"]) -> tuple[int, int, int]:
     return top, left, side
 
 
-Row = dict[str, Any]
-
-
 def _uneven(row: Row) -> str | None:
     """Return what is wrong with the metrics of a row."""
     steps = {name: len(row[name]) for name in (*METRICS, "lpips") if row.get(name) is not None}
@@ -116,7 +110,6 @@ KEY = Key(
     },
     also=_uneven,
 )
-_FREE = ("models", "videos", "batch", "accelerator")  # these never change a row but by rounding
 
 
 def run_evaluate(config: EvaluateConfig) -> Path:
@@ -143,33 +136,51 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         imagined(model, _blank(clips, context), context)  # a model for other pictures says so
     windows = ClipWindows(clips, context + config.horizon)
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
-    file = config.out / "rows.jsonl"
-    with only_run(config.out):
-        settings = {**settings_of(config), "context": context, "frames": sum(clips.lengths)}
-        claim_folder(config.out, settings, ignore=_FREE, key=KEY)
-        rows = open_rows(file, KEY)
-        check_versions(config.out, rows)
-        there = {(row["model"], row["weights"], row["window"]) for row in rows}
-        for name, (weights, model) in models.items():
-            with tqdm(range(0, config.windows, config.batch), desc=name, unit="batch") as bar:
-                for i in bar:
-                    end = min(i + config.batch, config.windows)
-                    part = [k for k in range(i, end) if (name, weights, k) not in there]
-                    for row in _rows(model, windows.windows(chosen[part]), context, part) if part else ():
-                        clip = int(windows.clips(chosen[[row["window"]]])[0])
-                        row = {"model": name, "weights": weights, "clip": clip, **row, "versions": versions()}
-                        append_row(file, row)
-                        rows.append(row)
-        mine = [row for row in rows if row["model"] in models and row["weights"] == models[row["model"]][0]]
+    settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
+    jobs = [
+        Job(
+            _setup,
+            _Evaluated(name, weights, model, context, windows, chosen),
+            {(name, weights, k): {} for k in range(config.windows)},
+            together=config.batch,
+            label=name,
+        )
+        for name, (weights, model) in models.items()
+    ]
+    with RunFolder(config.out, settings, KEY) as folder:
+        mine = folder.run(jobs, unit="window")
         videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
         page = config.out / "evaluation.html"
-        with reading(file, "holds rows that no table can be made of", RunFolderError):
+        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             draw_curves(config.out / CURVES, mine)
             broken = broken_frames(mine)
             write_bytes_atomic(config.out / "table.md", (quoted(broken) + evaluation_table(mine)).encode())
             write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
         warn(broken)
     return page
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluated:
+    """One model, and the windows that it is evaluated on."""
+
+    name: str
+    weights: str
+    model: Predictor
+    context: int
+    windows: ClipWindows
+    chosen: np.ndarray
+
+
+def _setup(job: _Evaluated, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
+    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
+        numbers = [key[-1] for key in keys]
+        for row in _rows(job.model, job.windows.windows(job.chosen[numbers]), job.context, numbers):
+            clip = int(job.windows.clips(job.chosen[[row["window"]]])[0])
+            yield {"model": job.name, "weights": job.weights, "clip": clip, **row}
+            progress()
+
+    return rows
 
 
 def imagined(model: Predictor, batch: Batch, context: int) -> torch.Tensor:

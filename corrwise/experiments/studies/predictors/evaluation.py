@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise._writing import write_aside
 from corrwise.costs import mse, ssim
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.report.images import embedded
 from corrwise.experiments.report.markdown import markdown_table
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
-from corrwise.experiments.runs.atomic import write_aside
 
 __all__ = [
     "CURVES",

@@ -9,23 +9,23 @@ from typing import Any
 import torch
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.envs import TASKS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import TASK_NAMES, MPCConfig
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.executors import Executor, executor_of
+from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.lock import only_run
 from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.runs.rows import claim_folder, read_rows
+from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.starting_model import starting_model
 from corrwise.experiments.runs.train import run_train
-from corrwise.experiments.runs.workers import done
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import broken_frames
@@ -41,8 +41,6 @@ from corrwise.types import Context
 __all__ = ["held_frames", "held_plans", "run_predictor_table"]
 
 _ORDER = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # in the order of the command
-
-Row = dict[str, Any]
 
 
 def held_frames(folder: Path) -> dict[str, list[Row]]:
@@ -76,9 +74,6 @@ def _place(name: str) -> int:
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
-_FREE = ("tasks", "arms", "seeds", "episodes", "workers")  # these never change a row
-
-
 def run_predictor_table(config: PredictorTableConfig) -> Path:
     """Collect, train, judge and plan what the folder lacks, and return the path of a table of all that it holds.
 
@@ -88,20 +83,20 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         RuntimeError: the extra ``train`` is not installed, or a worker was killed.
     """
     _check(config)
-    with only_run(config.out):
-        claim_folder(config.out, settings_of(config), ignore=_FREE, begun=(config.out / "clips").exists())
+    executor = executor_of(config.where, config.workers, config.out)
+    with RunFolder(config.out, settings_of(config, "predictors"), begun=lambda out: (out / "clips").exists()):
         for task in config.tasks:
             run_collect(clips_of(config, task, held=False))
             run_collect(clips_of(config, task, held=True))
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
         for part in (warm_config, train_config):  # arms of a model and seed begin with the same weights
             jobs = list(dict.fromkeys(part(config, *which) for which in trained))
-            for _ in done(_train, jobs, config.workers):
+            for _ in executor(_train, jobs):
                 pass
         for task in config.tasks:
             _judge(config, task)
         if config.episodes:
-            _plan(config)
+            _plan(config, executor)
         table = config.out / "table.md"
         with reading(config.out, "holds rows that no table can be made of", RunFolderError):
             plans, frames = held_plans(config.out), held_frames(config.out)
@@ -149,7 +144,7 @@ def _judge(config: PredictorTableConfig, task: str) -> None:
     )  # fmt: skip
 
 
-def _plan(config: PredictorTableConfig) -> None:
+def _plan(config: PredictorTableConfig, executor: Executor) -> None:
     """Plan with the models of each arm, which share out the episodes, and with what they stand between."""
     cells = []
     for task in config.tasks:
@@ -166,4 +161,4 @@ def _plan(config: PredictorTableConfig) -> None:
                 model = replace(plain, predictor=str(model_folder_of(config, task, arm, seed)))
                 mine = manifest.part(slice(seed, None, config.seeds))
                 cells += [Cell(f"{arm}-{seed}", model, mine)] if len(mine.seeds) else []
-    run_grid(config.out / "plans", cells, workers=config.workers, lockstep=1)
+    run_grid(config.out / "plans", cells, executor=executor, lockstep=1)

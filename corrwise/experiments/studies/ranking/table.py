@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.table import RankingTableConfig
 from corrwise.experiments.report.rejected import planned_rows, quoted, refusals, warn
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
-from corrwise.experiments.runs.atomic import RunFolderError, write_bytes_atomic
-from corrwise.experiments.runs.fields import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, needed
-from corrwise.experiments.runs.lock import only_run
-from corrwise.experiments.runs.named_costs import make_distance, settings_behind, with_other_costs
+from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.named_costs import make_distance, with_costs
 from corrwise.experiments.runs.networks import network_of
-from corrwise.experiments.runs.rows import append_row, claim_folder, open_rows, read_rows
+from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.versions import check_versions, versions
 from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
 from corrwise.types import Distance
 
@@ -38,12 +36,10 @@ KEY = Key(  # what identifies a row of this table
     },
 )
 
-Row = dict[str, Any]
-
 
 def ranking_key(row: Row) -> tuple[str, str, int]:
     """Return what identifies a row: (task, cost, seed)."""
-    task, cost, seed = (row[name] for name in KEY)
+    task, cost, seed = KEY.of(row)
     return task, cost, seed
 
 
@@ -80,8 +76,6 @@ def _gain(row: Row, name: str) -> float | None:
 
 
 ELITES = 0.2  # share of the candidates that a plan goes on with, as in CEM
-_FREE = ("tasks", "costs", "flows", "episodes", "seed", "lockstep")  # these never change a row
-
 _COUNTS = ("rejected", "scored", "plans_rejected")  # of a row, summed over its candidate sets
 
 
@@ -95,30 +89,44 @@ def run_ranking(config: RankingTableConfig) -> Path:
         FileNotFoundError, RuntimeError, ValueError: weights that cannot be had.
     """
     distances = {cost_label(cost): make_distance(cost) for cost in config.costs}  # must fail before all else
-    networks = {cost: network_of(distance) for cost, distance in distances.items()}
-    with only_run(config.out):
-        file = config.out / "rows.jsonl"
-        claim_folder(config.out, with_other_costs(config.out, _jsonable(config)), ignore=_FREE, key=KEY)
-        rows = open_rows(file, KEY)
-        check_versions(config.out, rows)
-        done = {ranking_key(row) for row in rows if row.get("network") == networks.get(row["cost"])}
-        for task in config.tasks:
-            seeds = [config.seed + i for i in range(config.episodes)]
-            left = [seed for seed in seeds if any((task, cost, seed) not in done for cost in distances)]
-            with tqdm(range(0, len(left), config.lockstep), unit="group", desc=task) as bar:
-                for i in bar:
-                    group = left[i : i + config.lockstep]
-                    missing = {c: d for c, d in distances.items() if any((task, c, k) not in done for k in group)}
-                    for row in _measured(task, config, group, missing):
-                        if ranking_key(row) not in done:
-                            append_row(file, {**row, "network": networks[row["cost"]], "versions": versions()})
-        with reading(file, "holds rows that no table can be made of", RunFolderError):
-            rows = [{**row, "steps": row["sets"]} for row in read_rows(file, KEY)]
+    stamps: dict[str, Row] = {cost: {"network": network_of(distance)} for cost, distance in distances.items()}
+    seeds = range(config.seed, config.seed + config.episodes)
+    jobs = [
+        Job(
+            _setup,
+            _Ranking(task, config, distances),
+            {(task, cost, seed): stamps[cost] for seed in seeds for cost in distances},
+            together=config.lockstep,
+            label=task,
+        )
+        for task in config.tasks
+    ]
+    with RunFolder(config.out, with_costs(settings_of(config, "ranking"), config), KEY, newest=True) as folder:
+        folder.run(jobs, unit="episode")
+        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
+            rows = [{**row, "steps": row["sets"]} for row in folder.rows]
             refused = refusals(rows, ("task", "cost"))
             page = ranking_table(planned_rows(rows, ("task", "cost")))
         warn(refused)
         write_bytes_atomic(config.out / "table.md", (quoted(refused) + page).encode())
     return config.out / "table.md"
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One task, and the distances that rank its candidates."""
+
+    task: str
+    config: RankingTableConfig
+    distances: dict[str, Distance] = field(compare=False)
+
+
+def _setup(ranking: _Ranking, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
+    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
+        wanted = {cost: ranking.distances[cost] for _, cost, _ in keys}
+        yield from _measured(ranking.task, ranking.config, list(dict.fromkeys(key[-1] for key in keys)), wanted)
+
+    return rows
 
 
 def rank_correlation(cost: np.ndarray, truth: np.ndarray) -> float:
@@ -170,9 +178,3 @@ def _numbers(candidates: CandidateSet, distance: Distance) -> Row:
         "scored": len(cost),
         "plans_rejected": int(not np.isfinite(cost).any()),
     }
-
-
-def _jsonable(config: RankingTableConfig) -> Row:
-    """Return what the rows depend on, what each cost is made of among it."""
-    behind = {cost_label(cost): settings_behind(cost) for cost in config.costs}
-    return {**settings_of(config), "made_of": behind}

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._writing import RunFolderError
 from corrwise.costs import PRESETS
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.experiments.cli.table import FlowTableConfig
-from corrwise.experiments.runs.atomic import RunFolderError
-from corrwise.experiments.runs.rows import ConfigMismatch, read_rows
+from corrwise.experiments.runs.folder import ConfigMismatch
+from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.flows.bench import FlowBench
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.table import run_flow_table

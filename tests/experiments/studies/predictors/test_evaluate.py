@@ -12,8 +12,8 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.config_match import ConfigMismatch
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.studies.predictors.evaluate import KEY, draw_strips, imagined, moving_square, run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import (
     METRICS,

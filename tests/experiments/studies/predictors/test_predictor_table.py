@@ -93,7 +93,7 @@ def test_the_same_command_goes_on(tmp_path, monkeypatch):
         "resnet3d-l1-0",
         "resnet3d-corr-l1:flow=dis-0",
     ]
-    monkeypatch.setattr("corrwise.experiments.runs.grid.run_episodes", None)
+    monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
     assert run_predictor_table(config).read_text() == table
 
 

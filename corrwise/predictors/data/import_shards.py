@@ -13,8 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from tqdm import tqdm
 
-from corrwise.experiments.runs.atomic import write_aside, write_json_atomic
-from corrwise.experiments.runs.versions import versions
+from corrwise._writing import write_aside, write_json_atomic
 from corrwise.predictors.data.clip import BrokenClip
 from corrwise.predictors.data.folder import INDEX, read_index, shard_name
 from corrwise.predictors.data.formats.shard_writer import ShardWriter, shard_is_full
@@ -78,6 +77,7 @@ class ImportShards:
         clips: the source.
         size: (H, W) of the frames.
         about: what is known about all clips.
+        versions: what a shard says it was written with.
         skip_broken: whether to go on without clips that cannot be read.
 
     Attributes:
@@ -92,6 +92,7 @@ class ImportShards:
         clips: ClipReader,
         size: tuple[int, int],
         about: Mapping[str, Any],
+        versions: Mapping[str, str],
         *,
         skip_broken: bool = False,
     ) -> None:
@@ -99,6 +100,7 @@ class ImportShards:
         self.skipped: dict[str, str] = {}
         self.new = self.removed = 0
         self._out, self._clips, self._size, self._about, self._skip_broken = out, clips, size, about, skip_broken
+        self._versions = dict(versions)
         self._number = {name: i for i, name in enumerate(clips.names)}
         self._stamps: dict[str, str] = {}
         self._waiting: deque[str] = deque()
@@ -194,7 +196,7 @@ class ImportShards:
 
     def _describe(self, writer: ShardWriter, taken: list[str]) -> None:
         stamps = [self._stamps[name] for name in taken]
-        writer.describe({**self._about, "episodes": taken, "stamps": stamps, "versions": versions()})
+        writer.describe({**self._about, "episodes": taken, "stamps": stamps, "versions": self._versions})
 
     def write_index(self, **more: Any) -> None:
         """Write the index, and what else belongs into it."""

@@ -1,0 +1,388 @@
+"""A run's folder: one run at a time, one configuration, and rows that only ever grow, whoever makes them.
+
+``RunFolder(out, settings, key).run(jobs, executor)`` is what every command with rows does: it takes the folder's lock,
+checks that the rows in it belong to these settings and versions, finds out which rows are missing, lets an executor
+make them, and appends each as it comes. A run that is killed goes on with the same call, and ends with the same rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import math
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from corrwise._files import read_json
+from corrwise._writing import RunFolderError, jsonable, open_plain, refuse_file, write_json_atomic
+from corrwise.experiments.runs.executors import Executor, Local
+from corrwise.experiments.runs.rows import KEY, Key, Row, RowKey, append_row, open_rows, read_rows, six_digits
+from corrwise.experiments.runs.settings import ConfigMismatch, compare_settings, versions
+
+__all__ = ["ConfigMismatch", "Job", "RunFolder", "claim_folder", "only_run"]
+
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # all else says that the disk has no locks
+_CHECKED = 2  # rows that are made again where another torch made those of the folder
+_TIMES = ("seconds", "ms_")  # how the names of fields begin that are another number each time
+_CHECKS = "spot_checks"  # in config.json
+
+Make = Callable[[Sequence[RowKey]], Iterable[Row]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Rows that one setup makes; executors run some of them at a time.
+
+    Attributes:
+        setup: called as ``setup(subject, threads=n, progress=f)`` where the rows are made, once for all jobs of the
+            same subject that a worker gets in a row: it builds what is dear to build, and returns what makes rows of
+            their keys. ``f()`` may be called after every step. A function that a fresh interpreter can import.
+        subject: what the setup depends on; two equal ones have the same setup.
+        rows: the keys of the rows, and what else a row must say to be current: a row with another ``network``, say, is
+            made anew. Every row that is made says it too.
+        together: how many different last parts of keys, such as seeds, are made in one go.
+        label: what the progress bar says.
+        steps: how often ``progress`` is called for each such last part.
+    """
+
+    setup: Callable[..., Make]
+    subject: Any
+    rows: Mapping[RowKey, Row]
+    together: int = 1
+    label: str = ""
+    steps: int = 1
+
+    def parts(self, there: Collection[RowKey]) -> Iterator[_Part]:
+        """Yield what is missing, cut into what is made in one go."""
+        left: dict[Any, list[RowKey]] = {}
+        for key in self.rows:
+            if key not in there:
+                left.setdefault(key[-1], []).append(key)
+        groups = list(left.values())
+        for i in range(0, len(groups), self.together):
+            some = groups[i : i + self.together]
+            keys = [key for group in some for key in group]
+            yield _Part(self.setup, self.subject, keys, self.label, len(some) * self.steps)
+
+
+@dataclass(frozen=True)
+class _Part:
+    setup: Callable[..., Make]
+    subject: Any
+    keys: list[RowKey]
+    label: str
+    steps: int
+
+
+@dataclass
+class _Worker:
+    """Makes the rows of parts; what the last setup built is kept."""
+
+    progress: Callable[[], Any] | None = None
+    begin: Callable[[_Part], Any] | None = None
+    _built: tuple[Any, Any, Make] | None = field(default=None, repr=False)
+
+    def __call__(self, part: _Part, *, threads: int) -> tuple[list[RowKey], list[Row]]:
+        if self.begin is not None:
+            self.begin(part)
+        if self._built is None or self._built[:2] != (part.setup, part.subject):
+            self._built = None  # what was built before may be large
+            make = part.setup(part.subject, threads=threads, progress=self.progress or _nothing)
+            self._built = part.setup, part.subject, make
+        return part.keys, list(self._built[2](part.keys))
+
+
+class RunFolder:
+    """The folder of one run; ``with`` holds its lock, and so does ``run`` by itself.
+
+    Args:
+        out: the folder; it is made where there is none.
+        settings: what its rows depend on, see ``Settings``; config.json shows them.
+        key: what identifies a row, and what else a row may hold.
+        begun: whether the folder holds results that are no rows, or a function of the folder that says so.
+        newest: whether of rows with the same key the last one counts, also where an earlier one is current.
+        digits: whether rows are kept to six digits.
+        packages: whose versions a row tells; all that results depend on by default.
+
+    Attributes:
+        out: the folder.
+        rows: all rows of the folder, as long as its lock is held.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any],
+        key: Key = KEY,
+        *,
+        begun: bool | Callable[[Path], bool] = False,
+        newest: bool = False,
+        digits: bool = False,
+        packages: Collection[str] = (),
+    ) -> None:
+        self.out, self.rows = Path(out), list[Row]()
+        self._settings, self._key, self._begun, self._newest, self._digits = settings, key, begun, newest, digits
+        self._versions = {name: value for name, value in versions().items() if not packages or name in packages}
+        self._stack: ExitStack | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file of the rows."""
+        return self.out / "rows.jsonl"
+
+    def __enter__(self) -> RunFolder:
+        """Take the lock, check the configuration and read the rows.
+
+        Raises:
+            ConfigMismatch: the folder holds rows of other settings or of another simulator.
+            RunFolderError: another run holds it, or it cannot be used.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(only_run(self.out))
+            _refuse_other_simulator(self.out, read_rows(self.file, self._key))
+            begun = self._begun(self.out) if callable(self._begun) else self._begun
+            claim_folder(self.out, self._settings, key=self._key, begun=begun)
+            self.rows = open_rows(self.file, self._key)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Let go of the lock."""
+        assert self._stack is not None
+        self._stack.close()
+        self._stack = None
+
+    def run(
+        self,
+        jobs: Iterable[Job],
+        executor: Executor | None = None,
+        *,
+        unit: str = "row",
+        again: Collection[RowKey] = (),
+    ) -> list[Row]:
+        """Make the rows that the folder lacks, and return the current row of every key that was asked for.
+
+        Args:
+            jobs: what is asked for.
+            executor: who makes it; by default this process, with all threads.
+            unit: what the progress bar counts.
+            again: keys of rows that are made anew, also where the folder has them.
+
+        Raises:
+            ConfigMismatch: the rows of the folder are of another torch, and making two of them again gives others.
+            RunFolderError: the folder cannot be used.
+        """
+        if self._stack is None:
+            with self:
+                return self.run(jobs, executor, unit=unit, again=again)
+        jobs, executor = list(jobs), Local(1) if executor is None else executor
+        there = self._current(jobs)
+        parts = [part for job in jobs for part in job.parts(there.keys() - set(again))]
+        if parts:
+            self._check_torch(jobs, there)
+            stamps = {key: stamp for job in jobs for key, stamp in job.rows.items()}
+            here = isinstance(executor, Local) and executor.here(len(parts))
+            with _Bar(parts, unit, self.out.name, here=here) as bar:
+                for keys, rows in executor(bar.worker, parts):
+                    for row in rows:
+                        if (key := self._key.of(row)) in keys:  # others may have come along
+                            self.append({**row, **stamps[key]})
+                    bar.done(keys)
+        return list(self._current(jobs).values())
+
+    def append(self, row: Row) -> None:
+        """Append one row with the versions that made it; the lock must be held."""
+        assert self._stack is not None, "a row is appended while the lock is held"
+        row = {**row, "versions": self._versions}
+        row = {name: six_digits(value) for name, value in jsonable(row).items()} if self._digits else jsonable(row)
+        append_row(self.file, row)
+        self.rows.append(row)
+
+    def _current(self, jobs: Sequence[Job]) -> dict[RowKey, Row]:
+        """Return by key the newest row of each that was asked for, where there is one that is current."""
+        stamps = {key: stamp for job in jobs for key, stamp in job.rows.items()}
+        found: dict[RowKey, Row] = {}
+        for row in self.rows:
+            key = self._key.of(row)
+            if key in stamps:
+                if all(row.get(name, _nothing) == value for name, value in stamps[key].items()):
+                    found[key] = row
+                elif self._newest:
+                    found.pop(key, None)
+        return found
+
+    def _check_torch(self, jobs: Sequence[Job], there: Mapping[RowKey, Row]) -> None:
+        """Make two rows of another torch again, and refuse to add to them if they are not the same to six digits."""
+        here = versions()["torch"]
+        config = read_json(self.out / "config.json")
+        checks = config.get(_CHECKS) or []
+        passed = {check.get("torch") for check in checks if check.get("here") == here}
+        for other in sorted({_torch_of(row) for row in self.rows} - {"", here, *passed}):
+            chosen = [key for key, row in there.items() if _torch_of(row) == other][:_CHECKED]
+            if not chosen:
+                raise ConfigMismatch(
+                    f"{self.out} holds rows made with torch {other}, none of which is asked for and could be checked, "
+                    f"and here is {here}; choose another folder"
+                )
+            for key in chosen:
+                (job,) = [job for job in jobs if key in job.rows]
+                made = job.setup(job.subject, threads=0, progress=_nothing)([key])
+                (again,) = [jsonable(row) for row in made if self._key.of(row) == key]
+                self._compare(key, there[key], again, other, here)
+            checks = [*checks, {"torch": other, "here": here, "rows": [list(key) for key in chosen]}]
+            write_json_atomic(self.out / "config.json", {**config, _CHECKS: checks})
+
+    def _compare(self, key: RowKey, row: Row, again: Row, other: str, here: str) -> None:
+        for name in row.keys() & again.keys():
+            texts = isinstance(row[name], str) or isinstance(again[name], str)  # names of files, for instance
+            if not texts and not name.startswith(_TIMES) and not _agree(row[name], again[name]):
+                raise ConfigMismatch(
+                    f"{self.out} holds rows made with torch {other}, and {here} here does not give them again: {name} "
+                    f"of {' '.join(map(str, key))} is {row[name]} there and {again[name]} here; choose another folder"
+                )
+
+
+class _Bar:
+    """Shows how far a run is: in this process by steps, a bar for each label; elsewhere one bar of all parts."""
+
+    def __init__(self, parts: Sequence[_Part], unit: str, name: str, *, here: bool) -> None:
+        self._here, self._unit, self._name = here, unit, name
+        self._total: dict[str, int] = {} if here else {"": sum(len(part.keys) for part in parts)}
+        for part in parts if here else ():
+            self._total[part.label] = self._total.get(part.label, 0) + part.steps
+        self._bar: tqdm[Any] | None = None
+        self._label: str | None = None
+        self._left = 0
+        self.worker = _Worker(self._step, self._begin) if here else _Worker()
+
+    def __enter__(self) -> _Bar:
+        if not self._here:
+            self._open("")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def done(self, keys: Sequence[RowKey]) -> None:
+        """Count a part that has ended."""
+        assert self._bar is not None
+        self._bar.update(self._left if self._here else len(keys))
+        self._left = 0
+
+    def _begin(self, part: _Part) -> None:
+        if self._label != part.label:
+            self._open(part.label)
+        self._left = part.steps
+
+    def _step(self) -> None:
+        if self._left and self._bar is not None:
+            self._left -= 1
+            self._bar.update()
+
+    def _open(self, label: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._label = label
+        unit = "step" if self._here and self._unit == "episode" else self._unit
+        self._bar = tqdm(total=self._total[label], unit=unit, desc=" ".join(filter(None, (self._name, label))))
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Make the folder and hold its lock for the block; where the disk has no locks, warn and go on without one.
+
+    The system lets go of it however the run ends.
+
+    Raises:
+        RunFolderError: another process holds it, or the folder cannot be made.
+    """
+    refuse_file(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open_plain(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise RunFolderError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                held = f"another run is writing to {folder}; wait for it or choose another one"
+                raise RunFolderError(held) from error
+            said = f"{folder} cannot be locked ({error.strerror or error}); start no second run in it"
+            print(f"corrwise: warning: {said}", file=sys.stderr)
+        yield
+    finally:
+        os.close(handle)
+
+
+def claim_folder(out: Path, settings: Mapping[str, Any], *, key: Key = KEY, begun: bool = False) -> Path:
+    """Make ``out`` the folder of these settings: create it, or check that the rows in it belong to them.
+
+    Args:
+        out: the run folder.
+        settings: see ``Settings``. The file config.json is written with them, which also proves that the folder can
+            be written.
+        key: what identifies a row of this kind of run.
+        begun: whether the folder holds results that are no rows.
+
+    Raises:
+        ConfigMismatch: the folder holds rows of other settings.
+        RunFolderError: the folder cannot be written, or its config.json cannot be read.
+    """
+    out, path = Path(out), Path(out) / "config.json"
+    refuse_file(out)
+    try:
+        old = read_json(path) if path.exists() else None
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunFolderError(f"{error}; move it away or choose another output folder") from error
+    checks = old.pop(_CHECKS, None) if isinstance(old, dict) else None
+    if begun or read_rows(out / "rows.jsonl", key):
+        compare_settings(out, {} if old is None else old, settings)
+    elif old is not None and not (isinstance(old, dict) and 2 * len(old.keys() & settings.keys()) >= len(old)):
+        raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")
+    write_json_atomic(path, {**settings, _CHECKS: checks} if checks else dict(settings))
+    return out
+
+
+def _refuse_other_simulator(out: Path, rows: Iterable[Row]) -> None:
+    """Refuse to add rows to those of another simulator: they could not be compared."""
+    here = versions()["mujoco"]
+    for row in rows:
+        there = (row.get("versions") or {}).get("mujoco", here)
+        if there != here:
+            raise ConfigMismatch(
+                f"{out} holds rows made with mujoco {there}, and here is {here}; choose another folder"
+            )
+
+
+def _torch_of(row: Row) -> str:
+    return str((row.get("versions") or {}).get("torch", ""))
+
+
+def _agree(one: Any, two: Any) -> bool:
+    """Whether two values of rows agree: numbers to six digits, all else exactly."""
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(_agree, one, two))
+    if isinstance(one, bool) or isinstance(two, bool) or not (_is_number(one) and _is_number(two)):
+        return bool(one == two)
+    most = max(abs(one), abs(two))
+    return most == 0 or abs(one - two) <= 1.01 * 10 ** (math.floor(math.log10(most)) - 5)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,0 +1,61 @@
+"""Add new options to the frozen defaults of run settings; what is frozen stays, whatever the default is now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from corrwise._writing import jsonable
+from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.cli.import_clips import ImportConfig
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.table import FlowTableConfig, RankingTableConfig
+from corrwise.experiments.cli.table_agents import AgentTableConfig
+from corrwise.experiments.cli.table_predictors import PredictorTableConfig
+
+FILE = Path(__file__).parents[1] / "corrwise/experiments/runs/defaults.json"
+COMMANDS: dict[str, type[Any]] = {
+    "mpc": MPCConfig,
+    "collect": CollectConfig,
+    "import": ImportConfig,
+    "evaluate": EvaluateConfig,
+    "flows": FlowTableConfig,
+    "ranking": RankingTableConfig,
+    "predictors": PredictorTableConfig,
+    "agents": AgentTableConfig,
+}
+
+
+def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the frozen defaults with those of options that are new."""
+    after = {}
+    for command, kind in COMMANDS.items():
+        old = before.get(command, {"defaults": {}, "free": []})
+        values, free = options(kind)
+        free = sorted({*old["free"], *free})
+        new = {name: value for name, value in values.items() if name.split(".")[0] not in free}
+        after[command] = {"defaults": {**new, **old["defaults"]}, "free": free}
+    return after
+
+
+def options(kind: type[Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Return the defaults of a dataclass of options by dotted name, and the names of those that change no row."""
+    values: dict[str, Any] = {}
+    free: list[str] = []
+    for each in fields(kind):
+        name = prefix + each.name
+        value = each.default if each.default_factory is MISSING else each.default_factory()
+        if each.metadata.keys() & {"speed_only", "chooses_rows"}:
+            free.append(name)
+        elif is_dataclass(value) and not isinstance(value, type):
+            values |= options(type(value), f"{name}.")[0]
+        elif value is not MISSING and name != "out":
+            values[name] = jsonable(value)
+    return values, free
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(frozen(json.loads(FILE.read_text())), indent=1) + "\n")
