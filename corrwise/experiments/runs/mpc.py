@@ -44,8 +44,6 @@ def run_mpc(config: MPCConfig) -> Path:
     An episode's row is written after its images, so a run that is killed loses at most the episodes in flight, and
     the same command continues it.
     """
-    if RECOMMENDED in config.costs:
-        tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
     settings = with_costs(mpc_settings(config), config)  # what cannot be had must fail before all else
     distances, trained = distances_of(config), load_trained(config)
     networks = {cost: network_of(distance) for cost, distance in distances.items()}
@@ -54,6 +52,8 @@ def run_mpc(config: MPCConfig) -> Path:
         settings = settings.with_values({}, counted=["max_frames"])  # a network's last bits depend on the batch
     executor = executor_of(config.where, config.workers, config.out)
     with RunFolder(config.out, settings) as folder:
+        if RECOMMENDED in config.costs:
+            tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
         check_networks(config.out, folder.rows, {cost_label(cost): network for cost, network in networks.items()})
         check_weights(config.out, folder.rows, weights)
         names = config.label, config.planner, config.predictor_label
