@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from corrwise._writing import jsonable
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.cli.mpc import MPCConfig
@@ -17,7 +16,6 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
-from corrwise.experiments.runs.named_costs import resolved
 from corrwise.mpc.spec import PLANNERS, options_of
 
 FILE = Path(__file__).parents[1] / "corrwise/experiments/runs/defaults.json"
@@ -40,7 +38,6 @@ def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         old = before.get(command, {"defaults": {}, "free": []})
         values, free = options(kind)
         if command == "mpc":
-            values |= {f"cost.{name}": value for name, value in jsonable(asdict(resolved(CostConfig()))).items()}
             del values["knots"]  # an option of every planner
             values |= {
                 f"{planner}.{option}": each.default

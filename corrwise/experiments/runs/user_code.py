@@ -156,7 +156,7 @@ def _run(known: str, path: Path) -> ModuleType:
 class _Finder:
     """Finds the modules of such packages, and gives them a loader that knows their neighbours."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         if not name.startswith(_PREFIX):
             return None
         spec = PathFinder.find_spec(name, path, target)
