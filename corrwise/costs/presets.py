@@ -181,7 +181,6 @@ class NamedFlow:
             ``_``.
         fixed: arguments that the name stands for.
         smallest: the least side of an image in pixels.
-        note: what it is good for, in a few words.
     """
 
     path: str
@@ -189,7 +188,6 @@ class NamedFlow:
     options: Mapping[str, Option] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     smallest: int = 16
-    note: str = ""
 
     def factory(self) -> Callable[..., Flow]:
         """Import what makes the flow."""
@@ -212,7 +210,6 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
         Preset(form="reg", scaled={"penalty": 0.01}, regularized={"penalty": 0.001}),
         {"patch": _PATCH, **_PENALTY, "temperature": Option(float, low=1e-6)},
         smallest=3,
-        note="nothing trained, however far, in whole pixels",
     ),
     # The same with neighbours that vote: a sixth to a half of the errors (ant, humanoid), in twice the time or more.
     "rigid": NamedFlow(
@@ -225,7 +222,6 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
         },
         fixed={"patch": 5, "penalty": 0.001, "rigidity": 0.015},
         smallest=3,
-        note="all-pairs with neighbours that vote",
     ),
     # Beyond its reach of a few pixels it finds less motion than there is, and a penalty on the motion falls with the
     # distance; the residual of scaling does not.
@@ -235,14 +231,12 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
             "preset": Option(str, "ultrafast", choices=("ultrafast", "fast", "medium")),
             "finest-scale": Option(int, 1),
         },
-        note="the fastest, for dense and small motion; no gradient",
     ),
     # From coarse to fine as well: it loses a body that moved farther than it is wide. Its weights are not options: the
     # forms "reg" and "edge" have numbers of the same names.
     "tv-l1": NamedFlow(
         "corrwise.costs.flow.variational:TVL1Flow",
         options={"warps": Option(int, 3, low=1), "iterations": Option(int, 20, low=1)},
-        note="nothing trained, for dense and small motion; gradients to both images",
     ),
     # The paper's own choice.
     "raft": NamedFlow(
@@ -250,23 +244,20 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
         options={"weights": Option(str, "Raft_Small_Weights.C_T_V2"), "updates": Option(int, 5, low=1)},
         fixed={"weights": "Raft_Small_Weights.C_T_V2"},
         smallest=32,
-        note="the paper's; its weights are a download or a file",
     ),
     # It finds no displacement that a regulariser could count.
-    "zero": NamedFlow("corrwise.costs.flow.zero:ZeroFlow", smallest=1, note="a control: nothing moves"),
+    "zero": NamedFlow("corrwise.costs.flow.zero:ZeroFlow", smallest=1),
     "affine": NamedFlow(
         "corrwise.costs.flow.parametric:AffineFit",
         _FITTED,
         _PENALTY,
         smallest=3,
-        note="one affine map fitted to all-pairs",
     ),
     "homography": NamedFlow(
         "corrwise.costs.flow.parametric:HomographyFit",
         _FITTED,
         _PENALTY,
         smallest=3,
-        note="one homography fitted to all-pairs",
     ),
     # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
     # The displacement decides, squared as the state distance is made of squares, and the residual breaks ties; what
@@ -275,7 +266,6 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
         "corrwise.costs.flow.learned.estimator:LearnedFlow",
         Preset(form="disp", displacement=0.1, power=2.0, occlusion=6.0),
         {"weights": Option(str, "small"), "refinements": Option(int, 1, low=1)},
-        note="for planning: far, jointed bodies; its weights ship",
     ),
 }
 

@@ -19,7 +19,6 @@ __all__ = [
     "FlowName",
     "canonical_costs",
     "cost_label",
-    "flow_names",
     "is_own",
     "spec_of",
 ]
@@ -68,11 +67,6 @@ def is_own(cost: str) -> bool:
 def cost_label(cost: str) -> str:
     """Return what rows and images call a cost: its text; of code of one's own, the name without its file."""
     return cost.rpartition(":")[2] if is_own(cost) else cost
-
-
-def flow_names() -> str:
-    """Return the flows that have a name, with what each is good for, as the help says them."""
-    return "; ".join(f"{name} ({flow.note})" for name, flow in NAMED_FLOWS.items())
 
 
 def _canonical(cost: str, flow: str, controls: tuple[str, ...], own: bool) -> str:

@@ -117,6 +117,15 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
         (["table", "mpc", "--workers", "3"], "--workers of table mpc is called --processes now"),
         (["mpc", "--workers", "3"], "--workers of mpc is called --processes now"),
         (["evaluate", "--workers", "3"], "evaluate has no option --workers"),
+        (
+            ["mpc", "--price=2"],
+            "--price of mpc is part of the name of a cost now: --costs corr-l1:form=disp,displacement=",
+        ),
+        (
+            ["train", "--perceptual", "x"],
+            "--perceptual of train is part of the name of a cost now: --loss corr-l1:vgg=",
+        ),
+        (["collect", "--price", "2"], "collect has no option --price"),
     ],
 )
 def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, sentence, capsys):
