@@ -45,7 +45,7 @@ def run_mpc(config: MPCConfig) -> Path:
     """
     # A task, a camera or weights that cannot be had must fail before all else.
     named_task(config.task).check_cameras(config.cameras)
-    settings = with_costs(mpc_settings(config), config)
+    settings = with_costs(mpc_settings(config), config.out, config.costs)
     distances, trained = distances_of(config), load_trained(config)
     networks = {cost: network_of(distance) for cost, distance in distances.items()}
     weights = None if trained is None else trained.weights

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json
 from corrwise.costs import PerView
 from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.runs.settings import Settings
 from corrwise.experiments.runs.user_code import user_object, user_source
 from corrwise.types import ONE_VIEW, Distance, Views
@@ -38,17 +38,21 @@ def settings_behind(cost: str) -> dict[str, Any]:
     return {"source": user_source(cost)} if spec is None else spec.settings()
 
 
-def with_costs(settings: Settings, config: MPCConfig | RankingTableConfig) -> Settings:
+def with_costs(settings: Settings, out: Path, costs: Iterable[str]) -> Settings:
     """Return settings that say what each cost is made of, those of the folder's earlier rows among them.
 
-    A cost that both runs have must be made of the same.
+    A cost that both runs have must be made of the same, however the path of its code is spelled.
     """
-    made_of = {cost_label(cost): settings_behind(cost) for cost in config.costs}
+    made_of = {cost_label(cost): settings_behind(cost) for cost in costs}
     try:
-        before = dict(read_json(config.out / "config.json")["made_of"])
+        before = dict(read_json(out / "config.json")["made_of"])
     except (OSError, ValueError, KeyError, TypeError):
         before = {}  # opening the folder says what is wrong with it
-    return settings.with_values({"made_of": {**before, **made_of}}, evidence=["made_of"])
+    return settings.with_values(
+        {"made_of": {**before, **made_of}},
+        evidence=["made_of"],
+        normal=dict.fromkeys(("cost", "loss"), cost_label),
+    )
 
 
 def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:

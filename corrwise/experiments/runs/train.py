@@ -19,7 +19,7 @@ from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_costs import make_distance
+from corrwise.experiments.runs.named_costs import make_distance, with_costs
 from corrwise.experiments.runs.named_predictors import model_folder
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.experiments.runs.sources import Part, open_clips
@@ -70,7 +70,7 @@ def run_train(config: TrainConfig) -> Path:
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
     frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
-    settings = settings_of(config).with_values(frames, free=FREE)
+    settings = with_costs(settings_of(config).with_values(frames, free=FREE), config.out, (config.loss,))
     with_names_of_today(config.out, settings)
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))

@@ -253,6 +253,17 @@ def test_a_loss_is_the_cost_of_the_same_name_and_counts_half_where_it_sums_two_d
         assert make_trainer(config, 1, (16, 16), loss).objective.scale == scale
 
 
+def test_code_of_ones_own_as_a_loss_belongs_to_the_run(tiny, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("def twice(x, y):\n    return 2 * (x - y).abs().mean(dim=(-3, -2, -1))\n")
+    config = replace(tiny, loss=f"{own}:twice", steps=1)
+    run_train(config)
+    run_train(replace(config, loss=f"{tmp_path}/./own.py:twice"))
+    own.write_text(own.read_text().replace("2", "3"))
+    with pytest.raises(ValueError, match=r"made_of\.twice\.source is .* there and .* here"):
+        run_train(replace(config, steps=2))
+
+
 def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
     clips = ClipFolder(tiny.data)
     batch = ClipWindows(clips, 4).batch(0, 2)

@@ -101,7 +101,8 @@ def run_ranking(config: RankingTableConfig) -> Path:
         )
         for task in config.tasks
     ]
-    with RunFolder(config.out, with_costs(settings_of(config, "ranking"), config), KEY, newest=True) as folder:
+    settings = with_costs(settings_of(config, "ranking"), config.out, config.costs)
+    with RunFolder(config.out, settings, KEY, newest=True) as folder:
         folder.run(jobs, unit="episode")
         with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             rows = [{**row, "steps": row["sets"]} for row in folder.rows]
