@@ -20,7 +20,6 @@ import torch
 
 from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
@@ -39,9 +38,8 @@ def plan_seconds(
     simulator = MujocoSimulator(TASKS[task])
     clock.watch(simulator.physics, "states", "simulate")
     clock.watch(simulator.renderer, "render", "render")
-    name = {"none": "l1", "learned": "corr-l1-disp"}.get(flow, "corr-l1")
-    distance = make_distance(name, CostConfig() if flow == "none" else CostConfig(flow=flow))
-    cost = GoalCost(clock.watch_flow(distance))
+    name = {"none": "l1", "learned": "recommended"}.get(flow, f"corr-l1:flow={flow}")
+    cost = GoalCost(clock.watch_flow(make_distance(name)))
     planner = CEM(simulator.physics.action_dim, horizon=8, candidates=candidates, iterations=3)
     frames = AgentConfig.max_frames if reproducible else len(seeds) * candidates  # all environments in one call
     config = AgentConfig(reproducible=reproducible, max_frames=frames)

@@ -22,7 +22,7 @@ from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning.table import run_mpc_table
 
-TASKS, METHODS = ("humanoid", "ant", "cartpole"), ("corr-l1-reg", "corr-l1", "l1")
+TASKS, METHODS = ("humanoid", "ant", "cartpole"), ("corr-l1:flow=all-pairs,form=reg", "corr-l1:flow=all-pairs", "l1")
 PHASES = ("simulate", "render", "flow")
 FROZEN, HOURS = 100, 2.0  # episodes of a cell in the whole table, and how long it may take
 

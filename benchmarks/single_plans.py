@@ -28,7 +28,6 @@ from corrwise.costs import CorrespondenceWise, Displacement, GoalCost
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.checks import check_tuning_seeds
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.policies import StateCost, exact_flow_cost, state_cost
@@ -37,7 +36,7 @@ from corrwise.mpc.optimize import optimize
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Distance
 
-MOMENTS, HORIZON, DEFAULT = (2, 7, 12, 17, 22), 12, "corr-l1-disp"
+MOMENTS, HORIZON, DEFAULT = (2, 7, 12, 17, 22), 12, "recommended"
 FILL = 3.0  # px, the standard deviation of the window over which hidden pixels take the motion of those around them
 
 
@@ -67,7 +66,7 @@ class GivenFlow:
 
 def moments(simulator: MujocoSimulator, seeds: range) -> Iterator[Moment]:
     """Yield states that planning with the default cost comes through."""
-    distance = make_distance(DEFAULT, CostConfig())
+    distance = make_distance(DEFAULT)
     for seed in seeds:
         fleet, planner = Fleet(simulator), _planner(simulator)
         agent = VisualMPC(OraclePredictor(simulator), GoalCost(distance), planner, config=AgentConfig())
@@ -94,7 +93,7 @@ def image_price(simulator: MujocoSimulator, distance: Distance) -> StateCost:
 
 def exact_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true flow."""
-    distance, given = make_distance(DEFAULT, CostConfig()), GivenFlow()
+    distance, given = make_distance(DEFAULT), GivenFlow()
     assert isinstance(distance, CorrespondenceWise)
     distance.flow = given
     inner = image_price(simulator, distance)
@@ -111,7 +110,7 @@ def exact_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
 
 def corrected_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true displacement of the goal's pixels that the candidate shows, or hides."""
-    distance = make_distance(DEFAULT, CostConfig())
+    distance = make_distance(DEFAULT)
     assert isinstance(distance, CorrespondenceWise)
     assert isinstance(distance.regularizer, Displacement)
     given, flow, displacement = GivenFlow(), distance.flow, distance.regularizer
@@ -176,9 +175,9 @@ def main() -> None:
     check_tuning_seeds("seed", options.seed, options.episodes)
     simulator = MujocoSimulator(TASKS[options.task])
     prices: dict[str, StateCost] = {
-        "l1": image_price(simulator, make_distance("l1", CostConfig())),
-        "default": image_price(simulator, make_distance(DEFAULT, CostConfig())),
-        "cheaper moves": image_price(simulator, make_distance(DEFAULT, CostConfig(price=0.01, occlusion=2.0))),
+        "l1": image_price(simulator, make_distance("l1")),
+        "default": image_price(simulator, make_distance(DEFAULT)),
+        "cheaper moves": image_price(simulator, make_distance("corr-l1:form=disp,displacement=0.01,occlusion=2")),
         "seen corrected": corrected_price(simulator, seen=True),
         "hidden corrected": corrected_price(simulator, seen=False),
         "exact where seen": exact_price(simulator, seen=True),

@@ -1,7 +1,7 @@
 """What can be named: each name stands here once, and what it names is imported when it is asked for.
 
 Free of torch and MuJoCo, so that the command line knows every name before either is loaded. To add something of one of
-these kinds, write its file and add one line here.
+these kinds, write its file and add one line here. Distances and flows have names in ``corrwise.costs.presets``.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def test_networks_of_other_packages(other_defaults):
 
     def work() -> Any:
         torch.manual_seed(0)
-        return FLOWS["raft"](None, "small", updates=1)(large, large.flip(3)), Perceptual(None)(large, large.flip(3))
+        return FLOWS["raft"](weights=None, size="small", updates=1)(large, large.flip(3)), Perceptual(None)(
+            large, large.flip(3)
+        )
 
     unchanged(work, other_defaults)
 

@@ -106,10 +106,10 @@ VERSIONS = {"mujoco": "3.17.0", "torch": "2.14.1"}
 PLANNED = [
     {"task": "cartpole", "method": name, "seed": seed, "settings": "a", "min_distance": 0.5 + seed, "seconds": 3.0,
      "last10_distance": 1.0, "distances": [2.0, 0.5 + seed], "steps": 1, "seconds_flow": 1.0, "versions": VERSIONS}
-    for name in ("l1", "corr-l1-disp", "state", "exact-flow") for seed in (0, 1)
+    for name in ("l1", "recommended", "state", "exact-flow") for seed in (0, 1)
 ]  # fmt: skip
 RANKED = [
-    {"task": "ant", "cost": cost, "flow": "", "seed": seed, "correlation": 0.5, "correlation_exact": 0.9,
+    {"task": "ant", "cost": cost, "seed": seed, "correlation": 0.5, "correlation_exact": 0.9,
      "distance": 2.0 + seed, "distance_elites": 1.0, "distance_exact": 0.9, "distance_state": 0.5, "network": None}
     for cost in ("l1", "ssim") for seed in (0, 1)
 ]  # fmt: skip

@@ -1,15 +1,20 @@
-"""Add new options to the frozen defaults of run settings; what is frozen stays, whatever the default is now."""
+"""Add new options to the frozen defaults of run settings; what is frozen stays, whatever the default is now.
+
+Options of flows and forms are part of a cost's name, and ``made_of`` in the settings says all of them. ``costs`` lists
+those that are known, by flow; one that is new to a known flow gets a default there.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from corrwise._writing import jsonable
+from corrwise.costs.presets import FORMS, NAMED_FLOWS
+from corrwise.costs.spec import CostSpec
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.cli.mpc import MPCConfig
@@ -17,7 +22,6 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
-from corrwise.experiments.runs.named_costs import resolved
 from corrwise.mpc.spec import PLANNERS, options_of
 
 FILE = Path(__file__).parents[1] / "corrwise/experiments/runs/defaults.json"
@@ -40,7 +44,6 @@ def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         old = before.get(command, {"defaults": {}, "free": []})
         values, free = options(kind)
         if command == "mpc":
-            values |= {f"cost.{name}": value for name, value in jsonable(asdict(resolved(CostConfig()))).items()}
             del values["knots"]  # an option of every planner
             values |= {
                 f"{planner}.{option}": each.default
@@ -50,7 +53,28 @@ def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         free = sorted({*old["free"], *free})
         new = {name: value for name, value in values.items() if name.split(".")[0] not in free}
         after[command] = {"defaults": {**new, **old["defaults"]}, "free": free}
+    known, new = costs(before["mpc"].get("costs", {}))
+    after["mpc"] |= {"defaults": {**new, **after["mpc"]["defaults"]}, "costs": known}
     return after
+
+
+def costs(known: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return the options of each flow's costs, and by dotted name the defaults of those that were not known.
+
+    Raises:
+        ValueError: two costs have different defaults of a new option: it needs another name in one of them.
+    """
+    after: dict[str, list[str]] = {}
+    new: dict[str, Any] = {}
+    for flow in NAMED_FLOWS:
+        values = [(name, each) for form in FORMS for name, each in CostSpec("l1", flow, form).settings().items()]
+        after[flow] = sorted({name for name, _ in values} | set(known.get(flow, ())))
+        for name, value in values:
+            if flow in known and name not in known[flow] and new.setdefault(f"made_of.{name}", value) != value:
+                raise ValueError(
+                    f"expected one default of the new option {name}, got {new[f'made_of.{name}']} and {value}"
+                )
+    return after, new
 
 
 def options(kind: type[Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:

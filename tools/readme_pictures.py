@@ -2,7 +2,7 @@
 
 Of each run it shows the episode in which the ratio of the two nearest distances is the median. Usage:
 
-    .venv/bin/corrwise mpc --task cartpole --costs l1 corr-l1-disp --episodes 5 --out runs/pictures/cartpole
+    .venv/bin/corrwise mpc --task cartpole --costs l1 recommended --episodes 5 --out runs/pictures/cartpole
     (and so for ant and humanoid)
     .venv/bin/python tools/readme_pictures.py runs/pictures/cartpole runs/pictures/ant runs/pictures/humanoid
 """
@@ -21,7 +21,7 @@ from corrwise.experiments.report.video import label_panels
 from corrwise.experiments.runs.rows import read_rows
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
-COSTS = ("l1", "corr-l1-disp")
+COSTS = ("l1", "recommended")
 NAMES = ("pixel L1", "corr-L1")
 STAY = 10  # frames that the end is shown for
 

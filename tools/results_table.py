@@ -18,7 +18,7 @@ from corrwise.experiments.studies.flows.planning import planning_cells
 from corrwise.experiments.studies.flows.text import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.studies.planning.methods import METHODS, method_config
 from corrwise.experiments.studies.planning.table import draw_table
-from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paper_table, turned_table
+from corrwise.experiments.studies.planning.tables import by_method, in_order, mpc_table, paper_table, turned_table
 from corrwise.experiments.studies.predictors.table import held_frames, held_plans
 from corrwise.experiments.studies.predictors.text import predictor_tables
 from corrwise.experiments.studies.ranking.table import KEY as RANKING_KEY
@@ -28,6 +28,7 @@ from tools.speed_table import speed_table
 RESULTS = Path(__file__).parents[1] / "docs/results"
 README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
+RANKINGS = ("ranking", "ranking/random")
 ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; some again, on more episodes
 PREDICTORS = ("predictors", "predictor-losses")  # L1 on all bodies; other losses and models on Cartpole
 PLANNING = RESULTS / "table-mpc" / "README.md"
@@ -100,7 +101,7 @@ def predictors(folder: str) -> str:
 def hours_table(rows: list[dict[str, Any]]) -> str:
     """Return the hours of one core that each method took on each task, as Markdown."""
     tasks = by_method(rows)
-    names = [name for name in METHODS if any(name in each for each in tasks.values())]
+    names = in_order({name: None for each in tasks.values() for name in each})
     lines = ["| core hours | " + " | ".join(f"`{name}`" for name in names) + " |", "|" + "---|" * (len(names) + 1)]
     for task, methods in tasks.items():
         hours = [sum(row["seconds"] for row in methods.get(name, [])) / 3600 for name in names]
@@ -119,6 +120,8 @@ if __name__ == "__main__":
     README.write_text(readme_with_tables(README.read_text()))
     GUIDE.write_text(guide_with_tables(GUIDE.read_text()))
     PLANNING.write_text(planning_with_tables(PLANNING.read_text()))
+    for folder in RANKINGS:
+        (RESULTS / folder / "table.md").write_text(ranks(folder))
     for folder in ABLATIONS:
         (RESULTS / folder / "table.md").write_text(ablations(folder))
     (BEFORE / "table.md").write_text(mpc_table(read_rows(BEFORE / "rows.jsonl", GRID_KEY)))

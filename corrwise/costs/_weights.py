@@ -78,7 +78,9 @@ def _from_hub(name: str, enum: str) -> dict[str, Tensor]:
     try:
         return members[member].get_state_dict(progress=False)
     except OSError as error:  # URLError is one
-        usage = "weights='weights.pth'" + (", or --raft-weights weights.pth" if enum.startswith("Raft") else "")
+        usage = "weights='weights.pth'" + (
+            ", or flow=raft,weights=weights.pth in the name of a cost" if enum.startswith("Raft") else ""
+        )
         raise RuntimeError(
             f"the weights {enum}.{member} are not on this machine and could not be downloaded: where there is a "
             f"network, torch.save(torchvision.models.get_weight('{enum}.{member}').get_state_dict(), 'weights.pth'), "

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from corrwise.costs.spec import CostSpec, as_distance
 from corrwise.envs.arrays import beside, from_metres, from_uint8, to_metres, to_numpy, to_uint8
 from corrwise.envs.renderers.view import far_plane
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks import find_task
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.task import MAIN, Task
-from corrwise.types import Distance, Views
+from corrwise.types import ONE_VIEW, Distance, Views
 
 NO_EPISODE = (
     "there is no episode yet: call reset() first "
@@ -42,8 +43,9 @@ class VisualTask(gymnasium.Env):
 
     Args:
         task: which task, by name, such as "cartpole", "gym:Hopper-v5" or "dm_control:walker-walk", or as a ``Task``.
-        distance: the image distance behind the reward, of several views or depth a ``PerView``; None means the mean
-            absolute difference, with depth ``PerView(l1)``.
+        distance: the image distance behind the reward, of several views or depth a ``PerView``; or its text, such as
+            "corr-l1:flow=dis" (``CostSpec``), which compares view by view. None means the mean absolute difference,
+            with depth ``PerView(l1)``.
         size: pixels to a side.
         renderer: "raycast" or "gl".
         supersample: rays per pixel side of the ray caster.
@@ -62,7 +64,7 @@ class VisualTask(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012  # Gymnasium's own convention
 
     def __init__(
-        self, task: str | Task, *, distance: Distance | None = None, size: SupportsIndex = 64,
+        self, task: str | Task, *, distance: Distance | CostSpec | str | None = None, size: SupportsIndex = 64,
         renderer: str = "raycast", supersample: int = 1, render_mode: str | None = None, threads: int = 0,
         cameras: Sequence[str] = (MAIN,), depth: bool = False,
     ) -> None:  # fmt: skip
@@ -80,7 +82,7 @@ class VisualTask(gymnasium.Env):
         )
         self._state: np.ndarray | None = None
         self.views = self.simulator.views
-        self.distance = distance if distance is not None or not depth else _default(self.views)
+        self.distance = _distance(distance, self.views)
         self.render_mode = render_mode
         dt = self.simulator.model.opt.timestep * self.task.frame_skip
         self.metadata = {**self.metadata, "render_fps": round(1 / dt)}
@@ -230,8 +232,13 @@ class VisualTask(gymnasium.Env):
         return float(self.simulator.out_of_view(state[None])[0])
 
 
-def _default(views: Views) -> Distance:
-    """Return the distance of images with depth where none is given."""
-    from corrwise.costs import PerView, l1  # all flows come with it
+def _distance(distance: Distance | CostSpec | str | None, views: Views) -> Distance | None:
+    """Return the distance of these views; that of a text compares view by view."""
+    if distance is None and not views.depth:
+        return None
+    made = as_distance("l1" if distance is None else distance)
+    if views == ONE_VIEW or not (distance is None or isinstance(distance, CostSpec | str)):
+        return made
+    from corrwise.costs import PerView  # torch and all distances come with it
 
-    return PerView(l1, views)
+    return PerView(made, views)

@@ -16,8 +16,6 @@ from corrwise.costs import (
 )
 from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
-from corrwise.experiments.cli.cost import CostConfig
-from corrwise.experiments.runs.named_costs import make_correspondence
 from tests.costs.images import bodies, texture
 
 # The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and
@@ -30,10 +28,6 @@ REACH = {
     "dis": (24, 8),
     "tv-l1": (24, 8),
 }
-
-
-def test_every_registered_flow_has_a_preset():
-    assert set(FLOWS) <= set(PRESETS), "add a line to PRESETS in corrwise/costs/presets.py"
 
 
 def _shift(target, source):
@@ -72,30 +66,18 @@ def test_the_forms_are_those_of_the_paper_and_a_price():
     assert torch.equal(recommended(l1, "all-pairs")(x, y), expected[PRESETS["all-pairs"].form](x, y))
 
 
-def test_the_default_is_the_one_that_the_command_line_has():
-    x, y = bodies(4)
-    assert torch.equal(recommended(l1)(x, y), recommended(l1, CostConfig().flow)(x, y))
-
-
 def test_the_defaults_prices_are_those_of_the_guide():
     learned = PRESETS["learned"]
-    assert (learned.form, learned.price, learned.power, learned.occlusion) == ("disp", 0.1, 2.0, 6.0)
+    assert (learned.form, learned.displacement, learned.power, learned.occlusion) == ("disp", 0.1, 2.0, 6.0)
     distance = recommended(l1)
     assert (distance.penalized, distance.occlusion, distance.regularizer) == ("y", 6.0, Displacement(0.1, 2.0))
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", [name for name in FLOWS if name != "raft"])
-def test_the_command_line_means_the_same(name, form):
-    x, y = bodies(2)
-    cost = "corr-l1" + {"scaled": ""}.get(form, f"-{form}")
-    distance = make_correspondence(cost, CostConfig(flow=name))
-    assert torch.equal(distance(x, y), recommended(l1, name, form=form)(x, y))
-
-
 def test_what_the_learned_flow_cannot_match_is_priced():
     x, y = bodies(4)
-    free, priced = (Preset(price=1.0, occlusion=weight).apply(l1, LearnedFlow(), "disp") for weight in (0.0, 4.0))
+    free, priced = (
+        Preset(displacement=1.0, occlusion=weight).apply(l1, LearnedFlow(), "disp") for weight in (0.0, 4.0)
+    )
     assert torch.allclose(priced(x, y), free(x, y) + 4 * free.terms(x, y).occluded)
 
 

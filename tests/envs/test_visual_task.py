@@ -247,3 +247,9 @@ def test_threads_change_no_picture():
     action = np.full(1, 0.7, np.float32)
     (seen, *_), (expected, *_) = one.step(action), all_cores.step(action)
     assert all(np.array_equal(seen[name], expected[name]) for name in expected)
+
+
+def test_the_distance_of_the_reward_may_be_named():
+    pictures = [np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8) for seed in (0, 1)]
+    plain, doubled = (VisualTask("cartpole", size=SIZE, distance=each) for each in (None, "corr-l1:flow=zero"))
+    assert doubled.compute_reward(*pictures, {}) == pytest.approx(2 * plain.compute_reward(*pictures, {}))

@@ -25,14 +25,21 @@ class _GlobalFit:
 
     numbers: int
 
-    def __init__(self, flow: Flow | None = None, *, support: str = "moving", iterations: int = 5) -> None:
+    def __init__(
+        self,
+        flow: Flow | None = None,
+        *,
+        support: str = "moving",
+        iterations: int = 5,
+        penalty: float | int = 0.01,
+    ) -> None:
         if flow is not None and not callable(flow):
             raise ValueError(f"expected flow to be a flow estimator or None, got {flow!r}")
         if support not in SUPPORTS:
             raise ValueError(f"expected support to be one of {', '.join(SUPPORTS)}, got {support!r}")
         if iterations < 1:
             raise ValueError(f"expected iterations of at least 1, got {iterations}")
-        self.flow = AllPairsFlow() if flow is None else flow
+        self.flow = AllPairsFlow(penalty=penalty) if flow is None else flow
         self.support, self.iterations = support, iterations
 
     @property
@@ -94,10 +101,11 @@ class AffineFit(_GlobalFit):
     support more than 4 times. Without a pixel to go by the flow is zero. Pairs do not influence each other.
 
     Args:
-        flow: the estimator to fit; None is ``AllPairsFlow()``. With gradients, they flow through the last fit, whose
+        flow: the estimator to fit; None is ``AllPairsFlow``. With gradients, they flow through the last fit, whose
             weights are held.
         support: "moving" (asks for both directions) or "all" (about half a megabyte of memory per 64 px pair).
         iterations: reweightings, of the translation that starts the fit and of each kind of map after it.
+        penalty: of ``AllPairsFlow``, where that is the flow.
 
     Raises:
         ValueError: a flow that cannot be called, an unknown support, or fewer than one iteration.
@@ -114,9 +122,10 @@ class HomographyFit(_GlobalFit):
     algebraic error one in pixels (Hartley and Zisserman, Multiple View Geometry, Sec. 4.1-4.4).
 
     Args:
-        flow: the estimator to fit; None is ``AllPairsFlow()``.
+        flow: the estimator to fit; None is ``AllPairsFlow``.
         support: "moving" or "all".
         iterations: reweightings of each kind of map.
+        penalty: of ``AllPairsFlow``, where that is the flow.
 
     Raises:
         ValueError: a flow that cannot be called, an unknown support, or fewer than one iteration.

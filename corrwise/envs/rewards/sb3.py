@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from corrwise.costs.spec import CostSpec
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
 from corrwise.envs.rewards.sources import RENDER, GoalPicture, View, views_of
 from corrwise.types import Distance
@@ -38,7 +39,7 @@ class VecImageGoalReward(VecEnvWrapper):
     """
 
     def __init__(
-        self, venv: object, distance: Distance, goal: GoalPicture = None, *,
+        self, venv: object, distance: Distance | CostSpec | str, goal: GoalPicture = None, *,
         goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
         added: bool = False, device: str = "cpu",
     ) -> None:  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64
 
+from corrwise.costs.spec import CostSpec, as_distance
 from corrwise.envs.arrays import from_uint8, to_numpy
 from corrwise.envs.rewards.sources import check_sizes
 from corrwise.types import Distance, TermsDistance
@@ -71,16 +72,21 @@ class Scorer:
     """Remembers for each environment what its last and its first picture cost.
 
     Args:
-        distance: reduces C, h and w. One with ``terms(x, y)``, such as ``CorrespondenceWise``, tells the displacement.
+        distance: reduces C, h and w; or the text or ``CostSpec`` of one. One with ``terms(x, y)``, such as
+            ``CorrespondenceWise``, tells the displacement.
         form: how a reward is made of costs.
         num_envs: how many environments.
         device: where distances are computed.
 
     Raises:
         TypeError: the distance cannot be called.
+        ValueError: a text that names no cost.
     """
 
-    def __init__(self, distance: Distance, form: RewardForm, *, num_envs: int, device: str = "cpu") -> None:
+    def __init__(
+        self, distance: Distance | CostSpec | str, form: RewardForm, *, num_envs: int, device: str = "cpu"
+    ) -> None:
+        distance = as_distance(distance)
         if not callable(distance):
             raise TypeError(f"expected a distance of images, such as corrwise.costs.l1, got {distance!r}")
         self.distance, self.form, self.device = distance, form, device

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from corrwise.costs.spec import CostSpec
 from corrwise.envs.arrays import to_numpy
 from corrwise.envs.rewards.render_to_info import check_renders, rendered
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
@@ -25,7 +26,7 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
 
     Args:
         env: the environment.
-        distance: any ``Distance`` of images in [0, 1].
+        distance: any ``Distance`` of images in [0, 1]; or a ``CostSpec`` or its text, such as "corr-l1:flow=dis".
         goal: a picture, uint8 (H, W, 3), or an image file; None where each episode has its own (``goal_key``).
         goal_key: the entry of a Dict observation that shows the goal.
         source: "render", "observation" for an observation that is a picture, or the entry of a Dict observation.
@@ -41,7 +42,7 @@ class ImageGoalReward(gymnasium.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(
-        self, env: object, distance: Distance, goal: GoalPicture = None, *,
+        self, env: object, distance: Distance | CostSpec | str, goal: GoalPicture = None, *,
         goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
         added: bool = False, device: str = "cpu",
     ) -> None:  # fmt: skip

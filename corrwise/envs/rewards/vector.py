@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from corrwise.costs.spec import CostSpec
 from corrwise.envs.arrays import row_of, to_numpy
 from corrwise.envs.rewards.scorer import RewardForm, Scorer
 from corrwise.envs.rewards.sources import PICTURE, RENDER, GoalPicture, View, views_of
@@ -38,7 +39,7 @@ class VectorImageGoalReward(gymnasium.vector.VectorWrapper):
     """
 
     def __init__(
-        self, env: object, distance: Distance, goal: GoalPicture = None,
+        self, env: object, distance: Distance | CostSpec | str, goal: GoalPicture = None,
         *, goal_key: str | None = None, source: str = RENDER, form: str = "negative", gamma: float | int = 0.99,
         added: bool = False, device: str = "cpu",
     ) -> None:  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, Names, check, validated
-from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.experiments.cli.checks import SEVERAL, check, validated
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
@@ -43,7 +43,7 @@ class CollectConfig:
     behaviours: Annotated[tuple[Behaviour, ...], SEVERAL] = ("coloured", "random")
     """Who acts, in turn: random (uniform, new at each step), coloured (correlated noise of random strength, as
     goals are made), mpc (the planner with --cost, from start to goal)."""
-    cost: Annotated[str, Names(COST_NAMES)] = "exact-flow"
+    cost: str = "exact-flow"
     """What behaviour mpc plans with: a cost or a control of corrwise mpc."""
     steps: Steps | None = None
     """Control steps of an episode; None is the task's own number."""
@@ -62,6 +62,7 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
+        object.__setattr__(self, "cost", *canonical_costs("cost", (self.cost,)))
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         frames = min(self.episodes, 10) * ((self.steps or 1) + 1)  # of a shard
         rays = ray_bytes(self.size, self.supersample)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.checks import validated
 from corrwise.experiments.cli.waiting import wait_passively, waits
 
@@ -50,7 +51,7 @@ def run(config: DoctorConfig) -> int:
     """Print what this machine offers and return 0; 1 only where not even the default renderer works."""
     set_here = wait_passively()  # before torch is loaded
     findings = [probe() for probe in (raycast, opengl, gpu, flow_weights, video)]
-    findings.append(threads(set_here))
+    findings += [threads(set_here), Finding("recommended", True, CostSpec.parse(RECOMMENDED).describe())]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{'ok     ' if finding.works else 'missing'}  {finding.name:<{width}}  {finding.says}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, check, validated
-from corrwise.experiments.cli.cost import COST_NAMES, FLOW_OPTIONS, CostConfig
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs, spec_of
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
@@ -60,12 +60,15 @@ class MPCConfig:
     task: OwnTask = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
     dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
-    costs: Annotated[tuple[Annotated[str, Names(COST_NAMES)], ...], SEVERAL] = field(
-        default=("l1", "corr-l1", "corr-l1-disp"), metadata=CHOOSES_ROWS
-    )
-    """Image costs l1, mse, ssim, corr-l1, corr-l1-reg, -edge, -both, -disp (the same with mse, ssim), and the
-    controls zero-action, random-action, state (the true state distance), exact-flow (how far the goal's
-    body pixels lie from their true places: a flow without error) and exact-flow-squared."""
+    costs: Annotated[tuple[str, ...], SEVERAL] = field(default=("l1", "corr-l1", "recommended"), metadata=CHOOSES_ROWS)
+    """Image costs l1, mse, ssim, each also between matched pixels as corr-l1, with options as in
+    corr-l1:flow=dis,form=reg,magnitude=2 (docs/choose_a_flow.md); recommended, the default of planning; your own as
+    file.py:NAME, which runs that file as Python code; and the controls zero-action, random-action, state (the true
+    state distance), exact-flow (how far the goal's body pixels lie from their true places: a flow without error) and
+    exact-flow-squared."""
+    flow: FlowName = field(default=DEFAULT_FLOW, metadata=CHOOSES_ROWS)
+    """Flow of the costs named corr-* whose name says none: learned, all-pairs, rigid, dis, tv-l1, raft, zero, affine or
+    homography."""
     planner: Annotated[str, Names(tuple(PLANNER_PATHS), "your own as file.py:NAME", _is_planner)] = "cem"
     """random, cem, icem or mppi, with options where wanted, as icem:momentum=0.2,keep_fraction=0.5; or your own, as
     file.py:NAME, which runs that file as Python code. See docs/add_a_planner.md."""
@@ -127,8 +130,6 @@ class MPCConfig:
     rows."""
     device: Device = "cpu"
     """Where costs, flows and trained predictors are computed: cpu or cuda. Simulators stay on the CPU."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
-    """What stands behind the costs named corr-*."""
     where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
     """Where the jobs run."""
 
@@ -156,6 +157,8 @@ class MPCConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
+        object.__setattr__(self, "costs", canonical_costs("costs", self.costs, flow=self.flow))
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the costs say it now
         if split(self.planner_text)[1] and not _is_own(self.planner):
             try:
                 PlannerSpec.parse(self.planner_text).build(1, horizon=self.horizon)
@@ -168,12 +171,9 @@ class MPCConfig:
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
-        for option, owner in FLOW_OPTIONS.items():
-            given = getattr(self.cost, option)
-            fits = self.cost.flow == owner or given == getattr(CostConfig, option)
-            check(fits, option, f"left out, for it belongs to flow {owner}", given)
-        raft = self.cost.flow == "raft" and any(cost.startswith("corr-") for cost in self.costs)
-        check(not raft or self.size >= 32, "size", "at least 32 pixels for flow raft", self.size)
+        for cost in self.costs:
+            least = spec.smallest if (spec := spec_of(cost)) else 1
+            check(self.size >= least, "size", f"at least {least} pixels for cost {cost}", self.size)
         check_memory(
             self._needed, "--size, --supersample, --max-frames, --candidates, --lockstep, --horizon or --steps"
         )

@@ -2,6 +2,7 @@
 
 Options that have been renamed stand in ``RENAMED``, those of every command: an option that a command does not have is
 looked up there, and refused with the new name where the command has that one. Add a line for each that you rename.
+Those that became a part of the names of costs stand in ``IN_A_COST``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from corrwise.experiments.cli.checks import ConfigError, did_you_mean, hints_of
 from corrwise.registry import PLANNER_PATHS
 
-__all__ = ["RENAMED", "parse"]
+__all__ = ["IN_A_COST", "RENAMED", "parse"]
 
 RENAMED = {
     "--workers": "--processes",
@@ -34,6 +35,24 @@ RENAMED = {
     "--readers": "--num-workers",
     "--judged": "--eval-pairs",
     "--accelerator": "--device",
+}
+
+IN_A_COST = {  # options that costs once had, and what their names have instead
+    "--scaling": "epsilon",
+    "--magnitude": "form=reg,magnitude",
+    "--gradient": "form=reg,gradient",
+    "--edge-magnitude": "form=edge,magnitude",
+    "--smoothness": "form=edge,smoothness",
+    "--price": "form=disp,displacement",
+    "--power": "form=disp,power",
+    "--occlusion": "form=disp,occlusion",
+    "--displacement": "flow=all-pairs,penalty",
+    "--patch": "flow=all-pairs,patch",
+    "--dis-preset": "flow=dis,preset",
+    "--dis-finest-scale": "flow=dis,finest-scale",
+    "--raft-weights": "flow=raft,weights",
+    "--learned-weights": "weights",
+    "--perceptual": "vgg",
 }
 
 ConfigT = TypeVar("ConfigT")
@@ -62,6 +81,11 @@ def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
         if word.startswith("--") and name not in options and not name.startswith("--tyro-"):
             if RENAMED.get(name) in options:
                 raise ConfigError(f"{name} of {command} is called {RENAMED[name]} now")
+            costs = next((option for option in ("--costs", "--loss") if option in options), "")
+            if costs and name in IN_A_COST:
+                raise ConfigError(
+                    f"{name} of {command} is part of the name of a cost now: {costs} corr-l1:{IN_A_COST[name]}=VALUE"
+                )
             raise ConfigError(f"{command} has no option {name}{did_you_mean(name, options, before='--')}; {see}")
     printed = io.StringIO()
     try:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from corrwise.costs.spec import RECOMMENDED
 from corrwise.experiments.cli.checks import SEVERAL, Names, check_tuning_seeds, validated
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
@@ -17,10 +18,10 @@ NAME = "table ablations"
 
 Axis = Literal[
     "planner", "horizon", "candidates", "aggregate", "size", "supersample", "planner-horizon",
-    "flow", "epsilon", "regulariser", "price", "power", "occlusion",
+    "flow", "epsilon", "regulariser", "displacement", "power", "occlusion",
 ]  # fmt: skip
 AXIS_NAMES = get_args(Axis)
-ALIKE = ("l1", "corr-l1-disp")
+ALIKE = ("l1", RECOMMENDED)
 METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
 
 
@@ -34,11 +35,11 @@ class AblationTableConfig:
     """cartpole, ant, humanoid, cartpole-short."""
     axes: Annotated[tuple[Axis, ...], SEVERAL] = field(default=AXIS_NAMES, metadata=CHOOSES_ROWS)
     """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
-    regulariser, price, power and occlusion (of the cost)."""
+    regulariser, displacement, power and occlusion (of the cost)."""
     methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = field(
         default=ALIKE, metadata=CHOOSES_ROWS
     )
-    """Whose planner and picture are varied: l1, corr-l1-disp, state, exact-flow, exact-flow-squared."""
+    """Whose planner and picture are varied: l1, recommended, state, exact-flow, exact-flow-squared."""
     episodes: Count = field(default=20, metadata=CHOOSES_ROWS)
     """Starts and goals; the planning table has others."""
     seed: int = field(default=1000, metadata=CHOOSES_ROWS)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from corrwise.experiments.cli.checks import SEVERAL, Range, check, validated
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
@@ -27,8 +28,6 @@ NAME = "table agents"
 
 Lesson = Literal["reward", "hindsight"]
 LESSON_NAMES = get_args(Lesson)
-Reward = Literal["l1", "corr-l1-disp", "state"]
-REWARD_NAMES = get_args(Reward)
 
 
 @validated
@@ -40,8 +39,8 @@ class AgentTableConfig:
     lessons: Annotated[tuple[Lesson, ...], SEVERAL] = field(default=LESSON_NAMES, metadata=CHOOSES_ROWS)
     """reward: SAC sees Cartpole's state vector, its reward a goal picture. hindsight: SAC with SB3's replay of achieved
     goals sees pictures only, as the goal environment gives them, beside random actions."""
-    rewards: Annotated[tuple[Reward, ...], SEVERAL] = field(default=REWARD_NAMES, metadata=CHOOSES_ROWS)
-    """Of the lesson reward: l1, corr-l1-disp (the default image cost), and as a bound the true state distance."""
+    rewards: Annotated[tuple[str, ...], SEVERAL] = field(default=("l1", "recommended", "state"), metadata=CHOOSES_ROWS)
+    """Of the lesson reward: image costs, as in corrwise mpc, and as a bound state, the true state distance."""
     seeds: Lockstep = field(default=5, metadata=CHOOSES_ROWS)
     """Agents of each reward."""
     hindsight_seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
@@ -71,6 +70,8 @@ class AgentTableConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
+        rewards = canonical_costs("rewards", self.rewards, controls=("state",), own=False)
+        object.__setattr__(self, "rewards", rewards)
         for option in ("steps", "hindsight_steps"):
             least = self.looks * self.copies
             check(getattr(self, option) >= least, option, f"at least looks x copies, {least}", getattr(self, option))

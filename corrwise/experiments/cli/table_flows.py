@@ -6,13 +6,13 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
-from corrwise.experiments.cli.cost import FLOW_NAMES, CostConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS
 from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Horizon, Seed, check_memory
 
 NAME = "table flows"
-COMPARED = (*FLOW_NAMES, "exact")
+COMPARED = (*NAMED_FLOWS, "exact")
 BODIES = (*BODY_NAMES, "walker", "cheetah", "textures")  # no learned flow ever trained on the last three
 Measure = Literal["errors", "curves", "speed"]
 
@@ -51,9 +51,9 @@ class FlowTableConfig:
     """Pixels to a side of the pictures."""
     seed: Seed = 0
     """Seed of the held-out states."""
-    raft_weights: str = CostConfig.raft_weights
+    raft_weights: str = NAMED_FLOWS["raft"].options["weights"].default
     """RAFT flow: the name of torchvision's weights, which are downloaded once, or a local file."""
-    learned_weights: str = CostConfig.learned_weights
+    learned_weights: str = NAMED_FLOWS["learned"].options["weights"].default
     """Learned flow: the name of shipped weights, or a file that corrwise train-flow wrote."""
     device: Device = "cpu"
     """Where flows are computed for errors and curves: cpu or cuda. The speed is always measured on both."""

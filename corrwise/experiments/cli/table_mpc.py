@@ -8,15 +8,16 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
-from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.costs.spec import RECOMMENDED
+from corrwise.experiments.cli.checks import SEVERAL, Range, validated
+from corrwise.experiments.cli.cost import CONTROL_NAMES, canonical_costs
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import TASK_NAMES, Device, Lockstep, Processes, Tasks
 
 NAME = "table mpc"
 
-METHOD_NAMES = ("l1", "corr-l1", "corr-l1-reg", "corr-l1-disp", *CONTROL_NAMES)
+METHOD_NAMES = ("l1", "corr-l1:flow=all-pairs", "corr-l1:flow=all-pairs,form=reg", RECOMMENDED, *CONTROL_NAMES)
 
 
 @validated
@@ -27,12 +28,10 @@ class MPCTableConfig:
     """Folder for rows, table.md and pictures. The same command continues a run that was stopped."""
     tasks: Tasks = field(default=TASK_NAMES, metadata=CHOOSES_ROWS)
     """cartpole (a track of 5.4 m), ant, humanoid, cartpole-short (3.6 m)."""
-    methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = field(
-        default=METHOD_NAMES, metadata=CHOOSES_ROWS
-    )
-    """l1, corr-l1 (flow scaling), corr-l1-reg (regulariser), corr-l1-disp (the default), and the controls zero-action,
-    random-action, state (the true state distance is the cost), exact-flow and exact-flow-squared (how far, or its
-    square, the goal's body pixels truly lie: a flow without error)."""
+    methods: Annotated[tuple[str, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=CHOOSES_ROWS)
+    """Image costs, as in corrwise mpc, and the controls zero-action, random-action, state (the true state distance is
+    the cost), exact-flow and exact-flow-squared (how far, or its square, the goal's body pixels truly lie: a flow
+    without error)."""
     episodes: Annotated[int, Range(1, 100)] = field(default=100, metadata=CHOOSES_ROWS)
     """How many of the 100 frozen starts and goals, from the first."""
     processes: Processes = field(default=0, metadata=SPEED_ONLY)
@@ -43,6 +42,10 @@ class MPCTableConfig:
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
     where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
     """Where the jobs run."""
+
+    def __post_init__(self) -> None:
+        """Bring the costs into the one form that rows have."""
+        object.__setattr__(self, "methods", canonical_costs("methods", self.methods, own=False))
 
 
 def run(config: MPCTableConfig) -> Path:

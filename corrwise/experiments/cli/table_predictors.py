@@ -8,8 +8,9 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, validated
-from corrwise.experiments.cli.cost import COST_NAMES
+from corrwise.costs.spec import RECOMMENDED
+from corrwise.experiments.cli.checks import SEVERAL, Range, validated
+from corrwise.experiments.cli.cost import canonical_costs
 from corrwise.experiments.cli.executor import ExecutorConfig
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
@@ -30,9 +31,9 @@ from corrwise.experiments.cli.options import (
 NAME = "table predictors"
 
 Arm = Literal[
-    "resnet3d-l1", "resnet3d-corr-l1", "resnet3d-corr-l1-learned", "resnet3d-corr-l1-reg",
-    "resnet3d-mse", "resnet3d-corr-mse", "resnet3d-corr-mse-learned", "resnet3d-corr-mse-reg",
-    "svg-mse", "svg-corr-mse", "svg-prime-mse", "svg-prime-corr-mse",
+    "resnet3d-l1", "resnet3d-corr-l1:flow=dis", "resnet3d-corr-l1", "resnet3d-corr-l1:form=reg",
+    "resnet3d-mse", "resnet3d-corr-mse:flow=dis", "resnet3d-corr-mse", "resnet3d-corr-mse:form=reg",
+    "svg-mse", "svg-corr-mse:flow=dis", "svg-prime-mse", "svg-prime-corr-mse:flow=dis",
 ]  # fmt: skip
 ARM_NAMES = get_args(Arm)
 
@@ -46,11 +47,12 @@ class PredictorTableConfig:
     tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
     arms: Annotated[tuple[Arm, ...], SEVERAL] = field(
-        default=("resnet3d-l1", "resnet3d-corr-l1"), metadata=CHOOSES_ROWS
+        default=("resnet3d-l1", "resnet3d-corr-l1:flow=dis"), metadata=CHOOSES_ROWS
     )
-    """A model and a loss each: resnet3d-l1, resnet3d-corr-l1, the same through the learned flow with flow scaling
-    (resnet3d-corr-l1-learned) and with the regulariser (resnet3d-corr-l1-reg), all of these with mse in place of l1,
-    svg-mse, svg-corr-mse, svg-prime-mse, svg-prime-corr-mse. The table tells of all that the folder has rows of."""
+    """A model and a loss each, the loss as in corrwise train: resnet3d-l1, resnet3d-corr-l1:flow=dis, the same through
+    the learned flow with flow scaling (resnet3d-corr-l1) and with the regulariser (resnet3d-corr-l1:form=reg), all of
+    these with mse in place of l1, svg-mse, svg-corr-mse:flow=dis, svg-prime-mse, svg-prime-corr-mse:flow=dis. The table
+    has all that the folder has rows of."""
     seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
     """Models of each arm and task."""
     clips: Count = 400
@@ -75,7 +77,7 @@ class PredictorTableConfig:
     episodes: Annotated[int, Range(0, 100)] = field(default=30, metadata=CHOOSES_ROWS)
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
-    cost: Annotated[str, Names(COST_NAMES)] = "corr-l1-disp"
+    cost: str = RECOMMENDED
     """The image cost of those plans."""
     look: Horizon = 8
     """Control steps that those plans look ahead."""
@@ -93,7 +95,8 @@ class PredictorTableConfig:
     """Where the jobs run."""
 
     def __post_init__(self) -> None:
-        """Refuse what no machine can hold."""
+        """Refuse an unknown cost, and what no machine can hold."""
+        object.__setattr__(self, "cost", *canonical_costs("cost", (self.cost,), own=False))
         batch = 12 * self.batch * (self.horizon + 2) * self.size**2
         check_memory(batch + ray_bytes(self.size, self.supersample), "--size, --supersample, --batch or --horizon")
 

@@ -6,10 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check_tuning_seeds, validated
-from corrwise.experiments.cli.cost import CONTROL_NAMES, COST_NAMES, FLOW_NAMES, CostConfig
+from corrwise.experiments.cli.checks import SEVERAL, Range, check_tuning_seeds, validated
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import (
@@ -24,7 +22,6 @@ from corrwise.experiments.cli.options import (
 )
 
 NAME = "table ranking"
-ImageCost = Annotated[str, Names(tuple(name for name in COST_NAMES if name not in CONTROL_NAMES))]
 
 
 @validated
@@ -35,14 +32,12 @@ class RankingTableConfig:
     """Folder for rows and table.md. The same command continues a run that was stopped."""
     tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    costs: Annotated[tuple[ImageCost, ...], SEVERAL] = field(
-        default=("l1", "ssim", "corr-l1", "corr-l1-disp"), metadata=CHOOSES_ROWS
+    costs: Annotated[tuple[str, ...], SEVERAL] = field(
+        default=("l1", "ssim", "corr-l1", "recommended"), metadata=CHOOSES_ROWS
     )
     """Image costs, as in corrwise mpc."""
-    flows: Annotated[tuple[Annotated[str, Names(FLOW_NAMES)], ...], SEVERAL] = field(
-        default=(CostConfig.flow,), metadata=CHOOSES_ROWS
-    )
-    """The flows behind the costs named corr-*."""
+    flows: Annotated[tuple[FlowName, ...], SEVERAL] = field(default=(DEFAULT_FLOW,), metadata=CHOOSES_ROWS)
+    """The flows of the costs named corr-* whose name says none: such a cost is ranked once with each."""
     episodes: Count = field(default=12, metadata=CHOOSES_ROWS)
     """Start and goal pairs. The control exact-flow plans in them, and its candidates are ranked."""
     seed: int = field(default=1000, metadata=CHOOSES_ROWS)
@@ -61,11 +56,13 @@ class RankingTableConfig:
     """Pixels to a side of the picture."""
     device: Device = "cpu"
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=CostConfig)
-    """What stands behind the costs named corr-*; its flow is each of --flows in turn."""
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
+        each = [canonical_costs("costs", self.costs, flow=flow, controls=()) for flow in self.flows]
+        costs = tuple(dict.fromkeys(cost for costs in zip(*each, strict=True) for cost in costs))
+        object.__setattr__(self, "costs", costs)
+        object.__setattr__(self, "flows", (DEFAULT_FLOW,))  # the costs say them now
         together = min(self.lockstep, self.episodes) * self.candidates
         check_memory(12 * together * self.size**2 + 8 * together * self.horizon, "--size, --candidates or --lockstep")
         check_tuning_seeds("seed", self.seed, self.episodes)

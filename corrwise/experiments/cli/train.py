@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import tyro
-
-from corrwise.experiments.cli.checks import Names, Range, check, validated
-from corrwise.experiments.cli.cost import BASE_NAMES, CORRESPONDENCE_SUFFIXES, CostConfig
+from corrwise.experiments.cli.checks import Range, check, validated
+from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs
 from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
 
 NAME = "train"
 
 Model = Literal["resnet3d", "svg", "svg-prime"]
 MODEL_NAMES = get_args(Model)
-LOSS_NAMES = (*BASE_NAMES, *(f"corr-{base}{suffix}" for base in BASE_NAMES for suffix in CORRESPONDENCE_SUFFIXES))
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
@@ -36,9 +32,12 @@ class TrainConfig:
     of that dataset."""
     model: Model = "resnet3d"
     """resnet3d, svg or svg-prime."""
-    loss: Annotated[str, Names(LOSS_NAMES)] = "corr-l1"
-    """l1, mse, ssim, or between matched pixels: corr-l1 (flow scaling), corr-l1-reg, -edge, -both and -disp (the same
-    with mse, ssim). A regulariser needs a flow with gradients, such as learned or raft."""
+    loss: str = "corr-l1:flow=dis"
+    """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
+    needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
+    distance, in equal parts: weights of VGG-19, a name or a file."""
+    flow: FlowName = DEFAULT_FLOW
+    """Flow of a loss named corr-* whose name says none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
     steps: Steps = 6000
@@ -65,8 +64,6 @@ class TrainConfig:
     """Folder of a run of corrwise train, or of its model, of the same shape, whose weights this one begins with."""
     val_fraction: Decay = 0.05
     """Share of the clips, the last ones, that no step sees; predictions of them are logged."""
-    perceptual: str = ""
-    """Weights of VGG-19, a name or a file: adds the perceptual distance to the base distance, in equal parts."""
     checkpoint_every: Steps = 500
     """Steps between checkpoints, logged images and validation losses."""
     seed: Seed = 0
@@ -77,11 +74,12 @@ class TrainConfig:
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
-    cost: tyro.conf.OmitArgPrefixes[CostConfig] = field(default_factory=lambda: CostConfig(flow="dis"))
-    """What stands behind the losses named corr-*."""
 
     def __post_init__(self) -> None:
-        """Refuse crops and options of the model that make no run."""
+        """Refuse losses, crops and options of the model that make no run."""
+        (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
+        object.__setattr__(self, "loss", loss)
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss says it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         for pair in self._pairs:
             name, equals, value = pair.partition("=")

@@ -7,12 +7,14 @@ at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json, reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
+from corrwise.costs import CostSpec
 from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
@@ -148,7 +150,7 @@ def _float(x: Any) -> float:
 METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
 EMBED_BYTES = 64 * 2**20
 FACTS = (
-    *("planner", "predictor", "flow", "renderer", "aggregate", "steps", "horizon", "candidates"),
+    *("planner", "predictor", "renderer", "aggregate", "steps", "horizon", "candidates"),
     *("iterations", "size", "seed"),
 )
 
@@ -176,6 +178,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         title=" and ".join(names or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
         facts=_facts(config),
+        costs=_described(row["cost"] for row in rows),
         config=json.dumps(config, indent=2),
         versions=(rows[-1].get("versions") or {}) if rows else {},
         linked=images.linked,
@@ -230,6 +233,15 @@ def _facts(config: dict[str, Any]) -> dict[str, str]:
 
     visit(config)
     return {name: found[name] for name in (fact.replace("_", " ") for fact in FACTS) if name in found}
+
+
+def _described(costs: Iterable[str]) -> dict[str, str]:
+    """Return what the image costs among these are made of, in a sentence each."""
+    found = {}
+    for cost in dict.fromkeys(costs):
+        with suppress(ValueError):
+            found[cost] = CostSpec.parse(cost).describe()
+    return found
 
 
 def template(name: str) -> Any:

@@ -22,6 +22,7 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.named_costs import with_costs
 from corrwise.experiments.runs.named_predictors import make_predictor
 from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
 from corrwise.experiments.runs.networks import distances_of
@@ -176,6 +177,7 @@ def run_collect(config: CollectConfig) -> Path:
         evidence=("task_model", "task_numbers"),
         normal={"task": task_label},
     )
+    settings = with_costs(settings, config.out, (config.cost,))
     work = _Collecting(config, _simulator(config, config.threads))
     jobs = [range(i, min(i + SHARD_CLIPS, config.episodes)) for i in range(0, config.episodes, SHARD_CLIPS)]
     executor = executor_of(config.where, config.processes, config.out)

@@ -110,7 +110,7 @@ class EpisodeRunner:
         self.trained = load_trained(config) if trained is None else trained
         self._predictor = make_predictor(config, self._simulator, self.trained)
         if distance is None and cost not in CONTROL_NAMES:
-            distance = make_distance(cost, config.cost)
+            distance = make_distance(cost)
         self.network = network_of(distance)
         self._matches = isinstance(distance, CorrespondenceWise)
         self._distance = None if distance is None else per_view(config)(self._clock.watch_flow(distance))

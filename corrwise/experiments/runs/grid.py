@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json
+from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor
 from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.manifest import Manifest
 from corrwise.experiments.runs.mpc import PlannedCost, mpc_settings
+from corrwise.experiments.runs.named_costs import settings_behind
 from corrwise.experiments.runs.named_predictors import load_trained
 from corrwise.experiments.runs.named_tasks import task_settings
 from corrwise.experiments.runs.networks import distances_of, network_of
@@ -70,15 +72,19 @@ class Cell:
     def settings(self) -> Settings:
         """What the rows depend on, but for task and episode."""
         weights = self.planned.weights
-        told = {"cost_name": self.cost, "network": self.planned.network, "manifest": self.manifest.settings}
+        told = {
+            "cost": cost_label(self.cost),
+            "made_of": settings_behind(self.cost),
+            "network": self.planned.network,
+            "manifest": self.manifest.settings,
+        }
         more = {} if weights is None else {"predictor_weights": weights}
         return cell_settings(mpc_settings(self.config).with_values({**told, **more}))
 
 
 def cell_settings(settings: Settings) -> Settings:
-    """Return the settings of a cell: the row says the task, and a cost that matches nothing has no options."""
-    matches = str(settings["cost_name"]).startswith("corr-")
-    return settings.with_values({}, free=("task", *(() if matches else ("cost",))))
+    """Return the settings of a cell, whose row says the task."""
+    return settings.with_values({}, free=("task",))
 
 
 def run_grid(out: Path, cells: Sequence[Cell], *, executor: Executor, lockstep: int) -> list[Row]:
@@ -138,7 +144,7 @@ def _told(out: Path, name: str) -> Row:
 
 def _setup(cell: Cell, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
     runner = cell.planned.runner(threads=threads, images=False)
-    names = {"task": cell.config.task, "method": cell.method, "cost": cell.cost}
+    names = {"task": cell.config.task, "method": cell.method, "cost": cost_label(cell.cost)}
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         seeds = [key[-1] for key in keys]

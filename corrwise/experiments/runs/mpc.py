@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from corrwise.costs.spec import RECOMMENDED, CostSpec
+from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
 from corrwise.experiments.report.page import METHOD, run_text, write_report
 from corrwise.experiments.report.strip import make_strip, save_strip
@@ -17,13 +23,13 @@ from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_costs import resolved
+from corrwise.experiments.runs.named_costs import with_costs
 from corrwise.experiments.runs.named_predictors import PREDICTORS, Trained, load_trained
 from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
 from corrwise.experiments.runs.networks import check_networks, check_weights, distances_of, network_of
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
-from corrwise.experiments.runs.settings import Settings, place, settings_of
+from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.types import Distance
 
 __all__ = ["PlannedCost", "mpc_settings", "run_mpc"]
@@ -39,7 +45,7 @@ def run_mpc(config: MPCConfig) -> Path:
     """
     # A task, a camera or weights that cannot be had must fail before all else.
     named_task(config.task).check_cameras(config.cameras)
-    settings = mpc_settings(config)
+    settings = with_costs(mpc_settings(config), config.out, config.costs)
     distances, trained = distances_of(config), load_trained(config)
     networks = {cost: network_of(distance) for cost, distance in distances.items()}
     weights = None if trained is None else trained.weights
@@ -47,7 +53,9 @@ def run_mpc(config: MPCConfig) -> Path:
         settings = settings.with_values({}, counted=["max_frames"])  # a network's last bits depend on the batch
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings) as folder:
-        check_networks(config.out, folder.rows, networks)
+        if RECOMMENDED in config.costs:
+            tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
+        check_networks(config.out, folder.rows, {cost_label(cost): network for cost, network in networks.items()})
         check_weights(config.out, folder.rows, weights)
         names = config.label, config.planner_label, config.predictor_label
         seeds = range(config.seed, config.seed + config.episodes)
@@ -56,9 +64,9 @@ def run_mpc(config: MPCConfig) -> Path:
                 Job(
                     _setup,
                     PlannedCost(config, cost, networks[cost], weights, distances[cost], trained),
-                    {(names[0], cost, *names[1:], seed): {} for seed in seeds},
+                    {(names[0], cost_label(cost), *names[1:], seed): {} for seed in seeds},
                     together=config.lockstep,
-                    label=cost,
+                    label=cost_label(cost),
                     steps=config.steps or named_task(config.task).episode_steps,
                 )
                 for cost in config.costs
@@ -75,21 +83,15 @@ def run_mpc(config: MPCConfig) -> Path:
 def mpc_settings(config: MPCConfig) -> Settings:
     """Return what the rows of a configuration depend on: of the planners' options, those of the planner in use.
 
-    The numbers that the flow chose stand in it too, so that rows never mix two choices.
-
     Raises:
         ValueError: there is no such task.
     """
-    settings = settings_of(replace(config, cost=resolved(config.cost)), "mpc")
+    settings = settings_of(config, "mpc")
     del settings["knots"]  # an option of the planner's
     return settings.with_values(
         {**planner_settings(config), **task_settings(config.task)},
         evidence=("task_model", "task_numbers"),
-        normal={
-            "task": task_label,
-            "predictor": _predictor_label,
-            **dict.fromkeys(("cost.learned_weights", "cost.raft_weights"), _file),
-        },
+        normal={"task": task_label, "predictor": _predictor_label},
     )
 
 
@@ -143,14 +145,15 @@ def _setup(planned: PlannedCost, *, threads: int, progress: Callable[[], Any]) -
 
 def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
     """Write an episode's images and return its row."""
-    name = f"{config.label}-{cost}-{config.planner_label}-{config.predictor_label}-{episode.seed}"
+    label = cost_label(cost)
+    name = f"{config.label}-{_file_name(label)}-{config.planner_label}-{config.predictor_label}-{episode.seed}"
     strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
     save_strip(config.out / strip, make_strip(list(episode.panels.values())))
     if config.videos:
         clips = {name: np.stack(images) for name, images in episode.panels.items()}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {
-        **{"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label},
+        **{"task": config.label, "cost": label, "planner": config.planner_label, "predictor": config.predictor_label},
         **(
             {}
             if len(config.cameras) == 1 and not config.depth
@@ -167,6 +170,9 @@ def _predictor_label(name: str) -> str:
     return name if name in PREDICTORS else run_name(Path(name))
 
 
-def _file(name: str) -> str:
-    """Return where a file of weights is, however its path is spelled; a name of weights stays one."""
-    return str(place(name)) if Path(name).is_file() else name
+def _file_name(label: str) -> str:
+    """Return a cost's label as a part of a file name: one with a path in it is cut short and told apart by a digest."""
+    if "/" not in label and len(label) <= 80:
+        return label.replace(":", "-")
+    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
+    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"

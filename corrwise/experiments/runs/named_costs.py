@@ -1,64 +1,58 @@
-"""The costs that the command line names, put together from the cost room's parts."""
+"""The distances behind the costs that the command line names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-from corrwise.costs import DISTANCES, PRESETS, CorrespondenceWise, PerView, Preset
-from corrwise.costs.flow import FLOWS
-from corrwise.experiments.cli.cost import CostConfig
+from corrwise._files import read_json
+from corrwise.costs import PerView
+from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.types import ONE_VIEW, Distance, Flow, Views
+from corrwise.experiments.runs.settings import Settings
+from corrwise.experiments.runs.user_code import user_object, user_source
+from corrwise.types import ONE_VIEW, Distance, Views
 
-# A preset's, where the command line says nothing.
-_NUMBERS = ("scaling", "magnitude", "gradient", "edge_magnitude", "smoothness", "price", "power", "occlusion")
-
-
-def resolved(config: CostConfig) -> CostConfig:
-    """Return the options with the numbers that stand for None, which are the flow's own."""
-    preset = PRESETS[config.flow]
-    return replace(config, **{n: getattr(preset, n) for n in _NUMBERS if getattr(config, n) is None})
+__all__ = ["make_distance", "per_view", "settings_behind", "with_costs"]
 
 
-def make_flow(config: CostConfig, *, regularized: bool) -> Flow:
-    """Return the optical flow that the configuration names, for a cost with or without a flow regulariser.
+def make_distance(cost: str) -> Distance:
+    """Return the distance behind the canonical text of an image cost.
+
+    Code of one's own is a distance, or a function without arguments that makes one.
 
     Raises:
-        FileNotFoundError, RuntimeError, ValueError: if its weights cannot be had or its options make no sense.
+        FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or there is no such code.
     """
-    preset = PRESETS[config.flow]
-    options: dict[str, dict[str, Any]] = {
-        "all-pairs": {"patch": config.patch, "penalty": config.displacement},
-        "dis": {"preset": config.dis_preset, "finest_scale": config.dis_finest_scale},
-        "raft": {"weights": config.raft_weights},
-        "learned": {"weights": config.learned_weights},
-    }
-    asked = {name: value for name, value in options.get(config.flow, {}).items() if value is not None}
-    return FLOWS[config.flow](**{**(preset.regularized if regularized else preset.scaled), **asked})
+    spec = spec_of(cost)
+    return _own(cost) if spec is None else spec.build()
 
 
-def make_correspondence(name: str, config: CostConfig) -> CorrespondenceWise | None:
-    """Return the distance behind a cost named ``corr-*``, or None for a cost that matches nothing.
+def settings_behind(cost: str) -> dict[str, Any]:
+    """Return what the text of a cost stands for: numbers that presets chose, or a digest of code of one's own."""
+    if cost in CONTROL_NAMES:
+        return {}
+    spec = spec_of(cost)
+    return {"source": user_source(cost)} if spec is None else spec.settings()
 
-    ``corr-l1`` scales the flow (epsilon); ``corr-l1-reg`` matches fully and penalises the flow instead (the paper's
-    alternative, Eq. 3), ``corr-l1-edge`` with edge-aware smoothness; ``corr-l1-both`` scales and penalises;
-    ``corr-l1-disp`` matches fully and adds a price for displacement and an occlusion penalty.
+
+def with_costs(settings: Settings, out: Path, costs: Iterable[str]) -> Settings:
+    """Return settings that say what each cost is made of, those of the folder's earlier rows among them.
+
+    A cost that both runs have must be made of the same, however the path of its code is spelled.
     """
-    if not name.startswith("corr-"):
-        return None
-    _, base, *suffix = name.split("-")
-    form = suffix[0] if suffix else "scaled"
-    flow = make_flow(config, regularized=form != "scaled")
-    numbers = resolved(config)
-    preset = Preset(**{number: getattr(numbers, number) for number in _NUMBERS})
-    return preset.apply(DISTANCES[base], flow, form)
-
-
-def make_distance(name: str, config: CostConfig) -> Distance:
-    """Return the distance behind an image cost's name: ``l1`` and the like, or one of ``make_correspondence``."""
-    return make_correspondence(name, config) or DISTANCES[name]
+    made_of = {cost_label(cost): settings_behind(cost) for cost in costs}
+    try:
+        before = dict(read_json(out / "config.json")["made_of"])
+    except (OSError, ValueError, KeyError, TypeError):
+        before = {}  # opening the folder says what is wrong with it
+    return settings.with_values(
+        {"made_of": {**before, **made_of}},
+        evidence=["made_of"],
+        normal=dict.fromkeys(("cost", "loss"), cost_label),
+    )
 
 
 def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:
@@ -66,3 +60,32 @@ def per_view(config: MPCConfig) -> Callable[[Distance], Distance]:
     views = Views(len(config.cameras), config.depth)
     numbers = {"depth_weight": config.depth_weight, "depth_scale": config.depth_scale}
     return lambda distance: distance if views == ONE_VIEW else PerView(distance, views, **numbers)
+
+
+def _own(cost: str) -> Distance:
+    what = "a distance, or a function without arguments that makes one, named"
+    found: Callable[..., Any] = user_object(cost, _is_distance_or_maker, what, noun="cost")
+    if _arguments(found) == 2:
+        return found
+    made = found()
+    if not callable(made) or _arguments(made) != 2:
+        raise ValueError(
+            f"expected a function that makes a distance of two images as {cost}, got one that made {made!r:.80}"
+        )
+    return made
+
+
+def _is_distance_or_maker(value: Any) -> bool:
+    return callable(value) and _arguments(value) in (0, 2)
+
+
+def _arguments(function: Callable[..., Any]) -> int | None:
+    """Return how many arguments must be given by position; None where that cannot be known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters)

@@ -29,7 +29,7 @@ def distances_of(config: MPCConfig) -> dict[str, Distance | None]:
     Raises:
         FileNotFoundError, RuntimeError, ValueError: if weights cannot be had or options make no sense.
     """
-    return {cost: None if cost in CONTROL_NAMES else make_distance(cost, config.cost) for cost in config.costs}
+    return {cost: None if cost in CONTROL_NAMES else make_distance(cost) for cost in config.costs}
 
 
 def check_networks(out: Path, rows: list[Row], networks: dict[str, str | None]) -> None:

@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from corrwise._files import read_json
 from corrwise._writing import write_json_atomic
-from corrwise.costs import DISTANCES, CorrespondenceWise, Perceptual
+from corrwise.experiments.cli.cost import spec_of
 from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_distance, with_costs
 from corrwise.experiments.runs.named_predictors import model_folder
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.experiments.runs.sources import Part, open_clips
@@ -70,7 +70,7 @@ def run_train(config: TrainConfig) -> Path:
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
     frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
-    settings = settings_of(config).with_values(frames, free=FREE)
+    settings = with_costs(settings_of(config).with_values(frames, free=FREE), config.out, (config.loss,))
     with_names_of_today(config.out, settings)
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
@@ -83,29 +83,15 @@ def make_loss(config: TrainConfig) -> Distance:
         FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or a regulariser is asked of a flow without
             gradients.
     """
-    name = config.loss
-    base = DISTANCES[name.removeprefix("corr-").partition("-")[0]]
-    if config.perceptual:
-        base = _sum_of(base, Perceptual(config.perceptual))
-    matched = make_correspondence(name, config.cost)
-    if matched is None:
-        return base
-    regularised = matched.regularizer is not None
-    return CorrespondenceWise(
-        base, matched.flow, scaling=matched.scaling, regularizer=matched.regularizer, penalized=matched.penalized,
-        occlusion=matched.occlusion, detach_flow=not regularised,
-    )  # fmt: skip
-
-
-def _sum_of(one: Distance, two: Distance) -> Distance:
-    """Return the paper's "L1 and L_p in equal weight", of which its code takes the mean."""
-    return lambda x, y: one(x, y) + two(x, y)
+    spec = spec_of(config.loss)
+    return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
 
 
 def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> Trainer[Batch]:
     """Return the trainer of a run, with fresh weights or those to begin with.
 
-    A correspondence-wise loss is halved: the mean of its two directions.
+    A sum of two directions counts half. Where nothing moves it is then its pixel-wise twin, so that gradients are
+    clipped, and a model's own penalty weighs, as with that.
 
     Args:
         config: what to train.
@@ -122,7 +108,8 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = starting_model(config, action_dim, size)
-    scale = 0.5 if isinstance(distance, CorrespondenceWise) else 1.0
+    spec = spec_of(config.loss)
+    scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
     trainer = Trainer(

@@ -166,7 +166,7 @@ def test_the_advice_for_missing_raft_weights_works(tmp_path, monkeypatch, size):
     with pytest.raises(RuntimeError, match="then give that file") as caught:
         RAFTFlow(name)
     message = str(caught.value)
-    assert "weights='weights.pth', or --raft-weights weights.pth" in message
+    assert "weights='weights.pth', or flow=raft,weights=weights.pth in the name of a cost" in message
     monkeypatch.setattr(enum, "get_state_dict", lambda self: saved)
     monkeypatch.chdir(tmp_path)
     exec(message[message.index("torch.save") : message.index(", then")], {"torch": torch, "torchvision": torchvision})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
 
-from corrwise.costs import CorrespondenceWise, l1, ssim
+from corrwise.costs import CorrespondenceWise, CostSpec, l1, ssim
 from corrwise.costs.flow import AllPairsFlow
 from corrwise.envs import ImageGoalReward, RenderToInfo
 from tests.envs.rewards.worlds import SIDE, Walk, columns, cost
@@ -208,13 +208,24 @@ def test_bad_files_and_sizes_are_one_sentence(tmp_path):
         ImageGoalReward(Walk(kind="dict"), l1, np.zeros((20, 24, 3), np.uint8), source="pixels")
 
 
-def test_what_is_no_environment_and_no_distance_is_said():
+def test_what_is_no_environment_and_no_distance_is_said(unhooked):
     with pytest.raises(TypeError, match=r"expected an environment of Gymnasium, got SyncVectorEnv; VectorImageGoal"):
         ImageGoalReward(SyncVectorEnv([Walk]), l1, columns(8))
-    with pytest.raises(TypeError, match="'l1'"):
-        ImageGoalReward(Walk(), "l1", columns(8))
+    with pytest.raises(TypeError, match=r"such as corrwise\.costs\.l1, got None"):
+        ImageGoalReward(Walk(), None, columns(8))
 
 
 def test_a_cost_that_is_not_finite_is_no_reward():
     with pytest.raises(ValueError, match="expected 1 finite costs"):
         ImageGoalReward(Walk(), lambda x, y: l1(x, y) * float("nan"), columns(8)).reset()
+
+
+def test_a_distance_may_be_named():
+    assert _rewards(ImageGoalReward(Walk(), "l1", columns(8))) == _rewards(ImageGoalReward(Walk(), l1, columns(8)))
+    named, made = (
+        ImageGoalReward(Walk(), each, columns(8))
+        for each in (CostSpec.parse("corr-l1:flow=all-pairs"), CorrespondenceWise(l1, AllPairsFlow()))
+    )
+    assert _rewards(named) == _rewards(made)
+    with pytest.raises(ValueError, match="unknown cost 'l2'; there are l1, mse"):
+        ImageGoalReward(Walk(), "l2", columns(8))

@@ -15,7 +15,7 @@ from corrwise.experiments.cli.doctor import gpu
 from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
-RAFT = ["--costs", "corr-l1", "--flow", "raft", "--size", "32"]
+RAFT = "corr-l1:flow=raft,weights="
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_help_and_argument_errors_never_import_torch(argv):
         (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
         (["--horizon", "0"], "horizon must be at least 1, got 0"),
         (["--episodes", "-1"], "episodes must be at least 1, got -1"),
-        (["--scaling", "-0.5"], "scaling must be in [0, 1], got -0.5"),
-        ([*RAFT, "--raft-weights", "no/such.pth"], "got 'no/such.pth' which does not exist"),
+        (["--costs", "corr-l1:epsilon=-0.5"], "expected a number in [0, 1] as epsilon, got -0.5"),
+        (["--costs", f"{RAFT}no/such.pth", "--size", "32"], "got 'no/such.pth' which does not exist"),
         (
-            ["--costs", "corr-l1", "--flow", "raft", "--size", "32", "--raft-weights", __file__],
+            ["--costs", RAFT + __file__, "--size", "32"],
             "cannot be read as weights",
         ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
@@ -83,11 +83,11 @@ def test_help_and_argument_errors_never_import_torch(argv):
         (["--planner"], "--planner of mpc needs a value"),
         (["--gamma", "--k", "2"], "--gamma of mpc needs a value"),
         (["cartpole"], "mpc has no use for 'cartpole'"),
-        (["--magnitude", "inf"], "magnitude must be zero or above, got inf"),
+        (["--costs", "corr-l1:form=reg,magnitude=inf"], "expected a number of at least 0 as magnitude, got 'inf'"),
         (["--k", "inf"], "k must be above zero and finite, got inf"),
         (
             ["--costs", "corr-l1", "--flow", "raft", "--size", "16"],
-            "size must be at least 32 pixels for flow raft, got 16",
+            "size must be at least 32 pixels for cost corr-l1:flow=raft, got 16",
         ),
         (["--size", "8"], "size must be at least 16 pixels, got 8"),
         (["--out", "/proc/nowhere"], "cannot write"),
@@ -117,6 +117,15 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
         (["table", "mpc", "--workers", "3"], "--workers of table mpc is called --processes now"),
         (["mpc", "--workers", "3"], "--workers of mpc is called --processes now"),
         (["evaluate", "--workers", "3"], "evaluate has no option --workers"),
+        (
+            ["mpc", "--price=2"],
+            "--price of mpc is part of the name of a cost now: --costs corr-l1:form=disp,displacement=",
+        ),
+        (
+            ["train", "--perceptual", "x"],
+            "--perceptual of train is part of the name of a cost now: --loss corr-l1:vgg=",
+        ),
+        (["collect", "--price", "2"], "collect has no option --price"),
     ],
 )
 def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, sentence, capsys):

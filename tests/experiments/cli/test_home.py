@@ -60,7 +60,7 @@ def test_every_path_of_a_command(argv, home):
         (["mpc", "--task=~/tasks.py:TASK"], "task", "{}/tasks.py:TASK"),
         (["mpc", "--predictor", "~/run"], "predictor", "{}/run"),
         (["train", "--init-from=~/run"], "init_from", "{}/run"),
-        (["train", "--perceptual=~/vgg.pth"], "perceptual", "{}/vgg.pth"),
+        (["train", "--loss=l1:vgg=~/vgg.pth"], "loss", "l1:vgg={}/vgg.pth"),
         (["train", "--data=kitti:~/kitti@test"], "data", "kitti:{}/kitti@test"),
         (["train-flow", "--init-from=~/net.safetensors"], "init_from", "{}/net.safetensors"),
         (["train", "--out=runs/~x"], "out", "runs/~x"),

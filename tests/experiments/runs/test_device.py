@@ -8,7 +8,6 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli.commands import commands
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import mpc_settings
@@ -20,16 +19,16 @@ TINY = MPCConfig(episodes=2, steps=2, horizon=2, candidates=4, iterations=1, siz
 
 
 @pytest.mark.parametrize(
-    ("cost", "flow"),
-    [("l1", "learned"), ("corr-l1-disp", "learned"), ("corr-l1", "all-pairs"), ("corr-l1", "dis")],
+    "cost",
+    ["l1", "recommended", "corr-l1:flow=all-pairs", "corr-l1:flow=dis"],
 )
-def test_costs_and_flows_are_computed_there(cost, flow, monkeypatch, unhooked):
-    config = replace(TINY, costs=(cost,), cost=CostConfig(flow=flow))
+def test_costs_and_flows_are_computed_there(cost, monkeypatch, unhooked):
+    config = replace(TINY, costs=(cost,))
     here = run_episodes(config, cost, [3, 4])
     with fake_gpu(monkeypatch) as gpu:
         there = run_episodes(replace(config, device="cuda"), cost, [3, 4])
         assert gpu.computed, "nothing was computed on the GPU"
-        assert ("FlowNet" in gpu.modules) == (cost.startswith("corr-") and flow == "learned")
+        assert ("FlowNet" in gpu.modules) == (cost == "recommended")
     assert [episode.distances for episode in there] == [episode.distances for episode in here]
     assert [episode.terms for episode in there] == [episode.terms for episode in here]
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.executors import Local
@@ -80,8 +79,8 @@ def test_a_method_that_changed_is_measured_anew(tmp_path, episodes):
     assert _timeless(again) == _timeless(before), "rows of the settings at hand are found among others"
 
 
-def test_the_options_of_a_match_are_no_settings_of_what_matches_nothing(episodes):
-    plain, other = (_cells(episodes, cost=CostConfig(flow=flow)) for flow in ("zero", "dis"))
+def test_the_flow_is_no_setting_of_what_matches_nothing(episodes):
+    plain, other = (_cells(episodes, flow=flow) for flow in ("zero", "dis"))
     same = [one.fingerprint == two.fingerprint for one, two in zip(plain, other, strict=True)]
     assert same == [True, False, True]
 
@@ -172,7 +171,7 @@ def _alive(pid):
     ("flags", "said"),
     [
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid, cartpole-short"),
-        (["--methods", "l2"], "unknown method 'l2'; there are l1, corr-l1,"),
+        (["--methods", "l2"], "unknown cost 'l2'; there are l1, mse"),
         (["--methods", "l1", "l1"], "methods must be different from each other, got l1 l1"),
         (["--episodes", "101"], "episodes must be at most 100, got 101"),
         (["--processes", "-1"], "processes must be zero or above, got -1"),

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise.costs import PRESETS
+from corrwise.costs import PRESETS, CostSpec
+from corrwise.costs.flow import FLOWS
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
-from corrwise.experiments.runs.named_costs import make_correspondence
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
 from corrwise.experiments.runs.settings import ConfigMismatch, differences
 
@@ -81,10 +81,10 @@ def test_rows_say_what_a_correspondence_wise_cost_was_made_of(whole):
 
 
 def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
-    (episode,) = run_episodes(replace(TINY, steps=2, size=32), "corr-l1-disp", [5])
+    (episode,) = run_episodes(replace(TINY, steps=2, size=32), "recommended", [5])
     assert [len(values) for values in episode.terms.values()] == [2, 2, 2]
     frame, goal = (from_uint8(episode.panels[name][1][None]) for name in ("predicted", "goal"))
-    terms = make_correspondence("corr-l1-disp", TINY.cost).terms(frame, goal)
+    terms = make_distance("recommended").terms(frame, goal)
     assert terms.displacement > 0
     assert episode.terms["residual"][1] == pytest.approx(float(terms.residual))
     assert episode.terms["displacement_px"][1] == pytest.approx(float(terms.displacement))
@@ -101,20 +101,17 @@ def test_a_broken_frame_has_no_terms(monkeypatch):
 
 
 def test_the_numbers_that_the_flow_chose_are_written_down(whole):
-    written = json.loads((whole / "config.json").read_text())["cost"]
-    preset = PRESETS["learned"]
-    assert {name: written[name] for name in ("scaling", "magnitude", "gradient", "price", "power", "occlusion")} == {
-        **{"scaling": preset.scaling, "magnitude": preset.magnitude},
-        **{"gradient": preset.gradient, "price": preset.price, "power": preset.power, "occlusion": preset.occlusion},
-    }
+    written = json.loads((whole / "config.json").read_text())["made_of"]
+    assert written == {"l1": {"base": "l1"}, "corr-l1": CostSpec.parse("corr-l1").settings()}
+    assert written["corr-l1"]["epsilon"] == PRESETS["learned"].scaling
 
 
 def test_other_weights_are_another_run(tmp_path):
     net = FlowNet(FlowNetConfig(fine=4, coarse=8, width=16, heads=2, hidden=4))
     weights = tmp_path / "net.safetensors"
     save_net(net, weights)
-    config = replace(TINY, costs=("corr-l1",), episodes=1, steps=1, out=tmp_path / "run", videos=False)
-    config = replace(config, cost=CostConfig(learned_weights=str(weights)))
+    cost = f"corr-l1:weights={weights}"
+    config = replace(TINY, costs=(cost,), episodes=1, steps=1, out=tmp_path / "run", videos=False)
     run_mpc(config)
     run_mpc(config)
     with torch.no_grad():
@@ -130,7 +127,7 @@ def test_lockstep_and_order_never_change_a_row(whole, tmp_path):
 
 
 def test_memory_never_changes_a_row_but_of_a_network(tmp_path):
-    matched = replace(TINY, costs=("corr-l1",), episodes=2, cost=CostConfig(flow="all-pairs"))
+    matched = replace(TINY, costs=("corr-l1:flow=all-pairs",), episodes=2)
     run_mpc(replace(matched, out=tmp_path / "much"))
     run_mpc(replace(matched, out=tmp_path / "little", max_frames=2))
     assert rows_without_times(tmp_path / "much") == rows_without_times(tmp_path / "little")
@@ -188,8 +185,8 @@ def test_kill_dash_nine_and_the_same_command_give_the_same_rows(whole, tmp_path)
 
 def test_the_same_seed_is_the_same_episode_alone_or_in_company():
     config = replace(TINY, task="ant", aggregate="sum")
-    together = run_episodes(config, "corr-l1-reg", [3, 4])
-    alone = [run_episodes(config, "corr-l1-reg", [seed])[0] for seed in (3, 4)]
+    together = run_episodes(config, "corr-l1:form=reg", [3, 4])
+    alone = [run_episodes(config, "corr-l1:form=reg", [seed])[0] for seed in (3, 4)]
     for a, b in zip(together, alone, strict=True):
         assert a.distances == b.distances
         assert all(
@@ -206,8 +203,8 @@ def test_the_same_seed_is_the_same_episode_alone_or_in_company():
         "exact-flow",
         "exact-flow-squared",
         "ssim",
-        "corr-mse-both",
-        "corr-l1-disp",
+        "corr-mse:form=both",
+        "recommended",
     ],
 )
 def test_every_kind_of_policy_runs_on_every_body(cost):
@@ -231,7 +228,7 @@ def test_a_flow_that_breaks_stops_the_run_with_a_sentence(monkeypatch):
         def __call__(self, target, source):
             return torch.zeros(1, 3)
 
-    monkeypatch.setattr("corrwise.experiments.runs.named_costs.make_flow", lambda config, regularized: Broken())
+    monkeypatch.setitem(FLOWS, "learned", Broken)
     with pytest.raises(ValueError, match="to return"):
         run_episodes(TINY, "corr-l1", [0])
 
@@ -277,3 +274,64 @@ def test_a_second_view_and_depth_change_what_is_planned():
 def test_views_that_make_no_run_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         replace(TINY, **options)
+
+
+OWN = """
+from corrwise.costs import CorrespondenceWise, l1
+from corrwise.costs.flow import ZeroFlow
+
+WEIGHT = 2.0
+
+def weighted(x, y):
+    return WEIGHT * l1(x, y)
+
+def matched():
+    return CorrespondenceWise(weighted, ZeroFlow())
+
+READY = matched()
+NUMBER = 3
+
+def broken():
+    return None
+"""
+
+
+def test_costs_of_ones_own_by_name(tmp_path):
+    file = tmp_path / "my_costs.py"
+    file.write_text(OWN)
+    costs = (*(f"{file}:{name}" for name in ("weighted", "matched", "READY")), "l1")
+    config = replace(TINY, costs=costs, episodes=1, steps=1, out=tmp_path / "run", videos=False)
+    run_mpc(config)
+    rows = {row["cost"]: row for row in read_rows(tmp_path / "run" / "rows.jsonl")}
+    assert set(rows) == {"weighted", "matched", "READY", "l1"}
+    assert rows["weighted"]["distances"] == rows["l1"]["distances"], "twice a cost ranks alike"
+    assert rows["matched"]["residual"] == rows["READY"]["residual"] > 0
+    assert rows["matched"]["seconds_flow"] > 0
+    file.write_text(OWN + "# a comment\n")
+    run_mpc(config)
+    assert len(read_rows(tmp_path / "run" / "rows.jsonl")) == 4
+    file.write_text(OWN.replace("2.0", "3.0"))
+    with pytest.raises(ConfigMismatch, match=r"made_of\.weighted\.source is .* there and .* here"):
+        run_mpc(config)
+
+
+@pytest.mark.parametrize(
+    ("cost", "sentence"),
+    [
+        ("my_costs.py:NUMBER", "expected a distance, or a function without arguments that makes one, named 'NUMBER'"),
+        ("my_costs.py:broken", "expected a function that makes a distance of two images as .*, got one that made None"),
+        ("nowhere.py:x", "got '.*nowhere.py' which is no file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_cost_of_ones_own_is_refused(cost, sentence, tmp_path):
+    (tmp_path / "my_costs.py").write_text(OWN)
+    with pytest.raises(ValueError, match=sentence):
+        run_mpc(replace(TINY, costs=(f"{tmp_path}/{cost}",), out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cost_of_ones_own_may_not_take_a_name_that_is_built_in():
+    with pytest.raises(ConfigError, match=r"cost must be named otherwise than one that is built in, got my\.py:l1"):
+        replace(TINY, costs=("my.py:l1",))
+    with pytest.raises(ConfigError, match=r"costs must be different from each other, got a\.py:X b\.py:X"):
+        replace(TINY, costs=("a.py:X", "b.py:X"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from corrwise.costs import presets
 from corrwise.experiments import cli
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
@@ -14,6 +15,7 @@ from corrwise.experiments.runs import grid, networks
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.runs.mpc import mpc_settings
+from corrwise.experiments.runs.named_costs import settings_behind
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import (
     ConfigMismatch,
@@ -80,9 +82,7 @@ def test_a_new_option_leaves_committed_configurations_current(folder):
         known |= {"data": Path(told["data"]), "models": tuple(map(Path, told["models"]))}
     known = {name: value for name, value in known.items() if name != "cost" or isinstance(value, str)}
     settings = settings_of(_with_new_option(kind(**known)), command)
-    others = {name: value for name, value in told.items() if name in ("context", "frames", "numbers")}
-    if command == "ranking":
-        settings["cost"] = {name: value for name, value in settings["cost"].items() if name != "flow"}
+    others = {name: value for name, value in told.items() if name in ("context", "frames", "made_of")}
     compare_settings(RESULTS / folder, told, settings.with_values(others))
     with pytest.raises(ConfigMismatch, match="tried is 3 there and 4 here"):
         compare_settings(RESULTS / folder, told, settings.with_values({**others, "tried": 4}))
@@ -90,6 +90,22 @@ def test_a_new_option_leaves_committed_configurations_current(folder):
 
 def test_the_frozen_defaults_know_every_option():
     assert freeze_defaults.frozen(frozen_defaults()) == frozen_defaults(), "run python -m tools.freeze_defaults"
+
+
+def test_a_new_option_of_a_flow_leaves_rows_of_its_costs_current(monkeypatch):
+    cells = [Cell("x", method_config(method, "cartpole"), empty_manifest("cartpole")) for method in METHODS]
+    before = [replace(cell).fingerprint for cell in cells]
+    learned = presets.NAMED_FLOWS["learned"]
+    more = replace(learned, options={**learned.options, "tried": presets.Option(int, 3)})
+    monkeypatch.setitem(presets.NAMED_FLOWS, "learned", more)
+    assert [replace(cell).fingerprint for cell in cells] != before, "until it is frozen"
+    frozen = freeze_defaults.frozen(frozen_defaults())
+    assert frozen["mpc"]["defaults"]["made_of.tried"] == 3
+    monkeypatch.setattr("corrwise.experiments.runs.settings.frozen_defaults", lambda: frozen)
+    assert [replace(cell).fingerprint for cell in cells] == before
+    made_of = [settings_behind(cost) for cost in ("corr-l1", "corr-l1:tried=4")]
+    assert [made["tried"] for made in made_of] == [3, 4]
+    assert len({fingerprint(mpc_settings(MPCConfig()).with_values({"made_of": made})) for made in made_of}) == 2
 
 
 def test_a_default_that_changes_later_changes_no_old_run():

@@ -15,11 +15,11 @@ from corrwise.costs import l1
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.commands import commands
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.sources import Part
 from corrwise.experiments.runs.train import (
     _RENAMED,
@@ -91,7 +91,7 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
     def words(out):
         return [
             *("train", "--data", str(tiny.data), "--out", str(out), "--steps", "60", "--batch", "3", "--horizon", "2"),
-            *("--options", *OPTIONS, "--checkpoint-every", "5", "--loss", "corr-l1", "--device", "cpu"),
+            *("--options", *OPTIONS, "--checkpoint-every", "5", "--loss", "corr-l1:flow=dis", "--device", "cpu"),
         ]
 
     killed = tmp_path / "killed"
@@ -232,16 +232,36 @@ def test_a_broken_shard_is_left_out_of_a_new_run_and_stops_one_that_goes_on(tiny
 def test_losses_by_name(tiny):
     x, y = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     x.requires_grad_(True)
-    for name, flow in (("mse", "dis"), ("corr-l1", "dis"), ("corr-mse-reg", "learned"), ("corr-l1-disp", "learned")):
-        distance = make_loss(replace(tiny, loss=name, cost=CostConfig(flow=flow)))
-        (gradient,) = torch.autograd.grad(distance(x, y).sum(), x)
+    for name in ("mse", "corr-l1:flow=dis", "corr-mse:form=reg", "recommended"):
+        (gradient,) = torch.autograd.grad(make_loss(replace(tiny, loss=name))(x, y).sum(), x)
         assert gradient.abs().sum() > 0
-    still = make_loss(replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
+    still = make_loss(replace(tiny, loss="corr-l1:flow=zero"))
     torch.testing.assert_close(still(x, y), 2 * l1(x, y))
-    matched = make_loss(replace(tiny, loss="corr-l1-reg", cost=CostConfig(flow="learned")))
+    matched = make_loss(replace(tiny, loss="corr-l1:form=reg"))
     assert not matched.detach_flow, "a regulariser without gradients would teach nothing"
     with pytest.raises(ValueError, match="detach_flow=False needs a flow with gradients, got DISFlow"):
-        make_loss(replace(tiny, loss="corr-l1-reg"))
+        make_loss(replace(tiny, loss="corr-l1:form=reg", flow="dis"))
+
+
+def test_a_loss_is_the_cost_of_the_same_name_and_counts_half_where_it_sums_two_directions(tiny):
+    x, y = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    scales = {"corr-l1": 0.5, "corr-mse:form=reg": 0.5, "recommended": 0.5, "corr-l1:directions=1": 1, "mse": 1}
+    for name, scale in scales.items():
+        config = replace(tiny, loss=name)
+        loss = make_loss(config)
+        assert torch.equal(loss(x, y), make_distance(name)(x, y)), name
+        assert make_trainer(config, 1, (16, 16), loss).objective.scale == scale
+
+
+def test_code_of_ones_own_as_a_loss_belongs_to_the_run(tiny, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("def twice(x, y):\n    return 2 * (x - y).abs().mean(dim=(-3, -2, -1))\n")
+    config = replace(tiny, loss=f"{own}:twice", steps=1)
+    run_train(config)
+    run_train(replace(config, loss=f"{tmp_path}/./own.py:twice"))
+    own.write_text(own.read_text().replace("2", "3"))
+    with pytest.raises(ValueError, match=r"made_of\.twice\.source is .* there and .* here"):
+        run_train(replace(config, steps=2))
 
 
 def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
@@ -249,7 +269,7 @@ def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
     batch = ClipWindows(clips, 4).batch(0, 2)
     losses = [
         make_trainer(config, clips.action_dim, clips.size, make_loss(config)).objective.loss(batch).total
-        for config in (tiny, replace(tiny, loss="corr-l1", cost=CostConfig(flow="zero")))
+        for config in (tiny, replace(tiny, loss="corr-l1:flow=zero"))
     ]
     torch.testing.assert_close(losses[1], losses[0])
 
@@ -304,7 +324,7 @@ def test_strips_put_predictions_under_what_came():
     ("arguments", "said"),
     [
         (["--model", "gan"], "unknown model 'gan'; there are resnet3d, svg, svg-prime"),
-        (["--loss", "l3"], "unknown loss 'l3'"),
+        (["--loss", "l3"], "unknown cost 'l3'"),
         (["--data", "nowhere"], "there is no folder of clips at nowhere"),
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
         (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
@@ -316,9 +336,9 @@ def test_strips_put_predictions_under_what_came():
         (["--num-workers", "-1"], "num_workers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags say, got context=3"),
         (["--init-from", "nowhere"], "there is no model in nowhere"),
-        (["--loss", "corr-l1-reg"], "needs a flow with gradients"),
+        (["--loss", "corr-l1:flow=dis,form=reg"], "needs a flow with gradients"),
         (["--lr", "0"], "lr must be above zero and finite, got 0.0"),
-        (["--perceptual", "none.pth"], "none.pth"),
+        (["--loss", "l1:vgg=none.pth"], "none.pth"),
         (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
         (["--crop", "24"], "expected crops no larger than pictures of 16 x 16, got 24"),
         (

@@ -11,7 +11,6 @@ from typing import Any
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import Device
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
@@ -22,7 +21,7 @@ from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
 from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config, planned
+from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, REGULARIZED, SCALED, method_config
 from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paired
 
 __all__ = ["AXES", "ablation_page", "ablation_table", "names", "run_ablation_table", "variants"]
@@ -47,38 +46,27 @@ SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tri
         },
     }
 )
-_SCALED, _REGULARIZED = METHODS["corr-l1"], METHODS["corr-l1-reg"]
-COSTS: Mapping[str, Mapping[str, MPCConfig]] = MappingProxyType(  # tried for what there is to choose in a cost
+COSTS: Mapping[str, Mapping[str, str]] = MappingProxyType(  # tried for what there is to choose in a cost
     {
         "flow": {
-            "zero, scaled": replace(_SCALED, cost=CostConfig(flow="zero")),
-            "dis, scaled": replace(_SCALED, cost=CostConfig(flow="dis")),
-            "dis medium, scaled": replace(_SCALED, cost=CostConfig(flow="dis", dis_preset="medium")),
-            "affine, regularised": replace(_REGULARIZED, cost=CostConfig(flow="affine")),
-            "homography, regularised": replace(_REGULARIZED, cost=CostConfig(flow="homography")),
-            "all-pairs, scaled": replace(_SCALED, cost=CostConfig(flow="all-pairs")),
-            "all-pairs, regularised": replace(_REGULARIZED, cost=CostConfig(flow="all-pairs")),
-            "rigid, displacement": replace(METHODS[OURS], cost=CostConfig(flow="rigid")),
-            "learned, scaled": replace(_SCALED, cost=CostConfig(flow="learned")),
-            "learned, regularised": replace(_REGULARIZED, cost=CostConfig(flow="learned")),
+            "zero, scaled": "corr-l1:flow=zero",
+            "dis, scaled": "corr-l1:flow=dis",
+            "dis medium, scaled": "corr-l1:flow=dis,preset=medium",
+            "affine, regularised": "corr-l1:flow=affine,form=reg",
+            "homography, regularised": "corr-l1:flow=homography,form=reg",
+            "all-pairs, scaled": SCALED,
+            "all-pairs, regularised": REGULARIZED,
+            "rigid, displacement": "corr-l1:flow=rigid,form=disp",
+            "learned, scaled": "corr-l1",
+            "learned, regularised": "corr-l1:form=reg",
         },
-        "epsilon": {
-            f"{epsilon:g}": replace(_SCALED, cost=replace(_SCALED.cost, scaling=epsilon)) for epsilon in (0.0, 0.2, 0.5)
-        },
+        "epsilon": {f"{epsilon:g}": f"{SCALED},epsilon={epsilon:g}" for epsilon in (0.0, 0.2, 0.5)},
         "regulariser": {
-            f"x {times:g}": replace(
-                _REGULARIZED, cost=replace(_REGULARIZED.cost, magnitude=4.5 * times, gradient=2.25 * times)
-            )
-            for times in (0.25, 4.0)
+            f"x {times:g}": f"{REGULARIZED},magnitude={4.5 * times},gradient={2.25 * times}" for times in (0.25, 4.0)
         },
-        "price": {
-            f"{price:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=price)) for price in (0.01, 1.0)
-        },
-        "power": {"1": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, price=1.0, power=1.0))},
-        "occlusion": {
-            f"{weight:g}": replace(METHODS[OURS], cost=replace(METHODS[OURS].cost, occlusion=weight))
-            for weight in (0.0, 2.0, 20.0)
-        },
+        "displacement": {f"{weight:g}": f"corr-l1:form=disp,displacement={weight:g}" for weight in (0.01, 1.0)},
+        "power": {"1": "corr-l1:form=disp,displacement=1,power=1"},
+        "occlusion": {f"{weight:g}": f"corr-l1:form=disp,occlusion={weight:g}" for weight in (0.0, 2.0, 20.0)},
     }
 )
 AXES = (*SHARED, *COSTS)
@@ -98,7 +86,7 @@ def variants(axis: str, task: str, methods: tuple[str, ...] = (BASELINE, OURS)) 
     those of the cost there is nothing to try for the baseline, and the name begins with the axis.
     """
     if axis in COSTS:
-        yield from ((f"{axis} {value}", planned(config, task)) for value, config in COSTS[axis].items())
+        yield from ((f"{axis} {value}", method_config(cost, task)) for value, cost in COSTS[axis].items())
         return
     for method in methods:
         chosen = method_config(method, task)
@@ -109,7 +97,7 @@ def variants(axis: str, task: str, methods: tuple[str, ...] = (BASELINE, OURS)) 
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
-_CHOSEN = {"epsilon": "corr-l1", "regulariser": "corr-l1-reg"}  # what a variant of a cost is compared with; else ours
+_CHOSEN = {"epsilon": SCALED, "regulariser": REGULARIZED}  # what a variant of a cost is compared with; else ours
 
 
 def run_ablation_table(config: AblationTableConfig) -> Path:

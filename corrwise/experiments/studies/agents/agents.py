@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from corrwise.costs import l1, recommended
+from corrwise.costs import CostSpec
 from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalReward, VisualTask
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.table_agents import AgentTableConfig
@@ -89,9 +89,8 @@ def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
     make = partial(_fixed_goal, config, goal)
     envs: VecEnv = DummyVecEnv([make] * config.copies)
     if job.arm != "state":
-        distance = l1 if job.arm == "l1" else recommended(l1)
         envs = VecImageGoalReward(
-            envs, distance, to_uint8(simulator.render(goal[None]))[0], form="normalised", device=config.device
+            envs, job.arm, to_uint8(simulator.render(goal[None]))[0], form="normalised", device=config.device
         )
     starts = _first_look(config.steps)
     agent = SAC("MlpPolicy", envs, seed=job.seed, learning_starts=starts, device=config.device, **_SAC)
@@ -130,7 +129,8 @@ def _in_units(distance: Distance, unit: float, device: str) -> Distance:
 
 def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
     config = job.config
-    make = partial(_pictures, config.hindsight_size, _in_units(recommended(l1, "all-pairs"), _TYPICAL, config.device))
+    distance = CostSpec.parse("corr-l1:flow=all-pairs,form=reg").build()
+    make = partial(_pictures, config.hindsight_size, _in_units(distance, _TYPICAL, config.device))
     judges = DummyVecEnv([make] * config.episodes)
     if job.arm == "random":
         random = np.random.default_rng(job.seed)

@@ -81,7 +81,8 @@ def settings_of(name: str) -> dict[str, Any]:
     """Return all numbers behind a flow's name, fit for JSON: rows made with others are not its own."""
     preset, factory = preset_of(name), FLOWS.get(name)
     numbers = {each.name: getattr(preset, each.name) for each in fields(preset)}
-    return {key: _plain(value) for key, value in {**numbers, **getattr(factory, "keywords", {})}.items()}
+    fixed = {key: value for key, value in getattr(factory, "keywords", {}).items() if key != "weights"}
+    return {key: _plain(value) for key, value in {**numbers, **fixed}.items()}
 
 
 def _plain(value: Any) -> Any:

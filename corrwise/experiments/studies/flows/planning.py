@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corrwise.experiments.cli.cost import CostConfig
+from corrwise.costs import CostSpec
+from corrwise.experiments.cli.cost import spec_of
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.grid import Cell, current_rows
@@ -14,9 +15,7 @@ from corrwise.experiments.studies.ablations.table import variants
 from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, METHODS, method_config
 from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
 
-__all__ = ["FORM_SUFFIX", "gap_closed", "planning_cells"]
-
-FORM_SUFFIX = {"scaled": "", "reg": "-reg", "edge": "-edge", "both": "-both", "disp": "-disp"}
+__all__ = ["gap_closed", "planning_cells"]
 
 Row = dict[str, Any]
 
@@ -45,13 +44,13 @@ def planning_cells(
         Cell(name, each, empty_manifest(body))
         for body in BODY_NAMES
         for name, each in [*((name, method_config(name, body)) for name in METHODS), *variants("flow", body)]
-        if each.cost == CostConfig(flow=each.cost.flow)
     ]
     tasks = by_method(current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in tried}))
     cells: dict[tuple[str, str], str] = {}
     for cell in tried:
-        made, flow, body = tasks.get(cell.config.task, {}), cell.config.cost.flow, cell.config.task
-        recommended = cell.cost == f"corr-l1{FORM_SUFFIX[forms.get(flow, 'scaled')]}"
+        made, body = tasks.get(cell.config.task, {}), cell.config.task
+        flow = spec.flow if (spec := spec_of(cell.cost)) else ""
+        recommended = bool(flow) and spec == CostSpec("l1", flow, forms.get(flow, "scaled"))
         if recommended and cell.method in made and cell.settings["network"] == networks.get(flow):
             said = _cell(made[cell.method], made.get(BASELINE, []), made.get(BOUND, []))
             cells[flow, body] = cells.get((flow, body)) or said

@@ -17,12 +17,10 @@ from torch import Tensor
 
 from corrwise._files import load_arrays
 from corrwise._writing import write_bytes_atomic
-from corrwise.costs import GoalCost
+from corrwise.costs import CostSpec, GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED
-from corrwise.experiments.runs.named_costs import make_distance
 from corrwise.experiments.runs.policies import Planning, Recorded, StateCost, state_score
 from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
 from corrwise.types import Cost, Goal, Planner
@@ -49,7 +47,7 @@ def planned_states(task: str, weights: str, *, size: int, episodes: int, candida
     The planner is the default one, with the recommended cost.
     """
     simulator = MujocoSimulator(TASKS[task], size=size)
-    cost = GoalCost(make_distance("corr-l1-disp", CostConfig(flow="learned", learned_weights=weights)))
+    cost = GoalCost(CostSpec("l1", "learned", "disp", options=(("weights", weights),)).build())
     planner = CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=candidates)
     seeds = range(FIRST_PLANNED_SEED, FIRST_PLANNED_SEED + episodes)
     groups = [seeds[i : i + _LOCKSTEP] for i in range(0, episodes, _LOCKSTEP)]

@@ -7,25 +7,29 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from corrwise.experiments.cli.cost import CONTROL_NAMES, CostConfig
+from corrwise.costs.spec import RECOMMENDED
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.table_mpc import METHOD_NAMES
 
-__all__ = ["BASELINE", "BOUND", "CEILING", "METHODS", "OURS", "TASK_PLANNERS", "method_config", "planned"]
+__all__ = [
+    "BASELINE",
+    "BOUND",
+    "CEILING",
+    "METHODS",
+    "OURS",
+    "REGULARIZED",
+    "SCALED",
+    "TASK_PLANNERS",
+    "method_config",
+    "planned",
+]
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
-BASELINE, OURS = "l1", "corr-l1-disp"  # what the others are measured by, and what they lead to
+BASELINE, OURS = "l1", RECOMMENDED  # what the others are measured by, and what they lead to
+SCALED, REGULARIZED = "corr-l1:flow=all-pairs", "corr-l1:flow=all-pairs,form=reg"  # the paper's two forms
 BOUND, CEILING = "exact-flow", "state"
 
-METHODS: Mapping[str, MPCConfig] = MappingProxyType(
-    {
-        "l1": PLAIN,
-        "corr-l1": replace(PLAIN, costs=("corr-l1",), cost=CostConfig(flow="all-pairs")),
-        "corr-l1-reg": replace(PLAIN, costs=("corr-l1-reg",), cost=CostConfig(flow="all-pairs")),
-        "corr-l1-disp": replace(PLAIN, costs=("corr-l1-disp",)),
-        **{name: replace(PLAIN, costs=(name,)) for name in CONTROL_NAMES},
-    }
-)
-
+METHODS = METHOD_NAMES  # each is the text of its cost
 
 TASK_PLANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # where tuning episodes ask for another than PLAIN's
     {"ant": MappingProxyType({"planner": "icem", "horizon": 8})}
@@ -33,8 +37,8 @@ TASK_PLANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # where tuni
 
 
 def method_config(method: str, task: str) -> MPCConfig:
-    """Return the configuration of a method on a task."""
-    return planned(METHODS[method], task)
+    """Return the configuration of a method, the canonical text of a cost, on a task."""
+    return planned(replace(PLAIN, costs=(method,)), task)
 
 
 def planned(config: MPCConfig, task: str) -> MPCConfig:

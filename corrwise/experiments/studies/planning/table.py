@@ -19,7 +19,7 @@ from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
-from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paired
+from corrwise.experiments.studies.planning.tables import by_method, in_order, mpc_table, paired
 
 __all__ = ["cells_of", "draw_table", "run_mpc_table"]
 
@@ -56,7 +56,7 @@ def draw_table(path: Path, rows: Iterable[Row]) -> None:
 
 
 def _over_time(axis: Any, methods: dict[str, list[Row]]) -> None:
-    for i, name in enumerate(name for name in METHODS if name in methods):
+    for i, name in enumerate(in_order(methods)):
         color, dashes = _CONTROL_STYLE.get(name, (f"C{i}", "-"))
         axis.plot(mean_curve([row.get("distances") or [] for row in methods[name]]), label=name, color=color, ls=dashes)
     axis.set(xlabel="control step", ylim=(0, None))

@@ -24,13 +24,14 @@ from corrwise.experiments.report.statistics import (
 from corrwise.experiments.report.summary import seconds_of
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.manifest import Manifest, frozen_manifest
-from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, CEILING, METHODS, OURS
+from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, CEILING, METHODS, OURS, REGULARIZED, SCALED
 
 __all__ = [
     "PAPER",
     "by_method",
     "gap_closed",
     "gap_is_clear",
+    "in_order",
     "mpc_table",
     "paired",
     "paper_table",
@@ -52,12 +53,7 @@ def mpc_table(rows: Iterable[Row]) -> str:
 
     A tie is half nearer. A share of a gap that may be none is left out, and so is a column in which nothing stands.
     """
-    lines = [
-        (task, *_cells(name, methods))
-        for task, methods in by_method(rows).items()
-        for name in METHODS
-        if name in methods
-    ]
+    lines = [(task, *_cells(name, methods)) for task, methods in by_method(rows).items() for name in in_order(methods)]
     kept = [i for i, _ in enumerate(_HEAD) if not lines or any(line[i] for line in lines)]
     return markdown_table([_HEAD[i] for i in kept], [[line[i] for i in kept] for line in lines]) + "\n"
 
@@ -68,6 +64,12 @@ def by_method(rows: Iterable[Row]) -> dict[str, Rows]:
     for row in rows:
         tasks.setdefault(row["task"], {}).setdefault(row["method"], []).append(row)
     return {task: methods for task, methods in tasks.items() if methods}
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Return the methods in the order of the command, those that it does not try by default at the end."""
+    there = list(methods)
+    return [*(name for name in METHODS if name in there), *(name for name in there if name not in METHODS)]
 
 
 def paired(column: str, *runs: Sequence[Row]) -> list[list[float | None]]:
@@ -186,17 +188,17 @@ def _turned_cells(mine: Mapping[str, Sequence[Row]], column: str) -> list[str]:
 
 PAPER: Mapping[str, Mapping[str, float]] = MappingProxyType(  # Geng et al. 2022, Table A3; its state norm is not told
     {
-        "cartpole": {"l1": 5.520, "corr-l1": 1.653, "corr-l1-reg": 1.623},
-        "ant": {"l1": 1.735, "corr-l1": 1.710, "corr-l1-reg": 1.523},
-        "humanoid": {"l1": 1.229, "corr-l1": 1.155, "corr-l1-reg": 1.176},
+        "cartpole": {BASELINE: 5.520, SCALED: 1.653, REGULARIZED: 1.623},
+        "ant": {BASELINE: 1.735, SCALED: 1.710, REGULARIZED: 1.523},
+        "humanoid": {BASELINE: 1.229, SCALED: 1.155, REGULARIZED: 1.176},
     }
 )
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
-        "l1": "pixel L1",
-        "corr-l1": "corr-L1, scaled",
-        "corr-l1-reg": "corr-L1, regularised",
-        "corr-l1-disp": "corr-L1, learned flow",
+        BASELINE: "pixel L1",
+        SCALED: "corr-L1, scaled, all-pairs flow",
+        REGULARIZED: "corr-L1, regularised, all-pairs flow",
+        OURS: "recommended: squared displacement, learned flow",
         "exact-flow": "*exact flow*",
         "exact-flow-squared": "*exact flow, squared*",
         "state": "*true state*",

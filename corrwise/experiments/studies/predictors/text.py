@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.cost import CostConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.train import SMALL, Model, TrainConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
@@ -42,7 +41,7 @@ def model_folder_of(config: PredictorTableConfig, task: str, arm: str, seed: int
 
 def pixel_wise(arm: str) -> str:
     """Return the name of the arm that an arm is compared with; its own if it is pixel-wise itself."""
-    return arm.replace("-corr-", "-").removesuffix("-reg").removesuffix("-learned")
+    return arm.replace("-corr-", "-").partition(":")[0]
 
 
 def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
@@ -71,16 +70,14 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
 def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -> TrainConfig:
     """Return how a model of an arm goes on: with its own loss, over several frames, where ``warm_config`` ended."""
     warm = warm_config(config, task, arm, seed)
-    learned = arm.endswith(("-learned", "-reg"))
     return replace(
         warm,
-        loss=arm.removeprefix(f"{warm.model}-").removesuffix("-learned"),
+        loss=arm.removeprefix(f"{warm.model}-"),
         out=model_folder_of(config, task, arm, seed),
         init_from=str(warm.out),
         steps=config.steps,
         horizon=config.horizon,
         lr=_RATE,
-        cost=CostConfig(flow="learned" if learned else "dis"),
     )
 
 

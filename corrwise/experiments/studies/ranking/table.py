@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,22 @@ import torch
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
-from corrwise.experiments.cli.cost import FLOW_NAMES
+from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_costs import make_distance, resolved
+from corrwise.experiments.runs.named_costs import make_distance, with_costs
 from corrwise.experiments.runs.networks import network_of
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
-from corrwise.experiments.runs.settings import Settings, settings_of
+from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
 from corrwise.types import Distance
 
 __all__ = ["KEY", "elite_distance", "rank_correlation", "ranking_key", "ranking_table", "run_ranking"]
 
 KEY = Key(  # what identifies a row of this table
-    {"task": str, "cost": str, "flow": str, "seed": int},
+    {"task": str, "cost": str, "seed": int},
     {
         **dict.fromkeys(("correlation", "correlation_exact", "distance"), needed(NUMBER, null=True)),
         **dict.fromkeys(("distance_elites", "distance_exact", "distance_state"), needed(NUMBER, null=True)),
@@ -37,37 +37,37 @@ KEY = Key(  # what identifies a row of this table
 )
 
 
-def ranking_key(row: Row) -> tuple[str, str, str, int]:
-    """Return what identifies a row: (task, cost, flow, seed)."""
-    task, cost, flow, seed = KEY.of(row)
-    return task, cost, flow, seed
+def ranking_key(row: Row) -> tuple[str, str, int]:
+    """Return what identifies a row: (task, cost, seed)."""
+    task, cost, seed = KEY.of(row)
+    return task, cost, seed
 
 
 def ranking_table(rows: Iterable[Row]) -> str:
-    """Return one line per task, cost and flow, and the bounds: exact flow's and the true distance's own ranking.
+    """Return one line per task and cost, and the bounds: exact flow's and the true distance's own ranking.
 
     *Elites* is how much nearer to the goal the cheapest fifth of the candidates are than all of them, as a share of
     what exact flow's cheapest fifth are: 100 % is exact flow, 0 % a draw by lot.
     """
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in {ranking_key(row): row for row in rows}.values():
-        groups.setdefault((row["task"], row["cost"], row["flow"]), []).append(row)
-    lines = ["| task | cost | flow | episodes | rank correlation | elites |", "|---|---|---|---|---|---|"]
-    for task in dict.fromkeys(task for task, _, _ in groups):
+        groups.setdefault((row["task"], row["cost"]), []).append(row)
+    lines = ["| task | cost | episodes | rank correlation | elites |", "|---|---|---|---|---|"]
+    for task in dict.fromkeys(task for task, _ in groups):
         mine = {key: group for key, group in groups.items() if key[0] == task}
-        for (_, cost, flow), group in mine.items():
-            lines.append(_line(task, f"`{cost}`", flow, group, "correlation", "distance_elites"))
+        for (_, cost), group in mine.items():
+            lines.append(_line(task, f"`{cost}`", group, "correlation", "distance_elites"))
         largest = max(mine.values(), key=len)
-        lines.append(_line(task, "*exact-flow*", "", largest, "correlation_exact", "distance_exact"))
-        lines.append(_line(task, "*state*", "", largest, "", "distance_state"))
+        lines.append(_line(task, "*exact-flow*", largest, "correlation_exact", "distance_exact"))
+        lines.append(_line(task, "*state*", largest, "", "distance_state"))
     return "\n".join(lines) + "\n"
 
 
-def _line(task: str, cost: str, flow: str, rows: list[Row], correlation: str, elites: str) -> str:
+def _line(task: str, cost: str, rows: list[Row], correlation: str, elites: str) -> str:
     zeros = [0.0] * len(rows)
     ranked = paired_difference([row[correlation] for row in rows], zeros).said(".2f") if correlation else "1.00"
     gains, bounds = ([_gain(row, name) for row in rows] for name in (elites, "distance_exact"))
-    return f"| {task} | {cost} | {flow} | {len(rows)} | {ranked} | {paired_ratio(gains, bounds).said('.0%')} |"
+    return f"| {task} | {cost} | {len(rows)} | {ranked} | {paired_ratio(gains, bounds).said('.0%')} |"
 
 
 def _gain(row: Row, name: str) -> float | None:
@@ -77,7 +77,6 @@ def _gain(row: Row, name: str) -> float | None:
 
 ELITES = 0.2  # share of the candidates that a plan goes on with, as in CEM
 _COUNTS = ("rejected", "scored", "plans_rejected")  # of a row, summed over its candidate sets
-Asked = tuple[str, str]  # cost, flow ("" for one that matches nothing)
 
 
 def run_ranking(config: RankingTableConfig) -> Path:
@@ -89,25 +88,26 @@ def run_ranking(config: RankingTableConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, RuntimeError, ValueError: weights that cannot be had.
     """
-    distances = {asked: _distance(asked, config) for asked in _asked(config)}  # must fail before anything is written
-    stamps: dict[Asked, Row] = {asked: {"network": network_of(distance)} for asked, distance in distances.items()}
+    distances = {cost_label(cost): make_distance(cost) for cost in config.costs}  # must fail before all else
+    stamps: dict[str, Row] = {cost: {"network": network_of(distance)} for cost, distance in distances.items()}
     seeds = range(config.seed, config.seed + config.episodes)
     jobs = [
         Job(
             _setup,
             _Ranking(task, config, distances),
-            {(task, *asked, seed): stamps[asked] for seed in seeds for asked in distances},
+            {(task, cost, seed): stamps[cost] for seed in seeds for cost in distances},
             together=config.lockstep,
             label=task,
         )
         for task in config.tasks
     ]
-    with RunFolder(config.out, _settings(config), KEY, newest=True) as folder:
+    settings = with_costs(settings_of(config, "ranking"), config.out, config.costs)
+    with RunFolder(config.out, settings, KEY, newest=True) as folder:
         folder.run(jobs, unit="episode")
         with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             rows = [{**row, "steps": row["sets"]} for row in folder.rows]
-            refused = rejection_warnings(rows, ("task", "cost", "flow"))
-            page = ranking_table(planned_rows(rows, ("task", "cost", "flow")))
+            refused = rejection_warnings(rows, ("task", "cost"))
+            page = ranking_table(planned_rows(rows, ("task", "cost")))
         warn(refused)
         write_bytes_atomic(config.out / "table.md", (quoted(refused) + page).encode())
     return config.out / "table.md"
@@ -119,12 +119,12 @@ class _Ranking:
 
     task: str
     config: RankingTableConfig
-    distances: dict[Asked, Distance] = field(compare=False)
+    distances: dict[str, Distance] = field(compare=False)
 
 
 def _setup(ranking: _Ranking, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
-        wanted = {(cost, flow): ranking.distances[cost, flow] for _, cost, flow, _ in keys}
+        wanted = {cost: ranking.distances[cost] for _, cost, _ in keys}
         yield from _measured(ranking.task, ranking.config, list(dict.fromkeys(key[-1] for key in keys)), wanted)
 
     return rows
@@ -146,30 +146,20 @@ def elite_distance(cost: np.ndarray, truth: np.ndarray) -> float:
     return float(truth[order[: max(1, round(ELITES * len(order)))]].mean())
 
 
-def _asked(config: RankingTableConfig) -> list[Asked]:
-    pairs = [(cost, flow) for cost in config.costs for flow in (config.flows if cost.startswith("corr-") else [""])]
-    return list(dict.fromkeys(pairs))
-
-
-def _distance(asked: Asked, config: RankingTableConfig) -> Distance:
-    cost, flow = asked
-    return make_distance(cost, replace(config.cost, flow=flow) if flow else config.cost)
-
-
 def _measured(
-    task: str, config: RankingTableConfig, seeds: Sequence[int], distances: dict[Asked, Distance]
+    task: str, config: RankingTableConfig, seeds: Sequence[int], distances: dict[str, Distance]
 ) -> Iterator[Row]:
     """Yield a row for each cost and episode: means over the plans that were looked at and their iterations."""
-    found: dict[tuple[Asked, int], list[Row]] = {}
+    found: dict[tuple[str, int], list[Row]] = {}
     for candidates in candidate_sets(task, config, seeds):
         if np.isfinite(candidates.distances).sum() < 2:
             continue  # there is nothing to rank
-        for asked, distance in distances.items():
-            found.setdefault((asked, candidates.seed), []).append(_numbers(candidates, distance, config.device))
-    for ((cost, flow), seed), sets in found.items():
+        for cost, distance in distances.items():
+            found.setdefault((cost, candidates.seed), []).append(_numbers(candidates, distance, config.device))
+    for (cost, seed), sets in found.items():
         means = {name: float(np.mean([each[name] for each in sets])) for name in sets[0] if name not in _COUNTS}
         counts = {name: sum(each[name] for each in sets) for name in _COUNTS}
-        yield {"task": task, "cost": cost, "flow": flow, "seed": seed, **means, "sets": len(sets), **counts}
+        yield {"task": task, "cost": cost, "seed": seed, **means, "sets": len(sets), **counts}
 
 
 def _numbers(candidates: CandidateSet, distance: Distance, device: str) -> Row:
@@ -189,12 +179,3 @@ def _numbers(candidates: CandidateSet, distance: Distance, device: str) -> Row:
         "scored": len(cost),
         "plans_rejected": int(not np.isfinite(cost).any()),
     }
-
-
-def _settings(config: RankingTableConfig) -> Settings:
-    """Return what the rows depend on, each flow's own numbers among it."""
-    counted = [name for name in FLOW_NAMES if name != "tv-l1" or name in config.flows]  # older folders have none of it
-    numbers = {flow: asdict(resolved(replace(config.cost, flow=flow))) for flow in counted}
-    settings = settings_of(config, "ranking").with_values({"numbers": numbers})
-    settings["cost"] = {name: value for name, value in settings["cost"].items() if name != "flow"}
-    return settings

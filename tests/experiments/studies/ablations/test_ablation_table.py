@@ -8,12 +8,11 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_ablations import AXIS_NAMES
 from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.runs.named_costs import resolved
 from corrwise.experiments.studies.ablations import table as ablation_table
 from corrwise.experiments.studies.ablations.table import AXES, COSTS, names, variants
 from corrwise.experiments.studies.ablations.table import ablation_table as text_of
 from corrwise.experiments.studies.planning import methods as mpc_methods
-from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
+from corrwise.experiments.studies.planning.methods import BASELINE, OURS, method_config
 
 
 def test_the_names_are_those_of_the_command_line():
@@ -25,8 +24,8 @@ def test_the_names_are_those_of_the_command_line():
 
 
 def _differs(one, other):
-    one, other = (asdict(replace(each, cost=resolved(each.cost))) for each in (one, other))
-    return {name for name in one if one[name] != other[name]} - {"costs"}
+    one, other = asdict(one), asdict(other)
+    return {name for name in one if one[name] != other[name]}
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -35,11 +34,11 @@ def test_each_variant_changes_one_thing(axis, task):
     for name, config in variants(axis, task):
         assert config.task == task
         if axis in COSTS:
-            assert _differs(config, method_config("corr-l1", task)) <= {"cost"}
+            assert _differs(config, method_config(OURS, task)) == {"costs"}
         else:
             method = name.split()[0]
             assert _differs(config, method_config(method, task)) == set(axis.split("-"))
-            assert config.costs == METHODS[method].costs
+            assert config.costs == (method,)
 
 
 def _row(method, seed, nearest):
@@ -52,27 +51,26 @@ def test_a_line_says_what_a_variant_gains_on_the_choice_made():
         for method, value in (
             ("l1", 2.0),
             ("l1 horizon 6", 1.5),
-            ("corr-l1-disp", 1.0),
-            ("corr-l1-disp horizon 6", 1.2),
+            ("recommended", 1.0),
+            ("recommended horizon 6", 1.2),
         )
         for seed in range(4)
     ]
-    lines = text_of(rows, ["horizon"], ("l1", "corr-l1-disp")).splitlines()
+    lines = text_of(rows, ["horizon"], ("l1", "recommended")).splitlines()
     assert lines[0] == "### horizon"
     assert "| **l1** | 3.50 |  | 2.00 |" in lines
     assert "| l1 horizon 6 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
-    assert "| corr-l1-disp horizon 6 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
+    assert "| recommended horizon 6 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
     assert not any("horizon 16" in line for line in lines), "what was not measured is left out"
-    assert text_of(rows, ["size"], ("l1", "corr-l1-disp")) == "\n"
+    assert text_of(rows, ["size"], ("l1", "recommended")) == "\n"
 
 
 def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, capsys):
     few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
-    quick = {name: replace(each, **few) for name, each in METHODS.items()}
-    monkeypatch.setattr(ablation_table, "METHODS", quick)
-    monkeypatch.setattr(mpc_methods, "METHODS", quick)
+    quick = replace(mpc_methods.PLAIN, **few)
+    monkeypatch.setattr(mpc_methods, "PLAIN", quick)
     monkeypatch.setattr(
-        ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick["l1"], horizon=1))]
+        ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick, horizon=1))]
     )
     out = tmp_path / "out"
     flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--processes", "1"]
@@ -93,7 +91,7 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
     ("flags", "said"),
     [
         (["--axes", "colour"], "unknown axis 'colour'; there are planner, horizon"),
-        (["--methods", "ssim"], "unknown method 'ssim'; there are l1, corr-l1-disp"),
+        (["--methods", "ssim"], "unknown method 'ssim'; there are l1, recommended"),
         (["--seed", "9990"], "seed must be zero or above, its last below 10000, got 9990"),
         (["--episodes", "0"], "episodes must be at least 1, got 0"),
     ],

@@ -16,7 +16,7 @@ from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agen
 from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, hanging
 
 TINY = AgentTableConfig(
-    rewards=("l1", "corr-l1-disp"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
+    rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
     copies=2, size=32, hindsight_size=36, processes=1,
 )  # fmt: skip
 
@@ -80,11 +80,11 @@ def test_rows_are_made_once_and_say_what_was_learned(tmp_path):
     table = run_agent_table(config)
     rows = {tuple(row[name] for name in KEY): row for row in read_rows(tmp_path / "rows.jsonl", KEY)}
     assert rows.keys() == {
-        ("reward", "l1", 0), ("reward", "corr-l1-disp", 0), ("hindsight", "random", 0), ("hindsight", "hindsight", 0),
+        ("reward", "l1", 0), ("reward", "recommended", 0), ("hindsight", "random", 0), ("hindsight", "hindsight", 0),
     }  # fmt: skip
     assert all(row["final"] == row["curve"][-1] > 0 for row in rows.values())
     assert rows["reward", "l1", 0]["steps"] == [0, 20]
-    one, other = (rows["reward", reward, 0]["curve"] for reward in ("l1", "corr-l1-disp"))
+    one, other = (rows["reward", reward, 0]["curve"] for reward in ("l1", "recommended"))
     assert one[0] == other[0], "agents begin alike"
     assert one[1] != other[1], "and learn each from its own reward"
     before = table.read_text(), (tmp_path / "rows.jsonl").read_text()
@@ -106,7 +106,7 @@ def _rows(lesson, arm, finals):
 
 
 def test_the_table_pairs_agents_by_seed():
-    rows = [*_rows("reward", "l1", [2.0, 3.0, 4.0]), *_rows("reward", "corr-l1-disp", [1.0, 2.0, 3.0])]
+    rows = [*_rows("reward", "l1", [2.0, 3.0, 4.0]), *_rows("reward", "recommended", [1.0, 2.0, 3.0])]
     first, second = agent_table(rows).splitlines()[2:]
     assert first == "| reward | `l1` | 3 | 3.00 ± 0.58 |  |  | 1.0 |"
     assert "| 2.00 ± 0.58 | 1.00 (1.00 to 1.00) | 1.50 (" in second
@@ -116,7 +116,7 @@ def test_the_table_pairs_agents_by_seed():
     ("arguments", "said"),
     [
         (["--lessons", "school"], "unknown lesson 'school'; there are reward, hindsight"),
-        (["--rewards", "l3"], "unknown reward 'l3'; there are l1, corr-l1-disp, state"),
+        (["--rewards", "l3"], "unknown cost 'l3'; there are l1, mse"),
         (["--steps", "10"], "steps must be at least looks x copies, 80, got 10"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
         (["--hindsight-size", "16"], "hindsight_size must be at least 36 pixels, got 16"),

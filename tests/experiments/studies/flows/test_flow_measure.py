@@ -95,8 +95,8 @@ def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
     assert planning_cells([], forms, {}) == {}
     assert planning_cells([*controls, *ours], {"all-pairs": "disp"}, {}) == {}, "not the recommended cost"
     assert planning_cells([*controls, *ours], forms, {"all-pairs": "another net's"}) == {}
-    learned = rows("corr-l1-disp", 3.0, 3.0)
-    network = Cell("", tried["corr-l1-disp"], empty_manifest("ant")).settings["network"]
+    learned = rows("recommended", 3.0, 3.0)
+    network = Cell("", tried["recommended"], empty_manifest("ant")).settings["network"]
     assert network
     assert (
         planning_cells([*controls, *learned], {"learned": "disp"}, {"learned": network})["learned", "ant"][:3] == "67%"

@@ -21,25 +21,22 @@ TINY = PredictorTableConfig(
 @pytest.mark.parametrize("arm", ARM_NAMES)
 def test_an_arm_is_a_model_and_a_loss(arm):
     config = train_config(TINY, "ant", arm, 2)
-    assert f"{config.model}-{config.loss}" == arm.removesuffix("-learned")
-    assert config.cost.flow == ("learned" if arm.endswith(("-reg", "-learned")) else "dis"), (
-        "a regulariser needs gradients"
-    )
+    assert f"{config.model}-{config.loss}" == arm
     twin = asdict(train_config(TINY, "ant", pixel_wise(arm), 2))
     differs = {name for name, value in asdict(config).items() if value != twin[name]}
-    assert differs <= {"loss", "out", "cost"}, "twins differ in their loss alone, and begin with the same weights"
+    assert differs <= {"loss", "out"}, "twins differ in their loss alone, and begin with the same weights"
 
 
 def test_arms_of_a_model_begin_with_the_same_weights():
     first = {warm_config(TINY, "ant", arm, 0) for arm in ARM_NAMES if arm.startswith("resnet3d-")}
     assert [(config.loss, config.horizon) for config in first] == [("mse", 1)]
-    assert train_config(TINY, "ant", "resnet3d-corr-l1", 0).init_from == str(first.pop().out)
+    assert train_config(TINY, "ant", "resnet3d-corr-l1:flow=dis", 0).init_from == str(first.pop().out)
 
 
 def test_the_regularised_arm_is_trained_and_judged(tmp_path):
-    run_predictor_table(replace(TINY, out=tmp_path, arms=("resnet3d-corr-mse-reg",), episodes=0, steps=2))
+    run_predictor_table(replace(TINY, out=tmp_path, arms=("resnet3d-corr-mse:form=reg",), episodes=0, steps=2))
     models = tmp_path / "models" / "cartpole"
-    assert sorted(folder.name for folder in models.iterdir()) == ["resnet3d-corr-mse-reg-0", "resnet3d-warm-0"]
+    assert sorted(folder.name for folder in models.iterdir()) == ["resnet3d-corr-mse:form=reg-0", "resnet3d-warm-0"]
 
 
 def test_the_arms_of_every_model_are_trained_and_judged(tmp_path):
@@ -50,13 +47,13 @@ def test_the_arms_of_every_model_are_trained_and_judged(tmp_path):
 
 
 def test_the_table_tells_of_all_that_the_folder_holds(tmp_path):
-    config = replace(TINY, out=tmp_path, arms=("resnet3d-corr-l1",))
+    config = replace(TINY, out=tmp_path, arms=("resnet3d-corr-l1:flow=dis",))
     run_predictor_table(config)
     table = run_predictor_table(replace(config, arms=("resnet3d-l1",), episodes=0)).read_text()
     frames, plans = table.split("### Plans")
     lines = [line.split("|")[2].strip(" `") for line in frames.splitlines() if line.startswith("| cartpole")]
-    assert lines == ["resnet3d-l1", "resnet3d-corr-l1", "copy-last"]
-    assert "`resnet3d-corr-l1`" in plans
+    assert lines == ["resnet3d-l1", "resnet3d-corr-l1:flow=dis", "copy-last"]
+    assert "`resnet3d-corr-l1:flow=dis`" in plans
     assert "`resnet3d-l1`" not in plans, "its plans were not asked for"
 
 
@@ -84,7 +81,7 @@ def test_the_same_command_goes_on(tmp_path, monkeypatch):
     table = run_predictor_table(config).read_text()
     for line in (
         "| cartpole | `resnet3d-l1` | 1 |",
-        "| cartpole | `resnet3d-corr-l1` | 1 |",
+        "| cartpole | `resnet3d-corr-l1:flow=dis` | 1 |",
         "| cartpole | `copy-last` |",
     ):
         assert line in table
@@ -94,7 +91,7 @@ def test_the_same_command_goes_on(tmp_path, monkeypatch):
         "oracle",
         "copy-last",
         "resnet3d-l1-0",
-        "resnet3d-corr-l1-0",
+        "resnet3d-corr-l1:flow=dis-0",
     ]
     monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
     assert run_predictor_table(config).read_text() == table
@@ -110,7 +107,7 @@ def test_tables_pair_clips_and_episodes():
     for clip in range(3):
         for seed, better in ((0, 0.1), (1, 0.3)):
             frames += _frames(f"resnet3d-l1-{seed}", clip, 0.5 + 0.1 * clip)
-            frames += _frames(f"resnet3d-corr-l1-{seed}", clip, 0.5 + 0.1 * clip + better)
+            frames += _frames(f"resnet3d-corr-l1:flow=dis-{seed}", clip, 0.5 + 0.1 * clip + better)
     plans = [
         {
             "task": "cartpole",
@@ -121,14 +118,19 @@ def test_tables_pair_clips_and_episodes():
             "seconds": 1.0,
             "steps": 1,
         }
-        for method, near in (("zero-action", 2.0), ("oracle", 0.5), ("resnet3d-l1", 1.5), ("resnet3d-corr-l1", 0.8))
+        for method, near in (
+            ("zero-action", 2.0),
+            ("oracle", 0.5),
+            ("resnet3d-l1", 1.5),
+            ("resnet3d-corr-l1:flow=dis", 0.8),
+        )
         for seed in range(3)
     ]
     text = predictor_tables({"cartpole": frames}, plans)
-    assert "| `resnet3d-corr-l1` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
+    assert "| `resnet3d-corr-l1:flow=dis` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
     assert "+0.200 (+0.200 to +0.200) [+0.100, +0.300]" in text
     last = "1.70 | 80% (80% to 80%) | 1.40 (1.40 to 1.40)"
-    assert f"| `resnet3d-corr-l1` | 3 | {last} | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
+    assert f"| `resnet3d-corr-l1:flow=dis` | 3 | {last} | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from corrwise.experiments.studies.ranking import table as ranking
 from corrwise.experiments.studies.ranking.table import KEY, elite_distance, rank_correlation, run_ranking
 
 TINY = RankingTableConfig(
-    tasks=("cartpole",), costs=("l1", "corr-l1-disp"), flows=("all-pairs", "zero"), episodes=3, moments=(0, 2),
+    tasks=("cartpole",), costs=("l1", "corr-l1:form=disp"), flows=("all-pairs", "zero"), episodes=3, moments=(0, 2),
     horizon=6, candidates=12, iterations=2, lockstep=2, size=32
 )  # fmt: skip
 
@@ -44,19 +44,21 @@ def test_elites_are_the_cheapest_fifth_and_nan_is_never_among_them():
 
 def test_a_row_for_each_task_cost_flow_and_episode(run):
     rows = read_rows(run / "rows.jsonl", KEY)
-    asked = {(row["cost"], row["flow"]) for row in rows}
-    assert asked == {("l1", ""), ("corr-l1-disp", "all-pairs"), ("corr-l1-disp", "zero")}
+    asked = {row["cost"] for row in rows}
+    assert asked == {"l1", "corr-l1:flow=all-pairs,form=disp", "corr-l1:flow=zero,form=disp"}
     assert len(rows) == 3 * 3
     for row in rows:
         assert row["sets"] == 2 * 2
         assert -1 <= row["correlation"] <= 1
         assert row["distance_state"] <= min(row["distance_elites"], row["distance_exact"])
         assert row["distance_state"] < row["distance"]
-    zero, l1 = ([row["correlation"] for row in rows if row["flow"] == f] for f in ("zero", ""))
+    zero, l1 = (
+        [row["correlation"] for row in rows if row["cost"] == cost] for cost in ("corr-l1:flow=zero,form=disp", "l1")
+    )
     assert zero[: len(l1)] == pytest.approx(l1), "without a flow the distance is twice its base"
     table = (run / "table.md").read_text()
-    assert "| cartpole | `corr-l1-disp` | all-pairs | 3 |" in table
-    assert "| cartpole | *exact-flow* |  | 3 |" in table
+    assert "| cartpole | `corr-l1:flow=all-pairs,form=disp` | 3 |" in table
+    assert "| cartpole | *exact-flow* | 3 |" in table
     assert "100%" in table.splitlines()[-2]
 
 
@@ -109,7 +111,7 @@ def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
 def test_a_cost_that_is_never_finite_has_no_line_but_a_warning(tmp_path, capsys, monkeypatch):
     broken = lambda x, y: torch.full(x.shape[:-3], torch.nan)  # noqa: E731
     made = ranking.make_distance
-    monkeypatch.setattr(ranking, "make_distance", lambda cost, config: broken if cost == "ssim" else made(cost, config))
+    monkeypatch.setattr(ranking, "make_distance", lambda cost: broken if cost == "ssim" else made(cost))
     config = replace(TINY, costs=("l1", "ssim"), episodes=1, moments=(0,), out=tmp_path / "run")
     table = run_ranking(config).read_text()
     told = "cartpole, ssim: 24 of 24 candidates had a cost that is not finite"

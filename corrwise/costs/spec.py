@@ -1,0 +1,363 @@
+"""The name of a cost: one value, one text, one meaning in every command, wrapper, row and report; free of torch.
+
+::
+
+    l1                                   pixels at the same place
+    corr-l1                              the paper's loss: flow scaling, epsilon 0.1, over the learned flow
+    corr-l1:flow=dis                     the same over another flow
+    corr-l1:flow=all-pairs,form=reg      the paper's regularised form
+    corr-l1:form=disp,displacement=0.05  displacement counted in pixels, with another weight
+    recommended                          the default of planning, corr-l1:form=disp
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, unquote
+
+from corrwise.costs.presets import BASES, DEFAULT_FLOW, FORMS, NAMED_FLOWS, NUMBERS, PRESETS, Option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from corrwise.types import Distance, Flow
+
+__all__ = ["BASE_NAMES", "RECOMMENDED", "CostSpec", "as_distance"]
+
+RECOMMENDED = "recommended"
+PERCEPTUAL = "perceptual"
+BASE_NAMES = (*BASES, PERCEPTUAL)
+_VGG = "IMAGENET1K_V1"  # the weights of the perceptual distance, where none are named
+_PLAIN = r"/~:@+;!$&'()*"  # what stays as it is in a value, beside letters, digits and _.-~
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII)
+_OPTIONS = {  # of any cost between matched pixels
+    "epsilon": Option(float, high=1.0),
+    "magnitude": Option(float),
+    "gradient": Option(float),
+    "smoothness": Option(float),
+    "displacement": Option(float),
+    "power": Option(float, low=1.0),
+    "occlusion": Option(float),
+}
+_DIRECTIONS = Option(int, 2, choices=(1, 2))
+_UNITS = {
+    "l1": "the mean absolute difference",
+    "mse": "the mean squared difference",
+    "ssim": "the structural dissimilarity",
+    PERCEPTUAL: "the difference of VGG-19 activations",
+}
+
+Value = float | int | str
+
+
+@dataclass(frozen=True)
+class CostSpec:
+    """What an image cost is made of: equal costs are equal, and ``str`` gives the text that ``parse`` reads.
+
+    Attributes:
+        base: the base distance, a name in ``BASE_NAMES``.
+        flow: the flow that matches the pixels, a name in ``NAMED_FLOWS``; "" compares pixels at the same place.
+        form: how displacement is counted, one of ``FORMS``; see ``Preset``.
+        directions: 2, or 1 for the first direction alone, in which the second image is carried onto the first.
+        vgg: weights of the perceptual distance, which is added to the base distance; "" adds none.
+        options: the numbers of the form and the options of the flow, by name; those that have their default are left
+            out.
+
+    Raises:
+        ValueError: an unknown name, a number out of range, or an option that belongs to another form or flow.
+    """
+
+    base: str = "l1"
+    flow: str = ""
+    form: str = "scaled"
+    directions: int = 2
+    vgg: str = ""
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the parts, and bring the options into the one form that they have."""
+        _known("cost", self.base, BASE_NAMES)
+        if self.flow:
+            _known("flow", self.flow, NAMED_FLOWS)
+        _known("form", self.form, FORMS)
+        _DIRECTIONS.check("directions", self.directions)
+        if self.directions == 1 and self.form == "disp":
+            raise ValueError("form=disp compares both directions, got directions=1")
+        given = dict(self.options)
+        if len(given) < len(self.options):
+            raise ValueError(f"expected each option once, got {' '.join(name for name, _ in self.options)}")
+        foreign = [*given, *(name for name, value, default in self._plain_parts[:2] if value != default)]
+        if foreign and not self.flow:
+            raise ValueError(f"{foreign[0]} needs a cost between matched pixels, corr-{self.base}, got {self.base}")
+        known = self.known_options()
+        for name, value in given.items():
+            if name not in known:
+                raise ValueError(self._not_an_option(name, known))
+            known[name].check(name, value)
+        kept = tuple(
+            (name, each.kind(given[name]))
+            for name, each in known.items()
+            if name in given and given[name] != each.default
+        )
+        object.__setattr__(self, "options", kept)
+        if self.base == PERCEPTUAL and self.vgg == _VGG:
+            object.__setattr__(self, "vgg", "")
+
+    @classmethod
+    def parse(cls, text: str, *, flow: str = DEFAULT_FLOW) -> CostSpec:
+        """Return the cost that a text names.
+
+        Args:
+            text: such as ``corr-l1:flow=dis,epsilon=0.2``; spaces, ``,`` and ``%`` in a value are written as ``%20``,
+                ``%2C`` and ``%25``.
+            flow: the flow of a cost between matched pixels whose text says none.
+
+        Raises:
+            ValueError: the text names no cost; the message says what is known.
+        """
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"expected the name of a cost, such as corr-l1:flow=dis, got {text!r}")
+        if any(letter.isspace() or not letter.isprintable() for letter in text):
+            raise ValueError(f"expected a cost without spaces, which a value writes as %20, got {text!r}")
+        head, colon, rest = text.partition(":")
+        said = _pairs(text, rest) if colon else {}
+        if head == RECOMMENDED:
+            if said:
+                raise ValueError(f"{RECOMMENDED} takes no options; write them behind corr-l1:form=disp, got {text!r}")
+            return cls("l1", DEFAULT_FLOW, "disp")
+        base = head.removeprefix("corr-")
+        if base not in BASE_NAMES:
+            raise ValueError(_unknown(head, text))
+        fixed: dict[str, Any] = {"vgg": said.pop("vgg")} if "vgg" in said else {}
+        if head == base:
+            for name in said:
+                raise ValueError(f"{name} needs a cost between matched pixels, corr-{base}, got {text!r}")
+            return cls(base, **fixed)
+        fixed |= {name: said.pop(name) for name in ("flow", "form", "directions") if name in said}
+        fixed = {"flow": flow, **fixed}
+        if "directions" in fixed:
+            fixed["directions"] = _read("directions", fixed["directions"], _DIRECTIONS)
+        bare = cls(base, **fixed)
+        known = bare.known_options()
+        for name in said:
+            if name not in known:
+                raise ValueError(bare._not_an_option(name, known))
+        return replace(bare, options=tuple((name, _read(name, value, known[name])) for name, value in said.items()))
+
+    def __str__(self) -> str:
+        """Return the text, without what is the default."""
+        if self == _DEFAULT:
+            return RECOMMENDED
+        said: dict[str, Value] = {"flow": self.flow} if self.flow not in ("", DEFAULT_FLOW) else {}
+        said |= {name: value for name, value, default in self._plain_parts if value != default}
+        said |= dict(self.options)
+        text = ",".join(f"{name}={_written(value)}" for name, value in said.items())
+        return ("corr-" if self.flow else "") + self.base + (f":{text}" if text else "")
+
+    @property
+    def matched(self) -> bool:
+        """Whether pixels are matched before they are compared."""
+        return bool(self.flow)
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that the name stands for, fit for JSON: numbers that the flow's preset chose among it.
+
+        Weights are left out: their path says less than their content, which tells networks apart.
+        """
+        said: dict[str, Any] = {"base": self.base, **({"vgg": self.vgg or _VGG} if self._adds_vgg else {})}
+        if self.flow:
+            numbers = {
+                name: self._value(name, each) for name, each in self.known_options().items() if name != "weights"
+            }
+            said |= {"flow": self.flow, "form": self.form, "directions": self.directions, **numbers}
+        return said
+
+    def describe(self) -> str:
+        """Return a sentence about what is compared, with all numbers and their units."""
+        base = _UNITS[self.base] + (f" and {_UNITS[PERCEPTUAL]}" if self.vgg and self.base != PERCEPTUAL else "")
+        if not self.flow:
+            return f"{base[0].upper()}{base[1:]} of pixels at the same place."
+        n = {name: f"{value:g}" for name, value in self.settings().items() if name in _OPTIONS}
+        ways = "summed over both directions" if self.directions == 2 else "in one direction"
+        parts = {
+            "epsilon": f"with the flow shrunk by epsilon {n.get('epsilon')}",
+            "magnitude": f"{n.get('magnitude')} x the flow's mean length in image widths",
+            "gradient": f"{n.get('gradient')} x its mean gradient",
+            "smoothness": f"{n.get('smoothness')} x its mean gradient where the image has no edge",
+            "displacement": f"{n.get('displacement')} x the goal's mean displacement in pixels"
+            + (f" to the power {n.get('power')}" if n.get("power") != "1" else ""),
+            "occlusion": f"{n.get('occlusion')} x the share of pixels without a match",
+        }
+        kept = [parts[name] for name in n if name in parts and (name == "epsilon" or n[name] != "0")]
+        matched = f"{base[0].upper()}{base[1:]} of pixels matched by flow {self.flow}, {ways}"
+        return f"{matched}{''.join(f', {part}' if part.startswith('with') else f', plus {part}' for part in kept)}."
+
+    def build(self, *, device: str | torch.device | None = None, detach_flow: bool = True) -> Distance:
+        """Return the distance.
+
+        Args:
+            device: where weights are put; None leaves them on the CPU. All distances follow their inputs in any case.
+            detach_flow: estimate the flow without gradients, see ``CorrespondenceWise``.
+
+        Raises:
+            FileNotFoundError, RuntimeError: weights cannot be had.
+            ValueError: a file holds other weights, or gradients are asked of a flow that has none.
+        """
+        base = self._base()
+        if not self.flow:
+            return cast("Distance", _moved(base, device))
+        from corrwise.costs.flow import FLOWS
+
+        given = dict(self.options)
+        options = {name: given[name] for name in NAMED_FLOWS[self.flow].options if name in given}
+        preset = PRESETS[self.flow]
+        flow: Flow = FLOWS[self.flow](
+            **{**preset.options(self.form), **{name.replace("-", "_"): value for name, value in options.items()}}
+        )
+        numbers = {field: given[name] for name, field in NUMBERS[self.form].items() if name in given}
+        return replace(preset, **cast("dict[str, Any]", numbers)).apply(
+            _moved(base, device),
+            _moved(flow, device),
+            self.form,
+            symmetric=self.directions == 2,
+            detach_flow=detach_flow,
+        )
+
+    @property
+    def smallest(self) -> int:
+        """The least side of an image in pixels."""
+        return max(NAMED_FLOWS[self.flow].smallest if self.flow else 1, 16 if self._adds_vgg else 1)
+
+    @property
+    def _adds_vgg(self) -> bool:
+        return bool(self.vgg) or self.base == PERCEPTUAL
+
+    @property
+    def _plain_parts(self) -> tuple[tuple[str, Value, Value], ...]:
+        return ("form", self.form, "scaled"), ("directions", self.directions, 2), ("vgg", self.vgg, "")
+
+    def _base(self) -> Any:
+        parts = [_imported(BASES[self.base])] if self.base != PERCEPTUAL else []
+        if self._adds_vgg:
+            parts.append(_imported("corrwise.costs.perceptual:Perceptual")(self.vgg or _VGG))
+        return parts[0] if len(parts) == 1 else _Sum(*parts)
+
+    def known_options(self) -> dict[str, Option]:
+        """Return what may be said of this form and this flow, with the defaults that they have together."""
+        if not self.flow:
+            return {}
+        preset, flow = PRESETS[self.flow], NAMED_FLOWS[self.flow]
+        numbers = {
+            name: replace(_OPTIONS[name], default=getattr(preset, each)) for name, each in NUMBERS[self.form].items()
+        }
+        chosen = preset.options(self.form)
+        return numbers | {
+            name: replace(each, default=chosen.get(name.replace("-", "_"), each.default))
+            for name, each in flow.options.items()
+        }
+
+    def _value(self, name: str, option: Option) -> Any:
+        return dict(self.options).get(name, option.default)
+
+    def _not_an_option(self, name: str, known: dict[str, Option]) -> str:
+        there = ", ".join(["flow", "form", "directions", "vgg", *known])
+        forms = [form for form in FORMS if name in NUMBERS[form]]
+        flows = [flow for flow, each in NAMED_FLOWS.items() if name in each.options]
+        if forms:
+            why = f"{name} belongs to form {' or '.join(forms)}, and this is form {self.form}"
+        elif flows:
+            why = f"{name} belongs to flow {' or '.join(flows)}, and this is flow {self.flow}"
+        else:
+            why = f"unknown option {name!r}{_near(name, ['flow', 'form', 'directions', 'vgg', *known])}"
+        return f"{why}; the options here are {there}"
+
+
+def as_distance(distance: str | CostSpec | Distance) -> Distance:
+    """Return a distance, or the one that a cost's text or ``CostSpec`` stands for.
+
+    Raises:
+        ValueError: the text names no cost.
+    """
+    if isinstance(distance, str):
+        distance = CostSpec.parse(distance)
+    return distance.build() if isinstance(distance, CostSpec) else distance
+
+
+class _Sum:
+    """The sum of two base distances: the paper's "L1 and L_p in equal weight", of which its code takes the mean."""
+
+    def __init__(self, one: Distance, two: Distance) -> None:
+        self._one, self._two = one, two
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._one(x, y) + self._two(x, y)
+
+
+def _pairs(text: str, rest: str) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for pair in rest.split(","):
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"expected options as name=value with commas between them, got {pair!r} in {text!r}")
+        if name in said:
+            raise ValueError(f"expected each option once, got {name} twice in {text!r}")
+        said[name] = unquote(value, errors="surrogateescape")
+    return said
+
+
+def _read(name: str, text: str, option: Option) -> Value:
+    if option.kind is str:
+        value: Value = text
+    elif not _NUMBER.fullmatch(text):
+        option.check(name, text)  # which refuses it
+        raise AssertionError
+    else:
+        value = float(text)
+    option.check(name, value)
+    return int(value) if option.kind is int else value
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, str):
+        return quote(value, safe=_PLAIN, errors="surrogateescape")
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def _known(what: str, name: object, names: Any) -> None:
+    if name not in names:
+        raise ValueError(f"unknown {what} {name!r}{_near(str(name), names)}; there are {', '.join(names)}")
+
+
+def _near(name: str, names: Any) -> str:
+    near = get_close_matches(name.lower(), list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _unknown(head: str, text: str) -> str:
+    base, _, form = head.removeprefix("corr-").partition("-")
+    if head.startswith("corr-") and base in BASE_NAMES and form in FORMS:
+        return f"{head} is written corr-{base}:form={form}, got {text!r}"
+    names = [*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES), RECOMMENDED]
+    return f"unknown cost {head!r}{_near(head, names)}; there are {', '.join(names)}"
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _moved(part: Any, device: str | torch.device | None) -> Any:
+    """Move the weights of a distance or flow, if it has any."""
+    if device is not None:
+        for each in (part, getattr(part, "net", None)):
+            if each is not None and hasattr(each, "to"):
+                each.to(device)
+    return part
+
+
+_DEFAULT = CostSpec("l1", DEFAULT_FLOW, "disp")
