@@ -92,7 +92,7 @@ def test_names_are_those_of_the_command_line_and_all_share_planner_and_budget():
     assert tuple(METHODS) == METHOD_NAMES
     for task, name in product(TASK_NAMES, METHODS):
         plain, config = method_config("l1", task), method_config(name, task)
-        for option in ("planner", "horizon", "candidates", "iterations", "aggregate", "size", "supersample", "cem"):
+        for option in ("planner", "horizon", "candidates", "iterations", "aggregate", "size", "supersample", "knots"):
             assert getattr(config, option) == getattr(plain, option)
         assert config.task == task
         assert config.costs == (name,)

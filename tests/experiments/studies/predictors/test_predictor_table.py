@@ -30,7 +30,7 @@ def test_an_arm_is_a_model_and_a_loss(arm):
 def test_arms_of_a_model_begin_with_the_same_weights():
     first = {warm_config(TINY, "ant", arm, 0) for arm in ARM_NAMES if arm.startswith("resnet3d-")}
     assert [(config.loss, config.horizon) for config in first] == [("mse", 1)]
-    assert train_config(TINY, "ant", "resnet3d-corr-l1:flow=dis", 0).start == str(first.pop().out)
+    assert train_config(TINY, "ant", "resnet3d-corr-l1:flow=dis", 0).init_from == str(first.pop().out)
 
 
 def test_the_regularised_arm_is_trained_and_judged(tmp_path):
