@@ -10,7 +10,10 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
+from corrwise.costs import CorrespondenceWise, PerView, l1
+from corrwise.costs.flow import AllPairsFlow
 from corrwise.envs import TASKS, VisualTask
+from corrwise.types import Views
 from tests.envs.worlds import shorter
 
 SIZE = 36  # what Stable-Baselines3's smallest image network needs
@@ -253,3 +256,12 @@ def test_the_distance_of_the_reward_may_be_named():
     pictures = [np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8) for seed in (0, 1)]
     plain, doubled = (VisualTask("cartpole", size=SIZE, distance=each) for each in (None, "corr-l1:flow=zero"))
     assert doubled.compute_reward(*pictures, {}) == pytest.approx(2 * plain.compute_reward(*pictures, {}))
+
+
+def test_a_named_distance_compares_view_by_view():
+    images = [np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 6), np.uint8) for seed in (0, 1)]
+    named, made = (
+        VisualTask("ant", size=SIZE, cameras=("main", "side"), distance=each)
+        for each in ("corr-l1:flow=all-pairs", PerView(CorrespondenceWise(l1, AllPairsFlow()), Views(2)))
+    )
+    assert named.compute_reward(*images, {}) == made.compute_reward(*images, {})
