@@ -183,7 +183,7 @@ BAD = [
     ("l2", "unknown cost 'l2'; there are l1, mse, ssim, perceptual, corr-l1, corr-mse"),
     ("CORR-L1", r"unknown cost 'CORR-L1' \(did you mean corr-l1\?\)"),
     ("corr-l1-reg", "corr-l1-reg is written corr-l1:form=reg, got 'corr-l1-reg'"),
-    ("corr-l1:flow=pwc", "unknown flow 'pwc'; there are all-pairs, rigid, dis, raft, zero"),
+    ("corr-l1:flow=pwc", "unknown flow 'pwc'; there are all-pairs, rigid, dis, tv-l1, raft, zero"),
     ("corr-l1:flow=lerned", r"unknown flow 'lerned' \(did you mean learned\?\)"),
     ("corr-l1:form=best", "unknown form 'best'; there are scaled, reg, edge, both, disp"),
     ("corr-l1:epsilno=0.1", r"unknown option 'epsilno' \(did you mean epsilon\?\); the options here are flow, form"),

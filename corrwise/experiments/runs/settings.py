@@ -199,7 +199,12 @@ def _is_group(config: Any, each: Field[Any]) -> bool:
 
 
 def _normal(settings: Settings, name: str, value: Any) -> Any:
-    return settings.normal[name](value) if name in settings.normal and value is not _ABSENT else value
+    if isinstance(value, list | tuple):
+        return [_normal(settings, name, each) for each in value]
+    spelled = name in settings.normal and isinstance(
+        value, str | os.PathLike
+    )  # a file that was edited may hold all else
+    return settings.normal[name](value) if spelled else value
 
 
 def _whole(value: Any) -> Any:

@@ -51,7 +51,7 @@ def test_unknown_and_repeated_costs_are_refused():
         ConfigError, match=r"'zero-acton' \(did you mean zero-action\?\); .* or your own as file.py:NAME"
     ):
         MPCConfig(costs=("zero-acton",))
-    with pytest.raises(ConfigError, match="unknown flow 'pwc'; there are all-pairs, rigid, dis, raft, zero"):
+    with pytest.raises(ConfigError, match="unknown flow 'pwc'; there are all-pairs, rigid, dis, tv-l1, raft, zero"):
         MPCConfig(flow="pwc")
     with pytest.raises(ConfigError, match="costs must be at least one, got none"):
         MPCConfig(costs=())

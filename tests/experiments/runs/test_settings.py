@@ -52,8 +52,8 @@ def _tried(task):
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
     monkeypatch.setattr("corrwise.experiments.runs.mpc.task_settings", lambda task: {})  # slow, and evidence only
-    distances_of = cache(lambda costs, cost: networks.distances_of(MPCConfig(costs=costs, cost=cost)))
-    monkeypatch.setattr(grid, "distances_of", lambda config: distances_of(config.costs, config.cost))
+    distances_of = cache(lambda costs: networks.distances_of(MPCConfig(costs=costs)))
+    monkeypatch.setattr(grid, "distances_of", lambda config: distances_of(config.costs))
     rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", grid.KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}
     tried = {task: _tried(task) for task in {task for task, _ in made}}
