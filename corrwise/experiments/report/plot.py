@@ -16,7 +16,7 @@ __all__ = ["Curve", "Plot", "curve_points", "distance_plot", "nice_ticks", "whis
 
 Series = Sequence[float | int | None] | np.ndarray
 WIDTH, HEIGHT = 1180, 340
-LEFT, RIGHT, TOP, BOTTOM = 56, 168, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 56, 260, 14, 46  # names such as corr-l1:flow=all-pairs,form=reg stand at the right
 LABEL_GAP = 17
 
 

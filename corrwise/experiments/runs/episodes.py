@@ -31,7 +31,7 @@ from corrwise.types import Context, Distance, Goal, Predictor
 __all__ = ["Episode", "EpisodeRunner", "episode_row", "run_episodes"]
 
 Row = dict[str, Any]
-Progress = Callable[[], None]
+Progress = Callable[[], Any]
 
 _BLANK = 40  # grey of a panel that has nothing to show
 _FLOW_RANGE = 0.25  # share of the image's width at which flow colours are full
