@@ -31,7 +31,7 @@ from corrwise.types import Context, Distance, Goal, Predictor
 __all__ = ["Episode", "EpisodeRunner", "episode_row", "run_episodes"]
 
 Row = dict[str, Any]
-Progress = Callable[[], Any]
+Progress = Callable[[], None]
 
 _BLANK = 40  # grey of a panel that has nothing to show
 _FLOW_RANGE = 0.25  # share of the image's width at which flow colours are full
@@ -127,7 +127,7 @@ class EpisodeRunner:
         Args:
             seeds: of the starts and goals, and of what the planner draws.
             frozen: starts and goals (B, S) of a manifest, in place of those that the seeds draw.
-            progress: called after every control step.
+            progress: called after every control step, once for each episode.
         """
         config, clock, simulator = self._config, self._clock, self._simulator
         clock.seconds.clear()
@@ -146,7 +146,8 @@ class EpisodeRunner:
                 show(episodes, context, decision)
                 context = fleet.step(decision.action)
                 _note(episodes, fleet, decision)
-            progress()
+            for _ in seeds:
+                progress()
         with clock.measure("environment", opaque=True):
             show.last(episodes, context)
         for episode in episodes:

@@ -148,7 +148,7 @@ def _setup(cell: Cell, *, threads: int, progress: Callable[[], Any]) -> Callable
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         seeds = [key[-1] for key in keys]
-        for episode in runner(seeds, frozen=cell.manifest.chosen(seeds), progress=lambda: [progress() for _ in keys]):
+        for episode in runner(seeds, frozen=cell.manifest.chosen(seeds), progress=progress):
             yield {**names, **episode_row(episode)}
 
     return rows

@@ -137,7 +137,7 @@ def _setup(planned: PlannedCost, *, threads: int, progress: Callable[[], Any]) -
     weights = {"network": planned.network, "predictor_weights": planned.weights}
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
-        for episode in runner([key[-1] for key in keys], progress=lambda: [progress() for _ in keys]):
+        for episode in runner([key[-1] for key in keys], progress=progress):
             yield {**_save(planned.config, planned.cost, episode), **weights}
 
     return rows
