@@ -21,13 +21,13 @@ import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F
-from corrwise.experiments.flows.measure import error_numbers
-from corrwise.experiments.flows.scenes import FlowScene
-from corrwise.experiments.options.tables import FlowTableConfig
 from torch import Tensor
 
 from corrwise.costs import warp
 from corrwise.costs.flow import DISFlow, TVL1Flow, ZeroFlow
+from corrwise.experiments.cli.table_flows import FlowTableConfig
+from corrwise.experiments.studies.flows.measure import error_numbers
+from corrwise.experiments.studies.flows.scenes import FlowScene
 
 OUT = Path("docs/results/flows/variational.md")
 BODIES = ("cartpole", "ant", "humanoid", "textures")
