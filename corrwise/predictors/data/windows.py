@@ -22,7 +22,7 @@ def moving_crops(
     """Return a square of each window, all its frames from the same place.
 
     A pixel is drawn in proportion to how much it changes in the window, then a square that holds it, each one inside
-    the picture as likely as another.
+    the image as likely as another.
 
     Args:
         frames: windows.
@@ -30,11 +30,11 @@ def moving_crops(
         draw: where from.
 
     Raises:
-        ValueError: the squares are larger than the pictures.
+        ValueError: the squares are larger than the images.
     """
     n, _, height, width, _ = frames.shape
     if side > min(height, width):
-        raise ValueError(f"expected crops no larger than pictures of {height} x {width}, got {side}")
+        raise ValueError(f"expected crops no larger than images of {height} x {width}, got {side}")
     found = np.empty((n, frames.shape[1], side, side, 3), dtype=np.uint8)
     for k, window in enumerate(frames):
         change = np.abs(np.diff(window.astype(np.int16), axis=0)).sum(axis=(0, 3)).ravel().astype(float)
@@ -80,7 +80,7 @@ class ClipWindows:
         seed: of what is drawn.
         flip: whether to mirror half of the windows left to right (Geng et al., CVPR 2022, train so); for video without
             actions only, whose meaning would change.
-        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole pictures.
+        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole images.
 
     Raises:
         ValueError: no clip is long enough, or there are actions and windows are to be flipped.
@@ -112,7 +112,7 @@ class ClipWindows:
             part: which of them to return; only those are read, unless there are crops to draw of each in turn.
 
         Raises:
-            ValueError: crops larger than the pictures.
+            ValueError: crops larger than the images.
         """
         draw = np.random.default_rng((self._seed, step))
         chosen = draw.integers(len(self), size=size)

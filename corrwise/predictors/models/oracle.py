@@ -53,6 +53,6 @@ class OraclePredictor:
             return
         if not self.simulator.shows(context.state, context.frames[:, -1]):
             raise ValueError(
-                "the agent is shown another picture than its simulator draws of the state that state_source returns: "
+                "the agent is shown another image than its simulator draws of the state that state_source returns: "
                 "with an oracle it plans only for the environment and the camera that it was made for"
             )

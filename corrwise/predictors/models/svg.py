@@ -22,9 +22,9 @@ class SVGConfig:
     Attributes:
         context: frames it sees, K.
         action_dim: numbers of an action, A; 0 for plain video.
-        size: pixels to a side of the pictures, at least 16.
+        size: pixels to a side of the images, at least 16.
         width: channels of the first convolution.
-        features: of a picture.
+        features: of an image.
         latent: numbers that are drawn for each frame.
         hidden: of each LSTM layer.
         layers: of the LSTM that predicts; prior and posterior have one.
@@ -56,7 +56,7 @@ class SVGConfig:
 
     @property
     def halvings(self) -> int:
-        """How often the encoder halves the resolution: 64 pixels become 4, and no picture fewer."""
+        """How often the encoder halves the resolution: 64 pixels become 4, and no image fewer."""
         return max(0, (self.size // 4).bit_length() - 1)
 
 
@@ -91,7 +91,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-2:] != (self._size, self._size):
-            raise ValueError(f"expected pictures of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)

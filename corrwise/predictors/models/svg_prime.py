@@ -53,7 +53,7 @@ class SVGPrimeConfig:
 
 
 class SVGPrime(Stochastic):
-    """Pictures have sides that are multiples of 8."""
+    """Images have sides that are multiples of 8."""
 
     name, config_type = "svg-prime", SVGPrimeConfig
 
@@ -86,7 +86,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-1] % 8 or images.shape[-2] % 8:
-            raise ValueError(f"expected pictures with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)
