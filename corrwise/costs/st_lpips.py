@@ -7,7 +7,7 @@ downloaded at run time. Only its files of weights are read: its code is never im
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, files
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from corrwise.costs._checks import check_images, check_one_view, check_pair
+from corrwise.costs._checks import check_colour_images, check_pair
 from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, read_file
 
-__all__ = ["SHIFT_TOLERANT", "ShiftTolerantFeatures", "ShiftTolerantLPIPS"]
+__all__ = ["SHIFT_TOLERANT", "ShiftTolerantLPIPS"]
 
 _PACKAGE = "stlpips-pytorch"
+_TINY = 1e-20  # added to squared lengths: a feature of zero has a gradient of zero
 _CONV, _RELU, _POOL, _BLUR = "conv", "relu", "pool", "blur"
 
 # The five parts of each trunk; what comes out of a part is compared. Numbers are channels, kernel and padding of a
@@ -38,14 +39,14 @@ def _half(kernel: int) -> list[_Layer]:
 
 
 _PARTS: dict[str, list[list[_Layer]]] = {
-    "alex": [
+    "st-alex": [
         [(_CONV, (64, 11, 2)), (_BLUR, ()), (_RELU, ())],
         [*_half(3), *_conv(192, 5, 2)],
         [*_half(3), *_conv(384)],
         _conv(256),
         _conv(256),
     ],
-    "vgg": [
+    "st-vgg": [
         [*_conv(64), *_conv(64)],
         [*_half(2), *_conv(128), *_conv(128)],
         [*_half(2), *_conv(256), *_conv(256), *_conv(256)],
@@ -53,35 +54,8 @@ _PARTS: dict[str, list[list[_Layer]]] = {
         [*_half(2), *_conv(512), *_conv(512), *_conv(512)],
     ],
 }
-SHIFT_TOLERANT = {"st-alex": ("alex", 21), "st-vgg": ("vgg", 18)}
-"""The trunk of each name, and the least side of an image in pixels."""
-
-
-class ShiftTolerantFeatures(nn.Module):
-    """The trunk of a shift-tolerant LPIPS: AlexNet or VGG-16 with blurs where those have strides.
-
-    Args:
-        name: "st-alex" or "st-vgg".
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        trunk, self.smallest = SHIFT_TOLERANT[name]
-        channels, number = 3, 0
-        for i, part in enumerate(_PARTS[trunk], start=1):
-            layers = nn.Sequential()
-            for kind, numbers in part:
-                layers.add_module(str(number), _layer(kind, numbers, channels))
-                channels, number = numbers[0] if kind == _CONV else channels, number + 1
-            self.add_module(f"slice{i}", layers)
-
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Return what comes out of each of the five parts."""
-        out, x = [], images
-        for part in self.children():
-            x = part(x)
-            out.append(x)
-        return out
+SHIFT_TOLERANT = {"st-alex": 21, "st-vgg": 18}
+"""The least side of an image in pixels, by the name of the network."""
 
 
 class ShiftTolerantLPIPS(nn.Module):
@@ -90,7 +64,7 @@ class ShiftTolerantLPIPS(nn.Module):
     Images in [0, 1] go in. The weights take no gradient and the module stays in evaluation mode.
 
     Args:
-        network: "st-alex", 2.5 million weights, or "st-vgg", 15 million, which is four times as slow.
+        network: "st-alex", 2.5 million weights, or "st-vgg", 15 million, which takes four times as long.
         weights: a file in the package's layout; None is that of the installed package.
 
     Raises:
@@ -101,13 +75,18 @@ class ShiftTolerantLPIPS(nn.Module):
 
     def __init__(self, network: str = "st-alex", weights: str | PathLike[str] | None = None) -> None:
         super().__init__()
-        state = shift_tolerant_state(network, weights)
+        if network not in SHIFT_TOLERANT:
+            raise ValueError(f"expected network to be one of {', '.join(SHIFT_TOLERANT)}, got {network!r}")
+        self.smallest = SHIFT_TOLERANT[network]
         with ordinary_defaults():
-            self.net = ShiftTolerantFeatures(network)
-            self.register_buffer("shift", state["scaling_layer.shift"].clone())
-            self.register_buffer("scale", state["scaling_layer.scale"].clone())
-            self.heads = nn.ParameterList([state[f"lin{i}.model.1.weight"].clone() for i in range(5)])
-        self.net.load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
+            self.net, channels = _trunk(network)
+            self.scaling_layer = _Scaling()
+            for i, width in enumerate(channels):
+                self.add_module(f"lin{i}", _Head(width))
+        state, wanted = read_file(_installed(network) if weights is None else weights), self.state_dict()
+        if not wanted.keys() <= state.keys() or not fits(state, wanted):
+            raise ValueError(f"expected the weights of {network}, got {len(state)} tensors of another network")
+        self.load_state_dict({name: state[name] for name in wanted})
         self.requires_grad_(False)
         self.train(False)
 
@@ -122,17 +101,26 @@ class ShiftTolerantLPIPS(nn.Module):
 
     def encode(self, images: Float[Tensor, "*batch 3 h w"]) -> tuple[Tensor, ...]:
         """Return the five features of every image, each (*batch, channels, height, width), of unit length."""
-        flat = checked(images, self.net.smallest)
+        flat = check_colour_images(images, self.smallest)
         self.to(images.device)
-        seen = (2 * like_weights(flat, self.net) - 1 - self.shift) / self.scale
-        units = [x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for x in self.net(seen)]
+        seen = self.activations(2 * like_weights(flat, self.net) - 1)
+        units = [x / (x.square().sum(dim=1, keepdim=True).add(_TINY).sqrt()) for x in seen]
         return tuple(x.reshape(*images.shape[:-3], *x.shape[1:]) for x in units)
+
+    def activations(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Return what comes out of the five parts of the trunk, for images in [-1, 1]."""
+        x, out = self.scaling_layer(images), []
+        for part in self.net.children():
+            x = part(x)
+            out.append(x)
+        return out
 
     def compare(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
         """Return the distance between two results of ``encode``."""
+        heads = [self.get_submodule(f"lin{i}.model.1") for i in range(len(first))]
         parts = [
-            ((a - b).square() * head[0]).sum(dim=-3).mean(dim=(-2, -1))
-            for head, a, b in zip(self.heads, first, second, strict=True)
+            (weights[0] * (a - b).square()).sum(dim=-3).mean(dim=(-2, -1))
+            for (weights,), a, b in zip((head.parameters() for head in heads), first, second, strict=True)
         ]
         return torch.stack(parts).sum(dim=0)
 
@@ -141,44 +129,22 @@ class ShiftTolerantLPIPS(nn.Module):
         return super().train(False)
 
 
-def checked(images: Tensor, smallest: int) -> Float[Tensor, "n 3 h w"]:
-    """Return images with their leading axes flattened.
-
-    Raises:
-        TypeError, ValueError: not float RGB images of at least so many pixels to a side.
-    """
-    check_images("images", images)
-    check_one_view(images)
-    if images.shape[-3] != 3 or min(images.shape[-2:]) < smallest:
-        raise ValueError(f"expected RGB images (..., 3, h, w) of at least {smallest} px, got {tuple(images.shape)}")
-    return images.reshape(-1, *images.shape[-3:])
-
-
-def shift_tolerant_state(network: str, weights: str | PathLike[str] | None = None) -> dict[str, Tensor]:
-    """Return the weights of a shift-tolerant LPIPS.
-
-    Raises:
-        FileNotFoundError, RuntimeError, ValueError: see ``ShiftTolerantLPIPS``.
-    """
-    if network not in SHIFT_TOLERANT:
-        raise ValueError(f"expected network to be one of {', '.join(SHIFT_TOLERANT)}, got {network!r}")
-    path = _installed(network) if weights is None else weights
-    state = read_file(path)
-    with torch.device("meta"):
-        trunk = ShiftTolerantFeatures(network).state_dict()
-        wanted = {f"net.{name}": value for name, value in trunk.items()}
-        taps = [part[-2][1][0] if part[-2][0] == _CONV else 64 for part in _PARTS[SHIFT_TOLERANT[network][0]]]
-        wanted |= {f"lin{i}.model.1.weight": torch.empty(1, n, 1, 1, dtype=torch.float32, device="cpu") for i, n in enumerate(taps)}
-        wanted |= {f"scaling_layer.{name}": torch.empty(1, 3, 1, 1, dtype=torch.float32, device="cpu") for name in ("shift", "scale")}
-    wanted = {name: torch.empty(value.shape, dtype=torch.float32, device="cpu") for name, value in wanted.items()}
-    if not wanted.keys() <= state.keys() or not fits(state, wanted):
-        raise ValueError(f"expected the weights of {network} in {fspath(path)!r}, got those of another network")
-    return {name: state[name] for name in wanted}
+def _trunk(network: str) -> tuple[nn.Module, list[int]]:
+    """Return the five parts of a trunk, and the channels that come out of each; names are those of the file."""
+    trunk, out, channels, number = nn.Module(), [], 3, 0
+    for i, part in enumerate(_PARTS[network], start=1):
+        layers = nn.Sequential()
+        for kind, numbers in part:
+            layers.add_module(str(number), _layer(kind, numbers, channels))
+            channels, number = numbers[0] if kind == _CONV else channels, number + 1
+        trunk.add_module(f"slice{i}", layers)
+        out.append(channels)
+    return trunk, out
 
 
 def _installed(network: str) -> Path:
     """Return the file of weights in the installed package."""
-    name = f"{SHIFT_TOLERANT[network][0]}_shift_tolerant.pth"
+    name = f"{network.removeprefix('st-')}_shift_tolerant.pth"
     try:
         there = [file for file in files(_PACKAGE) or () if file.name == name]
     except PackageNotFoundError:
@@ -201,9 +167,30 @@ class _Blur(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        taps = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float32)
-        self.register_buffer("filt", torch.outer(taps, taps).expand(channels, 1, 3, 3).clone())
+        self.filt: Tensor
+        self.register_buffer("filt", torch.zeros(channels, 1, 3, 3, dtype=torch.float32, device="cpu"))
 
     def forward(self, x: Tensor) -> Tensor:
-        assert isinstance(self.filt, Tensor)
         return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
+
+
+class _Scaling(nn.Module):
+    """The mean and the standard deviation of colours in [-1, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift: Tensor
+        self.scale: Tensor
+        for name in ("shift", "scale"):
+            self.register_buffer(name, torch.zeros(1, 3, 1, 1, dtype=torch.float32, device="cpu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.scale
+
+
+class _Head(nn.Module):
+    """The weight of each channel, under the name that it has in the package's file."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.model = nn.Sequential(nn.Identity(), nn.Conv2d(channels, 1, 1, bias=False))

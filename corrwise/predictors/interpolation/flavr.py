@@ -82,13 +82,15 @@ class FLAVR(Pretrained):
             )
             for i in range(4)
         )  # fmt: skip
-        self.up = nn.ModuleList([
-            _Gated(FewFramesConv3d(8 * w, 4 * w, (3, 3, 3), padding_mode="zeros"), 4 * w),
-            _Gated(_Up(8 * w, 2 * w), 2 * w),
-            _Gated(_Up(4 * w, w), w),
-            _Gated(FewFramesConv3d(2 * w, w, (3, 3, 3), padding_mode="zeros"), w),
-            _Gated(_Up(2 * w, w), w),
-        ])
+        self.up = nn.ModuleList(
+            [
+                _Gated(FewFramesConv3d(8 * w, 4 * w, (3, 3, 3), padding_mode="zeros"), 4 * w),
+                _Gated(_Up(8 * w, 2 * w), 2 * w),
+                _Gated(_Up(4 * w, w), w),
+                _Gated(FewFramesConv3d(2 * w, w, (3, 3, 3), padding_mode="zeros"), w),
+                _Gated(_Up(2 * w, w), w),
+            ]
+        )
         self.fuse = nn.Conv2d(w * config.context, w, 1)
         self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, config.channels * config.outputs, 7))
         for module in self.modules():
@@ -125,7 +127,9 @@ class FLAVR(Pretrained):
         height, width = frames.shape[-2:]
         pad = -height % _STRIDE, -width % _STRIDE
         if any(pad):
-            frames = F.pad(frames.flatten(0, 1), (0, pad[1], 0, pad[0]), mode="replicate").unflatten(0, frames.shape[:2])
+            frames = F.pad(frames.flatten(0, 1), (0, pad[1], 0, pad[0]), mode="replicate").unflatten(
+                0, frames.shape[:2]
+            )
         mean = frames.mean(dim=(1, 3, 4), keepdim=True)
         x = F.relu(self.stem((frames - mean).transpose(1, 2)))
         seen = [x]
@@ -165,8 +169,8 @@ def window_places(length: int, config: FLAVRConfig) -> tuple[list[int], list[int
     gap = (length - 1) // gaps
     if gap < 1 or (length - 1) % gaps or gap % parts:
         raise ValueError(
-            f"expected windows of {gaps} gap(s) of a multiple of {parts} frames and one frame more, for {config.context}"
-            f" known frames and {config.outputs} in between, got {length} frames"
+            f"expected windows of {gaps} gap(s) of a multiple of {parts} frames and one frame more, for "
+            f"{config.context} known frames and {config.outputs} in between, got {length} frames"
         )
     middle = (config.context // 2 - 1) * gap
     return list(range(0, length, gap)), [middle + (i + 1) * gap // parts for i in range(config.outputs)]

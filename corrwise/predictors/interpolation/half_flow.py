@@ -1,4 +1,4 @@
-"""Interpolation by a part of the optical flow: pixels of both frames are moved to where they are at the time between."""
+"""Interpolation by optical flow: pixels of both frames are moved to where they are at the time between."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def splat(
         flow: how far, in pixels, channels (dx, dy).
         weight: how much each pixel counts.
     """
-    n, channels, height, width = image.shape
+    _, channels, height, width = image.shape
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
     x = flow[:, 0] + torch.arange(width, dtype=flow.dtype, device=flow.device)
     y = flow[:, 1] + rows

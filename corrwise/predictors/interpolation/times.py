@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Any
 
@@ -45,8 +46,7 @@ def check_times(frames: Any, times: Sequence[float | int], wanted: Sequence[floa
         raise ValueError(f"expected frames (B, K, C, h, w) of at least K = 2 times, got {tuple(frames.shape)}")
     if len(times) != frames.shape[1]:
         raise ValueError(f"expected a time for each of {frames.shape[1]} frames, got {len(times)}")
-    steps = zip(times, times[1:], strict=False)
-    if not all(map(isfinite, times)) or not all(before < after for before, after in steps):
+    if not all(map(isfinite, times)) or not all(before < after for before, after in pairwise(times)):
         raise ValueError(f"expected times that increase, got {list(times)}")
     outside = [time for time in wanted if not times[0] <= time <= times[-1]]
     if outside:
@@ -75,8 +75,8 @@ def check_fixed(
     alike = len(times) == len(known) and all(same(here(own), time) for own, time in zip(known, times, strict=True))
     if not alike or -1 in places:
         raise ValueError(
-            f"{type(model).__name__} makes the frames of times {_shown(between)} from those of {_shown(known)}, shifted "
-            f"and scaled, got {_shown(wanted)} from {_shown(times)}"
+            f"{type(model).__name__} makes the frames of times {_shown(between)} from those of {_shown(known)}, "
+            f"shifted and scaled, got {_shown(wanted)} from {_shown(times)}"
         )
     return places
 
@@ -87,7 +87,9 @@ def between_pairs(
     """Return the frames of the wanted times, each from the two around it; a known time has its own frame.
 
     Args:
-        frames, times, wanted: see ``Interpolator``.
+        frames: the known ones.
+        times: of each of them.
+        wanted: the times of the frames to make.
         make: ``make(first (B, C, h, w), second, share)``, the frame at a share in (0, 1) of the time between the two.
 
     Raises:

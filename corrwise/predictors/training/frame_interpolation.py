@@ -104,9 +104,7 @@ def augmented(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     return Batch(frames, batch.actions)
 
 
-def _recoloured(
-    frames: Float[Tensor, "n T C h w"], changes: Float[Tensor, "n 4"]
-) -> Float[Tensor, "n T C h w"]:
+def _recoloured(frames: Float[Tensor, "n T C h w"], changes: Float[Tensor, "n 4"]) -> Float[Tensor, "n T C h w"]:
     """Scale brightness, contrast and saturation by 1 + each change, and turn the hue by the last one, in turns."""
     n, steps, channels, height, width = frames.shape
     pixels = frames.reshape(n, steps, channels // COLOURS, COLOURS, height, width)

@@ -30,7 +30,9 @@ class WarmStart:
 
     def __init__(self, first: Objective[Any], then: Objective[Any], *, steps: int, total: int) -> None:
         if not 0 < steps < total:
-            raise ValueError(f"expected a warm start of 1 to {total - 1} steps, fewer than the {total} of all, got {steps}")
+            raise ValueError(
+                f"expected a warm start of 1 to {total - 1} steps, fewer than the {total} of all, got {steps}"
+            )
         here, there = first.networks, then.networks
         if here.keys() != there.keys() or any(here[name] is not there[name] for name in here):
             raise ValueError(f"expected a warm start of the same networks, got {sorted(here)} and {sorted(there)}")
