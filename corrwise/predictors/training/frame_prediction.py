@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.interpolation.flavr import FLAVR
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.training.objective import Loss, Phase
 from corrwise.types import Distance
@@ -31,7 +32,7 @@ class FramePrediction:
 
     phases = (Phase("train", ("model",)),)
 
-    def __init__(self, model: VideoPredictor, distance: Distance, *, scale: float = 1.0) -> None:
+    def __init__(self, model: VideoPredictor | FLAVR, distance: Distance, *, scale: float = 1.0) -> None:
         self.model, self.distance, self.scale = model, distance, scale
 
     @property

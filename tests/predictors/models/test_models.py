@@ -46,6 +46,16 @@ def test_every_model_is_tested_here():
     assert TINY.keys() == MODELS.keys()
 
 
+SHARED = {"context": 2, "action_dim": 3, "width": 2, "features": 4, "latent": 2, "hidden": 4, "channels": 3}
+STOCHASTIC = {**SHARED, "layers": 2, "beta": 1e-4, "recursive": False}
+
+
+@pytest.mark.parametrize(("name", "config"), [("svg", {**STOCHASTIC, "size": 16}), ("svg-prime", STOCHASTIC)])
+def test_config_json_holds_every_field(name, config, tmp_path):
+    _model(name).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["config"] == config
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_loss_is_the_sum_of_all_steps_and_reaches_every_weight(name):
     model = _model(name)
