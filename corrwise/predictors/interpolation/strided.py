@@ -29,9 +29,6 @@ class StridedPredictor:
         interpolator: of the frames in between; the two frames around the wanted one are handed to it.
         stride: control steps of one step of the predictor.
 
-    Attributes:
-        context: frames of control steps that fill the context of a predictor of ``K`` frames.
-
     Raises:
         ValueError: a stride below 1.
     """
@@ -70,7 +67,7 @@ class StridedPredictor:
         return torch.stack([self._frame(frames, step) for step in wanted], dim=2)
 
     def parameters(self) -> list[Tensor]:
-        """Return the weights of the inner predictor, whose device is where images are predicted; none if it has none."""
+        """Return the weights of the inner predictor, if any: images are predicted on their device."""
         inner = getattr(self.predictor, "parameters", None)
         return [] if inner is None else list(inner())
 
@@ -99,14 +96,16 @@ class StridedPredictor:
         frames = torch.cat([context.frames[:, :1].expand(-1, missing, -1, -1, -1), context.frames], dim=1)
         idle = context.actions.new_zeros(len(frames), missing, context.actions.shape[2])
         done = torch.cat([idle, context.actions], dim=1)
-        joined = done.unflatten(1, (count - 1, self.stride)).flatten(2) if count > 1 else done.new_zeros(
-            len(frames), 0, self.stride * done.shape[2]
+        joined = (
+            done.unflatten(1, (count - 1, self.stride)).flatten(2)
+            if count > 1
+            else done.new_zeros(len(frames), 0, self.stride * done.shape[2])
         )
         return Context(frames[:, :: self.stride], joined, context.state)
 
 
 class StridedClips:
-    """Clips whose steps are ``stride`` steps of a source's clips (``ClipSource``): what a strided predictor learns from.
+    """Clips whose steps are ``stride`` steps of a source's clips (``ClipSource``), for strided predictors to learn from.
 
     Every ``stride``-th frame is kept and the actions in between are joined, (steps, stride * A). Clip ``i`` of the
     source gives ``stride`` clips, ``i * stride + phase``, that begin at its frames 0, 1, ... ``stride - 1``.

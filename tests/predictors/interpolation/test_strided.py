@@ -78,7 +78,7 @@ def test_one_context_frame_and_no_steps():
 
 @pytest.mark.parametrize("make", [lambda: StridedPredictor(Counting(), blend, 0), lambda: StridedClips(Clips(), 0)])
 def test_a_stride_below_one_is_refused(make):
-    with pytest.raises(ValueError, match="at least 1 .*, got 0"):
+    with pytest.raises(ValueError, match=r"at least 1 (control )?step, got 0"):
         make()
 
 
@@ -90,7 +90,9 @@ class Clips:
     def read(self, clip, start, stop):
         """Return frames with the value of their number."""
         number = np.arange(start, stop, dtype=np.uint8)
-        return np.broadcast_to(number[:, None, None, None], (len(number), 8, 8, 3)), number[:-1, None].astype(np.float32)
+        return np.broadcast_to(number[:, None, None, None], (len(number), 8, 8, 3)), number[:-1, None].astype(
+            np.float32
+        )
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
