@@ -105,7 +105,7 @@ class StridedPredictor:
 
 
 class StridedClips:
-    """Clips whose steps are ``stride`` steps of a source's clips (``ClipSource``), for strided predictors to learn from.
+    """Clips whose steps are ``stride`` steps of a source's clips (``ClipSource``): training data of strided predictors.
 
     Every ``stride``-th frame is kept and the actions in between are joined, (steps, stride * A). Clip ``i`` of the
     source gives ``stride`` clips, ``i * stride + phase``, that begin at its frames 0, 1, ... ``stride - 1``.
