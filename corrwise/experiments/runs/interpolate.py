@@ -112,7 +112,7 @@ class _Source:
 def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, parts: Path) -> Iterator[Path]:
     """Yield the files of all chunks in order, after making those that are not there."""
     beside = len(model.known) // 2 - 1 if isinstance(model, FixedTimes) else 0
-    reach = beside * config.times  # frames beyond a chunk that repeated rounds of a model may see
+    reach = 2 * beside  # frames beyond a chunk on which repeated rounds of a model may depend
     frames: list[Frame] = []
     first, source, ended = 0, iter(video), False  # of ``frames``; of the video
     done = 0  # frames whose gap to the next one is in a chunk
