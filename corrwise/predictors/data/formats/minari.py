@@ -150,9 +150,8 @@ def _images(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
     if isinstance(images, h5py.Group):
         images = _member(images, key, f"the observations of {name}")
     if not isinstance(images, h5py.Dataset) or not _are_images(images):
-        got = (
-            f"{images.dtype} {images.shape}" if isinstance(images, h5py.Dataset) else f"a group of {', '.join(images)}"
-        )
+        is_array = isinstance(images, h5py.Dataset)
+        got = f"{images.dtype} {images.shape}" if is_array else f"a group of {', '.join(images)}"
         raise ValueError(f"expected images, uint8 (T, H, W, 3) or JPEG, as observations in {name}, got {got}")
     return images
 
