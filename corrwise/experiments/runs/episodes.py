@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs import CorrespondenceWise
+from corrwise.costs.flow.colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.report.strip import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.named_costs import make_distance, per_view
