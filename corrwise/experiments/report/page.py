@@ -15,7 +15,7 @@ from typing import Any
 from corrwise._files import read_json, reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs import CostSpec
-from corrwise.costs.flow.colors import flow_wheel
+from corrwise.costs.flow_colors import flow_wheel
 from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
 from corrwise.experiments.report.strip import PANELS, StripImages, crop_to_motion, embedded, local_file, png_bytes

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs import CorrespondenceWise
-from corrwise.costs.flow.colors import flow_to_rgb
+from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.cost import CONTROL_NAMES

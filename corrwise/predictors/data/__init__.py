@@ -8,8 +8,7 @@ from corrwise.predictors.data.datasets.kitti import kitti_raw
 from corrwise.predictors.data.folder import ClipFolder
 from corrwise.predictors.data.formats.shard_writer import write_shard
 from corrwise.predictors.data.formats.shards import BrokenShard, read_shard
-from corrwise.predictors.data.loader import BatchesAhead
-from corrwise.predictors.data.windows import Batch, ClipWindows
+from corrwise.predictors.data.windows import Batch, BatchesAhead, ClipWindows
 
 __all__ = [
     "Batch",

@@ -1,4 +1,4 @@
-"""A clip: what was seen, and what was done between the pictures."""
+"""A clip: what was seen, and what was done between the images."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from corrwise.predictors.data.clip import ClipSource
 
-__all__ = ["Batch", "ClipWindows", "moving_crops"]
+__all__ = ["Batch", "BatchesAhead", "ClipWindows", "moving_crops"]
 
 _STILL = 1e-3  # share of the crops that go anywhere, so that the background is learned, too
 
@@ -22,7 +24,7 @@ def moving_crops(
     """Return a square of each window, all its frames from the same place.
 
     A pixel is drawn in proportion to how much it changes in the window, then a square that holds it, each one inside
-    the picture as likely as another.
+    the image as likely as another.
 
     Args:
         frames: windows.
@@ -30,11 +32,11 @@ def moving_crops(
         draw: where from.
 
     Raises:
-        ValueError: the squares are larger than the pictures.
+        ValueError: the squares are larger than the images.
     """
     n, _, height, width, _ = frames.shape
     if side > min(height, width):
-        raise ValueError(f"expected crops no larger than pictures of {height} x {width}, got {side}")
+        raise ValueError(f"expected crops no larger than images of {height} x {width}, got {side}")
     found = np.empty((n, frames.shape[1], side, side, 3), dtype=np.uint8)
     for k, window in enumerate(frames):
         change = np.abs(np.diff(window.astype(np.int16), axis=0)).sum(axis=(0, 3)).ravel().astype(float)
@@ -80,7 +82,7 @@ class ClipWindows:
         seed: of what is drawn.
         flip: whether to mirror half of the windows left to right (Geng et al., CVPR 2022, train so); for video without
             actions only, whose meaning would change.
-        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole pictures.
+        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole images.
 
     Raises:
         ValueError: no clip is long enough, or there are actions and windows are to be flipped.
@@ -112,7 +114,7 @@ class ClipWindows:
             part: which of them to return; only those are read, unless there are crops to draw of each in turn.
 
         Raises:
-            ValueError: crops larger than the pictures.
+            ValueError: crops larger than the images.
         """
         draw = np.random.default_rng((self._seed, step))
         chosen = draw.integers(len(self), size=size)
@@ -141,6 +143,53 @@ class ClipWindows:
         clip = int(self.clips(np.array([i]))[0])
         start = i - int(self._ends[clip - 1]) if clip else i
         return self.source.read(clip, start, start + self.frames)
+
+
+class BatchesAhead:
+    """The batches of consecutive steps, by threads that are so many steps ahead; the same ones however many there are.
+
+    Args:
+        windows: where from.
+        size: windows in a batch.
+        part: which of them are asked for, such as every second.
+        readers: threads, and batches that wait; 0 reads each when it is asked for.
+
+    Raises:
+        ValueError: readers below 0.
+    """
+
+    def __init__(self, windows: ClipWindows, size: int, *, part: slice = slice(None), readers: int = 2) -> None:
+        if readers < 0:
+            raise ValueError(f"expected readers of 0 or above, got {readers}")
+        self._windows, self._size, self._part, self._readers = windows, size, part, readers
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="clips") if readers else None
+        self._waiting: dict[int, Future[Batch]] = {}
+
+    def __enter__(self) -> BatchesAhead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Forget what waits, without waiting for it."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def batch(self, step: int) -> Batch:
+        """Return the part of a step's batch, and begin to read those of the next steps.
+
+        Raises:
+            OSError, ValueError: the clips cannot be read any more.
+        """
+        if self._pool is None:
+            return self._read(step)
+        for later in range(step, step + self._readers + 1):
+            if later not in self._waiting:
+                self._waiting[later] = self._pool.submit(self._read, later)
+        return self._waiting.pop(step).result()
+
+    def _read(self, step: int) -> Batch:
+        return self._windows.batch(step, self._size, part=self._part)
 
 
 def _batch(frames: np.ndarray, actions: np.ndarray) -> Batch:

@@ -21,7 +21,7 @@ __all__ = ["FewFramesConv3d", "ResNet3D", "ResNet3DConfig", "UpConv2d"]
 class FewFramesConv3d(nn.Conv3d):
     """A padded 3-D convolution of odd taps; over few frames one 2-D convolution, frames beside channels.
 
-    That is five times as fast on a CPU for pictures of two frames, and never takes more products.
+    That is five times as fast on a CPU for images of two frames, and never takes more products.
 
     Args:
         channels, out: of a frame.
@@ -126,7 +126,7 @@ class ResNet3DConfig:
 class ResNet3D(VideoPredictor):
     """A context of K frames to the next one; further frames follow from what was predicted.
 
-    Pictures have sides that are multiples of ``2 ** downs`` and of at least twice that.
+    Images have sides that are multiples of ``2 ** downs`` and of at least twice that.
     """
 
     name, config_type = "resnet3d", ResNet3DConfig
@@ -158,7 +158,7 @@ class ResNet3D(VideoPredictor):
         side = 2**self.config.downs
         if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < max(4, 2 * side):
             raise ValueError(
-                f"expected pictures with sides that are multiples of {side} and at least {max(4, 2 * side)}, "
+                f"expected images with sides that are multiples of {side} and at least {max(4, 2 * side)}, "
                 f"got {tuple(frames.shape[-2:])}"
             )
         return frames, actions, self._seen(frames)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,19 +20,50 @@ from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.models.base import Learned, Memory, VideoPredictor, check_batch
 from corrwise.predictors.models.pretrained import check_most
 
-__all__ = ["Recurrent", "States", "Stochastic", "check_numbers", "kl_divergence"]
+__all__ = ["Recurrent", "States", "Stochastic", "StochasticConfig", "kl_divergence"]
 
 States = tuple[Tensor, ...]
 
 
-def check_numbers(config: Any) -> None:
-    """Raise a ValueError for a number of a configuration that makes no model."""
-    for name in ("context", "width", "features", "latent", "hidden", "layers", "channels"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"expected {name} of at least 1, got {getattr(config, name)}")
-    check_most(config)
-    if config.action_dim < 0 or not 0 <= config.beta < inf:
-        raise ValueError(f"expected action_dim and beta of at least 0, got {config.action_dim} and {config.beta}")
+@dataclass(frozen=True)
+class StochasticConfig:
+    """The sizes that all models of this kind have.
+
+    Attributes:
+        context: frames that the model sees, K.
+        action_dim: numbers of an action, A; 0 for plain video.
+        width: channels of the first convolution.
+        features: of an image.
+        latent: what is drawn for each frame.
+        hidden: of each LSTM layer.
+        layers: of the LSTM that predicts; prior and posterior have one.
+        beta: weight of the KL divergence.
+        recursive: whether frames after the context are predicted from the model's own frames in training, as they are
+            in planning. As published, they are predicted from the true ones.
+        channels: of an image, 3 for each view.
+
+    Raises:
+        ValueError: a number that makes no model.
+    """
+
+    context: int = 2
+    action_dim: int = 0
+    width: int = 64
+    features: int = 128
+    latent: int = 64
+    hidden: int = 256
+    layers: int = 2
+    beta: float = 1e-4
+    recursive: bool = False
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("context", "width", "features", "latent", "hidden", "layers", "channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        check_most(self)
+        if self.action_dim < 0 or not 0 <= self.beta < inf:
+            raise ValueError(f"expected action_dim and beta of at least 0, got {self.action_dim} and {self.beta}")
 
 
 class Recurrent(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, check_numbers
+from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
 
 __all__ = ["SVG", "SVGConfig"]
 
@@ -16,47 +16,26 @@ _INITIAL_STD = 0.02
 
 
 @dataclass(frozen=True)
-class SVGConfig:
+class SVGConfig(StochasticConfig):
     """How wide the model is; the defaults are the paper's for BAIR.
 
     Attributes:
-        context: frames it sees, K.
-        action_dim: numbers of an action, A; 0 for plain video.
-        size: pixels to a side of the pictures, at least 16.
-        width: channels of the first convolution.
-        features: of a picture.
-        latent: numbers that are drawn for each frame.
-        hidden: of each LSTM layer.
-        layers: of the LSTM that predicts; prior and posterior have one.
-        beta: weight of the KL divergence.
-        recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
-            published, from the true ones.
-        channels: of an image, 3 for each view.
+        size: pixels to a side of the images, at least 16. The other fields are those of ``StochasticConfig``.
 
     Raises:
         ValueError: a number that makes no model.
     """
 
-    context: int = 2
-    action_dim: int = 0
     size: int = 64
-    width: int = 64
-    features: int = 128
-    latent: int = 64
-    hidden: int = 256
-    layers: int = 2
-    beta: float = 1e-4
-    recursive: bool = False
-    channels: int = 3
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        super().__post_init__()
         if self.size < 16 or self.size % 2**self.halvings:
             raise ValueError(f"expected size of at least 16 that can be halved {self.halvings} times, got {self.size}")
 
     @property
     def halvings(self) -> int:
-        """How often the encoder halves the resolution: 64 pixels become 4, and no picture fewer."""
+        """How often the encoder halves the resolution: down to 4 pixels from 64."""
         return max(0, (self.size // 4).bit_length() - 1)
 
 
@@ -91,7 +70,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-2:] != (self._size, self._size):
-            raise ValueError(f"expected pictures of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)

@@ -11,49 +11,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, check_numbers
+from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
 
 __all__ = ["SVGPrime", "SVGPrimeConfig"]
 
 
 @dataclass(frozen=True)
-class SVGPrimeConfig:
-    """How wide the model is; the defaults are those of the re-implementation.
+class SVGPrimeConfig(StochasticConfig):
+    """How wide the model is; features and latents are the channels of maps.
 
-    Attributes:
-        context: frames it sees, K.
-        action_dim: numbers of an action, A; 0 for plain video.
-        width: channels of the first convolutions.
-        features: channels of the narrowest map.
-        latent: channels of the map that is drawn for each frame.
-        hidden: channels of each LSTM layer.
-        layers: of the LSTM that predicts; prior and posterior have one.
-        beta: weight of the KL divergence.
-        recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
-            published, from the true ones.
-        channels: of an image, 3 for each view.
-
-    Raises:
-        ValueError: a number that makes no model.
+    The fields are those of ``StochasticConfig``, and the defaults are those of the re-implementation.
     """
 
-    context: int = 2
-    action_dim: int = 0
-    width: int = 64
-    features: int = 128
     latent: int = 10
-    hidden: int = 256
-    layers: int = 2
-    beta: float = 1e-4
-    recursive: bool = False
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
 
 
 class SVGPrime(Stochastic):
-    """Pictures have sides that are multiples of 8."""
+    """Images have sides that are multiples of 8."""
 
     name, config_type = "svg-prime", SVGPrimeConfig
 
@@ -86,7 +60,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-1] % 8 or images.shape[-2] % 8:
-            raise ValueError(f"expected pictures with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)

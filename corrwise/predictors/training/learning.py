@@ -1,17 +1,18 @@
-"""How one network learns: its optimiser, the schedule of its learning rate, and the average of its weights."""
+"""How a run and each of its networks learn: optimisers, schedules of the learning rate, averages of weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["Learning", "averaged", "make_average", "make_optimizer", "make_schedule"]
+__all__ = ["Learner", "Learning", "TrainerConfig", "averaged"]
 
 _WARM = 0.05  # share of the steps in which the rate of a one-cycle schedule rises
 
@@ -39,23 +40,83 @@ class Learning:
     ema: float = 0.0
 
 
-def make_optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser of a network's weights."""
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long a run is, where it computes, and how its networks learn.
+
+    Attributes:
+        out: folder of the checkpoint and of ``logs``.
+        steps: of all phases together.
+        learning: of every network, or by name.
+        seed: of what the objective draws.
+        checkpoint_every: steps between checkpoints.
+        device: where to compute, "cpu" or "cuda". Under torchrun every process takes part.
+        precision: "32-true" or "bf16-mixed".
+    """
+
+    out: Path
+    steps: int
+    learning: Learning | Mapping[str, Learning]
+    seed: int = 0
+    checkpoint_every: int = 500
+    device: str = "cpu"
+    precision: str = "32-true"
+
+    def of(self, network: str) -> Learning:
+        """Return how a network learns.
+
+        Raises:
+            ValueError: nothing says so.
+        """
+        if isinstance(self.learning, Learning):
+            return self.learning
+        if network not in self.learning:
+            raise ValueError(f"expected how {network!r} learns, got that of {sorted(self.learning)}")
+        return self.learning[network]
+
+
+class Learner:
+    """A network in training.
+
+    Args:
+        network: what learns.
+        learning: how.
+        steps: in how many steps of the run it does.
+
+    Attributes:
+        network: the network.
+        weights: those of its parameters that learn.
+        optimizer: of the weights.
+        schedule: what raises the learning rate to its largest and lowers it again; None for a constant one.
+        average: a copy of the network that follows its weights and buffers; None without one.
+    """
+
+    def __init__(self, network: nn.Module, learning: Learning, steps: int) -> None:
+        self.network = network
+        self.weights = [each for each in network.parameters() if each.requires_grad]
+        self.optimizer = _optimizer(learning, self.weights)
+        self.schedule: Any = None
+        if learning.schedule == "one-cycle":
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, learning.lr, steps + 1, pct_start=_WARM)
+        self.average: AveragedModel | None = None
+        if learning.ema:
+            follow = partial(averaged, most=learning.ema)
+            self.average = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+
+    def after_step(self) -> None:
+        """Move the learning rate and the average on, after the optimiser has taken a step."""
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+
+def _optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     if learning.optimizer == "rmsprop":
         decay = learning.betas[1]
         return torch.optim.RMSprop(weights, lr=learning.lr, alpha=decay, weight_decay=learning.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[learning.optimizer]
     return kind(weights, lr=learning.lr, betas=learning.betas, weight_decay=learning.weight_decay)
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, learning: Learning, steps: int) -> Any:
-    """Return what raises the rate to its largest and lowers it again over all steps of a network."""
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning.lr, steps + 1, pct_start=_WARM)
-
-
-def make_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Return a copy of a network that follows its weights and its buffers."""
-    return AveragedModel(network, multi_avg_fn=partial(averaged, most=decay), use_buffers=True)
 
 
 @torch.no_grad()

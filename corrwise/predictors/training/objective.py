@@ -10,12 +10,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-__all__ = ["Loss", "Objective", "Phase", "check_objective", "phase_at"]
+__all__ = ["Batches", "Loss", "Movable", "Objective", "Phase", "check_objective", "phase_at", "steps_of"]
 
+
+@runtime_checkable
+class Movable(Protocol):
+    """A batch: a dataclass of tensors that can be put on a device."""
+
+    def to(self, device: torch.device | str) -> Any:
+        """Return the batch there."""
+        ...
+
+
+BatchT_co = TypeVar("BatchT_co", bound=Movable, covariant=True)
 BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
+
+
+@runtime_checkable
+class Batches(Protocol[BatchT_co]):
+    """A source of batches."""
+
+    def batch(self, step: int) -> BatchT_co:
+        """Return this process's part of a step's batch: the same one each time, whatever was asked for before."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +110,13 @@ def phase_at(phases: Sequence[Phase], step: int) -> Phase:
             return phase
         place -= phase.steps
     raise AssertionError("unreachable")
+
+
+def steps_of(network: str, phases: Sequence[Phase], steps: int) -> int:
+    """Return in how many of a run's first ``steps`` steps a network learns."""
+    cycle = [network in phase.learns for phase in phases for _ in range(phase.steps)]
+    whole, rest = divmod(steps, len(cycle))
+    return whole * sum(cycle) + sum(cycle[:rest])
 
 
 def check_objective(objective: Objective[Any]) -> None:

@@ -10,9 +10,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,70 +20,22 @@ from torch import Generator, Tensor, nn
 from corrwise._files import shown
 from corrwise._writing import write_aside, write_bytes_atomic
 from corrwise.predictors.training.checkpoint import restore, training_state
-from corrwise.predictors.training.learning import Learning, make_average, make_optimizer, make_schedule
+from corrwise.predictors.training.learning import Learner, TrainerConfig
 from corrwise.predictors.training.log import Log
-from corrwise.predictors.training.objective import Loss, Objective, check_objective, phase_at
+from corrwise.predictors.training.objective import (
+    Batches,
+    Loss,
+    Movable,
+    Objective,
+    check_objective,
+    phase_at,
+    steps_of,
+)
 
-__all__ = ["CHECKPOINT", "Taken", "Trainer", "TrainerConfig"]
+__all__ = ["CHECKPOINT", "Taken", "Trainer"]
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@runtime_checkable
-class Movable(Protocol):
-    """A batch: a dataclass of tensors that can be put on a device."""
-
-    def to(self, device: torch.device | str) -> Any:
-        """Return the batch there."""
-        ...
-
-
 BatchT = TypeVar("BatchT", bound=Movable)
-BatchT_co = TypeVar("BatchT_co", bound=Movable, covariant=True)
-
-
-@runtime_checkable
-class Batches(Protocol[BatchT_co]):
-    """Where batches come from."""
-
-    def batch(self, step: int) -> BatchT_co:
-        """Return this process's part of a step's batch: the same one each time, whatever was asked for before."""
-        ...
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """How long a run is, where it computes, and how its networks learn.
-
-    Attributes:
-        out: folder of the checkpoint and of ``logs``.
-        steps: of all phases together.
-        learning: of every network, or by name.
-        seed: of what the objective draws.
-        checkpoint_every: steps between checkpoints.
-        device: where to compute, "cpu" or "cuda". Under torchrun every process takes part.
-        precision: "32-true" or "bf16-mixed".
-    """
-
-    out: Path
-    steps: int
-    learning: Learning | Mapping[str, Learning]
-    seed: int = 0
-    checkpoint_every: int = 500
-    device: str = "cpu"
-    precision: str = "32-true"
-
-    def of(self, network: str) -> Learning:
-        """Return how a network learns.
-
-        Raises:
-            ValueError: nothing says so.
-        """
-        if isinstance(self.learning, Learning):
-            return self.learning
-        if network not in self.learning:
-            raise ValueError(f"expected how {network!r} learns, got that of {sorted(self.learning)}")
-        return self.learning[network]
 
 
 @dataclass(frozen=True)
@@ -137,21 +88,10 @@ class Trainer(Generic[BatchT]):
             network.to(self.fabric.device)
             if name not in learning:
                 network.requires_grad_(False).eval()
-        self._networks = {name: networks[name] for name in learning}
-        self._weights = {
-            name: [each for each in network.parameters() if each.requires_grad]
-            for name, network in self._networks.items()
+        self._learners = {
+            name: Learner(networks[name], config.of(name), steps_of(name, phases, config.steps)) for name in learning
         }
-        self._optimizers = {name: make_optimizer(config.of(name), self._weights[name]) for name in learning}
-        self._schedules = {
-            name: make_schedule(self._optimizers[name], config.of(name), self._steps_of(name))
-            for name in learning
-            if config.of(name).schedule == "one-cycle"
-        }
-        self._averages = {
-            name: make_average(networks[name], config.of(name).ema) for name in learning if config.of(name).ema
-        }
-        self._steppers = {name: self.fabric.setup_optimizers(each) for name, each in self._optimizers.items()}
+        self._steppers = {name: self.fabric.setup_optimizers(each.optimizer) for name, each in self._learners.items()}
         self._modules = {
             learns: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in learns}))
             for learns in dict.fromkeys(phase.learns for phase in phases)
@@ -162,7 +102,7 @@ class Trainer(Generic[BatchT]):
 
     def kept(self, name: str) -> nn.Module:
         """Return what is worth keeping of a network: the moving average of its weights, or the network itself."""
-        average = self._averages.get(name)
+        average = self._learners[name].average if name in self._learners else None
         return self.objective.networks[name] if average is None else average.module
 
     def run(self, batches: Batches[BatchT]) -> Iterator[Taken]:
@@ -213,10 +153,7 @@ class Trainer(Generic[BatchT]):
             self._check(self._clipped(module, name), "gradient", batch)
         for name in phase.learns:
             self._steppers[name].step()
-            if name in self._schedules:
-                self._schedules[name].step()
-            if name in self._averages:
-                self._averages[name].update_parameters(self._networks[name])
+            self._learners[name].after_step()
         self.step += 1
         self.losses.append(value)
         return loss.detached()
@@ -253,39 +190,35 @@ class Trainer(Generic[BatchT]):
         path = self.config.out / CHECKPOINT
         if not path.exists():
             return False
-        state = training_state(path, networks=self._networks, device=self.fabric.device)
+        parts = self._parts()
+        state = training_state(path, networks=parts["networks"], device=self.fabric.device)
         if state.get("way") != self._way:
             way = shown(state.get("way"))
             raise ValueError(f"{path} was trained with {way}, and here it is {self._way}: go on as it began")
-        named = ", ".join(f"{name} ({type(network).__name__})" for name, network in self._networks.items())
-        restore(path, state, self._parts(), f"is a checkpoint of other networks than {named}")
+        named = ", ".join(f"{name} ({type(network).__name__})" for name, network in parts["networks"].items())
+        restore(path, state, parts, f"is a checkpoint of other networks than {named}")
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
         self.record, self._saved = state["record"], state["step"]
         return True
 
     def _parts(self) -> dict[str, dict[str, Any]]:
+        """Return what a checkpoint holds of each network, by kind (``KINDS``) and name."""
+        learners = self._learners.items()
         return {
-            "networks": self._networks,
-            "optimizers": self._optimizers,
-            "schedules": self._schedules,
-            "averages": self._averages,
+            "networks": {name: each.network for name, each in learners},
+            "optimizers": {name: each.optimizer for name, each in learners},
+            "schedules": {name: each.schedule for name, each in learners if each.schedule is not None},
+            "averages": {name: each.average for name, each in learners if each.average is not None},
         }
-
-    def _steps_of(self, name: str) -> int:
-        """Return in how many steps of the run a network learns."""
-        phases = self.objective.phases
-        cycle = [name in phase.learns for phase in phases for _ in range(phase.steps)]
-        whole, rest = divmod(self.config.steps, len(cycle))
-        return whole * sum(cycle) + sum(cycle[:rest])
 
     def _set_learning(self, learns: Sequence[str]) -> None:
         """Freeze the weights of all networks but these; the modes of layers are those of training."""
-        for network in self._networks.values():
-            network.train()
+        for learner in self._learners.values():
+            learner.network.train()
         if tuple(learns) != self._learns:
-            for name, weights in self._weights.items():
-                for each in weights:
-                    each.requires_grad_(name in learns)
+            for name, learner in self._learners.items():
+                for weight in learner.weights:
+                    weight.requires_grad_(name in learns)
             self._learns = tuple(learns)
 
     def _clipped(self, module: nn.Module, name: str) -> float:

@@ -26,7 +26,7 @@ def cityscapes_sequences(
         folder: holds ``leftImg8bit_sequence/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png``, as the archive
             unpacks, or the same frames as JPEG (``.jpg``); of a frame that is there as both, the PNG is read.
         split: train, val or test.
-        size: (H, W) that pictures are resized to; Geng et al. (CVPR 2022) use (256, 512) and (512, 1024).
+        size: (H, W) that images are resized to; Geng et al. (CVPR 2022) use (256, 512) and (512, 1024).
 
     Raises:
         FileNotFoundError: no frames of the split are there.

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-__all__ = ["MAX_PIXELS", "BitDepth", "check_pixels", "decode_image", "resize_image"]
+__all__ = ["MAX_PIXELS", "BitDepth", "check_pixels", "decode_image", "read_image", "resize_image"]
 
 T = TypeVar("T")
 
 MAX_PIXELS = 2**26
 """Pixels that an image or a frame may have, 8192 x 8192: what a file declares is refused before it takes memory."""
 
+_MOST_BYTES = 8 * MAX_PIXELS  # of a file: four channels of 16 bits, not compressed
 _WHITE = 2**16 - 1  # of 16 bits
 _UNUSED = 2**14 - 1  # images of 16 bits that stay below hold 14 bits or fewer, and would be nearly black
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
@@ -114,6 +116,23 @@ def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[n
     return _upright(decoded, _orientation(header, data))
 
 
+def read_image(path: Path, depth: BitDepth) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in a file, RGB.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read as an image, or is too large (see ``decode_image``).
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no image at {path}")
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"expected at most {_MOST_BYTES} bytes in {path}, got {size}")
+    image = decode_image(path.read_bytes(), str(path), depth)
+    if image is None:
+        raise ValueError(f"{path} is no image that can be read, or only a part of one")
+    return image
+
+
 def check_pixels(size: tuple[int, int], name: str) -> None:
     """Refuse an image or frame that is too large.
 
@@ -129,13 +148,13 @@ def check_pixels(size: tuple[int, int], name: str) -> None:
         raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got {width} x {height}")
 
 
-def resize_image(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Return a picture in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
-    if picture.shape[:2] == size:
-        return picture
+def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return an image in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
+    if image.shape[:2] == size:
+        return image
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def _header(data: bytes | bytearray, name: str) -> Any:

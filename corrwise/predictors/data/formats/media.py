@@ -12,8 +12,7 @@ from jaxtyping import Float32, UInt8
 from corrwise._files import local_path
 from corrwise.predictors.data.actions import load_actions, scaled_actions
 from corrwise.predictors.data.clip import BrokenClip, Clip
-from corrwise.predictors.data.datasets.image_sequences import read_image
-from corrwise.predictors.data.formats.image_decoding import BitDepth, resize_image
+from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image, resize_image
 from corrwise.predictors.data.formats.media_files import MediaFiles, files_stamp, scan_media
 from corrwise.predictors.data.formats.video_decoding import decode_video
 

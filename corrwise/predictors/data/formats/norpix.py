@@ -28,7 +28,7 @@ _STAMP, _ZEROS = 8, 8  # bytes after a frame: the time, and what some files add
 
 
 class NorpixSequence:
-    """The frames of a .seq file (``Pictures``). It is indexed once; a frame is decoded when it is asked for.
+    """The frames of a .seq file (``Images``). It is indexed once; a frame is decoded when it is asked for.
 
     A frame is a uint32 length, which counts itself, the JPEG, and 8 bytes with the time; in some files 8 zeros follow.
 
@@ -78,10 +78,10 @@ class NorpixSequence:
         at, length = self._places[i]
         with self.path.open("rb") as file:
             file.seek(at)
-            picture = decode_image(file.read(length), self.name(i), BitDepth())
-        if picture is None:
+            image = decode_image(file.read(length), self.name(i), BitDepth())
+        if image is None:
             raise ValueError(f"{self.name(i)} is no JPEG that can be read")
-        return picture
+        return image
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[Any, ...]:
@@ -117,7 +117,7 @@ def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
 
 
 def _frame_head(file: BinaryIO, at: int) -> tuple[int, bytes]:
-    """Return a frame's length and the first bytes of its picture."""
+    """Return a frame's length and the first bytes of its image."""
     file.seek(at)
     head = file.read(4 + len(_JPEG))
     return int.from_bytes(head[:4], "little"), head[4:]

@@ -43,7 +43,7 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
         with av.open(str(path)) as container:
             stream = _stream(container)
             if stream is None:
-                raise ValueError(f"{path} holds no pictures")
+                raise ValueError(f"{path} holds no video")
             context = stream.codec_context
             if context is None:
                 raise ValueError(f"{path} cannot be read as a video: PyAV has no decoder for it")
@@ -65,7 +65,7 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
     except av.FFmpegError as error:
         raise ValueError(f"{path} cannot be read as a video past frame {i}: {error.strerror}") from error
     if not i:
-        raise ValueError(f"{path} holds no pictures")
+        raise ValueError(f"{path} holds no video")
 
 
 def has_video(path: Path) -> bool:
@@ -81,7 +81,7 @@ def has_video(path: Path) -> bool:
 
 
 def _stream(container: Any) -> Any:
-    """Return the first video of a file that is no picture of an album's cover; None without one."""
+    """Return the first video of a file that is not an album's cover image; None without one."""
     videos = list(container.streams.video)
     covers = [int(getattr(stream, "disposition", 0)) & 0x400 for stream in videos]  # AV_DISPOSITION_ATTACHED_PIC
     return next((stream for stream, cover in zip(videos, covers, strict=True) if not cover), None)

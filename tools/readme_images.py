@@ -1,10 +1,10 @@
-"""Make docs/pictures/planning.gif from run folders: an episode of each body with two costs, and what one matched.
+"""Make docs/images/planning.gif from run folders: an episode of each body with two costs, and what one matched.
 
 Of each run it shows the episode in which the ratio of the two nearest distances is the median. Usage:
 
-    .venv/bin/corrwise mpc --task cartpole --costs l1 recommended --episodes 5 --out runs/pictures/cartpole
+    .venv/bin/corrwise mpc --task cartpole --costs l1 recommended --episodes 5 --out runs/images/cartpole
     (and so for ant and humanoid)
-    .venv/bin/python tools/readme_pictures.py runs/pictures/cartpole runs/pictures/ant runs/pictures/humanoid
+    .venv/bin/python tools/readme_images.py runs/images/cartpole runs/images/ant runs/images/humanoid
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from corrwise.experiments.report.strip import PANELS
 from corrwise.experiments.report.video import label_panels
 from corrwise.experiments.runs.rows import read_rows
 
-PICTURES = Path(__file__).parents[1] / "docs/pictures"
+IMAGES = Path(__file__).parents[1] / "docs/images"
 COSTS = ("l1", "recommended")
 NAMES = ("pixel L1", "corr-L1")
 STAY = 10  # frames that the end is shown for
@@ -38,15 +38,13 @@ def median_episode(folder: Path) -> list[dict[str, Any]]:
 
 def body(folder: Path) -> list[np.ndarray]:
     """Return the frames of one body's line: the goal, what both planners saw, and what was matched."""
-    told = median_episode(folder)
-    strips = []
-    for row in told:
-        strips.append(panels_of(folder / row["strip"], row.get("panels") or PANELS))
+    rows = median_episode(folder)
+    strips = [panels_of(folder / row["strip"], row.get("panels") or PANELS) for row in rows]
     frames, flow = [], stretched(strips[1]["flow"])
     for step in range(len(strips[0]["seen"])):
         seen = {
             f"{name}: {row['distances'][step]:.2f} away": strip["seen"][step]
-            for name, row, strip in zip(NAMES, told, strips, strict=True)
+            for name, row, strip in zip(NAMES, rows, strips, strict=True)
         }
         panels = {"goal": strips[0]["goal"][step], **seen, "what corr-L1 matched": flow[step]}
         frames.append(label_panels({name: panel[None] for name, panel in panels.items()}, scale=3)[0])
@@ -62,7 +60,7 @@ def panels_of(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def stretched(flow: np.ndarray) -> np.ndarray:
-    """Return colours of an episode's flow so that all but its longest tenth can be told apart: white is no motion."""
+    """Return colours of an episode's flow so that all but its longest tenth differ in colour: white is no motion."""
     ink = 255.0 - flow
     strength = ink.max(axis=-1)
     return (255 - np.clip(ink * 255 / np.quantile(strength[strength > 0], 0.9), 0, 255)).astype(np.uint8)
@@ -78,7 +76,7 @@ def main() -> None:
     plain = {"dither": Image.Dither.NONE}
     palette = Image.fromarray(np.concatenate(whole[::3])).quantize(256, Image.Quantize.MAXCOVERAGE, **plain)
     first, *more = (image.quantize(palette=palette, **plain) for image in images)
-    first.save(PICTURES / "planning.gif", save_all=True, append_images=more, duration=100, loop=0, optimize=True)
+    first.save(IMAGES / "planning.gif", save_all=True, append_images=more, duration=100, loop=0, optimize=True)
 
 
 if __name__ == "__main__":

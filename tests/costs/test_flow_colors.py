@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corrwise.costs.flow.colors import flow_to_rgb, flow_wheel
+from corrwise.costs.flow_colors import flow_to_rgb, flow_wheel
 
 
 def vector(dx, dy, **options):

@@ -1,4 +1,4 @@
-"""The oracle predictor: the simulator itself imagines the future."""
+"""The bounds of every learned predictor: ``CopyLast`` is the lower one, the simulator itself the upper one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ from jaxtyping import Float
 
 from corrwise.predictors.models.base import wanted_steps
 from corrwise.types import ComparingSimulator, Context, Simulator
+
+__all__ = ["CopyLast", "OraclePredictor"]
+
+
+class CopyLast:
+    """Predicts the last context frame for every candidate and step."""
+
+    def __call__(
+        self,
+        context: Context,
+        actions: Float[torch.Tensor, "B N H A"],
+        *,
+        steps: Sequence[int] | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Float[torch.Tensor, "B N T C h w"]:
+        """Return views of the last frame; no memory is used for the candidates."""
+        times = len(wanted_steps(context, actions, steps))
+        return context.frames[:, -1, None, None].expand(-1, actions.shape[1], times, -1, -1, -1)
 
 
 class OraclePredictor:
@@ -53,6 +71,6 @@ class OraclePredictor:
             return
         if not self.simulator.shows(context.state, context.frames[:, -1]):
             raise ValueError(
-                "the agent is shown another picture than its simulator draws of the state that state_source returns: "
+                "the agent is shown another image than its simulator draws of the state that state_source returns: "
                 "with an oracle it plans only for the environment and the camera that it was made for"
             )
