@@ -11,6 +11,7 @@ from typing import Any
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
+from corrwise.envs.tasks.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import Device
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
@@ -19,7 +20,6 @@ from corrwise.experiments.report.summary import planned_rows, quoted, rejection_
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, REGULARIZED, SCALED, method_config
 from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paired

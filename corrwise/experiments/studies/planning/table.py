@@ -11,13 +11,13 @@ import numpy as np
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.statistics import mean_curve
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
 from corrwise.experiments.studies.planning.tables import by_method, in_order, mpc_table, paired
 

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from corrwise.envs import TASKS
+from corrwise.envs.tasks.manifest import Manifest, frozen_manifest
 from corrwise.envs.tasks.metric import split_state
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.options import TASK_NAMES
@@ -23,7 +24,6 @@ from corrwise.experiments.report.statistics import (
 )
 from corrwise.experiments.report.summary import seconds_of
 from corrwise.experiments.report.table import markdown_table
-from corrwise.experiments.runs.manifest import Manifest, frozen_manifest
 from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, CEILING, METHODS, OURS, REGULARIZED, SCALED
 
 __all__ = [

@@ -17,8 +17,7 @@ from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_costs import make_distance, with_costs
-from corrwise.experiments.runs.networks import network_of
+from corrwise.experiments.runs.parts import make_distance, network_of, with_costs
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.ranking.sets import CandidateSet, candidate_sets
