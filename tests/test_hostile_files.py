@@ -29,10 +29,11 @@ from corrwise._files import load_arrays
 from corrwise.costs._weights import read_file
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import FORMAT, load_net, save_net
+from corrwise.envs.tasks import manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
-from corrwise.experiments.runs import grid, manifest
+from corrwise.experiments.runs import grid
 from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies import ranking as ranking_text

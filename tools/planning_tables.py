@@ -9,11 +9,11 @@ import mujoco
 import numpy as np
 
 from corrwise.envs import TASKS
+from corrwise.envs.tasks.manifest import Manifest, frozen_manifest
 from corrwise.envs.tasks.metric import split_state
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.statistics import mean_and_error, paired_ratio
 from corrwise.experiments.report.table import markdown_table
-from corrwise.experiments.runs.manifest import Manifest, frozen_manifest
 from corrwise.experiments.studies.planning import (
     BASELINE,
     BOUND,

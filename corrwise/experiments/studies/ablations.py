@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from corrwise.envs.tasks.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import Device
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
@@ -17,7 +18,6 @@ from corrwise.experiments.report.summary import planned_rows, rejection_warnings
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import (
     BASELINE,

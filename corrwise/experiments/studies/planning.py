@@ -12,6 +12,7 @@ import numpy as np
 
 from corrwise._writing import write_aside
 from corrwise.costs.spec import RECOMMENDED
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
@@ -29,7 +30,6 @@ from corrwise.experiments.report.summary import planned_rows, rejection_warnings
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.manifest import frozen_manifest
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
 BASELINE, OURS = "l1", RECOMMENDED  # what the others are compared with, and the default cost

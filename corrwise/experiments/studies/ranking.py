@@ -19,8 +19,7 @@ from corrwise.experiments.report.statistics import paired_difference, paired_rat
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_costs import make_distance, with_costs
-from corrwise.experiments.runs.networks import network_of
+from corrwise.experiments.runs.parts import make_distance, network_of, with_costs
 from corrwise.experiments.runs.policies import Planning, Recorded, exact_flow_cost, state_score
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of

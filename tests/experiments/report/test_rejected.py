@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.summary import Rejections, planned_rows, quoted, rejection_warnings, summarize
 from corrwise.experiments.report.table import result_sentence
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import Cell, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.mpc import MPCConfig
 from corrwise.experiments.runs.rows import append_row, read_rows
 from corrwise.predictors.models.registry import make_model

@@ -10,9 +10,10 @@ import corrwise.envs
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments import cli, load_agent
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.named_predictors import context_of, load_trained, make_predictor, weights_hash
+from corrwise.experiments.runs.parts import context_of, load_trained, make_predictor
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.predictors import ResNet3D
+from corrwise.predictors.models.pretrained import weights_hash
 from corrwise.predictors.models.registry import make_model
 
 PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4", "--iterations", "1", "--costs", "l1",

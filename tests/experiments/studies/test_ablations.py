@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_ablations import AXIS_NAMES
-from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.studies import ablations, planning
 from corrwise.experiments.studies.ablations import AXES, COSTS, ablation_table, names, variants
 from corrwise.experiments.studies.planning import BASELINE, OURS, method_config

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments.cli import main
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.runs.grid import Cell
-from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.studies.ablations import variants
 from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
 from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells
