@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
@@ -15,7 +16,16 @@ from torch import nn
 from corrwise._files import local_path, read_json, reading, shown
 from corrwise._network_size import check_network
 
-__all__ = ["CONFIG", "WEIGHTS", "Pretrained", "about_model", "check_most", "typed_config"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Pretrained",
+    "about_model",
+    "check_most",
+    "model_folder",
+    "typed_config",
+    "weights_hash",
+]
 
 ModelT = TypeVar("ModelT", bound="Pretrained")
 
@@ -126,6 +136,17 @@ def check_most(config: Any) -> None:
     for name, value in vars(config).items():
         if name in MOST and value > MOST[name]:
             raise ValueError(f"expected {name} of at most {MOST[name]}, got {value}")
+
+
+def model_folder(path: str | PathLike[str]) -> Path:
+    """Return the folder of a trained model: the one given, or ``model`` inside it where it is a training run's."""
+    folder = local_path(path)
+    return folder / "model" if (folder / "model" / CONFIG).is_file() else folder
+
+
+def weights_hash(folder: Path) -> str:
+    """Return a hash of the weights in a model's folder."""
+    return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 
 def about_model(folder: str | PathLike[str]) -> dict[str, Any]:

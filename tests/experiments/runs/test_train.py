@@ -19,8 +19,7 @@ from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.named_costs import make_distance
-from corrwise.experiments.runs.sources import Part
+from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.train import (
     _RENAMED,
     batches_of,
@@ -31,6 +30,7 @@ from corrwise.experiments.runs.train import (
     strips,
 )
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
+from corrwise.predictors.data.sources import Part
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.predictors.training.learning import averaged
 
