@@ -76,9 +76,9 @@ def _files(roots: list[str]) -> Iterator[Path]:
 
 
 def main(roots: list[str]) -> int:
-    found = [line for path in _files(roots) for line in findings(path.read_text(encoding="utf-8"), str(path))]
-    print("\n".join(found) or "every factory call names its dtype and device")
-    return 1 if found else 0
+    lines = [line for path in _files(roots) for line in findings(path.read_text(encoding="utf-8"), str(path))]
+    print("\n".join(lines) or "every factory call names its dtype and device")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""List which environments of Gymnasium and of the dm_control suite are tasks, and what their names are.
+"""List the environments of Gymnasium and of the dm_control suite that are tasks, with their names.
 
 python tools/environment_tasks.py [NAME ...]
 """
@@ -24,7 +24,7 @@ def all_names() -> list[str]:
 
 
 def described(name: str) -> str:
-    """Return what a name is as a task, with four episodes drawn at 32 pixels; or why it is none."""
+    """Describe a task by name, with four episodes drawn at 32 pixels; or state why it is not a task."""
     begun = time.perf_counter()
     try:
         task = find_task(name)

@@ -1,7 +1,7 @@
-"""Add new options to the frozen defaults of run settings; what is frozen stays, whatever the default is now.
+"""Add new options to the frozen defaults of run settings. Frozen values stay, even if a default has changed.
 
-Options of flows and forms are part of a cost's name, and ``made_of`` in the settings says all of them. ``costs`` lists
-those that are known, by flow; one that is new to a known flow gets a default there.
+Options of flows and forms are part of a cost's name, and ``made_of`` in the settings has all of them. ``costs`` lists
+the known ones by flow; a new option of a known flow gets a default there.
 """
 
 from __future__ import annotations
