@@ -1,7 +1,6 @@
-"""Context and actions to future frames."""
+"""Predictors: from a context and actions to future frames."""
 
-from corrwise.predictors.models.copy_last import CopyLast
-from corrwise.predictors.models.oracle import OraclePredictor
+from corrwise.predictors.models.baselines import CopyLast, OraclePredictor
 from corrwise.predictors.models.resnet3d import ResNet3D
 from corrwise.predictors.models.svg import SVG
 from corrwise.predictors.models.svg_prime import SVGPrime

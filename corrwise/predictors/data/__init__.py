@@ -1,4 +1,4 @@
-"""Video to learn from: clips in shards, and windows of them as batches."""
+"""Training data: clips, stored in shards, and batches of their windows."""
 
 from corrwise.predictors.data.clip import Clip, ClipSource
 from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
@@ -8,8 +8,7 @@ from corrwise.predictors.data.datasets.kitti import kitti_raw
 from corrwise.predictors.data.folder import ClipFolder
 from corrwise.predictors.data.formats.shard_writer import write_shard
 from corrwise.predictors.data.formats.shards import BrokenShard, read_shard
-from corrwise.predictors.data.loader import BatchesAhead
-from corrwise.predictors.data.windows import Batch, ClipWindows
+from corrwise.predictors.data.windows import Batch, BatchesAhead, ClipWindows
 
 __all__ = [
     "Batch",

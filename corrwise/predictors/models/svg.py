@@ -1,4 +1,4 @@
-"""SVG-LP as published (Denton and Fergus, ICML 2018): features are vectors, LSTMs remember them."""
+"""SVG-LP as published (Denton and Fergus, ICML 2018): features are vectors, and the recurrent parts are LSTMs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, check_numbers
+from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
 
 __all__ = ["SVG", "SVGConfig"]
 
@@ -16,52 +16,31 @@ _INITIAL_STD = 0.02
 
 
 @dataclass(frozen=True)
-class SVGConfig:
+class SVGConfig(StochasticConfig):
     """How wide the model is; the defaults are the paper's for BAIR.
 
     Attributes:
-        context: frames it sees, K.
-        action_dim: numbers of an action, A; 0 for plain video.
-        size: pixels to a side of the pictures, at least 16.
-        width: channels of the first convolution.
-        features: of a picture.
-        latent: numbers that are drawn for each frame.
-        hidden: of each LSTM layer.
-        layers: of the LSTM that predicts; prior and posterior have one.
-        beta: weight of the KL divergence.
-        recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
-            published, from the true ones.
-        channels: of an image, 3 for each view.
+        size: pixels to a side of the images, at least 16. The other fields are those of ``StochasticConfig``.
 
     Raises:
         ValueError: a number that makes no model.
     """
 
-    context: int = 2
-    action_dim: int = 0
     size: int = 64
-    width: int = 64
-    features: int = 128
-    latent: int = 64
-    hidden: int = 256
-    layers: int = 2
-    beta: float = 1e-4
-    recursive: bool = False
-    channels: int = 3
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        super().__post_init__()
         if self.size < 16 or self.size % 2**self.halvings:
             raise ValueError(f"expected size of at least 16 that can be halved {self.halvings} times, got {self.size}")
 
     @property
     def halvings(self) -> int:
-        """How often the encoder halves the resolution: 64 pixels become 4, and no picture fewer."""
+        """How often the encoder halves the resolution: down to 4 pixels from 64."""
         return max(0, (self.size // 4).bit_length() - 1)
 
 
 class SVG(Stochastic):
-    """DCGAN encoder and decoder, LSTMs in between."""
+    """SVG-LP with a DCGAN encoder and decoder, and LSTMs between them."""
 
     name, config_type = "svg", SVGConfig
 
@@ -72,8 +51,8 @@ class SVG(Stochastic):
         kernel = config.size >> config.halvings
         self.encoder = _Encoder(config.size, config.channels, widths, config.features, kernel)
         self.decoder = _Decoder(config.channels, widths, config.features, kernel)
-        shown = config.features + config.action_dim + config.latent
-        self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
+        inputs = config.features + config.action_dim + config.latent
+        self.predictor = _Predictor(inputs, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
         self.posterior = _Gaussian(config.features, config.latent, config.hidden)
         self.apply(_initialised)
@@ -91,7 +70,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-2:] != (self._size, self._size):
-            raise ValueError(f"expected pictures of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images of {self._size} pixels to a side, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)
@@ -120,21 +99,21 @@ class _Decoder(nn.Module):
 
 
 class _LSTM(Recurrent):
-    """Embed, then layers of LSTM cells; the state is h and c of each."""
+    """An embedding and layers of LSTM cells. The state is h and c of each layer."""
 
-    def __init__(self, shown: int, hidden: int, layers: int) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.hidden, self.states = hidden, 2 * layers
-        self.embed = nn.Linear(shown, hidden)
+        self.embed = nn.Linear(inputs, hidden)
         self.cells = nn.ModuleList(nn.LSTMCell(hidden, hidden) for _ in range(layers))
 
     def begin(self, features: Tensor) -> States:
         """Return zeros."""
         return (features.new_zeros(len(features), self.hidden),) * self.states
 
-    def remember(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
+    def advance(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
         """Return the last layer's output and the new state."""
-        hidden, after = self.embed(shown), []
+        hidden, after = self.embed(inputs), []
         for cell, h, c in zip(self.cells, states[::2], states[1::2], strict=True):
             hidden, kept = cell(hidden, (h, c))
             after += [hidden, kept]
@@ -142,12 +121,12 @@ class _LSTM(Recurrent):
 
 
 class _Predictor(_LSTM):
-    def __init__(self, shown: int, features: int, hidden: int, layers: int) -> None:
-        super().__init__(shown, hidden, layers)
+    def __init__(self, inputs: int, features: int, hidden: int, layers: int) -> None:
+        super().__init__(inputs, hidden, layers)
         self.out = nn.Linear(hidden, features)
 
-    def forward(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
-        hidden, states = self.remember(shown, states)
+    def forward(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        hidden, states = self.advance(inputs, states)
         return F.tanh(self.out(hidden)), states
 
 
@@ -157,7 +136,7 @@ class _Gaussian(_LSTM):
         self.mean, self.log_variance = nn.Linear(hidden, latent), nn.Linear(hidden, latent)
 
     def forward(self, features: Tensor, states: States) -> tuple[tuple[Tensor, Tensor], States]:
-        hidden, states = self.remember(features, states)
+        hidden, states = self.advance(features, states)
         return (self.mean(hidden), self.log_variance(hidden)), states
 
 

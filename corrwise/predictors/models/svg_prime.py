@@ -1,7 +1,7 @@
-"""SVG' (Villegas et al., NeurIPS 2019): SVG-LP whose features stay maps, remembered by convolutional LSTMs.
+"""SVG' (Villegas et al., NeurIPS 2019): SVG-LP whose features are maps, with convolutional LSTMs.
 
 Sizes follow a public re-implementation, which calls itself unverified: a shallow VGG down to an eighth of the
-resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) call a wide one SVG++ (K = M = 2).
+resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) use a wide one, SVG++ (K = M = 2).
 """
 
 from __future__ import annotations
@@ -11,49 +11,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, check_numbers
+from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
 
 __all__ = ["SVGPrime", "SVGPrimeConfig"]
 
 
 @dataclass(frozen=True)
-class SVGPrimeConfig:
-    """How wide the model is; the defaults are those of the re-implementation.
+class SVGPrimeConfig(StochasticConfig):
+    """How wide the model is; features and latents are the channels of maps.
 
-    Attributes:
-        context: frames it sees, K.
-        action_dim: numbers of an action, A; 0 for plain video.
-        width: channels of the first convolutions.
-        features: channels of the narrowest map.
-        latent: channels of the map that is drawn for each frame.
-        hidden: channels of each LSTM layer.
-        layers: of the LSTM that predicts; prior and posterior have one.
-        beta: weight of the KL divergence.
-        recursive: learn from its own frames after the context, as it will see them when it imagines, rather than, as
-            published, from the true ones.
-        channels: of an image, 3 for each view.
-
-    Raises:
-        ValueError: a number that makes no model.
+    The fields are those of ``StochasticConfig``, and the defaults are those of the re-implementation.
     """
 
-    context: int = 2
-    action_dim: int = 0
-    width: int = 64
-    features: int = 128
     latent: int = 10
-    hidden: int = 256
-    layers: int = 2
-    beta: float = 1e-4
-    recursive: bool = False
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
 
 
 class SVGPrime(Stochastic):
-    """Pictures have sides that are multiples of 8."""
+    """SVG-LP with a VGG encoder and decoder, and convolutional LSTMs between them. Image sides are multiples of 8."""
 
     name, config_type = "svg-prime", SVGPrimeConfig
 
@@ -63,8 +37,8 @@ class SVGPrime(Stochastic):
         widths = [config.width, 2 * config.width, 4 * config.width]
         self.encoder = _Encoder(config.channels, widths, config.features)
         self.decoder = _Decoder(config.channels, widths, config.features)
-        shown = config.features + config.action_dim + config.latent
-        self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
+        inputs = config.features + config.action_dim + config.latent
+        self.predictor = _Predictor(inputs, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
         self.posterior = _Gaussian(config.features, config.latent, config.hidden)
 
@@ -86,7 +60,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         if images.shape[-1] % 8 or images.shape[-2] % 8:
-            raise ValueError(f"expected pictures with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
+            raise ValueError(f"expected images with sides that are multiples of 8, got {tuple(images.shape[-2:])}")
         skips = []
         for stage in self.stages:
             images = stage(images)
@@ -113,21 +87,21 @@ class _Decoder(nn.Module):
 
 
 class _ConvLSTM(Recurrent):
-    """Embed, then layers of convolutional LSTM cells; the state is h and c of each."""
+    """An embedding and layers of convolutional LSTM cells. The state is h and c of each layer."""
 
-    def __init__(self, shown: int, hidden: int, layers: int) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.hidden, self.states = hidden, 2 * layers
-        self.embed = nn.Conv2d(shown, hidden, 3, padding=1)
+        self.embed = nn.Conv2d(inputs, hidden, 3, padding=1)
         self.gates = nn.ModuleList(nn.Conv2d(2 * hidden, 4 * hidden, 3, padding=1) for _ in range(layers))
 
     def begin(self, features: Tensor) -> States:
         """Return zeros."""
         return (features.new_zeros(len(features), self.hidden, *features.shape[2:]),) * self.states
 
-    def remember(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
+    def advance(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
         """Return the last layer's output and the new state."""
-        seen, after = self.embed(shown), []
+        seen, after = self.embed(inputs), []
         for gates, hidden, cell in zip(self.gates, states[::2], states[1::2], strict=True):
             into, forget, out, candidate = gates(torch.cat([seen, hidden], dim=1)).chunk(4, dim=1)
             kept = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(candidate)
@@ -137,12 +111,12 @@ class _ConvLSTM(Recurrent):
 
 
 class _Predictor(_ConvLSTM):
-    def __init__(self, shown: int, features: int, hidden: int, layers: int) -> None:
-        super().__init__(shown, hidden, layers)
+    def __init__(self, inputs: int, features: int, hidden: int, layers: int) -> None:
+        super().__init__(inputs, hidden, layers)
         self.out = nn.Conv2d(hidden, features, 3, padding=1)
 
-    def forward(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
-        hidden, states = self.remember(shown, states)
+    def forward(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        hidden, states = self.advance(inputs, states)
         return torch.tanh(self.out(hidden)), states
 
 
@@ -153,5 +127,5 @@ class _Gaussian(_ConvLSTM):
         self.log_variance = nn.Conv2d(hidden, latent, 3, padding=1)
 
     def forward(self, features: Tensor, states: States) -> tuple[tuple[Tensor, Tensor], States]:
-        hidden, states = self.remember(features, states)
+        hidden, states = self.advance(features, states)
         return (self.mean(hidden), self.log_variance(hidden)), states

@@ -1,8 +1,8 @@
-"""How networks learn: an objective says what is minimised, and one trainer minimises it."""
+"""Training: an objective defines what is minimised, and one trainer minimises it."""
 
 from corrwise.predictors.training.frame_prediction import FramePrediction
-from corrwise.predictors.training.learning import Learning
+from corrwise.predictors.training.learning import Learning, TrainerConfig
 from corrwise.predictors.training.objective import Loss, Objective, Phase
-from corrwise.predictors.training.trainer import Taken, Trainer, TrainerConfig
+from corrwise.predictors.training.trainer import Taken, Trainer
 
 __all__ = ["FramePrediction", "Learning", "Loss", "Objective", "Phase", "Taken", "Trainer", "TrainerConfig"]

@@ -1,33 +1,34 @@
-"""How one network learns: its optimiser, the schedule of its learning rate, and the average of its weights."""
+"""Settings of training runs, and the optimiser, learning rate schedule and weight average of each network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["Learning", "averaged", "make_average", "make_optimizer", "make_schedule"]
+__all__ = ["Learner", "Learning", "TrainerConfig", "averaged"]
 
-_WARM = 0.05  # share of the steps in which the rate of a one-cycle schedule rises
+_WARM = 0.05  # share of the steps in which a one-cycle schedule raises the rate
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How one network learns.
+    """The training settings of one network.
 
     Attributes:
-        lr: learning rate; the largest one of a schedule.
+        lr: learning rate; with a schedule, its maximum.
         optimizer: adam, adamw or rmsprop.
-        betas: decays of Adam's moments; of the second one RMSProp uses.
+        betas: decays of Adam's moments; RMSProp uses the second one.
         weight_decay: of the optimiser.
         schedule: constant, or one-cycle over all steps in which the network learns.
-        max_grad_norm: the network's gradient is scaled down to this norm.
-        ema: decay of the exponential moving average of the weights; 0 keeps none.
+        max_grad_norm: largest norm of the network's gradient, which is clipped to it.
+        ema: decay of the exponential moving average of the weights; 0 for no average.
     """
 
     lr: float = 2e-4
@@ -39,8 +40,78 @@ class Learning:
     ema: float = 0.0
 
 
-def make_optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser of a network's weights."""
+@dataclass(frozen=True)
+class TrainerConfig:
+    """The settings of a training run.
+
+    Attributes:
+        out: folder of the checkpoint and of ``logs``.
+        steps: of all phases together.
+        learning: of all networks, or of each by name.
+        seed: of the objective's draws.
+        checkpoint_every: steps between checkpoints.
+        device: "cpu" or "cuda". Under torchrun every process takes part.
+        precision: "32-true" or "bf16-mixed".
+    """
+
+    out: Path
+    steps: int
+    learning: Learning | Mapping[str, Learning]
+    seed: int = 0
+    checkpoint_every: int = 500
+    device: str = "cpu"
+    precision: str = "32-true"
+
+    def of(self, network: str) -> Learning:
+        """Return the settings of a network.
+
+        Raises:
+            ValueError: ``learning`` has none for it.
+        """
+        if isinstance(self.learning, Learning):
+            return self.learning
+        if network not in self.learning:
+            raise ValueError(f"expected how {network!r} learns, got that of {sorted(self.learning)}")
+        return self.learning[network]
+
+
+class Learner:
+    """A network in training.
+
+    Args:
+        network: the network.
+        learning: its settings.
+        steps: number of steps in which it learns.
+
+    Attributes:
+        network: the network.
+        weights: its parameters that learn.
+        optimizer: of the weights.
+        schedule: of the learning rate; None for a constant one.
+        average: the moving average of weights and buffers; None without one.
+    """
+
+    def __init__(self, network: nn.Module, learning: Learning, steps: int) -> None:
+        self.network = network
+        self.weights = [each for each in network.parameters() if each.requires_grad]
+        self.optimizer = _optimizer(learning, self.weights)
+        self.schedule: Any = None
+        if learning.schedule == "one-cycle":
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, learning.lr, steps + 1, pct_start=_WARM)
+        self.average: AveragedModel | None = None
+        if learning.ema:
+            follow = partial(averaged, most=learning.ema)
+            self.average = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+
+    def after_step(self) -> None:
+        """Update the learning rate and the average after a step of the optimiser."""
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+
+def _optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     if learning.optimizer == "rmsprop":
         decay = learning.betas[1]
         return torch.optim.RMSprop(weights, lr=learning.lr, alpha=decay, weight_decay=learning.weight_decay)
@@ -48,19 +119,9 @@ def make_optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch
     return kind(weights, lr=learning.lr, betas=learning.betas, weight_decay=learning.weight_decay)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, learning: Learning, steps: int) -> Any:
-    """Return what raises the rate to its largest and lowers it again over all steps of a network."""
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning.lr, steps + 1, pct_start=_WARM)
-
-
-def make_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Return a copy of a network that follows its weights and its buffers."""
-    return AveragedModel(network, multi_avg_fn=partial(averaged, most=decay), use_buffers=True)
-
-
 @torch.no_grad()
 def averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, *, most: float) -> None:
-    """Move an average towards new weights, faster at first: else the first weights would count for a thousand steps."""
+    """Move an average towards new weights. The decay begins small, so that the initial weights soon count little."""
     decay = min(most, (1 + int(steps)) / (10 + int(steps)))
     for each, new in zip(kept, current, strict=True):
         if each.is_floating_point():

@@ -1,6 +1,6 @@
 """One trainer for every objective: steps, optimisers, averages of weights, checkpoints, exact resume and logs.
 
-Through Lightning Fabric, which is loaded when a trainer is made: on a CPU, a GPU, or in the processes of torchrun.
+It uses Lightning Fabric, which is loaded when a trainer is made, and runs on a CPU, a GPU, or under torchrun.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,70 +20,22 @@ from torch import Generator, Tensor, nn
 from corrwise._files import shown
 from corrwise._writing import write_aside, write_bytes_atomic
 from corrwise.predictors.training.checkpoint import restore, training_state
-from corrwise.predictors.training.learning import Learning, make_average, make_optimizer, make_schedule
+from corrwise.predictors.training.learning import Learner, TrainerConfig
 from corrwise.predictors.training.log import Log
-from corrwise.predictors.training.objective import Loss, Objective, check_objective, phase_at
+from corrwise.predictors.training.objective import (
+    Batches,
+    Loss,
+    Movable,
+    Objective,
+    check_objective,
+    phase_at,
+    steps_of,
+)
 
-__all__ = ["CHECKPOINT", "Taken", "Trainer", "TrainerConfig"]
+__all__ = ["CHECKPOINT", "Taken", "Trainer"]
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@runtime_checkable
-class Movable(Protocol):
-    """A batch: a dataclass of tensors that can be put on a device."""
-
-    def to(self, device: torch.device | str) -> Any:
-        """Return the batch there."""
-        ...
-
-
 BatchT = TypeVar("BatchT", bound=Movable)
-BatchT_co = TypeVar("BatchT_co", bound=Movable, covariant=True)
-
-
-@runtime_checkable
-class Batches(Protocol[BatchT_co]):
-    """Where batches come from."""
-
-    def batch(self, step: int) -> BatchT_co:
-        """Return this process's part of a step's batch: the same one each time, whatever was asked for before."""
-        ...
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """How long a run is, where it computes, and how its networks learn.
-
-    Attributes:
-        out: folder of the checkpoint and of ``logs``.
-        steps: of all phases together.
-        learning: of every network, or by name.
-        seed: of what the objective draws.
-        checkpoint_every: steps between checkpoints.
-        device: where to compute, "cpu" or "cuda". Under torchrun every process takes part.
-        precision: "32-true" or "bf16-mixed".
-    """
-
-    out: Path
-    steps: int
-    learning: Learning | Mapping[str, Learning]
-    seed: int = 0
-    checkpoint_every: int = 500
-    device: str = "cpu"
-    precision: str = "32-true"
-
-    def of(self, network: str) -> Learning:
-        """Return how a network learns.
-
-        Raises:
-            ValueError: nothing says so.
-        """
-        if isinstance(self.learning, Learning):
-            return self.learning
-        if network not in self.learning:
-            raise ValueError(f"expected how {network!r} learns, got that of {sorted(self.learning)}")
-        return self.learning[network]
 
 
 @dataclass(frozen=True)
@@ -92,9 +43,9 @@ class Taken:
     """A step that was taken.
 
     Attributes:
-        step: how many steps were taken with it.
-        phase: its name.
-        loss: before the step, of this process, without gradients.
+        step: number of steps taken so far, including this one.
+        phase: name of its phase.
+        loss: of this process before the step, without gradients.
         due: whether a checkpoint follows.
     """
 
@@ -105,19 +56,19 @@ class Taken:
 
 
 class Trainer(Generic[BatchT]):
-    """An objective in training, which can be put on disk and taken up again at the same loss.
+    """Trains an objective, and resumes a stopped run exactly.
 
-    ``for taken in trainer.run(batches): ...`` takes all steps that are left and writes checkpoints in between; after
-    ``resume()`` in a new process the steps, draws and weights are those of a run that was never stopped.
+    ``for taken in trainer.run(batches): ...`` takes all remaining steps and writes checkpoints. After ``resume()`` in a
+    new process the steps, draws and weights are those of a run that was never stopped.
 
     Attributes:
         fabric: the Fabric of this process.
-        step, seconds, losses: steps that were taken, their time, and the loss of each over all processes.
-        record: what the run keeps of its own in the checkpoint, of plain types.
+        step, seconds, losses: number of steps taken, their time, and the loss of each over all processes.
+        record: values of plain types that the caller keeps in the checkpoint.
 
     Args:
         objective: what to minimise.
-        config: how.
+        config: the settings.
 
     Raises:
         ValueError: see ``check_objective``.
@@ -137,21 +88,10 @@ class Trainer(Generic[BatchT]):
             network.to(self.fabric.device)
             if name not in learning:
                 network.requires_grad_(False).eval()
-        self._networks = {name: networks[name] for name in learning}
-        self._weights = {
-            name: [each for each in network.parameters() if each.requires_grad]
-            for name, network in self._networks.items()
+        self._learners = {
+            name: Learner(networks[name], config.of(name), steps_of(name, phases, config.steps)) for name in learning
         }
-        self._optimizers = {name: make_optimizer(config.of(name), self._weights[name]) for name in learning}
-        self._schedules = {
-            name: make_schedule(self._optimizers[name], config.of(name), self._steps_of(name))
-            for name in learning
-            if config.of(name).schedule == "one-cycle"
-        }
-        self._averages = {
-            name: make_average(networks[name], config.of(name).ema) for name in learning if config.of(name).ema
-        }
-        self._steppers = {name: self.fabric.setup_optimizers(each) for name, each in self._optimizers.items()}
+        self._steppers = {name: self.fabric.setup_optimizers(each.optimizer) for name, each in self._learners.items()}
         self._modules = {
             learns: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in learns}))
             for learns in dict.fromkeys(phase.learns for phase in phases)
@@ -161,14 +101,14 @@ class Trainer(Generic[BatchT]):
         self._log = Log(config.out / "logs") if self.fabric.is_global_zero else None
 
     def kept(self, name: str) -> nn.Module:
-        """Return what is worth keeping of a network: the moving average of its weights, or the network itself."""
-        average = self._averages.get(name)
+        """Return the moving average of a network; the network itself if it has none."""
+        average = self._learners[name].average if name in self._learners else None
         return self.objective.networks[name] if average is None else average.module
 
     def run(self, batches: Batches[BatchT]) -> Iterator[Taken]:
-        """Take the steps that are left, one for each iteration.
+        """Take the remaining steps, one in each iteration.
 
-        A checkpoint is written after an iteration that is ``due``, unless ``save`` was called in it.
+        A checkpoint is written after a step that is ``due``, unless the caller has called ``save``.
 
         Raises:
             FloatingPointError: see ``learn``.
@@ -193,10 +133,10 @@ class Trainer(Generic[BatchT]):
         self._close()
 
     def learn(self, batch: BatchT) -> Loss:
-        """Take one step and return the loss before it; its draws depend on seed, step and process alone.
+        """Take one step, and return the loss before it. Draws depend on seed, step and process alone.
 
         Raises:
-            FloatingPointError: the loss or a gradient is not finite; the batch was saved, no weight was changed.
+            FloatingPointError: the loss or a gradient is not finite. The batch is saved, and no weight changes.
         """
         phase = phase_at(self.objective.phases, self.step)
         self._set_learning(phase.learns)
@@ -213,10 +153,7 @@ class Trainer(Generic[BatchT]):
             self._check(self._clipped(module, name), "gradient", batch)
         for name in phase.learns:
             self._steppers[name].step()
-            if name in self._schedules:
-                self._schedules[name].step()
-            if name in self._averages:
-                self._averages[name].update_parameters(self._networks[name])
+            self._learners[name].after_step()
         self.step += 1
         self.losses.append(value)
         return loss.detached()
@@ -233,7 +170,7 @@ class Trainer(Generic[BatchT]):
             self._log.image(name, image, self.step)
 
     def save(self) -> None:
-        """Write everything that the next step depends on; only the first process does."""
+        """Write everything on which the next step depends. Only the first process writes."""
         self._saved = self.step
         if not self.fabric.is_global_zero:
             return
@@ -245,58 +182,54 @@ class Trainer(Generic[BatchT]):
         write_bytes_atomic(self.config.out / CHECKPOINT, data.getvalue())
 
     def resume(self) -> bool:
-        """Take up the checkpoint in the folder, and return whether there is one.
+        """Load the checkpoint in the folder, and return whether there is one.
 
         Raises:
-            ValueError: it is of other networks, another precision or number of processes, or damaged.
+            ValueError: it is damaged, or belongs to other networks, another precision or number of processes.
         """
         path = self.config.out / CHECKPOINT
         if not path.exists():
             return False
-        state = training_state(path, networks=self._networks, device=self.fabric.device)
+        parts = self._parts()
+        state = training_state(path, networks=parts["networks"], device=self.fabric.device)
         if state.get("way") != self._way:
             way = shown(state.get("way"))
             raise ValueError(f"{path} was trained with {way}, and here it is {self._way}: go on as it began")
-        named = ", ".join(f"{name} ({type(network).__name__})" for name, network in self._networks.items())
-        restore(path, state, self._parts(), f"is a checkpoint of other networks than {named}")
+        named = ", ".join(f"{name} ({type(network).__name__})" for name, network in parts["networks"].items())
+        restore(path, state, parts, f"is a checkpoint of other networks than {named}")
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
         self.record, self._saved = state["record"], state["step"]
         return True
 
     def _parts(self) -> dict[str, dict[str, Any]]:
+        """Return the parts of each network that a checkpoint holds, by kind (``KINDS``) and name."""
+        learners = self._learners.items()
         return {
-            "networks": self._networks,
-            "optimizers": self._optimizers,
-            "schedules": self._schedules,
-            "averages": self._averages,
+            "networks": {name: each.network for name, each in learners},
+            "optimizers": {name: each.optimizer for name, each in learners},
+            "schedules": {name: each.schedule for name, each in learners if each.schedule is not None},
+            "averages": {name: each.average for name, each in learners if each.average is not None},
         }
 
-    def _steps_of(self, name: str) -> int:
-        """Return in how many steps of the run a network learns."""
-        phases = self.objective.phases
-        cycle = [name in phase.learns for phase in phases for _ in range(phase.steps)]
-        whole, rest = divmod(self.config.steps, len(cycle))
-        return whole * sum(cycle) + sum(cycle[:rest])
-
     def _set_learning(self, learns: Sequence[str]) -> None:
-        """Freeze the weights of all networks but these; the modes of layers are those of training."""
-        for network in self._networks.values():
-            network.train()
+        """Freeze the weights of all other networks. All networks are in training mode."""
+        for learner in self._learners.values():
+            learner.network.train()
         if tuple(learns) != self._learns:
-            for name, weights in self._weights.items():
-                for each in weights:
-                    each.requires_grad_(name in learns)
+            for name, learner in self._learners.items():
+                for weight in learner.weights:
+                    weight.requires_grad_(name in learns)
             self._learns = tuple(learns)
 
     def _clipped(self, module: nn.Module, name: str) -> float:
-        """Scale a network's gradient down where it is too long, and return the norm that it had."""
+        """Clip a network's gradient, and return its norm before."""
         norm = self.fabric.clip_gradients(
             module, self._steppers[name], max_norm=self.config.of(name).max_grad_norm, error_if_nonfinite=False
         )
         return float(norm if norm is not None else 0.0)
 
     def _check(self, value: float, what: str, batch: BatchT) -> None:
-        """Refuse a number that is not finite, which all processes have in common; each saves its part of the batch."""
+        """Refuse a value, equal in all processes, that is not finite. Each process saves its part of the batch."""
         if isfinite(value):
             return
         rank = f"-{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
@@ -315,19 +248,21 @@ class Trainer(Generic[BatchT]):
 
 
 class _Call:
-    """The arguments of a loss as one thing, which no library takes apart."""
+    """The arguments of a loss in one object, so that Fabric does not convert them one by one."""
 
     def __init__(self, batch: Any, generator: Generator, phase: str) -> None:
         self.batch, self.generator, self.phase = batch, generator, phase
 
 
 class _LossStep(nn.Module):
-    """The loss of a phase as a module of the networks that learn, which Fabric can spread over processes."""
+    """The loss of a phase as a module of the networks that learn, which Fabric can distribute over processes."""
 
     def __init__(self, objective: Objective[Any], networks: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleDict(networks)
-        self._objective = (objective,)  # no part of the module: it may be one itself, with networks that do not learn
+        self._objective = (
+            objective,
+        )  # in a tuple, so that it is not registered as a submodule: it may have networks that do not learn
 
     def forward(self, call: _Call) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Return the fields of the loss."""
@@ -340,7 +275,7 @@ def _launched(config: TrainerConfig) -> Any:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise RuntimeError("training needs lightning-fabric: pip install 'corrwise[train]'") from error
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun says so
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
     machines = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
     precision: Any = config.precision
     fabric = Fabric(accelerator=config.device, devices=processes, num_nodes=machines, precision=precision)

@@ -19,12 +19,12 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.runs.import_clips import run_import
-from corrwise.experiments.runs.sources import DATASETS, open_clips
 from corrwise.predictors.data import ClipFolder, ClipWindows, read_shard
 from corrwise.predictors.data.datasets.image_sequences import ImageSequences
 from corrwise.predictors.data.formats import shard_writer
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.shard_writer import ShardWriter
+from corrwise.predictors.data.sources import DATASETS, open_clips
 
 
 def _images(folder, length=4, seed=0, actions=None, size=(20, 24)):
@@ -324,8 +324,8 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
     _source(tmp_path / "source", clips=11)
     broken = tmp_path / "source" / "clip10" / "1.png"
     whole = broken.read_bytes()
-    broken.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"clip10/1.png is no picture that can be read"):
+    broken.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"clip10/1.png is no image that can be read"):
         run_import(_config(tmp_path))
     assert len(ClipFolder(tmp_path / "out").lengths) == 10
     broken.write_bytes(whole)
@@ -357,12 +357,12 @@ def test_bad_options_are_one_sentence(options, said):
         (["--source", "nowhere"], "there is neither a folder nor a file at nowhere"),
         (["--every", "2"], "expected every n-th frame with n at least 1, and 1 for clips with actions, got 2"),
         (["--high", "0.5"], "expected actions from -1 to 0.5 in"),
-        ([], "1.png is no picture that can be read"),
+        ([], "1.png is no image that can be read"),
     ],
 )
 def test_what_cannot_be_imported_leaves_nothing(tmp_path, capsys, arguments, said):
     _images(tmp_path / "source", actions=1)
-    (tmp_path / "source" / "1.png").write_bytes(b"no picture")
+    (tmp_path / "source" / "1.png").write_bytes(b"no image")
     words = ["import", "--source", str(tmp_path / "source"), "--out", str(tmp_path / "out"), *arguments]
     assert cli.main(words) == 2
     assert said in capsys.readouterr().err

@@ -20,7 +20,7 @@ def test_a_crop_holds_what_moves_wherever_it_fits():
     assert crops.shape == (200, 2, 8, 8, 3)
     assert (crops[:, 1, ..., 2].max((1, 2)) == 255).mean() > 0.99
     tops, lefts = crops[:, 0, 0, 0, 0], crops[:, 0, 0, 0, 1]
-    assert set(tops) == {10, 11, 12}, "the picture ends below"
+    assert set(tops) == {10, 11, 12}, "the image ends below"
     assert set(lefts) == {0, 1, 2, 3}
     assert (crops[:, 0, :, :, :2] == crops[:, 1, :, :, :2]).all(), "all frames from the same place"
 
@@ -33,7 +33,7 @@ def test_crops_of_a_still_picture_go_anywhere():
 def test_a_crop_of_the_whole_picture_is_the_picture():
     frames = _with_a_dot(3)[:, :, :, :20]
     assert (moving_crops(frames, 20, np.random.default_rng(0)) == frames).all()
-    with pytest.raises(ValueError, match="expected crops no larger than pictures of 20 x 30, got 21"):
+    with pytest.raises(ValueError, match="expected crops no larger than images of 20 x 30, got 21"):
         moving_crops(_with_a_dot(1), 21, np.random.default_rng(0))
 
 

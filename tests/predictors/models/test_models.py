@@ -46,6 +46,16 @@ def test_every_model_is_tested_here():
     assert TINY.keys() == MODELS.keys()
 
 
+SHARED = {"context": 2, "action_dim": 3, "width": 2, "features": 4, "latent": 2, "hidden": 4, "channels": 3}
+STOCHASTIC = {**SHARED, "layers": 2, "beta": 1e-4, "recursive": False}
+
+
+@pytest.mark.parametrize(("name", "config"), [("svg", {**STOCHASTIC, "size": 16}), ("svg-prime", STOCHASTIC)])
+def test_config_json_holds_every_field(name, config, tmp_path):
+    _model(name).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["config"] == config
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_loss_is_the_sum_of_all_steps_and_reaches_every_weight(name):
     model = _model(name)
@@ -203,7 +213,7 @@ def test_divergence_is_that_of_torch():
 
 
 def test_a_residual_network_learns_what_an_action_does():
-    """The picture turns by the action's sign: bright or dark."""
+    """The image turns by the action's sign: bright or dark."""
     model = _model("resnet3d", action_dim=1, keep=True)
     frames, actions = torch.full((8, 3, 3, 16, 16), 0.5), torch.tensor([-1.0, 1.0] * 4).reshape(8, 1, 1).repeat(1, 2, 1)
     frames[:, 2] = 0.5 + 0.3 * actions[:, 1, :, None, None]
@@ -350,7 +360,7 @@ def test_clips_that_do_not_fit_are_one_sentence(name):
     with pytest.raises(ValueError, match="expected actions of 3 numbers, got 2"):
         model(_context(_batch()), torch.zeros(2, 1, 4, 2))
     odd = Batch(torch.rand(2, 4, 3, 18, 18), torch.zeros(2, 3, 3))
-    with pytest.raises(ValueError, match="expected pictures"):
+    with pytest.raises(ValueError, match="expected images"):
         FramePrediction(model, l1).loss(odd)
 
 

@@ -19,14 +19,14 @@ RED = (200, 30, 10)
 
 def _picture(number, size):
     """Red, with the number in the middle's blue."""
-    picture = np.full((*size, 3), RED, np.uint8)
-    picture[..., 2] = 10 * number
-    return picture
+    image = np.full((*size, 3), RED, np.uint8)
+    image[..., 2] = 10 * number
+    return image
 
 
-def _write(path, picture):
+def _write(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
 
 
 def _kitti(root, drive, numbers, size=(375, 1242)):
@@ -56,19 +56,19 @@ def _blue(frames):
     return (frames[:, frames.shape[1] // 2, frames.shape[2] // 2, 2] / 10).round().astype(int).tolist()
 
 
-# pictures
+# images
 
 
 def test_sequences_are_resized_then_cut_from_the_middle(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (20, 47, 3), dtype=np.uint8)
-    _write(tmp_path / "a.png", picture)
+    image = np.random.default_rng(0).integers(0, 256, (20, 47, 3), dtype=np.uint8)
+    _write(tmp_path / "a.png", image)
     files = ImageFiles([tmp_path / "a.png"])
     plain = ImageSequences([files], (10, 20))
-    np.testing.assert_array_equal(plain.read(0, 0, 1)[0][0], picture[5:15, 13:33])
-    resized = np.asarray(Image.fromarray(picture).resize((30, 16), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(plain.read(0, 0, 1)[0][0], image[5:15, 13:33])
+    resized = np.asarray(Image.fromarray(image).resize((30, 16), Image.Resampling.BILINEAR))
     both = ImageSequences([files], (16, 20), resize=(16, 30))
     np.testing.assert_array_equal(both.read(0, 0, 1)[0][0], resized[:, 5:25])
-    short = np.asarray(Image.fromarray(picture).resize((24, 10), Image.Resampling.BILINEAR))
+    short = np.asarray(Image.fromarray(image).resize((24, 10), Image.Resampling.BILINEAR))
     side = ImageSequences([files], (10, 10), resize=10)
     np.testing.assert_array_equal(side.read(0, 0, 1)[0][0], short[:, 7:17])
 
@@ -91,11 +91,11 @@ def test_pictures_that_cannot_be_used_are_named(tmp_path):
     empty.write_bytes(b"")
     _write(small, _picture(0, (12, 16)))
     for path in (cut, empty):
-        with pytest.raises(ValueError, match=f"{path.name} is no picture that can be read"):
+        with pytest.raises(ValueError, match=f"{path.name} is no image that can be read"):
             ImageSequences([ImageFiles([path])], (16, 16)).read(0, 0, 1)
     with pytest.raises(ValueError, match=r"at least \(H, W\) \(16, 16\), got \(12, 16\) from .*small.png"):
         ImageSequences([ImageFiles([whole, small])], (16, 16)).read(0, 0, 2)
-    with pytest.raises(FileNotFoundError, match=r"there is no picture at .*none.png"):
+    with pytest.raises(FileNotFoundError, match=r"there is no image at .*none.png"):
         ImageSequences([ImageFiles([tmp_path / "none.png"])], (16, 16)).read(0, 0, 1)
     with pytest.raises(ValueError, match=r"resized to at least \(H, W\) \(16, 16\), got \(16, 12\)"):
         ImageSequences([], (16, 16), resize=(16, 12))
@@ -154,16 +154,16 @@ def test_kitti_as_jpeg_is_kitti(tmp_path, monkeypatch):
 
 
 def test_geng_s_layout_is_theirs(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (375, 1242, 3), dtype=np.uint8)
-    _write(tmp_path / "2011_09_26/2011_09_26_drive_0005_sync/image_03/data/0000000000.png", picture)
-    expected = Image.fromarray(picture).resize((848, 256), Image.Resampling.BILINEAR).crop((168, 0, 680, 256))
+    image = np.random.default_rng(0).integers(0, 256, (375, 1242, 3), dtype=np.uint8)
+    _write(tmp_path / "2011_09_26/2011_09_26_drive_0005_sync/image_03/data/0000000000.png", image)
+    expected = Image.fromarray(image).resize((848, 256), Image.Resampling.BILINEAR).crop((168, 0, 680, 256))
     np.testing.assert_array_equal(kitti_raw(tmp_path, "val").read(0, 0, 1)[0][0], np.asarray(expected))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("dataset", [kitti_raw, caltech_pedestrian, cityscapes_sequences])
 def test_folders_without_the_dataset_are_one_sentence(tmp_path, dataset, split):
-    with pytest.raises(FileNotFoundError, match=rf"expected .*{split}.*{tmp_path}.*, found none"):
+    with pytest.raises(FileNotFoundError, match=rf"expected .*{split}.*{tmp_path}.*, got none"):
         dataset(tmp_path, split)
 
 

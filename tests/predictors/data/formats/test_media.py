@@ -19,30 +19,30 @@ from corrwise.predictors.data.formats.minari import MinariClips
 av = pytest.importorskip("av")
 
 
-def _pictures(length=5, size=(24, 32), seed=0):
+def _frames(length=5, size=(24, 32), seed=0):
     """Smooth enough to come through a video codec: red on the left, growing blue on the right."""
-    pictures = np.zeros((length, *size, 3), np.uint8)
-    pictures[:, :, : size[1] // 2, 0] = 200
-    pictures[:, :, size[1] // 2 :, 2] = 20 * np.arange(1, length + 1)[:, None, None]
-    return pictures
+    images = np.zeros((length, *size, 3), np.uint8)
+    images[:, :, : size[1] // 2, 0] = 200
+    images[:, :, size[1] // 2 :, 2] = 20 * np.arange(1, length + 1)[:, None, None]
+    return images
 
 
-def _images(folder, pictures, name="{}.png"):
+def _images(folder, images, name="{}.png"):
     folder.mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / name.format(i))
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / name.format(i))
 
 
-def _video(path, pictures, codec="libx264", degrees=None):
+def _video(path, images, codec="libx264", degrees=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width = pictures.shape[1:3]
+        stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if degrees:
             stream.set_display_rotation(degrees)
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 
 
@@ -50,27 +50,27 @@ def _actions(steps, dim=2, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (steps, dim)).astype(np.float32)
 
 
-def _resized(pictures, size):
-    return np.stack([np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BILINEAR)) for p in pictures])
+def _resized(images, size):
+    return np.stack([np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BILINEAR)) for p in images])
 
 
 # images and videos
 
 
 def test_folders_of_images_are_clips_in_the_order_of_their_numbers(tmp_path, monkeypatch):
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 24, 32, 3), dtype=np.uint8)
-    _images(tmp_path / "walk" / "10", pictures, "img{}.png")
-    _images(tmp_path / "walk" / "2", pictures[:3], "{:03d}.PNG")
-    _images(tmp_path / "alone", pictures[:1])
-    _images(tmp_path / ".thumbnails", pictures[:4])
-    (tmp_path / "walk" / "2" / "readme.txt").write_text("no picture")
+    images = np.random.default_rng(0).integers(0, 256, (12, 24, 32, 3), dtype=np.uint8)
+    _images(tmp_path / "walk" / "10", images, "img{}.png")
+    _images(tmp_path / "walk" / "2", images[:3], "{:03d}.PNG")
+    _images(tmp_path / "alone", images[:1])
+    _images(tmp_path / ".thumbnails", images[:4])
+    (tmp_path / "walk" / "2" / "readme.txt").write_text("no image")
     clips = MediaClips(tmp_path, (16, 20))
     assert (clips.names, clips.action_dim, len(clips)) == (["walk/2", "walk/10"], 0, 2)
     assert [len(clip.frames) for clip in clips] == [3, 12]
-    np.testing.assert_array_equal(clips[1].frames, _resized(pictures, (16, 20)))
+    np.testing.assert_array_equal(clips[1].frames, _resized(images, (16, 20)))
     assert clips[1].actions.shape == (11, 0)
     assert clips[1].about == {"name": "walk/10"}
-    np.testing.assert_array_equal(MediaClips(tmp_path, 16, every=5)[1].frames, _resized(pictures[::5], (16, 16)))
+    np.testing.assert_array_equal(MediaClips(tmp_path, 16, every=5)[1].frames, _resized(images[::5], (16, 16)))
     monkeypatch.chdir(tmp_path / "walk" / "2")
     for path in (tmp_path / "walk" / "2", "."):
         itself = MediaClips(path, 16)
@@ -79,13 +79,13 @@ def test_folders_of_images_are_clips_in_the_order_of_their_numbers(tmp_path, mon
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".avi", "mjpeg"), (".MOV", "mpeg4")])
 def test_videos_are_clips(tmp_path, suffix, codec):
-    pictures = _pictures(7)
-    _video(tmp_path / f"a{suffix}", pictures, codec)
+    images = _frames(7)
+    _video(tmp_path / f"a{suffix}", images, codec)
     (clip,) = MediaClips(tmp_path / f"a{suffix}", (24, 32))
-    assert clip.frames.shape == pictures.shape
+    assert clip.frames.shape == images.shape
     assert clip.actions.shape == (6, 0)
     inner = (slice(None), slice(6, 18), [8, 24])
-    np.testing.assert_allclose(clip.frames[inner].astype(int), pictures[inner].astype(int), atol=16)
+    np.testing.assert_allclose(clip.frames[inner].astype(int), images[inner].astype(int), atol=16)
     (third,) = MediaClips(tmp_path, (24, 32), every=3)
     np.testing.assert_array_equal(third.frames, clip.frames[::3])
 
@@ -93,7 +93,7 @@ def test_videos_are_clips(tmp_path, suffix, codec):
 @pytest.mark.skipif(not hasattr(av.video.stream.VideoStream, "set_display_rotation"), reason="PyAV cannot write it")
 @pytest.mark.parametrize("degrees", [90, 180, -90])
 def test_a_video_that_was_taken_sideways_is_upright(tmp_path, degrees):
-    shown = _pictures(3, (32, 48))
+    shown = _frames(3, (32, 48))
     _video(tmp_path / "a.mp4", np.rot90(shown, -degrees // 90, (1, 2)).copy(), degrees=degrees)
     (clip,) = MediaClips(tmp_path, (32, 48))
     np.testing.assert_allclose(clip.frames[:, 16, [12, 36]].astype(int), shown[:, 16, [12, 36]].astype(int), atol=16)
@@ -149,8 +149,8 @@ def test_every_container_is_a_video(tmp_path, suffix, codec):
     with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = 32, 48, "rgb8" if codec == "gif" else "yuv420p"
-        for picture in _pictures(7, (32, 48)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for image in _frames(7, (32, 48)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     clips = MediaClips(tmp_path, 16)
     assert clips.names == [f"a{suffix}"]
@@ -158,14 +158,14 @@ def test_every_container_is_a_video(tmp_path, suffix, codec):
 
 
 def test_what_is_no_media_is_counted_and_left(tmp_path):
-    _video(tmp_path / "film.mkv", _pictures())
+    _video(tmp_path / "film.mkv", _frames())
     np.save(tmp_path / "film.npy", _actions(4))
     np.save(tmp_path / "other.npy", _actions(4))
     (tmp_path / "index.ts").write_text("const x: number = 1")  # TypeScript
     (tmp_path / "song.ogg").write_bytes(b"OggS")
     (tmp_path / ".DS_Store").write_text("")
     (tmp_path / ".thumbnails").mkdir()
-    _images(tmp_path / "alone", _pictures(1))
+    _images(tmp_path / "alone", _frames(1))
     found = scan_media(tmp_path)
     assert [clip.name for clip in found.clips] == ["film.mkv"]
     assert found.left == {"hidden": 2, "images alone in their folder": 1, "neither video nor image": 3}
@@ -173,20 +173,20 @@ def test_what_is_no_media_is_counted_and_left(tmp_path):
 
 def test_numbers_in_names_order_frames_and_clips(tmp_path):
     names = ("1700000000.25", "1700000000.5", "1700000001")
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    for name, picture in zip(names, pictures, strict=True):
-        _images(tmp_path / "a", [picture], f"{name}.png")
-        _video(tmp_path / f"{name}.mp4", _pictures())
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    for name, image in zip(names, images, strict=True):
+        _images(tmp_path / "a", [image], f"{name}.png")
+        _video(tmp_path / f"{name}.mp4", _frames())
     clips = MediaClips(tmp_path, 16)
     assert clips.names == [*(f"{name}.mp4" for name in names), "a"]
-    np.testing.assert_array_equal(clips[3].frames, pictures)
+    np.testing.assert_array_equal(clips[3].frames, images)
 
 
 def test_links_are_followed_and_loops_are_cut(tmp_path):
     source, outside = tmp_path / "source", tmp_path / "outside"
-    _images(source / "walk", _pictures())
-    _images(outside / "run", _pictures())
-    _video(outside / "film.mp4", _pictures())
+    _images(source / "walk", _frames())
+    _images(outside / "run", _frames())
+    _video(outside / "film.mp4", _frames())
     (source / "a").symlink_to(source / "walk")  # as another name comes before
     (source / "b").symlink_to(outside)
     (source / "c").symlink_to(outside / "run")
@@ -202,13 +202,13 @@ def test_links_are_followed_and_loops_are_cut(tmp_path):
         (linked / f"{i}.png").symlink_to(source / "walk" / "0.png")
     assert MediaClips(linked, 16)[0].frames.shape[0] == 3
     (linked / "3.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(FileNotFoundError, match=r"no picture at .*3.png"):
+    with pytest.raises(FileNotFoundError, match=r"no image at .*3.png"):
         MediaClips(linked, 16)[0]
 
 
 def test_folders_that_cannot_be_read_are_broken(tmp_path, monkeypatch):
-    _images(tmp_path / "a", _pictures())
-    _images(tmp_path / "b", _pictures())
+    _images(tmp_path / "a", _frames())
+    _images(tmp_path / "b", _frames())
     scandir = os.scandir
 
     def refused(path):
@@ -248,14 +248,14 @@ def test_videos_of_16_bits_are_scaled_by_their_white(tmp_path):
 
 
 def test_frames_that_are_there_twice_are_refused(tmp_path):
-    _images(tmp_path / "a", _pictures(3))
-    _images(tmp_path / "a", _pictures(1), "{}.jpg")
+    _images(tmp_path / "a", _frames(3))
+    _images(tmp_path / "a", _frames(1), "{}.jpg")
     with pytest.raises(ValueError, match=r"expected one image of each name, got .*a/0.jpg beside 0.png"):
         MediaClips(tmp_path, 16)
 
 
 def test_declared_sizes_of_videos_are_checked(tmp_path, monkeypatch):
-    _video(tmp_path / "a.mp4", _pictures(3, (32, 48)))
+    _video(tmp_path / "a.mp4", _frames(3, (32, 48)))
     monkeypatch.setattr(image_decoding, "MAX_PIXELS", 1000)
     with pytest.raises(ValueError, match=r"expected at most 1000 pixels in .*a.mp4, got 48 x 32"):
         MediaClips(tmp_path, 16)[0]
@@ -282,21 +282,21 @@ def test_declared_sizes_of_actions_are_checked(tmp_path, header, said):
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    _images(tmp_path / "clips" / "a", _pictures())
+    _images(tmp_path / "clips" / "a", _frames())
     assert MediaClips("~/clips", 16).names == ["a"]
-    _minari(tmp_path / "data set", [(_pictures(4), _actions(3))])
+    _minari(tmp_path / "data set", [(_frames(4), _actions(3))])
     assert MinariClips("~/data set", 16).names == ["episode_0"]
 
 
 def test_actions_lie_beside_their_clip(tmp_path):
     taken = [_actions(4, seed=seed) for seed in range(4)]
-    _images(tmp_path / "inside", _pictures())
+    _images(tmp_path / "inside", _frames())
     np.save(tmp_path / "inside" / "actions.npy", taken[0])
-    _images(tmp_path / "run.1", _pictures())
+    _images(tmp_path / "run.1", _frames())
     np.save(tmp_path / "run.1.npy", taken[1])
-    _video(tmp_path / "film.mp4", _pictures())
+    _video(tmp_path / "film.mp4", _frames())
     np.save(tmp_path / "film.npy", taken[2])
-    _video(tmp_path / "take" / "film.mp4", _pictures())
+    _video(tmp_path / "take" / "film.mp4", _frames())
     np.save(tmp_path / "take" / "actions.npy", taken[3])
     clips = MediaClips(tmp_path, 16)
     assert clips.action_dim == 2
@@ -316,7 +316,7 @@ def test_actions_are_brought_to_one():
 @pytest.mark.parametrize(
     ("actions", "scale", "said"),
     [
-        ([[0.5, -1.5]], (-1, 1), "expected actions from -1 to 1 in a, got -1.5 to 0.5; say between which low and high"),
+        ([[0.5, -1.5]], (-1, 1), "expected actions from -1 to 1 in a, got -1.5 to 0.5; state the low and high"),
         ([[0.5, 2.5]], (0, 2), "expected actions from 0 to 2 in a, got 0.5 to 2.5"),
         ([[np.nan]], (-1, 1), "expected finite actions in a"),
         ([3, 1], (-1, 1), r"expected numbers \(T - 1, A\) as actions in a, got int64 \(2,\)"),
@@ -336,7 +336,7 @@ def test_media_that_cannot_be_used_are_one_sentence(tmp_path):
     for path in (tmp_path, tmp_path / "text.txt"):
         with pytest.raises(ValueError, match=r"holds no clips: expected videos \(.mp4, .mkv, .*\) or folders with at"):
             MediaClips(path, 16)
-    _video(tmp_path / "whole.mp4", _pictures())
+    _video(tmp_path / "whole.mp4", _frames())
     (tmp_path / "text.mp4").write_bytes(b"no video")
     cut = tmp_path / "cut.mp4"
     cut.write_bytes((tmp_path / "whole.mp4").read_bytes()[:600])
@@ -352,13 +352,13 @@ def test_media_that_cannot_be_used_are_one_sentence(tmp_path):
         silence.sample_rate = 8000
         container.mux(stream.encode(silence))
         container.mux(stream.encode())
-    with pytest.raises(ValueError, match=r"sound.mp4 holds no pictures"):
+    with pytest.raises(ValueError, match=r"sound.mp4 holds no video"):
         MediaClips(tmp_path / "sound.mp4", 16)[0]
 
 
 def test_actions_that_do_not_fit_are_one_sentence(tmp_path):
-    _images(tmp_path / "a", _pictures())
-    _images(tmp_path / "b", _pictures())
+    _images(tmp_path / "a", _frames())
+    _images(tmp_path / "b", _frames())
     np.save(tmp_path / "a" / "actions.npy", _actions(4))
     with pytest.raises(ValueError, match=r"as many numbers in every action of .*, got 2 for a and 0 for b"):
         MediaClips(tmp_path, 16)
@@ -378,7 +378,7 @@ def test_actions_that_do_not_fit_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"actions.npy cannot be read as an array of actions: "):
         MediaClips(tmp_path, 16)
     for name in ("one.mp4", "two.mp4"):
-        _video(tmp_path / "c" / name, _pictures())
+        _video(tmp_path / "c" / name, _frames())
     np.save(tmp_path / "c" / "actions.npy", _actions(4))
     for path in (tmp_path / "c", tmp_path / "c" / "one.mp4"):
         with pytest.raises(BrokenClip, match=r"actions named as their clip, got .*actions.npy beside 2 clips"):
@@ -392,16 +392,16 @@ def test_actions_that_do_not_fit_are_one_sentence(tmp_path):
 # Minari
 
 
-def _jpegs(pictures):
-    return [cv2.imencode(".jpg", picture[..., ::-1])[1].ravel() for picture in pictures]
+def _jpegs(images):
+    return [cv2.imencode(".jpg", image[..., ::-1])[1].ravel() for image in images]
 
 
 def _minari(root, episodes, form="raw", key=None):
-    """Write episodes (pictures, actions) as Minari does: pictures raw, or a JPEG each, in a dictionary or not."""
+    """Write episodes (images, actions) as Minari does: images raw, or a JPEG each, in a dictionary or not."""
     path = root / "data" / "main_data.hdf5"
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w", track_order=True) as file:
-        for i, (pictures, actions) in enumerate(episodes):
+        for i, (images, actions) in enumerate(episodes):
             group = file.create_group(f"episode_{i}")
             group.attrs.update(id=i, total_steps=len(actions))
             group["actions"] = actions
@@ -409,26 +409,26 @@ def _minari(root, episodes, form="raw", key=None):
             group.create_group("infos")
             where = group if key is None else group.create_group("observations")
             if key is not None:
-                where["state"] = np.zeros((len(pictures), 4))
+                where["state"] = np.zeros((len(images), 4))
             name = key or "observations"
             if form == "raw":
-                where.create_dataset(name, data=pictures, chunks=True, maxshape=(None, *pictures.shape[1:]))
+                where.create_dataset(name, data=images, chunks=True, maxshape=(None, *images.shape[1:]))
             elif form == "jpeg":
-                packed = where.create_dataset(name, (len(pictures),), h5py.vlen_dtype(np.uint8))
-                for t, jpeg in enumerate(_jpegs(pictures)):
+                packed = where.create_dataset(name, (len(images),), h5py.vlen_dtype(np.uint8))
+                for t, jpeg in enumerate(_jpegs(images)):
                     packed[t] = jpeg
             else:  # JPEG files that happen to have one length
-                where.create_dataset(name, data=np.stack(_jpegs(pictures)))
+                where.create_dataset(name, data=np.stack(_jpegs(images)))
     return root
 
 
 @pytest.mark.parametrize("key", [None, "pixels", "camera/front"])
 @pytest.mark.parametrize("form", ["raw", "jpeg", "jpeg of one length"])
 def test_minari_episodes_are_clips(tmp_path, form, key):
-    pictures = _pictures(12)
+    images = _frames(12)
     if form == "jpeg of one length":
-        pictures = np.repeat(pictures[:1], 12, axis=0)
-    episodes = [(pictures[: i + 1], _actions(i, 3, seed=i)) for i in range(1, 12)]
+        images = np.repeat(images[:1], 12, axis=0)
+    episodes = [(images[: i + 1], _actions(i, 3, seed=i)) for i in range(1, 12)]
     _minari(tmp_path, episodes, form, key)
     for path in (tmp_path, tmp_path / "data", tmp_path / "data" / "main_data.hdf5"):
         clips = MinariClips(path, (24, 32), key=key or "pixels")
@@ -441,7 +441,7 @@ def test_minari_episodes_are_clips(tmp_path, form, key):
 
 
 def test_minari_actions_are_brought_to_one(tmp_path):
-    _minari(tmp_path, [(_pictures(3), np.array([[0.0], [4.0]]))])
+    _minari(tmp_path, [(_frames(3), np.array([[0.0], [4.0]]))])
     with pytest.raises(ValueError, match=r"expected actions from -1 to 1 in episode_0 of .*main_data.hdf5, got 0 to 4"):
         MinariClips(tmp_path, 16)
     np.testing.assert_array_equal(MinariClips(tmp_path, 16, scale=(0.0, 4.0))[0].actions, [[-1], [1]])
@@ -450,13 +450,13 @@ def test_minari_actions_are_brought_to_one(tmp_path):
 @pytest.mark.parametrize(
     ("episode", "key", "said"),
     [
-        ((np.zeros((4, 17)), _actions(3)), None, r"expected pictures, .* in episode_0 of .*, got float64 \(4, 17\)"),
+        ((np.zeros((4, 17)), _actions(3)), None, r"expected images, .* in episode_0 of .*, got float64 \(4, 17\)"),
         ((np.zeros((4, 128), np.uint8), _actions(3)), None, r"got uint8 \(4, 128\)"),
         ((np.zeros((4, 3, 8, 8), np.uint8), _actions(3)), None, r"got uint8 \(4, 3, 8, 8\)"),
-        ((_pictures(4), _actions(3)), "camera", "'pixels' in the observations of episode_0 of .*, got camera, state"),
-        ((_pictures(4), _actions(3)), "pixels/a", "got a group of a"),
-        ((_pictures(4), np.arange(3)), None, r"expected numbers \(T - 1, A\) as actions in episode_0 of .* \(3,\)"),
-        ((_pictures(4), _actions(4)), None, "expected 3 actions between the 4 pictures of episode_0 of .*, got 4"),
+        ((_frames(4), _actions(3)), "camera", "'pixels' in the observations of episode_0 of .*, got camera, state"),
+        ((_frames(4), _actions(3)), "pixels/a", "got a group of a"),
+        ((_frames(4), np.arange(3)), None, r"expected numbers \(T - 1, A\) as actions in episode_0 of .* \(3,\)"),
+        ((_frames(4), _actions(4)), None, "expected 3 actions between the 4 images of episode_0 of .*, got 4"),
     ],
 )
 def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode, key, said):
@@ -465,7 +465,7 @@ def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode,
 
 
 def test_sizes_that_a_minari_dataset_declares_are_checked(tmp_path):
-    path = _minari(tmp_path, [(_pictures(4), _actions(3))] * 3)
+    path = _minari(tmp_path, [(_frames(4), _actions(3))] * 3)
     with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
         del file["episode_0/actions"], file["episode_1/observations"]
         file["episode_0"].create_dataset("actions", (10**12, 2), np.float32, chunks=(1000, 2))
@@ -474,15 +474,13 @@ def test_sizes_that_a_minari_dataset_declares_are_checked(tmp_path):
         MinariClips(path, 16)
     clips = MinariClips(path, 16, skip_broken=True)
     assert (clips.names, list(clips.broken)) == (["episode_2"], ["episode_0", "episode_1"])
-    assert "pixels in each of the pictures" in clips.broken["episode_1"]
+    assert "pixels in each of the images" in clips.broken["episode_1"]
 
 
 def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"expected a Minari dataset at .*, with data/main_data.hdf5, found none"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"expected a Minari dataset at .*, with data/main_data.hdf5, got none"):
         MinariClips(tmp_path, 16)
-    path = _minari(tmp_path, [(_pictures(4), _actions(3)), (_pictures(4), _actions(3, dim=5))])
+    path = _minari(tmp_path, [(_frames(4), _actions(3)), (_frames(4), _actions(3, dim=5))])
     with pytest.raises(ValueError, match=r"as many numbers in every action of .*, got \[2, 5\]"):
         MinariClips(path, 16)
     file = tmp_path / "data" / "main_data.hdf5"
@@ -493,9 +491,9 @@ def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):
         empty.create_group("12")
     with pytest.raises(ValueError, match="holds no episodes: expected groups episode_0 and so on"):
         MinariClips(path, 16)
-    with h5py.File(_minari(tmp_path, [(_pictures(4), _actions(3))], "jpeg") / "data" / "main_data.hdf5", "a") as broken:
-        broken["episode_0"]["observations"][2] = np.frombuffer(b"\xff\xd8 no picture", np.uint8)
-    with pytest.raises(ValueError, match=r"picture 2 of episode_0 of .* is no JPEG that can be read"):
+    with h5py.File(_minari(tmp_path, [(_frames(4), _actions(3))], "jpeg") / "data" / "main_data.hdf5", "a") as broken:
+        broken["episode_0"]["observations"][2] = np.frombuffer(b"\xff\xd8 no image", np.uint8)
+    with pytest.raises(ValueError, match=r"image 2 of episode_0 of .* is no JPEG that can be read"):
         MinariClips(path, 16)[0]
 
 

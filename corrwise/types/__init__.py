@@ -1,0 +1,48 @@
+"""The types that all packages share: values, protocols and optional capabilities.
+
+Axes, always in this order and always present (one environment is ``B = 1``):
+    B  parallel environments        K  context frames          C h w  image (RGB, float32 in [0, 1]; see ``Views``)
+    N  candidate action sequences   T  frames asked for        S      simulator integration state (float64)
+    H  horizon in control steps     G  goal frames             A      action, in [-1, 1]
+"""
+
+from corrwise.types.protocols import (
+    BidirectionalFlow,
+    CheckingPredictor,
+    ComparingSimulator,
+    Cost,
+    Distance,
+    EncodingDistance,
+    Flow,
+    PartialRenderer,
+    Planner,
+    Predictor,
+    Simulator,
+    TermsDistance,
+    has_gradient,
+)
+from corrwise.types.values import COLOURS, ONE_VIEW, Context, Goal, Proposal, Trace, Views, channel_axis
+
+__all__ = [
+    "COLOURS",
+    "ONE_VIEW",
+    "BidirectionalFlow",
+    "CheckingPredictor",
+    "ComparingSimulator",
+    "Context",
+    "Cost",
+    "Distance",
+    "EncodingDistance",
+    "Flow",
+    "Goal",
+    "PartialRenderer",
+    "Planner",
+    "Predictor",
+    "Proposal",
+    "Simulator",
+    "TermsDistance",
+    "Trace",
+    "Views",
+    "channel_axis",
+    "has_gradient",
+]

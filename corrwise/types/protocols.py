@@ -1,0 +1,191 @@
+"""The protocols that distances, flows, costs, predictors, simulators and planners follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from corrwise.types.values import Context, Goal, Proposal
+
+__all__ = [
+    "BidirectionalFlow",
+    "CheckingPredictor",
+    "ComparingSimulator",
+    "Cost",
+    "Distance",
+    "EncodingDistance",
+    "Flow",
+    "PartialRenderer",
+    "Planner",
+    "Predictor",
+    "Simulator",
+    "TermsDistance",
+    "has_gradient",
+]
+
+
+@runtime_checkable
+class Distance(Protocol):
+    """Compares two images. Reduces C, h and w, never the batch. Lower is more similar; equal images give zero."""
+
+    def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
+        """Return one value per pair of images."""
+        ...
+
+
+@runtime_checkable
+class Flow(Protocol):
+    """Estimates where to sample ``source`` so that it matches ``target``: pixels, channels (dx, dy)."""
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return one flow field per pair of images."""
+        ...
+
+
+@runtime_checkable
+class Cost(Protocol):
+    """A distance for trajectories: how far each predicted frame is from the goal."""
+
+    def __call__(self, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:
+        """Return one value per predicted frame."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Predicts the frames to which sequences of actions would lead."""
+
+    def __call__(
+        self,
+        context: Context,
+        actions: Float[Tensor, "B N H A"],
+        *,
+        steps: Sequence[int] | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Float[Tensor, "B N T C h w"]:
+        """Return the frames after the given ``steps`` (0 is the frame after the first action; None means all H)."""
+        ...
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A simulator that can be set to a state and run forward, with many candidates at once."""
+
+    def rollout(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float[Tensor, "B N T C h w"]:
+        """Return the images after the given steps; NaN for a candidate whose physics diverges."""
+        ...
+
+    def states(
+        self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
+    ) -> Float64[np.ndarray, "B N T S"]:
+        """Return the states after the given steps; NaN for a candidate whose physics diverges."""
+        ...
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A sampling planner: it draws candidates and refits its proposal to their costs (see ``corrwise.mpc.optimize``).
+
+    A planner may have an attribute ``executes: Literal["mean", "best"]``: whether the agent acts on the proposal's
+    ``mean``, the default, or on its ``best``.
+
+    A planner whose sequences are not actions, such as the knots of a spline, has two more methods:
+    ``to_actions(sequences (..., K, A)) -> actions (..., H, A)`` within [-1, 1], and ``one_step_later(sequences) ->
+    sequences``, which returns the sequences whose actions are those of one control step later.
+    """
+
+    @property
+    def iterations(self) -> int:
+        """How often a plan samples and refits."""
+        ...
+
+    def init(self, batch: int) -> Proposal:
+        """Return the initial proposal of ``batch`` environments."""
+        ...
+
+    def sample(self, proposal: Proposal, generators: Sequence[torch.Generator]) -> Float[Tensor, "B N H A"]:
+        """Draw candidates within [-1, 1], each environment from its own generator."""
+        ...
+
+    def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
+        """Return the proposal refitted to the costs of the candidates; a cost of +inf never wins."""
+        ...
+
+
+# Optional capabilities: what a part may offer beyond its protocol. Callers test for them with ``isinstance``.
+
+
+@runtime_checkable
+class BidirectionalFlow(Flow, Protocol):
+    """A flow that estimates both directions together, because they share work."""
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return ``flow(x, y)`` and ``flow(y, x)``."""
+        ...
+
+
+def has_gradient(flow: Callable[..., Any]) -> bool:
+    """Return whether a flow has a gradient: yes, unless its attribute ``differentiable`` is False."""
+    return bool(getattr(flow, "differentiable", True))
+
+
+@runtime_checkable
+class EncodingDistance(Distance, Protocol):
+    """A distance between features, which lets a goal be encoded only once."""
+
+    def encode(self, images: Float[Tensor, "*batch C h w"]) -> tuple[Tensor, ...]:
+        """Return the images' features, each (*batch, ...)."""
+        ...
+
+    def compare(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
+        """Return the distance of two images, given their features."""
+        ...
+
+
+@runtime_checkable
+class TermsDistance(Distance, Protocol):
+    """A distance that is a sum and returns its terms."""
+
+    def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Any:
+        """Return the terms, including ``total``, the distance itself, and ``displacement`` in pixels."""
+        ...
+
+
+@runtime_checkable
+class CheckingPredictor(Predictor, Protocol):
+    """A predictor that may refuse the context at the start of an episode."""
+
+    def check(self, context: Context) -> None:
+        """Raise a ``ValueError`` if the predictor does not apply to this context."""
+        ...
+
+
+@runtime_checkable
+class ComparingSimulator(Simulator, Protocol):
+    """A simulator that can compare images with its states."""
+
+    def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[Tensor, "B C h w"]) -> bool:
+        """Return whether these frames are images of these states."""
+        ...
+
+
+@runtime_checkable
+class PartialRenderer(Protocol):
+    """A renderer that reports which parts of the model it does not draw.
+
+    Attributes:
+        left_out: a description of each part that is not drawn, such as "1 skin".
+        unseen: empty if any moving part is drawn, else what moves, why it is not drawn, and a remedy.
+    """
+
+    left_out: tuple[str, ...]
+    unseen: str
