@@ -43,7 +43,7 @@ class View:
     def __init__(
         self,
         space: gymnasium.Space,
-        goal: GoalPicture,
+        goal: GoalImage,
         goal_key: str | None,
         source: str,
         views: Views = ONE_VIEW,
