@@ -1,4 +1,4 @@
-"""List the environments of Gymnasium and of the dm_control suite that are tasks, with their names.
+"""List the environments of Gymnasium and of the dm_control suite that can be tasks, with their names.
 
 python tools/environment_tasks.py [NAME ...]
 """
@@ -24,7 +24,7 @@ def all_names() -> list[str]:
 
 
 def described(name: str) -> str:
-    """Describe a task by name, with four episodes drawn at 32 pixels; or state why it is not a task."""
+    """Return a line about the task of a name, from four episodes at 32 pixels; or why there is none."""
     begun = time.perf_counter()
     try:
         task = find_task(name)
