@@ -54,7 +54,7 @@ def step_seconds(name: str, size: int, repeats: int, batch: int, horizon: int) -
     clips = Batch(frames, torch.zeros(batch, CONTEXT + horizon - 1, ACTIONS))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
     times: dict[str, list[float]] = {"l1": [], "corr-l1": []}
-    distances = {"l1": l1, "corr-l1": CorrespondenceWise(l1, DISFlow())}
+    distances: dict[str, Distance] = {"l1": l1, "corr-l1": CorrespondenceWise(l1, DISFlow())}
     for repeat in range(repeats + 1):
         for loss, distance in distances.items():
             began = perf_counter()
@@ -68,7 +68,7 @@ def step_seconds(name: str, size: int, repeats: int, batch: int, horizon: int) -
 
 def options(name: str) -> dict:
     """Return a model's configuration as numbers."""
-    return TrainConfig(model=name, options=("small",)).model_options
+    return TrainConfig(model=name, options=("small",)).model_options  # type: ignore[arg-type]
 
 
 def timed(call, repeats: int) -> float:
@@ -87,7 +87,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--horizon", type=int, default=4)
     options = parser.parse_args()
-    costs = {"l1": l1, "default": recommended(l1)}
+    costs: dict[str, Distance] = {"l1": l1, "default": recommended(l1)}
     plans, steps, good = {}, {}, True
     for name in options.models:
         plans[name] = {cost: plan_seconds(name, distance, options.repeats) for cost, distance in costs.items()}

@@ -33,7 +33,7 @@ def findings(source: str, path: str = "<source>") -> list[str]:
 
 def _imported(tree: ast.Module) -> dict[str, str]:
     """Return what names of a module stand for, such as {"torch": "torch", "zeros": "torch.zeros"}."""
-    names = {}
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {each.asname or "torch": each.name for each in node.names if each.name.split(".")[0] == "torch"}

@@ -39,7 +39,7 @@ COMMANDS: dict[str, type[Any]] = {
 
 def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the frozen defaults with those of options that are new."""
-    after = {}
+    after: dict[str, dict[str, Any]] = {}
     for command, kind in COMMANDS.items():
         old = before.get(command, {"defaults": {}, "free": []})
         values, free = options(kind)
