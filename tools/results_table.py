@@ -14,7 +14,6 @@ from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.ablations.table import ablation_page
-from corrwise.experiments.studies.flows.planning import planning_cells
 from corrwise.experiments.studies.flows.text import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.studies.planning.methods import METHODS, method_config
 from corrwise.experiments.studies.planning.table import draw_table
@@ -23,6 +22,7 @@ from corrwise.experiments.studies.predictors.table import held_frames, held_plan
 from corrwise.experiments.studies.predictors.text import predictor_tables
 from corrwise.experiments.studies.ranking.table import KEY as RANKING_KEY
 from corrwise.experiments.studies.ranking.table import ranking_table
+from tools.planning_cells import planning_cells
 from tools.speed_table import speed_table
 
 RESULTS = Path(__file__).parents[1] / "docs/results"

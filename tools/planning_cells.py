@@ -15,8 +15,6 @@ from corrwise.experiments.studies.ablations.table import variants
 from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, METHODS, method_config
 from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
 
-__all__ = ["gap_closed", "planning_cells"]
-
 Row = dict[str, Any]
 
 
