@@ -55,7 +55,7 @@ _PARTS: dict[str, list[list[_Layer]]] = {
     ],
 }
 SHIFT_TOLERANT = {"st-alex": 21, "st-vgg": 18}
-"""The least side of an image in pixels, by the name of the network."""
+"""The least side of an image in pixels by the name of the network; ``CostSpec``, free of torch, has it, too."""
 
 
 class ShiftTolerantLPIPS(nn.Module):

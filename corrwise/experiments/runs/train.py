@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,34 @@ from tqdm import tqdm
 from corrwise._files import read_json
 from corrwise._writing import write_json_atomic
 from corrwise.experiments.cli.cost import spec_of
-from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
-from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_costs import make_distance, with_costs
-from corrwise.experiments.runs.named_predictors import model_folder
+from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
-from corrwise.experiments.runs.sources import Part, open_clips
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
+from corrwise.predictors.data.sources import Part, open_clips
+from corrwise.predictors.interpolation.flavr import FLAVR, window_places
+from corrwise.predictors.interpolation.registry import (
+    interpolation_config,
+    load_interpolator,
+    make_interpolation_model,
+)
 from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
-from corrwise.predictors.training import FramePrediction, Learning, Loss, Trainer, TrainerConfig
+from corrwise.predictors.training import (
+    Augmentation,
+    FrameInterpolation,
+    FramePrediction,
+    Learning,
+    Loss,
+    Objective,
+    Trainer,
+    TrainerConfig,
+    WarmStart,
+)
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import Distance
 
@@ -42,6 +58,7 @@ _BEFORE = {"ema": 0.0, "max_grad_norm": 1.0}  # what runs did before there were 
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
+Model = VideoPredictor | FLAVR
 
 
 def run_train(config: TrainConfig) -> Path:
@@ -58,9 +75,9 @@ def run_train(config: TrainConfig) -> Path:
     """
     clips = open_clips(config.data)
     seen, held = Part.split(clips, config.val_fraction)
-    length, flip = config.context + config.horizon, not clips.action_dim
+    length, flip = config.window, config.objective == "predict" and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
-    check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon or --crop")
+    check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = make_trainer(config, clips.action_dim, clips.size, make_loss(config))
     _check_learns(trainer, windows.batch(0, 2))
@@ -104,7 +121,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
             processes cannot share.
         RuntimeError: lightning-fabric is not installed, or a GPU is asked for and there is none.
     """
-    device = device_named(config.device, option="device")
+    device = device_named(config.device)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = starting_model(config, action_dim, size)
@@ -113,7 +130,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
     trainer = Trainer(
-        FramePrediction(model, distance, scale=scale),
+        _objective(config, model, distance, scale),
         TrainerConfig(config.out, config.steps, learning, config.seed, config.checkpoint_every, device, precision),
     )
     if config.batch % trainer.fabric.world_size:
@@ -121,7 +138,22 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     return trainer
 
 
-def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
+def _objective(config: TrainConfig, model: Model, distance: Distance, scale: float) -> Objective[Batch]:
+    """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
+
+    def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
+        if isinstance(model, FLAVR):
+            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation())
+        return FramePrediction(model, distance, scale=scale)
+
+    spec = spec_of(config.loss)
+    if not config.warm_start or spec is None:
+        return by(distance, scale)
+    base = replace(spec, flow="", form="scaled", directions=2, options=()).build()
+    return WarmStart(by(base, 1.0), by(distance, scale), steps=config.warm_start, total=config.steps)
+
+
+def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Model:
     """Return a fresh model, its weights drawn from torch's global generator, or the one that is to be gone on from.
 
     A run that has a checkpoint needs no other model to begin with: its weights are read later.
@@ -136,11 +168,17 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         ValueError: options that make no model, or of another one than that.
     """
     sized = {"size": size[0]} if config.model == "svg" else {}
-    options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
+    options = {**config.model_options, **sized, "context": config.context}
+    make: Callable[..., Model] = make_interpolation_model
+    load: Callable[..., Model] = load_interpolator
+    configured = interpolation_config
+    if config.objective == "predict":
+        make, load, configured = make_model, load_model, model_config
+        options["action_dim"] = action_dim
     if not config.init_from or (config.out / CHECKPOINT).exists():
-        return make_model(config.model, **options)
-    wanted = model_config(config.model, **options)
-    model = load_model(model_folder(config.init_from)).requires_grad_(True)
+        return make(config.model, **options)
+    wanted = configured(config.model, **options)
+    model = load(model_folder(config.init_from)).requires_grad_(True)
     if model.config != wanted:
         raise ValueError(f"expected a model {wanted} in {config.init_from} to start from, got {model.config}")
     return model
@@ -166,9 +204,9 @@ def with_names_of_today(out: Path, settings: Row) -> None:
         write_json_atomic(path, {**before, **{names.get(name, name): value for name, value in old.items()}})
 
 
-def _kept(trainer: Trainer[Batch]) -> VideoPredictor:
+def _kept(trainer: Trainer[Batch]) -> Model:
     kept = trainer.kept("model")
-    assert isinstance(kept, VideoPredictor)
+    assert isinstance(kept, Model)
     return kept
 
 
@@ -218,13 +256,17 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
 def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> None:
     loss = held_out_loss(trainer, held, config)
     trainer.log("held out", loss)
-    trainer.show("held out", strips(held.frames[:_STRIPS], loss.outputs["frames"][:_STRIPS]))
+    shown = held.frames[:_STRIPS]
+    if config.objective == "interpolate":  # what was made is shown below what it should be, at the end of a row
+        known, between = window_places(config.window, _kept(trainer).config)
+        shown = shown[:, known + between]
+    trainer.show("held out", strips(shown, loss.outputs["frames"][:_STRIPS]))
 
 
 def held_out_loss(trainer: Trainer[Batch], batch: Batch, config: TrainConfig) -> Loss:
     """Return the loss of the kept model on a batch, of whatever size, on the CPU; a part of it at a time."""
-    objective = trainer.objective
-    assert isinstance(objective, FramePrediction)
+    objective = trainer.objective.then if isinstance(trainer.objective, WarmStart) else trainer.objective
+    assert isinstance(objective, FramePrediction | FrameInterpolation)
     kept = FramePrediction(_kept(trainer).eval(), objective.distance, scale=objective.scale)
     losses = []
     with torch.no_grad(), trainer.fabric.autocast():
@@ -275,7 +317,7 @@ def _steps_of(model: Path) -> int | None:
 
 def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
     """Return windows at equal distances over the held-out clips; None where they are too short for one."""
-    length = config.context + config.horizon
+    length = config.window
     if max(held.lengths, default=0) < length:
         return None
     windows = ClipWindows(held, length)

@@ -48,8 +48,8 @@ class CorrespondenceAverage:
         *,
         distance: str | CostSpec | Distance | None = None,
         start: Interpolator | None = None,
-        steps: int = 40,
-        lr: float = 0.005,
+        steps: int = 20,
+        lr: float = 0.002,
     ) -> None:
         if steps < 0:
             raise ValueError(f"expected steps of 0 or above, got {steps}")

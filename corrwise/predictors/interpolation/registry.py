@@ -13,7 +13,13 @@ from corrwise.predictors.models.pretrained import CONFIG, about_model, typed_con
 from corrwise.registry import INTERPOLATOR_PATHS, Registry
 from corrwise.types import Interpolator
 
-__all__ = ["INTERPOLATORS", "interpolation_config", "load_interpolator", "make_interpolator"]
+__all__ = [
+    "INTERPOLATORS",
+    "interpolation_config",
+    "load_interpolator",
+    "make_interpolation_model",
+    "make_interpolator",
+]
 
 INTERPOLATORS: Registry[Any] = Registry(INTERPOLATOR_PATHS)
 
@@ -32,14 +38,23 @@ def make_interpolator(name: str, **options: Any) -> Interpolator:
         raise ValueError(f"unknown interpolator {name!r}; there are {', '.join(INTERPOLATORS)}")
     kind = INTERPOLATORS[name]
     if kind is FLAVR:
-        config = interpolation_config(name, **options)
-        check_network(lambda: FLAVR(config))
-        return FLAVR(config)
+        return make_interpolation_model(name, **options)
     try:
         made: Interpolator = kind(**options)
     except TypeError as error:
         raise ValueError(f"{name} has no such options: {error}") from error
     return made
+
+
+def make_interpolation_model(name: str, **options: Any) -> FLAVR:
+    """Return a fresh interpolating network by name, its weights drawn from torch's global generator.
+
+    Raises:
+        ValueError: see ``interpolation_config``, or one that is too large (``check_network``).
+    """
+    config = interpolation_config(name, **options)
+    check_network(lambda: FLAVR(config))
+    return FLAVR(config)
 
 
 def interpolation_config(name: str, **options: Any) -> Any:

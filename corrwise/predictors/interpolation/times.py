@@ -65,10 +65,10 @@ def check_fixed(
     known, between = model.known, model.between
     scale = (times[-1] - times[0]) / (known[-1] - known[0])
 
-    def here(time: float) -> float:
+    def here(time: float | int) -> float | int:
         return times[0] + scale * (time - known[0])
 
-    def same(one: float, two: float) -> bool:
+    def same(one: float | int, two: float | int) -> bool:
         return abs(one - two) <= TOLERANCE * abs(scale)
 
     places = [next((i for i, own in enumerate(between) if same(here(own), time)), -1) for time in wanted]

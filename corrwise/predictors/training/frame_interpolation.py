@@ -34,9 +34,9 @@ class Augmentation:
         mirror: share of the windows that are mirrored left to right, and, drawn apart, top to bottom.
     """
 
-    colour: float = 0.05
-    time_flip: float = 0.5
-    mirror: float = 0.5
+    colour: float | int = 0.05
+    time_flip: float | int = 0.5
+    mirror: float | int = 0.5
 
 
 class FrameInterpolation:

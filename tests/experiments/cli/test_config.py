@@ -14,7 +14,7 @@ from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.summary import CONTROLS
-from corrwise.experiments.runs.named_predictors import PREDICTORS
+from corrwise.experiments.runs.parts import PREDICTORS
 
 
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():
@@ -41,7 +41,7 @@ def test_a_size_below_one_is_refused_with_its_value(option, value):
 
 
 def test_unknown_and_repeated_costs_are_refused():
-    with pytest.raises(ConfigError, match="unknown cost 'l2'; there are l1, mse, ssim, perceptual, corr-l1"):
+    with pytest.raises(ConfigError, match="unknown cost 'l2'; there are l1, mse, ssim, perceptual, st-lpips, corr-l1"):
         MPCConfig(costs=("l1", "l2"))
     with pytest.raises(ConfigError, match="costs must be different from each other, got l1 l1"):
         MPCConfig(costs=("l1", "l1"))
