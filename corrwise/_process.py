@@ -1,4 +1,4 @@
-"""This process: Ctrl-C and SIGTERM end it within seconds, with one sentence; its OpenMP threads sleep when they wait."""
+"""This process: Ctrl-C and SIGTERM end it within seconds, in one sentence; its OpenMP threads sleep while waiting."""
 
 from __future__ import annotations
 
