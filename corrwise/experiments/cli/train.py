@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs, spec_of
-from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
+from corrwise.experiments.cli.options import (
+    DEFAULT_FLOW,
+    Accelerator,
+    Count,
+    FlowName,
+    Horizon,
+    Seed,
+    Steps,
+    canonical_costs,
+    spec_of,
+)
+from corrwise.validation import Range, check, validated
 
 NAME = "train"
 
@@ -39,7 +48,7 @@ class TrainConfig:
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
-    distance, in equal parts: weights of VGG-19, a name or a file."""
+    distance, in equal parts: weights of VGG-19, a name or a file, or st-vgg."""
     flow: FlowName = DEFAULT_FLOW
     """Flow of a loss named corr-* whose name says none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
