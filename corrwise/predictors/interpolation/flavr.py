@@ -37,6 +37,8 @@ class FLAVRConfig:
         width: channels of the first convolution; 8 times as many at the deepest.
         blocks: residual blocks at each of the four levels.
         channels: of an image, 3 for each view.
+        keep: whether the network paints only what changes: its output is added to the linear blend of the two middle
+            frames, as which it begins. The paper's is added to the mean colour.
 
     Raises:
         ValueError: a number that makes no network.
@@ -47,6 +49,7 @@ class FLAVRConfig:
     width: int = 64
     blocks: int = 2
     channels: int = 3
+    keep: bool = False
 
     def __post_init__(self) -> None:
         if self.context < 2 or self.context % 2:
@@ -92,12 +95,17 @@ class FLAVR(Pretrained):
             ]
         )
         self.fuse = nn.Conv2d(w * config.context, w, 1)
-        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, config.channels * config.outputs, 7))
+        self.last = nn.Conv2d(w, config.channels * config.outputs, 7)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):  # the transposed and the 2-D ones keep torch's own draws
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+        if config.keep:
+            nn.init.zeros_(self.last.weight)
+            assert self.last.bias is not None
+            nn.init.zeros_(self.last.bias)
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -140,8 +148,15 @@ class FLAVR(Pretrained):
             x = torch.cat([F.leaky_relu(up(x), _LEAK), skip], dim=1)
         x = F.leaky_relu(self.up[-1](x), _LEAK)
         x = F.leaky_relu(self.fuse(x.flatten(1, 2)), _LEAK)
-        made = self.leave(x).unflatten(1, (self.config.outputs, self.config.channels)).float() + mean
+        painted = self.last(F.pad(x, (3,) * 4, mode="reflect"))
+        made = painted.unflatten(1, (self.config.outputs, self.config.channels)).float()
+        made = made + (self._blend(frames) if self.config.keep else mean)
         return made[..., :height, :width]
+
+    def _blend(self, frames: Tensor) -> Float[Tensor, "B outputs C h w"]:
+        """Return linear blends of the two middle frames at the times between."""
+        first = self.config.context // 2 - 1
+        return torch.stack([torch.lerp(frames[:, first], frames[:, first + 1], t - first) for t in self.between], dim=1)
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
         """Make the frames in between from windows whose first, last and equally distant frames are the K known ones.

@@ -8,7 +8,7 @@ from torch import nn
 
 from corrwise.costs import l1, mse
 from corrwise.predictors.data import Batch
-from corrwise.predictors.interpolation import FLAVR, FLAVRConfig, load_interpolator, make_interpolator
+from corrwise.predictors.interpolation import FLAVR, Blend, FLAVRConfig, load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.flavr import window_places
 from corrwise.predictors.training import Augmentation, FrameInterpolation, FramePrediction, WarmStart
 from corrwise.predictors.training.frame_interpolation import augmented
@@ -44,7 +44,16 @@ def test_layers_are_those_of_the_public_code():
     assert one.up[0].convolution.bias is not None
     assert one.levels[3][1].gate.weigh.weight.shape == (512, 512, 1, 1, 1)  # no bottleneck
     assert several.stem.bias is not None
-    assert several.leave[1].weight.shape[0] == 9
+    assert several.last.weight.shape[0] == 9
+
+
+def test_what_keeps_begins_as_a_blend():
+    frames = torch.rand(2, 4, 3, 16, 16)
+    model = FLAVR(replace(SMALL, context=4, outputs=3, keep=True))
+    torch.testing.assert_close(model(frames, range(4), model.between), Blend()(frames, range(4), model.between))
+    loss = FrameInterpolation(model, l1).loss(_batch(length=13))
+    loss.total.backward()
+    assert model.last.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 22), (8, 9)])
@@ -170,7 +179,7 @@ def test_a_warm_start_begins_with_the_base_distance_and_then_changes(small):
     warm = WarmStart(first, then, steps=2, total=5)
     assert [(phase.name, phase.steps) for phase in warm.phases] == [("warm start", 2), ("train", 3)]
     batch = _batch()
-    values = [float(warm.loss(batch, torch.Generator(), phase.name).total) for phase in warm.phases]
+    values = [float(warm.loss(batch, torch.Generator(), phase.name).total.detach()) for phase in warm.phases]
     assert values[1] == pytest.approx(3 * values[0])
     assert warm.networks == {"model": small}
     with pytest.raises(ValueError, match=r"1 to 4 steps, fewer than the 5 of all, got 5"):
