@@ -95,7 +95,7 @@ def _by_reward(job: Lesson) -> tuple[list[int], list[float]]:
         )
     starts = _first_look(config.steps)
     agent = SAC("MlpPolicy", envs, seed=job.seed, learning_starts=starts, device=config.device, **_SAC)
-    return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
+    return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.evaluations)
 
 
 def _fixed_goal(config: AgentTableConfig, goal: np.ndarray) -> gymnasium.Env:
@@ -142,7 +142,7 @@ def _by_hindsight(job: Lesson) -> tuple[list[int], list[float]]:
         learning_starts=max(_first_look(config.hindsight_steps), _EPISODE * config.copies), device=config.device,
         **_SAC_FROM_PICTURES,
     )  # fmt: skip
-    return _curve(agent, judges, config.hindsight_steps, config.looks)
+    return _curve(agent, judges, config.hindsight_steps, config.evaluations)
 
 
 def _first_look(steps: int) -> int:

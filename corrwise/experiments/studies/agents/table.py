@@ -118,7 +118,7 @@ def _lessons(config: AgentTableConfig) -> list[Lesson]:
     seeds = {"reward": config.seeds, "hindsight": config.hindsight_seeds}
     return [
         Lesson(lesson, arm, seed, config)
-        for lesson in config.lessons
+        for lesson in config.methods
         for seed in range(seeds[lesson])
         for arm in arms[lesson]
     ]

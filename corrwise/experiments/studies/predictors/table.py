@@ -152,7 +152,7 @@ def _plan(config: PredictorTableConfig, executor: Executor) -> None:
     for task in config.tasks:
         manifest = frozen_manifest(task).part(slice(config.episodes))
         plain = MPCConfig(
-            task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
+            task=task, costs=(config.cost,), horizon=config.plan_horizon, candidates=config.candidates,
             iterations=config.iterations, size=config.size, supersample=config.supersample, videos=False,
             device=config.device,
         )  # fmt: skip

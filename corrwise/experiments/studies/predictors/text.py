@@ -31,7 +31,7 @@ def clips_of(config: PredictorTableConfig, task: str, *, held: bool) -> CollectC
     """Return how the clips of a task are collected: to learn from, or to judge on."""
     plain = CollectConfig(task=task, size=config.size, supersample=config.supersample)
     if held:
-        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.held, seed=_HELD_SEED)
+        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.eval_episodes, seed=_HELD_SEED)
     return replace(plain, out=config.out / "clips" / task, episodes=config.clips)
 
 

@@ -16,7 +16,7 @@ from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agen
 from corrwise.experiments.studies.agents.wrappers import FixedGoal, hanging
 
 TINY = AgentTableConfig(
-    rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
+    rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, evaluations=1,
     copies=2, size=32, hindsight_size=36, processes=1,
 )  # fmt: skip
 
@@ -101,7 +101,7 @@ def test_the_table_pairs_agents_by_seed():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--lessons", "school"], "unknown lesson 'school'; there are reward, hindsight"),
+        (["--methods", "school"], "unknown method 'school'; there are reward, hindsight"),
         (["--rewards", "l3"], "unknown cost 'l3'; there are l1, mse"),
         (["--steps", "10"], "steps must be at least looks x copies, 80, got 10"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
