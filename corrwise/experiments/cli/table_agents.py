@@ -22,9 +22,8 @@ class AgentTableConfig(options.Parallel):
     out: Path = Path("runs/agents")
     """Folder for rows, table.md and curves.png. The same command continues a run that was stopped."""
     methods: Annotated[tuple[Method, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=options.CHOOSES_ROWS)
-    """reward: SAC observes Cartpole's state vector, and its reward compares images with the goal image. hindsight: SAC
-    with SB3's hindsight replay observes images only, as the goal environment gives them; random actions are the
-    baseline."""
+    """reward: SAC observes Cartpole's state vector; its reward compares images with the goal image. hindsight: SAC with
+    SB3's hindsight replay observes images only, as the goal environment gives them; random actions are the baseline."""
     rewards: Annotated[tuple[str, ...], SEVERAL] = field(
         default=("l1", "recommended", "state"), metadata=options.CHOOSES_ROWS
     )

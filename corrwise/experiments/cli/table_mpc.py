@@ -17,7 +17,7 @@ METHOD_NAMES = ("l1", "corr-l1:flow=all-pairs", "corr-l1:flow=all-pairs,form=reg
 
 @validated
 class MPCTableConfig(options.Parallel):
-    """Plan with every method on the same frozen starts and goals, and compare final distances (the paper's Table A3)."""
+    """Plan with every method on the same frozen starts and goals, and compare the distances (the paper's Table A3)."""
 
     out: Path = Path("runs/table-mpc")
     """Folder for rows, table.md and images. The same command continues a run that was stopped."""

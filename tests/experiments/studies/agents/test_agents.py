@@ -103,7 +103,7 @@ def test_the_table_pairs_agents_by_seed():
     [
         (["--methods", "school"], "unknown method 'school'; there are reward, hindsight"),
         (["--rewards", "l3"], "unknown cost 'l3'; there are l1, mse"),
-        (["--steps", "10"], "steps must be at least looks x copies, 80, got 10"),
+        (["--steps", "10"], "steps must be at least evaluations x copies, 80, got 10"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
         (["--hindsight-size", "16"], "hindsight_size must be at least 36 pixels, got 16"),
     ],
