@@ -22,12 +22,12 @@ class AgentTableConfig(options.Parallel):
     out: Path = Path("runs/agents")
     """Folder for rows, table.md and curves.png. The same command continues a run that was stopped."""
     methods: Annotated[tuple[Method, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=options.CHOOSES_ROWS)
-    """reward: SAC observes Cartpole's state vector; its reward compares images with the goal image. hindsight: SAC with
-    SB3's hindsight replay observes images only, as the goal environment gives them; random actions are the baseline."""
+    """reward: SAC observes Cartpole's state vector; its reward compares images with the goal's. hindsight: SAC with
+    SB3's hindsight replay observes images only, as the goal environment gives them, beside random actions."""
     rewards: Annotated[tuple[str, ...], SEVERAL] = field(
         default=("l1", "recommended", "state"), metadata=options.CHOOSES_ROWS
     )
-    """Rewards of method reward: image costs, as in corrwise mpc, and state, the true state distance, as an upper bound."""
+    """Rewards of method reward: image costs, as in corrwise mpc, and the upper bound state, the true state distance."""
     seeds: options.Lockstep = field(default=5, metadata=options.CHOOSES_ROWS)
     """Agents of each reward."""
     hindsight_seeds: options.Lockstep = field(default=3, metadata=options.CHOOSES_ROWS)
