@@ -8,7 +8,6 @@ import shlex
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli import commands
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import mpc_table
@@ -37,7 +36,7 @@ def test_the_library_example_is_short():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
-    monkeypatch.setattr(commands, "_run", lambda command, config: 0)
+    monkeypatch.setattr(cli, "_run", lambda command, config: 0)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
     for line in re.findall(
         r"corrwise ((?:mpc|report|doctor|table|train-flow|collect|import|train|evaluate|preview)\b.*)", blocks

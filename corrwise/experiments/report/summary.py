@@ -125,8 +125,8 @@ class Summary:
         ratio: the baseline's last10 over this one's, paired by seed: how many times nearer.
         nearer: share of pairs that ended nearer than the baseline.
         seconds: per control step, by phase; ``other`` is what the phases do not explain.
-        terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
-            for other costs and for rows from before they were noted.
+        terms: mean over episodes of the parts of a correspondence-wise cost, by name (``TERMS``); NaN for other costs
+            and for older rows.
         rejected: candidates whose cost was not finite, over all episodes.
     """
 
@@ -149,6 +149,16 @@ class Summary:
     seconds: dict[str, float]
     terms: dict[str, float]
     rejected: Rejections
+
+    @property
+    def method(self) -> Method:
+        """Task, cost, planner and predictor."""
+        return self.task, self.cost, self.planner, self.predictor
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether any part of the cost is known."""
+        return any(value == value for value in self.terms.values())
 
 
 def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:

@@ -1,4 +1,4 @@
-"""Agents that learn from goal pictures: rows once, judged alike, and what the rows say."""
+"""Agents that learn from goal images: rows are made once, agents are evaluated alike, and the table follows."""
 
 import json
 from dataclasses import replace
@@ -11,13 +11,12 @@ from corrwise.envs.tasks.goals import state_at
 from corrwise.experiments import cli
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.agents.agents import Lesson, final_distance, run_lesson
+from corrwise.experiments.studies.agents.agents import AgentRun, FixedGoal, final_distance, hanging, train_agent
 from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agent_table
-from corrwise.experiments.studies.agents.wrappers import FixedGoal, hanging
 
 TINY = AgentTableConfig(
-    rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
-    copies=2, size=32, hindsight_size=36, processes=1,
+    rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=1, looks=1,
+    copies=2, size=32, supersample=1, hindsight_size=36, processes=1,
 )  # fmt: skip
 
 
@@ -38,7 +37,7 @@ def test_the_goal_is_the_same_in_every_episode_and_never_close_at_first():
 
 
 @pytest.mark.parametrize("x", [-1.66, 0.05, 1.0, 1.48, 1.77])
-def test_a_goal_picture_shows_the_pole(x):
+def test_a_goal_image_shows_the_pole(x):
     default = AgentTableConfig()
     simulator = MujocoSimulator(TASKS["cartpole"], size=default.size, supersample=default.supersample)
     down, up = hanging(simulator.model, x), state_at(simulator.model, np.array([x, 0.0]), np.zeros(2))
@@ -79,8 +78,8 @@ def test_rows_are_made_once_and_say_what_was_learned(tmp_path):
 
 
 def test_an_agent_is_the_same_each_time():
-    job = Lesson("reward", "state", 3, TINY)
-    first, again = (run_lesson(job, threads=1) for _ in range(2))
+    run = AgentRun("reward", "state", 3, TINY)
+    first, again = (train_agent(run, threads=1) for _ in range(2))
     assert first["curve"] == again["curve"]
 
 

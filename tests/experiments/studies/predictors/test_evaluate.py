@@ -15,10 +15,12 @@ from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import ConfigMismatch
-from corrwise.experiments.studies.predictors.evaluate import KEY, draw_strips, imagined, moving_square, run_evaluate
+from corrwise.experiments.studies.predictors.evaluate import KEY, predict, run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import (
     draw_curves,
+    draw_strips,
     evaluation_table,
+    moving_square,
 )
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import ClipFolder, ClipWindows
@@ -59,7 +61,7 @@ def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
 def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips):
     windows = ClipWindows(ClipFolder(clips), 5)
     batch = windows.windows(np.array([2]))
-    shown = imagined(CopyLast(), batch, 2)
+    shown = predict(CopyLast(), batch, 2)
     assert torch.equal(shown, batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1))
 
 

@@ -9,8 +9,15 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.predictors.table import held_frames, held_plans, run_predictor_table
-from corrwise.experiments.studies.predictors.text import pixel_wise, predictor_tables, train_config, warm_config
+from corrwise.experiments.studies.predictors.table import (
+    held_frames,
+    held_plans,
+    pixel_wise,
+    predictor_tables,
+    run_predictor_table,
+    train_config,
+    warm_config,
+)
 
 TINY = PredictorTableConfig(
     tasks=("cartpole",), seeds=1, clips=2, held=1, warm=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
