@@ -60,7 +60,7 @@ def test_the_end_is_the_last_ten_steps():
     assert final_distance(distances) == 1.5
 
 
-def test_rows_are_made_once_and_say_what_was_learned(tmp_path):
+def test_rows_are_made_once_and_have_what_was_learned(tmp_path):
     config = replace(TINY, out=tmp_path)
     table = run_agent_table(config)
     rows = {tuple(row[name] for name in KEY): row for row in read_rows(tmp_path / "rows.jsonl", KEY)}
@@ -94,7 +94,7 @@ def test_the_table_pairs_agents_by_seed():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--lessons", "school"], "unknown lesson 'school'; there are reward, hindsight"),
         (["--rewards", "l3"], "unknown cost 'l3'; there are l1, mse"),
@@ -103,9 +103,9 @@ def test_the_table_pairs_agents_by_seed():
         (["--hindsight-size", "16"], "hindsight_size must be at least 36 pixels, got 16"),
     ],
 )
-def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, message):
     assert cli.main(["table", "agents", "--out", str(tmp_path / "x"), *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

@@ -7,7 +7,7 @@ from corrwise.experiments import cli
 from tests.snippets import ROOT, chains
 
 PAGE = ROOT / "docs" / "train_a_predictor.md"
-SMALLER = {  # said after what the page says, and so in its place
+SMALLER = {  # appended to the page's options, which they override
     "collect": "--episodes 2 --steps 12",
     "train": "--options width=2 keep=true blocks3d=1 blocks2d=1 --steps 1 --batch 2",
     "evaluate": "--horizon 3 --windows 2 --videos 1",

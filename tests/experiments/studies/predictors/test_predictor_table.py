@@ -120,7 +120,7 @@ def test_tables_pair_clips_and_episodes():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
         (["--tasks", "cat"], "unknown task 'cat'"),
@@ -129,21 +129,21 @@ def test_tables_pair_clips_and_episodes():
         (["--steps", "0"], "steps must be at least 1, got 0"),
     ],
 )
-def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, message):
     assert cli.main(["table", "predictors", "--out", str(tmp_path / "x"), *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"size": 50, "arms": ("resnet3d-l1",)}, "multiples of 4"),
         ({"size": 36, "arms": ("svg-mse",)}, "36"),
         ({"tasks": ("ant",), "shown": 30}, "expected context and horizon of at most the 31 frames of ant, got 32"),
     ],
 )
-def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         run_predictor_table(replace(TINY, out=tmp_path / "table", **options))
     assert not (tmp_path / "table").exists()
