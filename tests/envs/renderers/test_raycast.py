@@ -215,7 +215,7 @@ def test_bad_input_says_what_is_wrong(unhooked):
             renderer.render(wrong)
 
 
-def test_a_camera_turned_by_its_up_direction_turns_the_picture():
+def test_a_camera_turned_by_its_up_direction_turns_the_image():
     upright = task_of(_FREE.format(_BALL.format("")))
     turned = task_of(
         _FREE.format(_BALL.format("")),
