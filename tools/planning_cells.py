@@ -25,14 +25,14 @@ from corrwise.experiments.studies.planning import (
 Row = dict[str, Any]
 
 
-def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
-    """Return the share of the gap, or where the gap itself may be none, what either gains; "" without common seeds."""
-    gap, n = gap_closed(ours, floor, bound)
+def _cell(rows: list[Row], baseline: list[Row], bound: list[Row]) -> str:
+    """Return the share of the gap that is closed; if the gap is not clear, both gains; "" without common seeds."""
+    gap, n = gap_closed(rows, baseline, bound)
     if not n or gap.value != gap.value:
         return ""
-    if not gap_is_clear(floor, bound):
-        near, floor_, bound_ = paired("min_distance", ours, floor, bound)
-        whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
+    if not gap_is_clear(baseline, bound):
+        own, reference, best = paired("min_distance", rows, baseline, bound)
+        whole, gained = paired_difference(reference, best), paired_difference(reference, own)
         return f"nearer by {gained.text('.2f')}, exact flow by {whole.text('.2f')}, n = {n}"
     return f"{gap.text('.0%')}, n = {n}"
 
@@ -40,10 +40,10 @@ def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
 def planning_cells(
     rows: Sequence[Row], forms: Mapping[str, str], networks: Mapping[str, str | None]
 ) -> dict[tuple[str, str], str]:
-    """Return what rows of ``corrwise table ablations`` say of planning with each flow, by (flow, body).
+    """Return the results of planning with each flow by (flow, body), from rows of ``corrwise table ablations``.
 
-    Of every flow its recommended cost counts (``forms``: form by flow). Rows made with other settings than these
-    methods have now are left out, and so are those of another network than ``networks`` (by flow) names.
+    Each flow is represented by its recommended cost (``forms``: form by flow). Rows with other settings than the current
+    ones of these methods are left out, and so are rows of another network than that in ``networks`` (by flow).
     """
     tried = [
         Cell(name, each, empty_manifest(body))
@@ -57,6 +57,6 @@ def planning_cells(
         flow = spec.flow if (spec := spec_of(cell.cost)) else ""
         recommended = bool(flow) and spec == CostSpec("l1", flow, forms.get(flow, "scaled"))
         if recommended and cell.method in made and cell.settings["network"] == networks.get(flow):
-            said = _cell(made[cell.method], made.get(BASELINE, []), made.get(BOUND, []))
-            cells[flow, body] = cells.get((flow, body)) or said
+            text = _cell(made[cell.method], made.get(BASELINE, []), made.get(BOUND, []))
+            cells[flow, body] = cells.get((flow, body)) or text
     return {key: cell for key, cell in cells.items() if cell}
