@@ -42,8 +42,8 @@ def planning_cells(
 ) -> dict[tuple[str, str], str]:
     """Return the results of planning with each flow by (flow, body), from rows of ``corrwise table ablations``.
 
-    Each flow is represented by its recommended cost (``forms``: form by flow). Rows with other settings than the current
-    ones of these methods are left out, and so are rows of another network than that in ``networks`` (by flow).
+    Each flow is represented by its recommended cost (``forms``: form by flow). Rows with other settings than the
+    current ones of these methods are left out, and so are rows of another network than that in ``networks`` (by flow).
     """
     tried = [
         Cell(name, each, empty_manifest(body))
