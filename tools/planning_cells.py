@@ -1,4 +1,4 @@
-"""What planning with a flow reaches: how much of the gap between pixel L1 and exact flow it closes."""
+"""Planning with a flow: the share of the gap between pixel L1 and exact flow that it closes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Row = dict[str, Any]
 
 
 def _cell(rows: list[Row], baseline: list[Row], bound: list[Row]) -> str:
-    """Return the share of the gap that is closed; if the gap is not clear, both gains; "" without common seeds."""
+    """Return the share of the gap, or both differences where the gap may be zero; "" without common seeds."""
     gap, n = gap_closed(rows, baseline, bound)
     if not n or gap.value != gap.value:
         return ""
     if not gap_is_clear(baseline, bound):
-        own, reference, best = paired("min_distance", rows, baseline, bound)
-        whole, gained = paired_difference(reference, best), paired_difference(reference, own)
+        near, baseline_, bound_ = paired("min_distance", rows, baseline, bound)
+        whole, gained = paired_difference(baseline_, bound_), paired_difference(baseline_, near)
         return f"nearer by {gained.text('.2f')}, exact flow by {whole.text('.2f')}, n = {n}"
     return f"{gap.text('.0%')}, n = {n}"
 
@@ -40,16 +40,17 @@ def _cell(rows: list[Row], baseline: list[Row], bound: list[Row]) -> str:
 def planning_cells(
     rows: Sequence[Row], forms: Mapping[str, str], networks: Mapping[str, str | None]
 ) -> dict[tuple[str, str], str]:
-    """Return the results of planning with each flow by (flow, body), from rows of ``corrwise table ablations``.
+    """Return a cell on planning with each flow, by (flow, body), from rows of ``corrwise table ablations``.
 
-    Each flow is represented by its recommended cost (``forms``: form by flow). Rows with other settings than the
-    current ones of these methods are left out, and so are rows of another network than that in ``networks`` (by flow).
+    Only rows of the flow's recommended cost (``forms``: form by flow) with the current settings of their method and the
+    network of ``networks`` (by flow) are used.
     """
-    tried = [
-        Cell(name, each, empty_manifest(body))
-        for body in BODY_NAMES
-        for name, each in [*((name, method_config(name, body)) for name in METHODS), *variants("flow", body)]
-    ]
+    there = {(row["task"], row["method"]) for row in rows}
+    tried = []
+    for body in sorted({task for task, _ in there} & {*BODY_NAMES}, key=BODY_NAMES.index):
+        manifest = empty_manifest(body)
+        configs = [*((name, method_config(name, body)) for name in METHODS), *variants("flow", body)]
+        tried += [Cell(name, each, manifest) for name, each in configs if (body, name) in there]
     tasks = by_method(current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in tried}))
     cells: dict[tuple[str, str], str] = {}
     for cell in tried:
