@@ -100,7 +100,7 @@ class Summary:
 
     Attributes:
         task, cost, planner, predictor: what was run.
-        control: whether the cost is a baseline or bound (zero or random actions, exact flow, the true state) and no method.
+        control: whether the cost is a control (zero or random actions, exact flow, the true state).
         n: episodes.
         start, final, nearest: mean distances at the start and at the end, and mean smallest distance of an episode.
         last10, last10_error: mean over episodes of the distance over the last 10 steps, and its standard error.
