@@ -27,8 +27,7 @@ from torch import Tensor
 from corrwise.costs import warp
 from corrwise.costs.flow import DISFlow, TVL1Flow, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.studies.flows.measure import error_numbers
-from corrwise.experiments.studies.flows.scenes import FlowScene
+from corrwise.experiments.studies.flows.measure import FlowScene, error_numbers
 from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/variational.md")

@@ -66,6 +66,6 @@ class FlowTableConfig:
 
 def run(config: FlowTableConfig) -> Path:
     """Make the table, and return its path."""
-    from corrwise.experiments.studies.flows.table import run_flow_table
+    from corrwise.experiments.studies.flows.bench import run_flow_table
 
     return run_flow_table(config)
