@@ -18,7 +18,7 @@ Measure = Literal["errors", "curves", "speed"]
 
 @validated
 class FlowTableConfig:
-    """Measure optical flows against the simulator's exact correspondence, and report which suits which use."""
+    """Measure optical flows against the simulator's exact correspondence, errors, loss curves and speed."""
 
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
@@ -33,7 +33,7 @@ class FlowTableConfig:
     """errors (endpoint errors), curves (loss against offset), speed (ms per symmetric pair, on the CPU and, where
     there is one, on a GPU)."""
     pairs: Count = 192
-    """Image pairs of each body behind an error; no training uses their seed."""
+    """Pairs of images of each body behind an error; their seed is shared with no training."""
     episodes: Annotated[int, Range(2, 1_000_000)] = 24
     """Random episodes of each body to draw the pairs from."""
     images: Annotated[int, Range(2, 1_000_000)] = 16
@@ -45,7 +45,7 @@ class FlowTableConfig:
     repeats: Horizon = 7
     """Timings, of which the median counts."""
     retime: bool = field(default=False, metadata=CHOOSES_ROWS)
-    """Measure the speed again, also where the folder has it; the newest row counts."""
+    """Measure the speed anew, also where the folder has it; the newest row counts."""
     size: Annotated[int, Range(32, 8192, " pixels")] = 64
     """Pixels to a side of the images."""
     seed: Seed = 0
