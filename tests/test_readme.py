@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from corrwise.envs.tasks.task import Task
 from corrwise.experiments import cli
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
@@ -25,6 +28,24 @@ from tools.results_table import (
     ranks,
     readme_with_tables,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_compiled_once():
+    """Compile the model of each task once: the settings of hundreds of cells hash the same few models."""
+    compiled: dict[tuple[Any, ...], tuple[Task, Any]] = {}
+    compile_model = Task.compile
+
+    def once(task: Task, cameras: Sequence[str] = ()) -> Any:
+        key = (id(task), *cameras)
+        if key not in compiled:
+            compiled[key] = task, compile_model(task, cameras)  # with the task, so that its id is not used again
+        return compiled[key][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "compile", once)
+        yield
+
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -65,7 +65,7 @@ def test_equal_states_do_not_move_and_hide_nothing(name):
     assert (simulator(name).renderer.displacement(states, states) == 0).all()
 
 
-def test_a_plate_that_slides_across_the_view_moves_by_the_shift_that_geometry_says():
+def test_a_plate_that_slides_across_the_view_moves_by_the_shift_of_the_geometry():
     model, renderer = _world(_BOX)
     a, b = state_of(model, _pose(-0.5, 0, 0)), state_of(model, _pose(0.3, 0, 0.2))
     flow, visible = renderer.correspondence(a, b)

@@ -236,7 +236,7 @@ def test_an_agent_learns_from_it_unmodified():
     SAC("MlpPolicy", envs, learning_starts=4, batch_size=4, policy_kwargs={"net_arch": [8]}).learn(8)
 
 
-def test_what_is_missing_is_said_in_a_sentence():
+def test_what_is_missing_is_one_sentence():
     plain = [lambda: Walk()]
     with pytest.raises(ValueError, match="wrap each copy in RenderToInfo"):
         VectorImageGoalReward(SyncVectorEnv(plain), l1, columns(8)).reset()

@@ -67,7 +67,7 @@ def test_a_scaled_method_has_that_ratio_and_no_spread():
     assert (value, low, high) == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_degenerate_data_say_what_they_know():
+def test_degenerate_data_have_what_they_know():
     assert paired_difference([2.0, 3, 4], [1.0, 2, 3]) == (1.0, 1.0, 1.0)
     assert paired_difference([0.3, 0.4], [0.1, 0.2])[1:] == pytest.approx((0.2, 0.2))
     one = paired_difference([2.0], [1.0])

@@ -43,8 +43,7 @@ def evaluation_table(rows: Sequence[Row]) -> str:
 def broken_frames(rows: Sequence[Row]) -> list[str]:
     """Return a sentence about each model that predicted frames which are not finite."""
     sentences = []
-    for model in dict.fromkeys(row["model"] for row in rows):
-        mine = [row for row in rows if row["model"] == model]
+    for model, mine in _by_model(rows).items():
         broken, frames = sum(row.get("broken") or 0 for row in mine), sum(len(row["psnr"]) for row in mine)
         if broken:
             end = "; its numbers are no result" if broken == frames else ""
@@ -54,13 +53,17 @@ def broken_frames(rows: Sequence[Row]) -> list[str]:
 
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
     """Yield each model's name, its number of windows, and its numbers as text."""
-    for model in dict.fromkeys(row["model"] for row in rows):
-        mine = [row for row in rows if row["model"] == model]
-        cells = []
-        for name in _metrics(rows):
-            mean, error = mean_and_error(list(clip_means(mine, name).values()))
-            cells.append(f"{mean:.{_digits(name)}f} ± {error:.{_digits(name)}f}")
-        yield model, len(mine), cells
+    for model, mine in _by_model(rows).items():
+        each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in _metrics(rows)}
+        digits = {name: 2 if name == "psnr" else 3 for name in each}
+        yield model, len(mine), [f"{mean:.{digits[n]}f} ± {error:.{digits[n]}f}" for n, (mean, error) in each.items()]
+
+
+def _by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    models: dict[str, list[Row]] = {}
+    for row in rows:
+        models.setdefault(row["model"], []).append(row)
+    return models
 
 
 def clip_means(rows: Sequence[Row], metric: str) -> dict[int, float]:
@@ -79,10 +82,11 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics = _metrics(rows)
+    metrics, curves = _metrics(rows), _by_model(rows)
     kinds: dict[str, list[str]] = {}
-    for model in dict.fromkeys(row["model"] for row in rows):
-        kinds.setdefault(_kind(model), []).append(model)
+    for model in curves:
+        name, _, number = model.rpartition("-")
+        kinds.setdefault(name if number.isdigit() else model, []).append(model)  # seeds of one kind
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
     figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
@@ -90,7 +94,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             color, line = ("black", "--") if kind == BASELINE else (palette(i % palette.N), "-")
             label: str | None = f"{kind}, {len(models)} models" if len(models) > 1 else models[0]
             for model in models:
-                means = mean_curve([row[name] for row in rows if row["model"] == model])
+                means = mean_curve([row[name] for row in curves[model]])
                 seen = np.isfinite(means)
                 steps = np.arange(1, len(means) + 1)[seen]
                 axis.plot(steps, means[seen], label=label, color=color, linestyle=line)
@@ -100,12 +104,6 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=110)
-
-
-def _kind(model: str) -> str:
-    """Return the name that models of several seeds share."""
-    name, _, number = model.rpartition("-")
-    return name if number.isdigit() else model
 
 
 def draw_strips(path: Path, panels: Mapping[str, Float[Tensor, "n T 3 h w"]], context: int) -> None:
@@ -170,7 +168,3 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
     return [name for name in (*METRICS, "lpips") if all(row.get(name) is not None for row in rows)]
-
-
-def _digits(name: str) -> int:
-    return 2 if name == "psnr" else 3
