@@ -60,7 +60,7 @@ def check_interpolator(interpolator: Callable[..., Any], frames: Any, *, exact: 
     broken[0] = math.nan
     beside = interpolator(broken, times, between)
     expect(same(beside[1:], made[1:]), f"NaN in one environment disturbs another{hint}")
-    expect(beside[0].isnan().any(), "NaN in all frames must give NaN: a broken candidate must not look sound")
+    expect(beside[0].isnan().any(), "NaN in all frames must give NaN: a broken candidate must not seem sound")
     if not fixed:
         own = interpolator(frames, times, times)
         expect(torch.allclose(own, frames, atol=1e-6), "a known time must have its own frame")
