@@ -27,7 +27,7 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
-    "flavr": ("width=16", "keep=true"),
+    "flavr": ("width=16",),
 }
 FREE = ("out", "checkpoint_every", "device", "steps", "num_workers")  # these never change what is learned by a step
 Rate = Annotated[float, Range(0, open="low")]

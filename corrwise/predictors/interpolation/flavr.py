@@ -37,8 +37,6 @@ class FLAVRConfig:
         width: channels of the first convolution; 8 times as many at the deepest.
         blocks: residual blocks at each of the four levels.
         channels: of an image, 3 for each view.
-        keep: whether the network paints only what changes: its output is added to the linear blend of the two middle
-            frames, as which it begins. The paper's is added to the mean colour.
 
     Raises:
         ValueError: a number that makes no network.
@@ -49,7 +47,6 @@ class FLAVRConfig:
     width: int = 64
     blocks: int = 2
     channels: int = 3
-    keep: bool = False
 
     def __post_init__(self) -> None:
         if self.context < 2 or self.context % 2:
@@ -102,11 +99,6 @@ class FLAVR(Pretrained):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-        if config.keep:
-            nn.init.zeros_(self.last.weight)
-            assert self.last.bias is not None
-            nn.init.zeros_(self.last.bias)
-
     @property
     def known(self) -> tuple[float, ...]:
         """The times of the frames that it sees."""
@@ -150,13 +142,8 @@ class FLAVR(Pretrained):
         x = F.leaky_relu(self.fuse(x.flatten(1, 2)), _LEAK)
         painted = self.last(F.pad(x, (3,) * 4, mode="reflect"))
         made = painted.unflatten(1, (self.config.outputs, self.config.channels)).float()
-        made = made + (self._blend(frames) if self.config.keep else mean)
+        made = made + mean
         return made[..., :height, :width]
-
-    def _blend(self, frames: Tensor) -> Float[Tensor, "B outputs C h w"]:
-        """Return linear blends of the two middle frames at the times between."""
-        first = self.config.context // 2 - 1
-        return torch.stack([torch.lerp(frames[:, first], frames[:, first + 1], t - first) for t in self.between], dim=1)
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
         """Make the frames in between from windows whose first, last and equally distant frames are the K known ones.

@@ -8,7 +8,7 @@ from torch import nn
 
 from corrwise.costs import l1, mse
 from corrwise.predictors.data import Batch
-from corrwise.predictors.interpolation import FLAVR, Blend, FLAVRConfig, load_interpolator, make_interpolator
+from corrwise.predictors.interpolation import FLAVR, FLAVRConfig, load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.flavr import window_places
 from corrwise.predictors.training import Augmentation, FrameInterpolation, FramePrediction, WarmStart
 from corrwise.predictors.training.frame_interpolation import augmented
@@ -45,15 +45,6 @@ def test_layers_are_those_of_the_public_code():
     assert one.levels[3][1].gate.weigh.weight.shape == (512, 512, 1, 1, 1)  # no bottleneck
     assert several.stem.bias is not None
     assert several.last.weight.shape[0] == 9
-
-
-def test_what_keeps_begins_as_a_blend():
-    frames = torch.rand(2, 4, 3, 16, 16)
-    model = FLAVR(replace(SMALL, context=4, outputs=3, keep=True))
-    torch.testing.assert_close(model(frames, range(4), model.between), Blend()(frames, range(4), model.between))
-    loss = FrameInterpolation(model, l1).loss(_batch(length=13))
-    loss.total.backward()
-    assert model.last.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 22), (8, 9)])
