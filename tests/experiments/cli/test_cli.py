@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import corrwise
+from corrwise._writing import only_run
 from corrwise.experiments.cli import commands, main, parse
 from corrwise.experiments.cli.doctor import gpu
-from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = "corr-l1:flow=raft,weights="

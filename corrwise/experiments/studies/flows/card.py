@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from corrwise._writing import write_bytes_atomic
-from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.settings import versions
+from corrwise.experiments.cli.train_flow import TrainFlowConfig
+from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.experiments.studies.flows.pairs import DEGRADED
 from corrwise.predictors.training import Trainer
 
@@ -61,11 +61,11 @@ def write_card(path: Path, config: TrainFlowConfig, trainer: Trainer[Any], error
 
 def command(config: TrainFlowConfig) -> str:
     """Return the command that trains such a net anew."""
-    plain = TrainFlowConfig()
+    plain, free = TrainFlowConfig(), settings_of(config).free
     changed = [
         f"--{name.replace('_', '-')} {getattr(config, name)}"
         for name in vars(plain)
-        if name not in FREE and getattr(config, name) != getattr(plain, name)
+        if name not in {"out", *free} and getattr(config, name) != getattr(plain, name)
     ]
     return " ".join(["corrwise train-flow", *changed])
 

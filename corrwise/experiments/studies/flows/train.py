@@ -21,10 +21,9 @@ from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.networks import network_hash
 from corrwise.experiments.cli.options import BODY_NAMES, device_named
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
-from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
+from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.train import with_names_of_today
 from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
 from corrwise.experiments.studies.flows.exact_pairs import Pairs
 from corrwise.experiments.studies.flows.measure import error_numbers, flow_loss
@@ -56,8 +55,7 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     trainer = make_flow_trainer(config)  # weights or a GPU that are not there must be missed before a file is written
     if trainer.fabric.world_size > 1:
         raise ValueError(f"expected one process to train a flow, got {trainer.fabric.world_size}")
-    settings = settings_of(config).with_values({}, free=FREE)
-    with_names_of_today(config.out, settings)
+    settings = settings_of(config)
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         if trainer.resume():
             _check_record(trainer)

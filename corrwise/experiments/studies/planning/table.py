@@ -17,7 +17,7 @@ from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.statistics import mean_curve
 from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, warn
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
+from corrwise.experiments.runs.mpc import METHOD, Cell, run_grid
 from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, method_config
 from corrwise.experiments.studies.planning.tables import by_method, in_order, mpc_table, paired
 
