@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.experiments import RunFolder
-from corrwise.experiments.report.strip import flow_to_rgb, make_strip, save_strip
+from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.runs.rows import append_row
 
 SIDE = 64

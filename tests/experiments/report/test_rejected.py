@@ -66,7 +66,7 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
     rows = run_grid(tmp_path, [cell], executor=Local(1), lockstep=1)
     assert rejection_warnings(rows, ("task", "method")) == [Rejections(8, 8, 2, 2).sentence("cartpole, l1")]
     assert planned_rows(rows, ("task", "method")) == []
-    monkeypatch.setattr("corrwise.experiments.studies.planning.table.cells_of", lambda config: [cell])
+    monkeypatch.setattr("corrwise.experiments.studies.planning.cells_of", lambda config: [cell])
     assert cli.main(["table", "mpc", "--out", str(tmp_path), "--processes", "1"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("> **Warning:** cartpole, l1: 8 of 8 candidates")

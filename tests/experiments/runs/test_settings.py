@@ -25,8 +25,8 @@ from corrwise.experiments.runs.settings import (
     frozen_defaults,
     settings_of,
 )
-from corrwise.experiments.studies.ablations.table import AXES, METHOD_NAMES, variants
-from corrwise.experiments.studies.planning.methods import METHODS, method_config
+from corrwise.experiments.studies.ablations import AXES, METHOD_NAMES, variants
+from corrwise.experiments.studies.planning import METHODS, method_config
 from tools import freeze_defaults
 from tools.results_table import RESULTS
 

@@ -184,7 +184,7 @@ def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny
 def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
     run_train(replace(tiny, steps=2))
     (tiny.out / "checkpoint.pt").write_bytes(data)
-    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to begin anew"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to start over"):
         run_train(tiny)
 
 
@@ -200,7 +200,7 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
         ("networks", {"model": 7}, "is a checkpoint of other networks than .*: expected .* in model, got 7"),
         ("optimizers", {"model": {"state": {}, "param_groups": []}}, "is a checkpoint of other networks than"),
         ("averages", [], "is a checkpoint of other networks than .*: expected model as averages"),
-        ("record", 7, "is no checkpoint of a training: remove it to begin anew: expected a record by name, got 7"),
+        ("record", 7, "is no checkpoint of a training: remove it to start over: expected a record by name, got 7"),
     ],
 )
 def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):

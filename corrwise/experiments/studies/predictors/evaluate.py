@@ -26,17 +26,16 @@ from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.predictors.evaluation import (
     CURVES,
     FLOOR,
-    METRICS,
     STRIPS,
     broken_frames,
     draw_curves,
     evaluation_page,
     evaluation_table,
-    frame_metrics,
 )
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
+from corrwise.predictors.metrics import METRICS, frame_metrics
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
