@@ -23,7 +23,9 @@ from corrwise.experiments.report.summary import CONTROLS, Method, Summary, rejec
 from corrwise.experiments.report.table import (
     ENOUGH_PAIRS,
     decimals_for,
+    markdown_table,
     number,
+    plain_cells,
     result_sentence,
     table_rows,
     term_rows,
@@ -201,6 +203,13 @@ def run_text(rows: Sequence[Row], *, baseline: str = "l1") -> str:
         sentence = result_sentence(lines, baseline=baseline)
         parts.append(f"{name}: {sentence}\n\n{terminal_table(lines, _names(lines), baseline=baseline)}")
     return "\n\n".join(parts)
+
+
+def run_table(rows: Sequence[Row], *, baseline: str = "l1") -> str:
+    """Return the report's table in Markdown; the rows are those of one task."""
+    lines = summarize(rows, baseline=baseline)
+    head, *cells = plain_cells(lines, _names(lines), baseline=baseline)
+    return markdown_table(head, cells)
 
 
 def run_report(config: ReportConfig) -> Path:

@@ -118,15 +118,23 @@ def write_table(out: Path, make: Callable[[], tuple[str, list[str]]]) -> Path:
     return out / "table.md"
 
 
-def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> str:
-    """Return the report's table as aligned text, one line per method."""
+def plain_cells(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> list[tuple[str, ...]]:
+    """Return the report's table as text: its head, and one line per method."""
     d = decimals_for(lines)
-    rows = [("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")]
+    rows: list[tuple[str, ...]] = [
+        ("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")
+    ]
     for row in table_rows(lines, names, dict.fromkeys(names, ""), decimals=d, baseline=baseline):
         line = row["line"]
         compared = f"{row['difference']} ({row['interval']})" if line.pairs else row["alone"]
         distances = f"{row['last10']} ± {row['error']}", row["nearest"], row["final"]
         rows.append((row["name"], str(line.n), *distances, compared, row["milliseconds"]))
+    return rows
+
+
+def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> str:
+    """Return the report's table as aligned text, one line per method."""
+    rows = plain_cells(lines, names, baseline=baseline)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
 

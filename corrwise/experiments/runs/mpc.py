@@ -44,8 +44,27 @@ _VIDEO_FPS = 10
 def run_mpc(config: MPCConfig) -> Path:
     """Run what the folder does not hold yet, print the result that the report opens with, and return the report's path.
 
+    Raises what ``plan_rows`` does.
+    """
+    rows = plan_rows(config)
+    from corrwise.experiments.report.page import METHOD, run_text, write_report  # rows need no report
+    from corrwise.experiments.report.summary import rejection_warnings, warn
+
+    report = write_report(config.out)
+    print(run_text(rows))
+    warn(rejection_warnings(rows, METHOD))
+    return report
+
+
+def plan_rows(config: MPCConfig) -> list[Row]:
+    """Run what the folder does not hold yet, and return its rows.
+
     An episode's row is written after its images, so a run that is killed loses at most the episodes in flight, and
-    the same command continues it.
+    the same call continues it.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, RuntimeError, ValueError: a task, a camera or weights are missing.
     """
     # A missing task, camera or weights must fail before all else.
     parts.named_task(config.task).check_cameras(config.cameras)
@@ -74,13 +93,7 @@ def run_mpc(config: MPCConfig) -> Path:
             for each in planned
         ]
         folder.run(jobs, executor, unit="episode")
-        from corrwise.experiments.report.page import METHOD, run_text, write_report  # rows need no report
-        from corrwise.experiments.report.summary import rejection_warnings, warn
-
-        report = write_report(config.out)
-        print(run_text(folder.rows))
-        warn(rejection_warnings(folder.rows, METHOD))
-        return report
+        return folder.rows
 
 
 def mpc_settings(config: MPCConfig) -> Settings:
