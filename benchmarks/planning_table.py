@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
-from corrwise.experiments.runs.mpc import KEY
+from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import run_mpc_table
 

@@ -26,10 +26,10 @@ RENDERER_PATHS: Mapping[str, str] = {
     "gl": "corrwise.envs.renderers.gl:GLRenderer",
 }
 PLANNER_PATHS: Mapping[str, str] = {
-    "random": "corrwise.mpc.random_shooting:RandomShooting",
-    "cem": "corrwise.mpc.cem:CEM",
-    "icem": "corrwise.mpc.icem:ICEM",
-    "mppi": "corrwise.mpc.mppi:MPPI",
+    "random": "corrwise.mpc.planners:RandomShooting",
+    "cem": "corrwise.mpc.planners:CEM",
+    "icem": "corrwise.mpc.planners:ICEM",
+    "mppi": "corrwise.mpc.planners:MPPI",
 }
 
 

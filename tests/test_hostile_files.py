@@ -33,7 +33,7 @@ from corrwise.envs.tasks import manifest
 from corrwise.experiments import RunFolder, cli
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
-from corrwise.experiments.runs import mpc
+from corrwise.experiments.runs import grid
 from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies import ranking as ranking_text
 from corrwise.experiments.studies.agents import table as agents
@@ -221,7 +221,7 @@ READERS = [
     Reader("settings", _run, "config.json",
            lambda f: RunFolder(f, SETTINGS).run([]), damaged_json),
     Reader("planning table", _rows(*PLANNED), "rows.jsonl",
-           lambda f: mpc_table(read_rows(f / "rows.jsonl", mpc.KEY)), damaged_lines),
+           lambda f: mpc_table(read_rows(f / "rows.jsonl", grid.KEY)), damaged_lines),
     Reader("ranking", _rows(*RANKED), "rows.jsonl",
            lambda f: ranking_text.ranking_table(read_rows(f / "rows.jsonl", ranking_text.KEY)), damaged_lines),
     Reader("agents", _rows(*LEARNED), "rows.jsonl",

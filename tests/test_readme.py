@@ -9,7 +9,7 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
-from corrwise.experiments.runs.mpc import KEY
+from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks

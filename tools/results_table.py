@@ -10,8 +10,8 @@ from typing import Any
 from corrwise.costs import PRESETS
 from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.options import TASK_NAMES
-from corrwise.experiments.runs.mpc import KEY as GRID_KEY
-from corrwise.experiments.runs.mpc import Cell, current_rows
+from corrwise.experiments.runs.grid import KEY as GRID_KEY
+from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.ablations import ablation_page
 from corrwise.experiments.studies.flows.planning import planning_cells

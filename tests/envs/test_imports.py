@@ -1,4 +1,4 @@
-"""Importing the room is cheap: nothing that draws, nothing that a table or an agent needs."""
+"""Importing the package is cheap: no renderer, and nothing that only a table or an agent needs."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._clock import Clock
 from corrwise._writing import write_aside, write_json_atomic
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
@@ -19,7 +20,6 @@ from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
-from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.policies import make_policy

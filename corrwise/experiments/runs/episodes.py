@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise._clock import Clock
 from corrwise.costs import CorrespondenceWise
 from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import depth_to_grey, to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
-from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.experiments.runs.rows import TERMS, Row
 from corrwise.predictors import OraclePredictor

@@ -1,4 +1,4 @@
-"""Planned episodes as rows: ``corrwise mpc``, with images and a report, and the grids of methods that tables plan."""
+"""``corrwise mpc``: costs side by side on the same starts and goals; rows, videos and a report in one folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,20 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
-from corrwise.envs.tasks.manifest import Manifest
 from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
 from corrwise.experiments.report.strip import make_strip, save_strip
+from corrwise.experiments.report.summary import rejection_warnings, summarize, warn
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
-from corrwise.experiments.runs.executors import Executor, executor_of
+from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.policies import planner_settings
-from corrwise.experiments.runs.rows import MEASURED, NUMBER, TEXT, Key, Row, RowKey, needed
-from corrwise.experiments.runs.settings import ConfigMismatch, Settings, differences, fingerprint, settings_of
+from corrwise.experiments.runs.rows import Row, RowKey
+from corrwise.experiments.runs.settings import ConfigMismatch, Settings, settings_of
 from corrwise.types import Distance
 
-KEY = Key(  # of a grid's rows
-    {"task": str, "method": str, "seed": int},
-    {
-        **{**MEASURED, "settings": needed(TEXT)},
-        **dict.fromkeys(("min_distance", "last10_distance"), needed(NUMBER, null=True)),
-    },
-)
-METHOD = ("task", "method")  # the fields of a grid's rows that identify a method
-_PACKAGES = ("corrwise", "mujoco", "torch", "gymnasium", "dm-control", "opencv-python-headless")  # of a row's versions
 _VIDEO_FPS = 10
 
 
@@ -48,7 +38,6 @@ def run_mpc(config: MPCConfig) -> Path:
     """
     rows = plan_rows(config)
     from corrwise.experiments.report.page import METHOD, run_text, write_report  # rows need no report
-    from corrwise.experiments.report.summary import rejection_warnings, warn
 
     report = write_report(config.out)
     print(run_text(rows))
@@ -92,7 +81,7 @@ def plan_rows(config: MPCConfig) -> list[Row]:
             )
             for each in planned
         ]
-        folder.run(jobs, executor, unit="episode")
+        folder.run(jobs, executor, unit="episode", ended=lambda job: _print_result(config, folder.rows, job.label))
         return folder.rows
 
 
@@ -198,6 +187,15 @@ def _predictor_label(name: str) -> str:
     return name if name in parts.PREDICTORS else run_name(Path(name))
 
 
+def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
+    """Print the result of one cost in a line, as soon as the last episode of that cost is done."""
+    this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
+    (line,) = summarize(row for row in rows if this.items() <= row.items())
+    distance = f"{line.last10:.3g} ± {line.last10_error:.2g} from the goal over the last 10 steps"
+    count = f"{line.n} episode{'s' * (line.n != 1)}"
+    tqdm.write(f"{cost}: {distance} (mean ± standard error, {count}; start {line.start:.3g})", file=sys.stderr)
+
+
 def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:
     """Refuse to add rows to those of another network behind a cost, or of another training of the predictor."""
     for row in rows:
@@ -212,98 +210,3 @@ def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str 
                 f"{out} holds rows of predictor {row['predictor']} with weights {row['predictor_weights']}, and here "
                 f"they are {weights}; choose another output folder"
             )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method of a grid on one task.
-
-    Attributes:
-        method: its name in the rows.
-        config: everything about it, its one cost included.
-        manifest: the episodes.
-    """
-
-    method: str
-    config: MPCConfig
-    manifest: Manifest
-
-    @property
-    def cost(self) -> str:
-        """The one cost of the configuration."""
-        (cost,) = self.config.costs
-        return cost
-
-    @cached_property
-    def planned(self) -> PlannedCost:
-        """What the rows depend on beside the episodes; making it reads the weights of networks."""
-        return PlannedCost.of(self.config, self.cost, parts.load_trained(self.config))
-
-    @property
-    def fingerprint(self) -> str:
-        """The hash of the settings that the cell's rows carry."""
-        return fingerprint(self.settings)
-
-    @cached_property
-    def settings(self) -> Settings:
-        """What the rows depend on beside task and episode."""
-        weights = self.planned.weights
-        values = {
-            "cost": cost_label(self.cost),
-            "made_of": parts.settings_behind(self.cost),
-            "network": self.planned.network,
-            "manifest": self.manifest.settings,
-        } | ({} if weights is None else {"predictor_weights": weights})
-        return mpc_settings(self.config).with_values(values, free=("task",))
-
-
-def run_grid(out: Path, cells: Sequence[Cell], *, executor: Executor, lockstep: int) -> list[Row]:
-    """Run what the folder does not hold yet, and return the rows of these cells and their episodes.
-
-    Rows of other settings under the same name are kept and made again; the newest counts. The rows depend neither on
-    the executor nor on the lockstep, but for their seconds.
-
-    Args:
-        out: the folder.
-        cells: what to run.
-        executor: runs it.
-        lockstep: episodes of a cell that step together.
-
-    Raises:
-        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
-    """
-    tasks = {cell.config.task: cell.manifest.digest for cell in cells}
-    values: dict[str, Row] = {  # missing weights fail before all else
-        "manifests": tasks,
-        "models": {task: parts.task_settings(task)["task_model"] for task in tasks},
-        "cells": {f"{cell.config.task}/{cell.method}": differences(cell.settings) for cell in cells},
-    }
-    settings = Settings(
-        {name: {**parts.stated_before(out, name), **here} for name, here in values.items()},
-        free=("manifests", "cells"),
-        evidence=("models",),
-    )
-    jobs = []
-    for cell in cells:
-        keys = [(cell.config.task, cell.method, int(seed)) for seed in cell.manifest.seeds]
-        stamp = {"settings": cell.fingerprint}
-        jobs.append(Job(_grid_episodes, cell, dict.fromkeys(keys, stamp), together=lockstep))
-    return RunFolder(out, settings, KEY, digits=True, packages=_PACKAGES).run(jobs, executor, unit="episode")
-
-
-def _grid_episodes(cell: Cell, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
-    runner = cell.planned.runner(threads=threads, images=False)
-    names = {"task": cell.config.task, "method": cell.method, "cost": cost_label(cell.cost)}
-
-    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
-        seeds = [key[-1] for key in keys]
-        for episode in runner(seeds, frozen=cell.manifest.chosen(seeds), progress=progress):
-            yield {**names, **episode_row(episode)}
-
-    return rows
-
-
-def current_rows(rows: Sequence[Row], prints: dict[tuple[str, str], str]) -> list[Row]:
-    """Return the newest row of each episode among those with these fingerprints, by (task, method)."""
-    current = [row for row in rows if prints.get((row["task"], row["method"])) == row["settings"]]
-    return list({KEY.of(row): row for row in current}.values())

@@ -17,7 +17,7 @@ from corrwise.experiments.report.statistics import mean_and_error, paired_differ
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.mpc import KEY, METHOD, Cell, current_rows, run_grid
+from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import (
     BASELINE,

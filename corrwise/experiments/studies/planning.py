@@ -29,7 +29,7 @@ from corrwise.experiments.report.statistics import (
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.mpc import METHOD, Cell, run_grid
+from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
 BASELINE, OURS = "l1", RECOMMENDED  # what the others are compared with, and the default cost

@@ -19,7 +19,7 @@ from corrwise.envs.renderers.shapes import Shapes
 from tests.envs.worlds import state_of, task_of
 
 OVERLAP = 0.8  # of the pixels that moving parts cover in one renderer and in the other
-EXCEPTIONS = {"dog": "1 skin"}  # what the ray caster then says that it leaves out
+EXCEPTIONS = {"dog": "1 skin"}  # what the ray caster reports as left out
 SIZE, FOVY = 72, 40.0
 
 
@@ -89,7 +89,7 @@ def hide_what_moves(model: mujoco.MjModel) -> None:
 
 
 def _write(folder: Path, xml: Any, assets: dict[str, Any]) -> None:
-    """Write a model and its assets to where MuJoCo looks for them."""
+    """Write a model and its assets to a folder that MuJoCo can load."""
     text = xml if isinstance(xml, str) else xml.decode()
     kept = re.findall(r'(?:mesh|texture)dir="([^"]*)"', text)
     for name, content in {**assets, "model.xml": text}.items():

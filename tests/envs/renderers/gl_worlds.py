@@ -21,7 +21,7 @@ def silhouettes_agree(name: str) -> None:
     """The moving bodies' masks of both renderers overlap, and neither is shifted; an empty stage is the reference."""
     model, states = MujocoSimulator(TASKS[name], size=SIZE).model, some_states(name)[1::2]
     empty = states.copy()
-    empty[:, 1 : 4 if model.nq > 2 else 2] = 1e4  # the body has left the picture
+    empty[:, 1 : 4 if model.nq > 2 else 2] = 1e4  # the body has left the image
     size = 160 if name == "cartpole" else 72  # its pole is thin
     gl = GLRenderer(model, height=size, width=size)
     rays = RaycastRenderer(model, height=size, width=size, supersample=4)  # OpenGL smooths its edges by 4 samples, too

@@ -1,4 +1,4 @@
-"""Exact flow is what geometry says: nothing for equal states, a known shift, there and back again, occlusion."""
+"""Exact flow follows from geometry: zero for equal states, a known shift, there and back again, occlusion."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_a_plate_that_slides_across_the_view_moves_by_the_shift_that_geometry_sa
     assert (flow[:, ~mask] == 0).all()
     assert visible[mask].all()
     assert renderer.displacement(a, b) == pytest.approx(float(expected.norm()), abs=1e-3)
-    pictures = renderer.render(np.stack([a, b]))
-    left = (warp(pictures[1:], flow[None])[0] - pictures[0])[:, mask].abs()
-    assert left.mean() < 0.1 * (pictures[1] - pictures[0])[:, mask].abs().mean()
+    images = renderer.render(np.stack([a, b]))
+    left = (warp(images[1:], flow[None])[0] - images[0])[:, mask].abs()
+    assert left.mean() < 0.1 * (images[1] - images[0])[:, mask].abs().mean()
 
 
 @pytest.mark.parametrize("geom", _SHAPES)

@@ -100,7 +100,7 @@ def test_weights_of_costs(home):
         Perceptual("~/vgg.pth")
 
 
-def test_goal_pictures_and_task_files(home):
+def test_goal_images_and_task_files(home):
     cv2.imwrite(str(home / "goal.png"), np.ascontiguousarray(columns(8)[..., ::-1]))
     assert ImageGoalReward(Walk(), l1, "~/goal.png").reset()[1]["goal_cost"] > 0
     (home / "tasks.py").write_text("from corrwise.envs import TASKS\nMINE = TASKS['ant']\n")

@@ -15,7 +15,7 @@ import pytest
 from corrwise._writing import only_run
 from corrwise.experiments import cli
 from corrwise.experiments.cli.stopping import interruptions_later, stoppable
-from corrwise.experiments.runs.mpc import KEY
+from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 
 SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}

@@ -11,7 +11,8 @@ from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.summary import Rejections, planned_rows, quoted, rejection_warnings, summarize
 from corrwise.experiments.report.table import result_sentence
 from corrwise.experiments.runs.executors import Local
-from corrwise.experiments.runs.mpc import Cell, MPCConfig, run_grid
+from corrwise.experiments.runs.grid import Cell, run_grid
+from corrwise.experiments.runs.mpc import MPCConfig
 from corrwise.experiments.runs.rows import append_row, read_rows
 from corrwise.predictors.models.registry import make_model
 

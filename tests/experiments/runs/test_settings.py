@@ -13,7 +13,8 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
-from corrwise.experiments.runs.mpc import KEY, Cell, mpc_settings
+from corrwise.experiments.runs.grid import KEY, Cell
+from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.parts import settings_behind
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import (

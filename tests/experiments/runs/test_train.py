@@ -293,7 +293,7 @@ def test_a_folder_with_earlier_names_of_options_is_refused(tiny):
     path = tiny.out / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({"rate" if name == "lr" else name: value for name, value in config.items()}))
-    with pytest.raises(ConfigMismatch, match=r"lr is missing there and 0\.0002 here; choose another output folder"):
+    with pytest.raises(ConfigMismatch, match=r"rate is 0\.0002 there and missing here; choose another output folder"):
         run_train(tiny)
 
 

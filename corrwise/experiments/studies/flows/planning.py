@@ -10,7 +10,7 @@ from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments.cli.cost import spec_of
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.report.statistics import paired_difference
-from corrwise.experiments.runs.mpc import Cell, current_rows
+from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.studies.ablations import variants
 from corrwise.experiments.studies.planning import (
     BASELINE,

@@ -21,8 +21,8 @@ from corrwise.experiments.report.summary import planned_rows, quoted, rejection_
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.executors import Executor, executor_of
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.mpc import KEY as PLANS_KEY
-from corrwise.experiments.runs.mpc import METHOD, Cell, run_grid
+from corrwise.experiments.runs.grid import KEY as PLANS_KEY
+from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import run_train, starting_model

@@ -8,7 +8,7 @@ import torch
 from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments.cli import main
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.runs.mpc import Cell
+from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.studies.ablations import variants
 from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
 from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells

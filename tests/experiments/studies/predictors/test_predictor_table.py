@@ -7,7 +7,7 @@ import pytest
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
-from corrwise.experiments.runs.mpc import KEY
+from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.predictors.table import held_frames, held_plans, run_predictor_table
 from corrwise.experiments.studies.predictors.text import pixel_wise, predictor_tables, train_config, warm_config
