@@ -36,6 +36,7 @@ def poses() -> dict[str, np.ndarray]:
         for _ in range(idle):
             context = fleet.step(torch.zeros(1, 17))
         actions = torch.rand(1, CANDIDATES, 8, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        assert context.state is not None
         states[name] = fleet.simulator.states(context.state, actions, [7])[0, :, 0]
     return states
 
@@ -103,7 +104,7 @@ def main() -> int:
         return 0
     states = poses()
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        np.savez(file.name, **states)
+        np.savez(file.name, **states)  # type: ignore[arg-type]  # the stubs' allow_pickle
         done = subprocess.run(
             [sys.executable, __file__, "--gl", file.name],
             env={**os.environ, "MUJOCO_GL": "egl"}, check=True, capture_output=True, text=True,

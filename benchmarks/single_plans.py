@@ -27,6 +27,7 @@ from torch import Tensor
 from corrwise.costs import CorrespondenceWise, Displacement, GoalCost
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.envs.renderers.raycast import RaycastRenderer
 from corrwise.experiments.cli.checks import check_tuning_seeds
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.parts import make_distance
@@ -91,16 +92,22 @@ def image_state_cost(simulator: MujocoSimulator, distance: Distance) -> StateCos
     return cost
 
 
+def raycast(simulator: MujocoSimulator) -> RaycastRenderer:
+    """Return the simulator's renderer, which has exact flow."""
+    assert isinstance(simulator.renderer, RaycastRenderer)
+    return simulator.renderer
+
+
 def exact_state_cost(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true flow."""
     distance, given = make_distance(DEFAULT), GivenFlow()
     assert isinstance(distance, CorrespondenceWise)
     distance.flow = given
-    inner = image_state_cost(simulator, distance)
+    inner, correspondence = image_state_cost(simulator, distance), raycast(simulator).correspondence
 
     def cost(states: np.ndarray, goals: np.ndarray) -> Tensor:
         ends, (goal,) = states[0, :, 0], goals
-        both = (simulator.renderer.correspondence(*pair) for pair in ((ends, goal), (goal, ends)))
+        both = (correspondence(*pair) for pair in ((ends, goal), (goal, ends)))
         there, back = (filled(flow, visible) if seen else flow.nan_to_num(0.0) for flow, visible in both)
         given.flows = there, back
         return inner(states, goals)
@@ -122,7 +129,7 @@ def corrected_state_cost(simulator: MujocoSimulator, *, seen: bool) -> StateCost
             frames = simulator.renderer.render(ends)
             goal_frames = simulator.renderer.render(goals).expand_as(frames).contiguous()
             given.flows = both_ways(flow, frames, goal_frames)
-            true, visible = simulator.renderer.correspondence(goal, ends)
+            true, visible = raycast(simulator).correspondence(goal, ends)
             mended = given.flows[1].where((visible != seen)[:, None], true.nan_to_num(0.0))
             more = displacement(mended, goal_frames) - displacement(given.flows[1], goal_frames)
             return (distance(frames, goal_frames) + more)[None, :, None]
@@ -189,7 +196,7 @@ def main() -> None:
     ends = {name: [final_distance(simulator, each, moment) for moment in tried] for name, each in costs.items()}
     for name, mine in ends.items():
         pair = (by_episode(tried, each) for each in (ends["default"], mine))
-        nearer = paired_difference(*pair).said("+.3f") if name != "default" else ""
+        nearer = paired_difference(*pair).text("+.3f") if name != "default" else ""
         print(f"{name:<17} ends {np.mean(mine):.3f} from the goal; nearer than the default by {nearer}")
     print(json.dumps({"task": options.task, "moments": [(each.seed, each.step) for each in tried], "ends": ends}))
 

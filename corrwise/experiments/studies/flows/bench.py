@@ -11,6 +11,7 @@ import torch
 
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.networks import FlowOn, network_hash
+from corrwise.envs.flow_data import true_fields
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.studies.flows.candidates import (
@@ -27,7 +28,6 @@ from corrwise.experiments.studies.flows.measure import (
     error_numbers,
     l1_curve,
     speed_numbers,
-    true_fields,
 )
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.text import BASELINE, MISSING, RowKey

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from corrwise._writing import write_bytes_atomic
+from corrwise.envs.flow_data.pairs import DEGRADED
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.runs.settings import settings_of, versions
-from corrwise.experiments.studies.flows.pairs import DEGRADED
 from corrwise.predictors.training import Trainer
 
 __all__ = ["write_card", "write_curves"]

@@ -6,18 +6,15 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.envs import TASKS
+from corrwise.envs.flow_data import BodyPairs, Pairs, Pool, degraded, displaced, make_pool, painted, suite_task
 from corrwise.envs.renderers import RaycastRenderer
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
-from corrwise.experiments.studies.flows.bodies import Pool, make_pool, suite_task
-from corrwise.experiments.studies.flows.exact_pairs import BodyPairs, Pairs
-from corrwise.experiments.studies.flows.layers import degraded, painted
 
-__all__ = ["FlowScene", "displaced"]
+__all__ = ["FlowScene"]
 
 _HELD_OUT = 2**31  # training seeds lie below it, so no state here was ever drawn there
 _VIEWS = 3  # cameras of a body that is none of the tasks
@@ -72,31 +69,3 @@ class FlowScene:
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([_HELD_OUT + self._config.seed, stream, BODIES.index(self.body) + 1])
-
-
-def displaced(
-    images: Float[Tensor, "m 3 h w"], background: Float[Tensor, "3 h w"], *, n: int, reach: int
-) -> tuple[Float[Tensor, "n d 3 h w"], Bool[Tensor, "n d h w"]]:
-    """Return the first n pictures whose body stays whole while it moves ``reach`` pixels, and where the body is.
-
-    The body is cut out and put onto the empty background at offsets of 0, 1 .. reach pixels to the right of a place
-    from which it has that room (the paper's Fig. 2b does so with a car).
-
-    Raises:
-        ValueError: no body is narrow enough.
-    """
-    body = (images != background).any(dim=1)
-    columns = body.any(dim=1)
-    width = images.shape[-1]
-    left = columns.int().argmax(dim=1)
-    wide = width - columns.flip(1).int().argmax(dim=1) - left
-    fits = torch.nonzero((wide <= width - reach) & columns.any(dim=1))[:n, 0].tolist()
-    if not fits:
-        raise ValueError(f"expected a reach that leaves room for the body, at most {width - int(wide.min())} pixels, "
-                         f"got {reach}")  # fmt: skip
-    starts = [int((width - reach - wide[i]) // 2 - left[i]) for i in fits]
-    shifts = [(i, start + d) for i, start in zip(fits, starts, strict=True) for d in range(reach + 1)]
-    masks = torch.stack([body[i].roll(shift, 1) for i, shift in shifts])
-    moved = torch.stack([images[i].roll(shift, 2) for i, shift in shifts])
-    pictures = torch.where(masks[:, None], moved, background)
-    return pictures.unflatten(0, (len(fits), -1)), masks.unflatten(0, (len(fits), -1))

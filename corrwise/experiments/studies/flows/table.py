@@ -11,15 +11,15 @@ import torch
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.learned.loss import MOVES, endpoint_errors
 from corrwise.costs.flow_colors import flow_to_rgb, flow_wheel
+from corrwise.envs.flow_data import Pairs
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import COMPARED, FlowTableConfig
 from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows.bench import FlowBench, Measure
-from corrwise.experiments.studies.flows.exact_pairs import Pairs
-from corrwise.experiments.studies.flows.measure import MOVES, endpoint_errors
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.text import BASELINE, KEY, RowKey, flow_row_key, table_page
 from corrwise.types import Flow

@@ -15,19 +15,19 @@ from tqdm import tqdm
 from corrwise._files import reading, shown
 from corrwise._writing import write_aside, write_json_atomic
 from corrwise.costs.flow.learned.estimator import LearnedFlow
+from corrwise.costs.flow.learned.loss import flow_loss
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
 from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
 from corrwise.costs.flow.networks import network_hash
+from corrwise.envs.flow_data import FlowPairs, Pairs
 from corrwise.experiments.cli.options import BODY_NAMES, device_named
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
-from corrwise.experiments.studies.flows.exact_pairs import Pairs
-from corrwise.experiments.studies.flows.measure import error_numbers, flow_loss
-from corrwise.experiments.studies.flows.pairs import FlowPairs
+from corrwise.experiments.studies.flows.measure import error_numbers
 from corrwise.experiments.studies.flows.plans import plans_of
 from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.predictors.training import Learning, Loss, Phase, Trainer, TrainerConfig
@@ -80,7 +80,8 @@ class ExactFlow:
     def loss(self, batch: Pairs, generator: Generator | None = None, phase: str = "train") -> Loss:
         """Return the mean weighted endpoint error of all estimates; nothing is drawn."""
         differs = differing(batch.x, batch.y, threshold=THRESHOLD, reach=REACH)
-        return Loss(flow_loss(self.net(batch.x, batch.y, differs), batch, differs))
+        truth = torch.cat((batch.flow_xy, batch.flow_yx))
+        return Loss(flow_loss(self.net(batch.x, batch.y, differs), truth, differs))
 
 
 def make_flow_trainer(config: TrainFlowConfig) -> Trainer[Pairs]:
@@ -133,22 +134,14 @@ def _check_record(trainer: Trainer[Pairs]) -> None:
                 raise ValueError(f"expected numbers as errors of {shown(name)}, got {shown(row)}")
 
 
-class _Batches:
-    """The batches of all steps."""
-
-    def __init__(self, pairs: FlowPairs, size: int) -> None:
-        self._pairs, self._size = pairs, size
-
-    def batch(self, step: int) -> Pairs:
-        return self._pairs.batch(step, self._size)
-
-
 def _train(trainer: Trainer[Pairs], config: TrainFlowConfig) -> None:
     plans = plans_of(config.init_from, size=config.size, episodes=config.plans, folder=config.out, progress=print)
-    pairs = FlowPairs(size=config.size, episodes=config.episodes, tasks=config.tasks, seed=config.seed, plans=plans)
+    pairs = FlowPairs(
+        config.batch, size=config.size, episodes=config.episodes, tasks=config.tasks, seed=config.seed, plans=plans
+    )
     evaluation = Evaluation(config, held_out=False)
     with tqdm(total=config.steps, initial=trainer.step, unit="step", desc="train-flow") as bar:
-        for taken in trainer.run(_Batches(pairs, config.batch)):
+        for taken in trainer.run(pairs):
             bar.update()
             bar.set_postfix(loss=f"{trainer.losses[-1]:.2f}", refresh=False)
             if taken.due:

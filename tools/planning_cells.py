@@ -23,8 +23,6 @@ from corrwise.experiments.studies.planning import (
     paired,
 )
 
-__all__ = ["gap_closed", "planning_cells"]
-
 Row = dict[str, Any]
 
 
