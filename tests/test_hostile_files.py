@@ -38,7 +38,7 @@ from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies import ranking as ranking_text
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table
-from corrwise.experiments.studies.flows import text as flows
+from corrwise.experiments.studies.flows import report as flows
 from corrwise.experiments.studies.planning import cells_of, mpc_table
 from corrwise.experiments.studies.predictors import evaluate
 from corrwise.experiments.studies.predictors.evaluation import clip_means, evaluation_table

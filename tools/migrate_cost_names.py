@@ -17,7 +17,7 @@ from typing import Any
 
 from corrwise.costs.presets import DEFAULT_FLOW, NUMBERS
 from corrwise.costs.spec import CostSpec
-from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.cli.options import CONTROL_NAMES
 from corrwise.experiments.runs.settings import Settings, fingerprint, frozen_defaults
 
 Json = dict[str, Any]

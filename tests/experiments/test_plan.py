@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import plan
-from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.mpc import run_mpc
+from corrwise.validation import ConfigError
 
 OPTIONS = {"episodes": 2, "steps": 2, "horizon": 3, "candidates": 4, "iterations": 1, "size": 16, "videos": False}
 

@@ -6,10 +6,19 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
+from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    DEFAULT_FLOW,
+    SPEED_ONLY,
+    Accelerator,
+    Count,
+    FlowName,
+    Horizon,
+    Seed,
+    Steps,
+    canonical_costs,
+)
+from corrwise.validation import Range, check, validated
 
 NAME = "train"
 

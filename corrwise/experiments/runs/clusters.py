@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.options import ExecutorConfig
 from corrwise.experiments.runs.executors import Lost, Spread, attempted, cores, one_thread
 
 _POLL = 0.5  # seconds between two checks of jobs under way; also what a Ctrl-C may wait for

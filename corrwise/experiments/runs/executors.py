@@ -22,8 +22,8 @@ from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from corrwise._faults import Failure
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.stopping import interruptions_later
+from corrwise._process import interruptions_later
+from corrwise.experiments.cli.options import ExecutorConfig
 
 TRIES = 3  # of a job whose worker is lost
 LOST = (

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.envs.tasks.manifest import Manifest
-from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor

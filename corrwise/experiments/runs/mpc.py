@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
-from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.summary import rejection_warnings, summarize, warn
 from corrwise.experiments.report.video import label_panels, write_video

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corrwise.experiments.cli.cost import spec_of
-from corrwise.experiments.cli.options import check_memory, device_named
+from corrwise.experiments.cli.options import check_memory, device_named, spec_of
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.parts import make_distance, with_costs
