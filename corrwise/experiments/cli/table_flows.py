@@ -18,7 +18,7 @@ Measure = Literal["errors", "curves", "speed"]
 
 @validated
 class FlowTableConfig:
-    """Measure optical flows against the simulator's exact correspondence, errors, loss curves and speed."""
+    """Measure optical flows against the simulator's exact correspondence: errors, loss curves and speed."""
 
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""
@@ -36,7 +36,7 @@ class FlowTableConfig:
     """Pairs of images of each body behind an error; their seed is shared with no training."""
     episodes: Annotated[int, Range(2, 1_000_000)] = 24
     """Random episodes of each body to draw the pairs from."""
-    pictures: Annotated[int, Range(2, 1_000_000)] = 16
+    images: Annotated[int, Range(2, 1_000_000)] = 16
     """Images of each body behind a curve."""
     reach: Annotated[int, Range(1, 8192)] = 32
     """Largest offset of a curve, pixels."""
@@ -59,8 +59,8 @@ class FlowTableConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
-        pairs = 12 * (max(self.pairs, self.timed_pairs) + self.pictures * self.reach)
-        check_memory(2 * pairs * self.size**2, "--size, --pairs, --timed-pairs or --pictures")
+        pairs = 12 * (max(self.pairs, self.timed_pairs) + self.images * self.reach)
+        check_memory(2 * pairs * self.size**2, "--size, --pairs, --timed-pairs or --images")
         check(self.reach < self.size, "reach", f"below the size of {self.size} pixels", self.reach)
 
 

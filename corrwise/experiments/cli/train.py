@@ -47,7 +47,7 @@ class TrainConfig:
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
     distance, in equal parts: weights of VGG-19, a name or a file."""
     flow: FlowName = DEFAULT_FLOW
-    """Flow of a loss named corr-* whose name says none; dis is fast and has no gradient."""
+    """Flow of a loss named corr-* whose name states none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
     steps: Steps = field(default=6000, metadata=CHOOSES_ROWS)
@@ -86,19 +86,19 @@ class TrainConfig:
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
 
     def __post_init__(self) -> None:
-        """Refuse losses, crops and options of the model that make no run."""
+        """Refuse losses, crops and options of the model that cannot be used."""
         (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
         object.__setattr__(self, "loss", loss)
-        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss says it now
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
-            check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags say", pair)
+            check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags state", pair)
 
     @property
     def model_options(self) -> dict[str, object]:
-        """What ``options`` says, as numbers and truth values."""
+        """The parsed ``options``: numbers, truth values and text."""
         return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self._pairs)}
 
     @property

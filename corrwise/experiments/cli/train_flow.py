@@ -12,7 +12,7 @@ from corrwise.validation import FIRST_TEST_SEED, Range, check, validated
 
 NAME = "train-flow"
 
-FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
+FIRST_PLANNED_SEED = 5000  # of training episodes; tables and tuning use others
 
 Channels = Annotated[int, Range(1, 8192)]
 Repeats = Annotated[int, Range(1, 100)]
@@ -68,7 +68,7 @@ class TrainFlowConfig:
     """auto (a GPU when there is one), cpu or cuda."""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no net or no run."""
+        """Refuse options that do not fit together."""
         check(self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width)
         check(self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
         pixels = 4 * 2 * self.batch * self.size**2
