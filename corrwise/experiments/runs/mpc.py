@@ -17,7 +17,6 @@ from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
 from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.report.summary import rejection_warnings, summarize, warn
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
@@ -38,6 +37,7 @@ def run_mpc(config: MPCConfig) -> Path:
     """
     rows = plan_rows(config)
     from corrwise.experiments.report.page import METHOD, run_text, write_report  # rows need no report
+    from corrwise.experiments.report.summary import rejection_warnings, warn
 
     report = write_report(config.out)
     print(run_text(rows))
@@ -189,6 +189,8 @@ def _predictor_label(name: str) -> str:
 
 def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
     """Print the result of one cost in a line, as soon as the last episode of that cost is done."""
+    from corrwise.experiments.report.summary import summarize
+
     this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
     (line,) = summarize(row for row in rows if this.items() <= row.items())
     distance = f"{line.last10:.3g} ± {line.last10_error:.2g} from the goal over the last 10 steps"
