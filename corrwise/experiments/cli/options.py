@@ -47,7 +47,7 @@ SPEED_ONLY: dict[str, Any] = {"speed_only": True}
 """Metadata of an option that changes the speed, or files beside the rows, and never a number in a row."""
 
 CHOOSES_ROWS: dict[str, Any] = {"chooses_rows": True}
-"""Metadata of an option that says which rows there are, and changes none of them."""
+"""Metadata of an option that selects which rows there are, and changes none of them."""
 
 CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow", "exact-flow-squared")  # not made of images
 FlowName = Annotated[str, Names(tuple(NAMED_FLOWS))]

@@ -18,7 +18,7 @@ Measure = Literal["errors", "curves", "speed"]
 
 @validated
 class FlowTableConfig:
-    """Measure optical flows against the simulator's exact correspondence, errors, loss curves and speed."""
+    """Measure optical flows against the simulator's exact correspondence: errors, loss curves and speed."""
 
     out: Path = Path("runs/flows")
     """Folder for rows, table.md, curves.png and matches.png. The same command continues a run that was stopped."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import corrwise
+from corrwise._writing import only_run
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.doctor import gpu
 from corrwise.experiments.cli.parse import RENAMED, _options
-from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = "corr-l1:flow=raft,weights="

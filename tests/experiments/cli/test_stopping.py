@@ -13,8 +13,8 @@ import time
 import pytest
 
 from corrwise._process import interruptions_later, stoppable
+from corrwise._writing import only_run
 from corrwise.experiments import cli
-from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 
@@ -48,7 +48,7 @@ def _begin(*words):
 
 def _alive(group):
     """Return the processes of a group, without those that wait to be collected."""
-    found = []
+    pids = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/stat") as stat:
@@ -56,8 +56,8 @@ def _alive(group):
         except OSError:
             continue
         if int(its_group) == group and state != "Z":
-            found.append(int(pid))
-    return found
+            pids.append(int(pid))
+    return pids
 
 
 def _idle(folder):
@@ -145,16 +145,16 @@ def test_signals_that_are_ignored_stay_ignored():
 
 
 def test_a_command_in_a_thread_leaves_the_signals_alone():
-    found = []
+    stops = []
 
     def run():
         with stoppable() as stop, interruptions_later():
-            found.append(stop.number)
+            stops.append(stop.number)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert found == [None]
+    assert stops == [None]
 
 
 def test_a_signal_waits_until_processes_have_started():
