@@ -28,7 +28,6 @@ from corrwise.costs import CorrespondenceWise, Displacement, GoalCost
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.renderers.raycast import RaycastRenderer
-from corrwise.experiments.cli.checks import check_tuning_seeds
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.policies import StateCost, exact_flow_cost, state_cost
@@ -36,6 +35,7 @@ from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, p
 from corrwise.mpc.optimize import optimize
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Distance
+from corrwise.validation import check_tuning_seeds
 
 MOMENTS, HORIZON, DEFAULT = (2, 7, 12, 17, 22), 12, "recommended"
 FILL = 3.0  # px, the standard deviation of the window over which hidden pixels take the motion of those around them

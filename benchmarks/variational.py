@@ -27,8 +27,7 @@ from torch import Tensor
 from corrwise.costs import warp
 from corrwise.costs.flow import DISFlow, TVL1Flow, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.studies.flows.measure import error_numbers
-from corrwise.experiments.studies.flows.scenes import FlowScene
+from corrwise.experiments.studies.flows.measure import FlowScene, error_numbers
 from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/variational.md")
@@ -72,10 +71,10 @@ FLOWS: dict[str, Any] = {
 def shipped(package: str, *names: str) -> list[str]:
     """Return the paths of files that a package ships; nothing if it is not installed."""
     try:
-        found = {path.name: str(path.locate()) for path in files(package) or []}
+        paths = {path.name: str(path.locate()) for path in files(package) or []}
     except PackageNotFoundError:
         return []
-    return [found[name] for name in names if name in found]
+    return [paths[name] for name in names if name in paths]
 
 
 def image(path: str) -> Tensor:

@@ -14,10 +14,9 @@ from corrwise.experiments.runs.grid import KEY as GRID_KEY
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.ablations import ablation_page
-from corrwise.experiments.studies.flows.text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.studies.flows.report import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.studies.planning import METHODS, by_method, draw_table, in_order, method_config, mpc_table
-from corrwise.experiments.studies.predictors.table import held_frames, held_plans
-from corrwise.experiments.studies.predictors.text import predictor_tables
+from corrwise.experiments.studies.predictors.table import held_frames, held_plans, predictor_tables
 from corrwise.experiments.studies.ranking import KEY as RANKING_KEY
 from corrwise.experiments.studies.ranking import ranking_table
 from tools.planning_cells import planning_cells

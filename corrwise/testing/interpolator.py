@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ def check_interpolator(interpolator: Callable[..., Any], frames: Any, *, exact: 
     """Check an interpolator (``corrwise.types.Interpolator``; with fixed times ``FixedTimes``).
 
     Wanted times in any order give the same frames, none give none, and only the ratios of times matter. A known time
-    has its own frame. An environment's frames do not depend on the environments beside it. Nothing is changed in
-    place. Times that do not increase, are not one for each frame, or lie outside are refused, and so is a single frame.
+    has its own frame. An environment's frames do not depend on the environments beside it, and NaN stays in its
+    environment. Nothing is changed in place. Times that do not increase, are not one for each frame, or lie outside are
+    refused, and so is a single frame.
 
     Args:
         interpolator: ``interpolator(frames (B, K, C, h, w), times, wanted) -> (B, T, C, h, w)``.
@@ -54,6 +56,11 @@ def check_interpolator(interpolator: Callable[..., Any], frames: Any, *, exact: 
     for row in range(batch):
         alone = interpolator(frames[row : row + 1], times, between)[0]
         expect(same(alone, made[row]), f"an environment's frames depend on the environments beside it{hint}")
+    broken = frames.clone()
+    broken[0] = math.nan
+    beside = interpolator(broken, times, between)
+    expect(same(beside[1:], made[1:]), f"NaN in one environment disturbs another{hint}")
+    expect(beside[0].isnan().any(), "NaN in all frames must give NaN: a broken candidate must not seem sound")
     if not fixed:
         own = interpolator(frames, times, times)
         expect(torch.allclose(own, frames, atol=1e-6), "a known time must have its own frame")

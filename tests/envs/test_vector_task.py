@@ -103,7 +103,7 @@ def test_seeds_may_be_listed_and_episodes_cut_short():
     assert ends == [[False, False], [True, True], [False, False]]
 
 
-def test_seeds_and_generators_are_told_as_by_gymnasium():
+def test_seeds_and_generators_follow_gymnasium():
     made, same = (
         VectorVisualTask(2, task="cartpole", size=16),
         SyncVectorEnv([lambda: VisualTask("cartpole", size=16)] * 2),

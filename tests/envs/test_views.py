@@ -19,7 +19,7 @@ from corrwise.envs.renderers.view import far_plane
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.testing import check_predictor, check_renderer
 from corrwise.types import Views
-from tests.envs.worlds import SIZE, simulator, some_states, state_of, task_of
+from tests.envs.worlds import SIZE, near, simulator, some_states, state_of, task_of
 
 _BALL = '<mujoco><worldbody><body><freejoint/><geom size="0.5" rgba="1 0 0 1"/></body></worldbody></mujoco>'
 SIDE, BOTH = ("main", "side"), Views(2, depth=True)
@@ -134,7 +134,7 @@ def test_displacement_is_summed_over_the_views():
 
 
 def test_environments_show_colours_as_bytes_and_depth_in_metres():
-    env = VisualTask("ant", size=SIZE, cameras=SIDE, depth=True, render_mode="rgb_array")
+    env = VisualTask(near("ant"), size=SIZE, cameras=SIDE, depth=True, render_mode="rgb_array")
     check_env(env, skip_render_check=True)
     observation, _ = env.reset(seed=3)
     assert observation["observation"].shape == (SIZE, SIZE, 6)

@@ -14,7 +14,7 @@ from corrwise.costs import CorrespondenceWise, PerView, l1
 from corrwise.costs.flow import AllPairsFlow
 from corrwise.envs import TASKS, VisualTask
 from corrwise.types import Views
-from tests.envs.worlds import shorter
+from tests.envs.worlds import near, shorter
 
 SIZE = 36  # what Stable-Baselines3's smallest image network needs
 
@@ -34,8 +34,9 @@ def env() -> VisualTask:
 def test_gymnasiums_checker_has_no_complaint(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make(f"corrwise/{name.title().replace('-', '')}-v0", size=SIZE, render_mode="rgb_array")
-        check_env(made.unwrapped)
+        options = {"id": f"corrwise/{name.title().replace('-', '')}-v0", "size": SIZE, "render_mode": "rgb_array"}
+        made = gymnasium.make(**options)
+        check_env(gymnasium.make(**options, task=near(name)).unwrapped)  # resets often
     made.reset(seed=0)
     assert made.render().shape == (SIZE, SIZE, 3)
 
@@ -188,7 +189,7 @@ def test_actions_beyond_the_bounds_count_as_the_bound(env):
         (np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8), r"got \(2, 8, 8, 3\) and \(8, 8, 3\)"),
     ],
 )
-def test_wrong_pictures_are_refused(env, achieved, desired, message, unhooked):
+def test_wrong_images_are_refused(env, achieved, desired, message, unhooked):
     with pytest.raises(ValueError, match=message):
         env.compute_reward(achieved, desired, {})
 
@@ -234,7 +235,7 @@ def test_numpy_integers_are_sizes():
     assert isinstance(made.simulator.renderer.height, int)
 
 
-def test_supersample_smooths_the_pictures():
+def test_supersample_smooths_the_images():
     plain, smooth = VisualTask("cartpole", size=SIZE), VisualTask("cartpole", size=SIZE, supersample=2)
     assert smooth.simulator.renderer.supersample == 2
     images = [each.reset(seed=0)[0]["observation"] for each in (plain, smooth)]
@@ -243,7 +244,7 @@ def test_supersample_smooths_the_pictures():
         VisualTask("cartpole", size=SIZE, supersample=0)
 
 
-def test_threads_change_no_picture():
+def test_threads_change_no_image():
     one, all_cores = VisualTask("cartpole", size=16, threads=1), VisualTask("cartpole", size=16)
     for env in (one, all_cores):
         env.reset(seed=3)

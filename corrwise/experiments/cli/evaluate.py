@@ -6,16 +6,15 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import SEVERAL, Range, validated
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed
+from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Accelerator, Count, Horizon, Seed
+from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "evaluate"
 
 
 @validated
 class EvaluateConfig:
-    """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
+    """Evaluate trained video predictors beside the baseline that nothing moves: numbers, curves and videos."""
 
     models: Annotated[tuple[Path, ...], SEVERAL] = field(metadata=CHOOSES_ROWS)
     """Folders of runs of corrwise train, or of their models."""

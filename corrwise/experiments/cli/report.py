@@ -6,14 +6,14 @@ from pathlib import Path
 
 import tyro
 
-from corrwise.experiments.cli.checks import validated
+from corrwise.validation import validated
 
 NAME = "report"
 
 
 @validated
 class ReportConfig:
-    """Make report.html of a run folder anew, from its rows and images alone."""
+    """Write report.html of a run folder again, from its rows and images alone."""
 
     out: tyro.conf.Positional[Path]
     """The run folder."""

@@ -9,8 +9,6 @@ import numpy as np
 
 from corrwise.predictors.data.formats.video_encoding import encode_video
 
-__all__ = ["label_panels", "write_video"]
-
 Array = np.ndarray
 BAND = 18  # pixels above each panel for its label
 GAP = 6

@@ -92,7 +92,7 @@ class FLAVR(Pretrained):
             ]
         )
         self.fuse = nn.Conv2d(w * config.context, w, 1)
-        self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, config.channels * config.outputs, 7))
+        self.last = nn.Conv2d(w, config.channels * config.outputs, 7)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):  # the transposed and the 2-D ones keep torch's own draws
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -140,7 +140,9 @@ class FLAVR(Pretrained):
             x = torch.cat([F.leaky_relu(up(x), _LEAK), skip], dim=1)
         x = F.leaky_relu(self.up[-1](x), _LEAK)
         x = F.leaky_relu(self.fuse(x.flatten(1, 2)), _LEAK)
-        made = self.leave(x).unflatten(1, (self.config.outputs, self.config.channels)).float() + mean
+        painted = self.last(F.pad(x, (3,) * 4, mode="reflect"))
+        made = painted.unflatten(1, (self.config.outputs, self.config.channels)).float()
+        made = made + mean
         return made[..., :height, :width]
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:

@@ -77,7 +77,8 @@ def _moved(x: Tensor, y: Tensor, flows: tuple[Tensor, Tensor], share: float) -> 
     """Return the frame at a share of the time from x to y; the nearer one of them counts more."""
     total = torch.zeros_like(torch.cat([x, x[:, :1]], dim=1))
     for image, flow, part in ((x, flows[0], share), (y, flows[1], 1 - share)):
-        weight = (1 - part) * torch.exp((flow.norm(dim=1, keepdim=True) / FRONT).clamp(max=1))
+        length = flow.norm(dim=1, keepdim=True).nan_to_num(0.0)
+        weight = (1 - part) * torch.exp((length / FRONT).clamp(max=1))
         total = total + torch.cat(splat(image, part * flow, weight), dim=1)
     colour, weight = total[:, :-1], total[:, -1:]
     return torch.where(weight > EMPTY, colour / weight.clamp(min=EMPTY), torch.lerp(x, y, share))
@@ -108,6 +109,7 @@ def splat(
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)  # False where the flow is NaN
         share = torch.where(inside, (1 - (x - column).abs()) * (1 - (y - row).abs()), 0).square().flatten(1)
         place = torch.where(inside, row * width + column, 0).long().flatten(1)
-        landed.scatter_add_(2, place[:, None].expand_as(values), (values * share[:, None]).nan_to_num(0.0))
+        part = torch.where(share[:, None] > 0, values * share[:, None], 0)  # NaN lands only where it belongs
+        landed.scatter_add_(2, place[:, None].expand_as(values), part)
     landed = landed.unflatten(2, (height, width))
     return landed[:, :channels], landed[:, channels:]

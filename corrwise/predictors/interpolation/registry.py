@@ -61,7 +61,7 @@ def interpolation_config(name: str, **options: Any) -> Any:
     """Return the configuration of an interpolating network by name.
 
     Raises:
-        ValueError: a name of none, options that it does not have, or values of another type than theirs.
+        ValueError: an unknown name, options that it does not have, or values of another type than theirs.
     """
     if name != FLAVR.name:
         raise ValueError(f"expected an interpolating network, {FLAVR.name}, got {name!r}")

@@ -33,7 +33,7 @@ def as_frames(images: Sequence[Float[Tensor, "C h w"]]) -> Float[Tensor, "1 K C 
 
 
 def check_times(frames: Any, times: Sequence[float | int], wanted: Sequence[float | int]) -> None:
-    """Refuse frames that are none, and times that are not theirs.
+    """Refuse what is no tensor of frames, and times that do not belong to the frames.
 
     Raises:
         TypeError: frames that are no float tensor.

@@ -67,7 +67,7 @@ class FrameInterpolation:
     ) -> None:
         self.model, self.distance, self.scale = model, distance, scale
         self.augmentation = augmentation
-        self._plain = FramePrediction(model, distance, scale=scale)
+        self.prediction = FramePrediction(model, distance, scale=scale)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -82,7 +82,7 @@ class FrameInterpolation:
         """
         if self.augmentation is not None and generator is not None:
             batch = augmented(batch, self.augmentation, generator)
-        return self._plain.loss(batch, generator, phase)
+        return self.prediction.loss(batch, generator, phase)
 
 
 def augmented(batch: Batch, how: Augmentation, generator: Generator) -> Batch:

@@ -36,7 +36,7 @@ def test_keeps_the_renderers_contract(name, supersample):
     check_renderer(renderer, some_states(name)[:4])
 
 
-def test_a_ball_covers_the_pixels_that_geometry_says():
+def test_a_ball_covers_the_pixels_of_its_projection():
     model, renderer = _scene(_FREE.format(_BALL.format("")), height=64, width=64)
     image = renderer.render(state_of(model)[None])[0]
     rows, columns = torch.nonzero(image[0] > 0, as_tuple=True)
@@ -201,7 +201,7 @@ def test_the_given_model_is_left_as_it_was():
     assert np.array_equal(model.geom_group, groups)
 
 
-def test_bad_input_says_what_is_wrong(unhooked):
+def test_bad_input_is_one_sentence(unhooked):
     model = simulator("cartpole").model
     for options in ({"height": 0}, {"width": -1}, {"supersample": 0}):
         with pytest.raises(ValueError, match="height, width and supersample must be at least 1, got"):
@@ -215,7 +215,7 @@ def test_bad_input_says_what_is_wrong(unhooked):
             renderer.render(wrong)
 
 
-def test_a_camera_turned_by_its_up_direction_turns_the_picture():
+def test_a_camera_turned_by_its_up_direction_turns_the_image():
     upright = task_of(_FREE.format(_BALL.format("")))
     turned = task_of(
         _FREE.format(_BALL.format("")),

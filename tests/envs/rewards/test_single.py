@@ -29,7 +29,7 @@ def test_the_reward_is_minus_the_cost_of_what_is_rendered():
 
 
 @pytest.mark.parametrize(("kind", "source"), [("image", "observation"), ("first", "observation"), ("dict", "pixels")])
-def test_the_picture_may_be_in_the_observation(kind, source):
+def test_the_image_may_be_in_the_observation(kind, source):
     env = ImageGoalReward(Walk(kind=kind, render_mode=None), l1, columns(8), source=source)
     assert _rewards(env) == pytest.approx([-cost(3), -cost(4), -cost(5)])
 
@@ -206,7 +206,7 @@ def test_bad_files_and_sizes_are_one_sentence(tmp_path):
         ImageGoalReward(Walk(kind="dict"), l1, np.zeros((20, 24, 3), np.uint8), source="pixels")
 
 
-def test_what_is_no_environment_and_no_distance_is_said(unhooked):
+def test_what_is_no_environment_and_no_distance_is_refused(unhooked):
     with pytest.raises(TypeError, match=r"expected an environment of Gymnasium, got SyncVectorEnv; VectorImageGoal"):
         ImageGoalReward(SyncVectorEnv([Walk]), l1, columns(8))
     with pytest.raises(TypeError, match=r"such as corrwise\.costs\.l1, got None"):

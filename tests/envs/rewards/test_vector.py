@@ -186,20 +186,35 @@ def test_each_episode_has_its_own_goal_to_its_end(mode):
 
 
 @pytest.mark.parametrize(
-    ("vec", "form", "kind", "source"),
-    [(DummyVecEnv, form, "state", "render") for form in FORMS]
-    + [(DummyVecEnv, "improvement", "image", "observation"), (DummyVecEnv, "improvement", "dict", "pixels")]
-    + [(SubprocVecEnv, "improvement", "state", "render")],
+    ("form", "kind", "source"),
+    [(form, "state", "render") for form in FORMS]
+    + [("improvement", "image", "observation"), ("improvement", "dict", "pixels")],
 )
-def test_stable_baselines_copies_are_rewarded_as_if_they_were_alone(vec, form, kind, source):
+def test_stable_baselines_copies_are_rewarded_as_if_they_were_alone(form, kind, source):
     wrap = RenderToInfo if source == "render" else lambda env: env
+    _as_if_alone(DummyVecEnv(_copies(wrap, kind=kind)), form=form, source=source)
+
+
+def test_stable_baselines_copies_in_processes_need_no_own_reward():
+    _as_if_alone(SubprocVecEnv(_copies(lambda env: RenderToInfo(Unrewarded(env)))[:2]), form="improvement")
+
+
+class Unrewarded(gymnasium.Wrapper):
+    """An environment without a reward."""
+
+    def step(self, action):
+        observation, _, *rest = self.env.step(action)
+        return observation, None, *rest
+
+
+def _as_if_alone(inner, *, form, source="render"):
     distance = Counted()
-    envs = VecImageGoalReward(vec(_copies(wrap, kind=kind)), distance, columns(8), form=form, source=source)
+    envs = VecImageGoalReward(inner, distance, columns(8), form=form, source=source)
     envs.reset()
-    assert [info["goal_cost"] for info in envs.reset_infos] == pytest.approx([cost(2)] * 3)
-    rows = [envs.step(np.ones((3, 1), np.float32)) for _ in range(STEPS)]
+    assert [info["goal_cost"] for info in envs.reset_infos] == pytest.approx([cost(2)] * envs.num_envs)
+    rows = [envs.step(np.ones((envs.num_envs, 1), np.float32)) for _ in range(STEPS)]
     assert len(distance.calls) == STEPS + 1
-    for i, length in enumerate(LENGTHS):
+    for i, length in enumerate(LENGTHS[: envs.num_envs]):
         got = [(rewards[i], infos[i]["goal_cost"]) for _, rewards, _, infos in rows]
         np.testing.assert_allclose(got, _alone(length, STEPS, form=form), atol=1e-6)
     envs.close()
@@ -221,7 +236,7 @@ def test_an_agent_learns_from_it_unmodified():
     SAC("MlpPolicy", envs, learning_starts=4, batch_size=4, policy_kwargs={"net_arch": [8]}).learn(8)
 
 
-def test_what_is_missing_is_said_in_a_sentence():
+def test_what_is_missing_is_one_sentence():
     plain = [lambda: Walk()]
     with pytest.raises(ValueError, match="wrap each copy in RenderToInfo"):
         VectorImageGoalReward(SyncVectorEnv(plain), l1, columns(8)).reset()
@@ -251,7 +266,7 @@ class _Lines(Walk):
         return "text"
 
 
-def test_what_renders_no_picture_is_refused():
+def test_what_renders_no_image_is_refused():
     with pytest.raises(ValueError, match="expected render\\(\\) to return a uint8 image \\(H, W, 3\\), got str"):
         gymnasium.Wrapper(RenderToInfo(_Lines())).reset()
 

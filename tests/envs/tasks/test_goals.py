@@ -58,7 +58,7 @@ def _placed(x: float):
     ],
     ids=["near", "refused", "diverged", "start", "goal"],
 )  # fmt: skip
-def test_the_error_says_the_most_frequent_reason_first_and_what_to_change(task, reason, remedy):
+def test_the_error_gives_the_most_frequent_reason_first_and_what_to_change(task, reason, remedy):
     with pytest.raises(RuntimeError, match=f"test: none of 128 hidden action sequences .*goal: {reason}.*; {remedy}"):
         _draw(task)
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 import corrwise
-from corrwise.experiments.cli import commands, main, parse
+from corrwise._writing import only_run
+from corrwise.experiments import cli
+from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.doctor import gpu
-from corrwise.experiments.runs.folder import only_run
+from corrwise.experiments.cli.parse import RENAMED, _options
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = "corr-l1:flow=raft,weights="
@@ -137,8 +139,8 @@ def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, se
 
 
 def test_every_renamed_option_is_gone_and_its_new_name_is_an_option_of_some_command():
-    options = [dict(parse._options(command.config)) for command in commands.commands().values()]
-    for old, new in parse.RENAMED.items():
+    options = [dict(_options(command.config)) for command in commands().values()]
+    for old, new in RENAMED.items():
         owners = [each for each in options if new in each]
         assert owners, f"no command has {new}"
         assert not any(old in each for each in owners), f"{old} is still an option beside {new}"
@@ -150,7 +152,7 @@ def test_the_version_is_the_packages(capsys):
 
 
 def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
-    known = commands.commands()
+    known = commands()
     assert main(["--help"]) == 0
     listed = [line[2:21].strip() for line in capsys.readouterr().out.splitlines() if line[:3].strip()]
     assert [name for name in listed if name in known] == list(known)
@@ -158,22 +160,22 @@ def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
         with pytest.raises(SystemExit) as stop:
             main([*name.split(), "--help"])
         assert not stop.value.code
-        said = " ".join(capsys.readouterr().out.split())
-        assert f"usage: corrwise {name} " in said
-        assert " ".join(command.config.__doc__.split()) in said
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"usage: corrwise {name} " in printed
+        assert " ".join(command.config.__doc__.split()) in printed
 
 
 def test_every_file_of_a_command_is_listed():
-    files = sorted(file.stem for file in Path(commands.__file__).parent.glob("*.py") if "\nNAME = " in file.read_text())
-    assert files == sorted(commands._FILES)
+    files = sorted(file.stem for file in Path(cli.__file__).parent.glob("*.py") if "\nNAME = " in file.read_text())
+    assert files == sorted(cli._FILES)
 
 
 @pytest.mark.parametrize("command", ["mpc", "collect", "preview"])
-def test_help_says_that_a_tasks_file_is_run(command, capsys):
+def test_help_states_that_a_tasks_file_is_run(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "as file.py:NAME, which runs that file as Python code" in said
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "as file.py:NAME, which runs that file as Python code" in printed
 
 
 def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path, capsys):
@@ -224,19 +226,20 @@ def test_the_report_command_needs_a_run_folder(tmp_path, capsys):
 
 def test_doctor_names_each_thing_once(capsys):
     assert main(["doctor"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for thing in ("raycast renderer", "gl renderer", "GPU", "RAFT weights", "videos", "threads"):
-        assert said.count(f"  {thing} ") == 1
-    assert "ok       raycast renderer" in said
+        assert printed.count(f"  {thing} ") == 1
+    assert "ok       raycast renderer" in printed
 
 
-@pytest.mark.parametrize("found", [False, True])
-def test_doctor_says_what_runs_on_a_gpu_and_what_does_not(found, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+@pytest.mark.parametrize("available", [False, True])
+def test_doctor_reports_what_runs_on_a_gpu_and_what_does_not(available, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: available)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Some GPU")
     finding = gpu()
-    assert finding.works == found
-    assert ("Some GPU" in finding.says) == found
-    there, _, here = finding.says.partition(";") if found else finding.says.partition("would run ")[2].partition(";")
+    assert finding.works == available
+    assert ("Some GPU" in finding.message) == available
+    message = finding.message if available else finding.message.partition("would run ")[2]
+    there, _, here = message.partition(";")
     assert all(part in there for part in ("costs", "flows", "trained predictors", "training"))
     assert all(part in here for part in ("physics", "ray caster", "dis"))

@@ -16,8 +16,7 @@ from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import load_net, save_net
 from corrwise.envs import ImageGoalReward
 from corrwise.experiments import load_agent
-from corrwise.experiments.cli import main
-from corrwise.experiments.cli.commands import commands
+from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.parse import parse
 from corrwise.experiments.runs.parts import named_task
 from corrwise.predictors.models.registry import load_model, make_model

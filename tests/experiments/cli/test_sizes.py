@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli import options
-from corrwise.experiments.cli.checks import ConfigError, hints_of
+from corrwise.experiments.cli import commands, options
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
+from corrwise.validation import ConfigError, hints_of
 
 HERE = Path()
 REQUIRED = {
@@ -45,7 +44,7 @@ def test_every_whole_number_has_a_bound(config):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (["mpc", "--size", "100000"], "size must be at most 8192 pixels, got 100000"),
         (["mpc", "--candidates", "10000000"], "candidates must be at most 1000000, got 10000000"),
@@ -58,10 +57,10 @@ def test_every_whole_number_has_a_bound(config):
         (["table", "ranking", "--candidates", "1000000", "--size", "4096"], "of memory, and there are "),
     ],
 )
-def test_sizes_that_no_machine_has_are_one_sentence(words, said, capsys):
+def test_sizes_that_no_machine_has_are_one_sentence(words, sentence, capsys):
     assert cli.main(words) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert sentence in error
     assert error.count("\n") == 1
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.train import make_loss, make_trainer, run_train
 from corrwise.predictors.interpolation import load_interpolator
 from corrwise.predictors.training import FrameInterpolation, WarmStart
+from corrwise.validation import ConfigError
 
 SIZE = 16
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from corrwise.costs import l1
+from corrwise.costs import l1, mse
 from corrwise.predictors.data import Batch
 from corrwise.predictors.interpolation import FLAVR, FLAVRConfig, load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.flavr import window_places
@@ -44,7 +44,7 @@ def test_layers_are_those_of_the_public_code():
     assert one.up[0].convolution.bias is not None
     assert one.levels[3][1].gate.weigh.weight.shape == (512, 512, 1, 1, 1)  # no bottleneck
     assert several.stem.bias is not None
-    assert several.leave[1].weight.shape[0] == 9
+    assert several.last.weight.shape[0] == 9
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 22), (8, 9)])
@@ -149,20 +149,20 @@ def test_the_objective_is_the_distance_to_the_frame_between(small):
 def test_it_learns_where_a_body_is_between():
     torch.manual_seed(0)
     model = FLAVR(replace(SMALL, width=8, blocks=1))
-    objective, adam = FrameInterpolation(model, l1), torch.optim.Adam(model.parameters(), 4e-3)
-    clip = torch.zeros(8, 3, 3, 16, 16)
-    for row in range(8):
+    objective, adam = FrameInterpolation(model, mse), torch.optim.Adam(model.parameters(), 4e-3)
+    clips = torch.zeros(4, 3, 3, 16, 16)
+    for row in range(4):
         for t in range(3):
-            clip[row, t, :, row : row + 4, 2 + 3 * t : 6 + 3 * t] = 1.0
-    batch, losses = Batch(clip, torch.zeros(8, 2, 0)), []
-    for _ in range(50):
+            clips[row, t, :, 2 * row : 2 * row + 4, 2 + 3 * t : 6 + 3 * t] = 1.0
+    batch = Batch(clips, torch.zeros(4, 2, 0))
+    for _ in range(25):
         adam.zero_grad()
-        loss = objective.loss(batch)
-        loss.total.backward()
+        objective.loss(batch).total.backward()
         adam.step()
-        losses.append(float(loss.total))
-    blend = float(l1(clip[:, ::2].mean(dim=1), clip[:, 1]).mean())
-    assert losses[-1] < 0.6 * blend
+    with torch.no_grad():
+        learned = objective.loss(batch).total
+    blend = mse(clips[:, ::2].mean(dim=1), clips[:, 1]).mean()
+    assert learned < 0.25 * blend
 
 
 def test_a_warm_start_begins_with_the_base_distance_and_then_changes(small):
@@ -170,7 +170,7 @@ def test_a_warm_start_begins_with_the_base_distance_and_then_changes(small):
     warm = WarmStart(first, then, steps=2, total=5)
     assert [(phase.name, phase.steps) for phase in warm.phases] == [("warm start", 2), ("train", 3)]
     batch = _batch()
-    values = [float(warm.loss(batch, torch.Generator(), phase.name).total) for phase in warm.phases]
+    values = [float(warm.loss(batch, torch.Generator(), phase.name).total.detach()) for phase in warm.phases]
     assert values[1] == pytest.approx(3 * values[0])
     assert warm.networks == {"model": small}
     with pytest.raises(ValueError, match=r"1 to 4 steps, fewer than the 5 of all, got 5"):

@@ -176,3 +176,46 @@ def test_an_average_lowers_the_summed_distance_to_both_frames():
     assert sums[1] < 0.8 * sums[0]
     with pytest.raises(ValueError, match="steps of 0 or above, got -1"):
         make_interpolator("average", steps=-1)
+
+
+class Lazy(Blend):
+    """A blend that breaks one promise."""
+
+    def __init__(self, change):
+        self._change = change
+
+    def __call__(self, frames, times, wanted):
+        return self._change(super().__call__, frames, times, wanted)
+
+
+def _in_place(blend, frames, times, wanted):
+    frames[0, 0] *= 0.5
+    return blend(frames, times, wanted)
+
+
+BROKEN = {
+    "must lie in": lambda blend, frames, times, wanted: 2 * blend(frames, times, wanted),
+    "one frame for each wanted time": lambda blend, frames, times, wanted: blend(frames, times, [*wanted, times[0]]),
+    "changed in place": _in_place,
+    "in the order": lambda blend, frames, times, wanted: blend(frames, times, sorted(wanted)),
+    "only the ratios of times": lambda blend, frames, times, wanted: (
+        blend(frames, times, wanted) + times[0] / 20
+    ).clamp(0, 1),
+    "depend on the environments beside it": lambda blend, frames, times, wanted: (
+        blend(frames, times, wanted) * frames.amax() * (1 - 0.01 * len(frames))
+    ),
+    "a known time must have": lambda blend, frames, times, wanted: 0.9 * blend(frames, times, wanted),
+    "before the first frame was accepted": lambda blend, frames, times, wanted: blend(
+        frames, times, [max(time, times[0]) for time in wanted]
+    ),
+    "after the last frame was accepted": lambda blend, frames, times, wanted: blend(
+        frames, times, [min(time, times[-1]) for time in wanted]
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_broken_interpolator_is_caught(message):
+    frames = torch.stack([texture(2, seed=i) for i in range(3)], dim=1)
+    with pytest.raises(AssertionError, match=message):
+        check_interpolator(Lazy(BROKEN[message]), frames)

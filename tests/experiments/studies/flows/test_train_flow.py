@@ -17,13 +17,12 @@ from corrwise.envs.flow_data import pairs as flow_pairs
 from corrwise.envs.tasks.goals import start_state
 from corrwise.envs.tasks.metric import integration_size
 from corrwise.experiments import cli
-from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED, TrainFlowConfig
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows import plans as flow_plans
-from corrwise.experiments.studies.flows.card import command
+from corrwise.experiments.studies.flows import train as flow_train
 from corrwise.experiments.studies.flows.plans import planned_states
-from corrwise.experiments.studies.flows.train import make_flow_trainer, run_train_flow
+from corrwise.experiments.studies.flows.train import command, make_flow_trainer, run_train_flow
 from corrwise.predictors.training import Trainer
 
 SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
@@ -34,8 +33,12 @@ TINY = TrainFlowConfig(
 
 @pytest.fixture
 def few_bodies(monkeypatch):
+    """Train on Cartpole and a pendulum, and evaluate on Cartpole."""
+    monkeypatch.setattr(flow_pairs, "TASK_BODIES", ("cartpole",))
     monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
     monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+    for module, name in ((flow_train, "BODY_NAMES"), (flow_train, "BODIES"), (flow_plans, "BODY_NAMES")):
+        monkeypatch.setattr(module, name, ("cartpole",))
 
 
 def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypatch):
@@ -91,7 +94,8 @@ def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
         run_train_flow(config)
 
 
-def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
+def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
     weights = run_train_flow(replace(TINY, out=tmp_path / "run"))
     flow = LearnedFlow(weights)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
     assert flow.isfinite().all()
@@ -216,10 +220,10 @@ def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
     first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
     second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, init_from=str(first), plans=3)
     weights = run_train_flow(second)
-    assert planned == [(task, str(first), 32, 3) for task in BODY_NAMES]
+    assert planned == [("cartpole", str(first), 32, 3)]
     (tmp_path / "second" / "checkpoint.pt").unlink()
     run_train_flow(second)
-    assert len(planned) == len(BODY_NAMES), "what was planned is kept"
+    assert len(planned) == 1, "what was planned is kept"
     assert "half of them as 3 planned episodes of each" in (weights.parent / "card.md").read_text()
 
 
