@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,8 @@ from corrwise._files import local_path
 from corrwise._writing import write_aside
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.interpolate import InterpolateConfig
-from corrwise.experiments.runs.device import device_named
+from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
@@ -30,6 +28,7 @@ from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
 from corrwise.predictors.interpolation import INTERPOLATORS, load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.video import upsample
+from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.types import FixedTimes, Interpolator
 
 CHUNK = 16  # gaps that are made, and kept, together
@@ -139,7 +138,9 @@ def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, part
                 if not file.exists():
                     low, high = max(first, done - reach), min(count, stop + 1 + reach)
                     made = _made(frames[low - first : high - first], config, model)
-                    made = made[(done - low) * config.times : (stop - low) * config.times + (stop == count - 1 and ended)]
+                    made = made[
+                        (done - low) * config.times : (stop - low) * config.times + (stop == count - 1 and ended)
+                    ]
                     encode_lossless(file, made)
                 yield file
                 bar.update(stop - done)
@@ -203,10 +204,16 @@ def _write_images(folder: Path, frames: Iterable[Frame]) -> None:
 
 def _interpolator(config: InterpolateConfig) -> Interpolator:
     if config.model in INTERPOLATORS:
-        return make_interpolator(config.model, **dict(config.options))
-    model: Any = load_interpolator(model_folder(config.model))
-    return model.to(device_named(config.device, option="device"))  # type: ignore[no-any-return]
+        return make_interpolator(config.model, **_pairs(config.options))
+    return load_interpolator(model_folder(config.model)).to(device_named(config.device))
 
 
 def _weights(config: InterpolateConfig) -> str | None:
     return None if config.model in INTERPOLATORS else weights_hash(model_folder(config.model))
+
+
+def _pairs(options: Sequence[str]) -> dict[str, str]:
+    pairs = [option.partition("=") for option in options]
+    if bad := [name for name, equals, _ in pairs if not equals]:
+        raise ValueError(f"expected options as name=value, got {bad[0]}")
+    return {name: value for name, _, value in pairs}

@@ -47,11 +47,13 @@ def encode_video(
 
     if rate <= 0:
         raise ValueError(f"expected frames per second above 0, got {rate}")
-    with write_aside(path) as aside:
-        with av.open(str(aside), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
-            stream.pix_fmt = "yuv420p"
-            _encode(container, stream, map(_even, frames), times, sound, str(path))
+    fast_start = {"movflags": "+faststart"}
+    with write_aside(path) as aside, av.open(str(aside), "w", format="mp4", options=fast_start) as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        if times is not None:
+            stream.codec_context.time_base = _TICKS  # that of the rate would move frames to even distances
+        _encode(container, stream, map(_even, frames), times, sound, str(path))
 
 
 def encode_lossless(path: Path, frames: Iterable[Image]) -> None:
@@ -70,7 +72,7 @@ def encode_lossless(path: Path, frames: Iterable[Image]) -> None:
 
 
 def frame_times(path: Path) -> list[float]:
-    """Return when each frame of a video file is shown, in seconds, without decoding it; empty where it does not state it.
+    """Return when each frame of a video file is shown, in seconds; empty where the file does not state it.
 
     Raises:
         ValueError: it cannot be read.
