@@ -82,7 +82,7 @@ def test_evaluate_policy_runs_the_oracle_on_a_registered_environment():
 def test_an_oracle_refuses_an_environment_it_was_not_made_for():
     mine, other = cartpole(size=48), cartpole(size=48)
     mpc = oracle_agent(mine.unwrapped.snapshot, size=48)
-    with pytest.raises(gymnasium.error.ResetNeeded, match="acts in this environment alone"):
+    with pytest.raises(gymnasium.error.ResetNeeded, match="cannot act in another one"):
         evaluate_policy(mpc, other, n_eval_episodes=1)
     mine.reset(seed=0)
     mine.unwrapped.restore(mine.unwrapped._goal_state)
