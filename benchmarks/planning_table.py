@@ -20,7 +20,7 @@ from time import perf_counter
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.planning.table import run_mpc_table
+from corrwise.experiments.studies.planning import run_mpc_table
 
 TASKS, METHODS = ("humanoid", "ant", "cartpole"), ("corr-l1:flow=all-pairs,form=reg", "corr-l1:flow=all-pairs", "l1")
 PHASES = ("simulate", "render", "flow")

@@ -1,6 +1,6 @@
-"""Files that anyone may have edited: what they declare is checked against a bound before memory is taken for it.
+"""Reading files that anyone may have edited: declared sizes are checked against a bound before memory is allocated.
 
-Free of torch until a checkpoint is read, as the reports are.
+torch is loaded only to read a checkpoint, so that reports work without it.
 """
 
 from __future__ import annotations
@@ -39,63 +39,63 @@ MOST_JSON_BYTES = 2**28  # 256 MiB: of a configuration or an index
 MOST_LEVELS = 64  # of lists and objects inside each other
 MOST_ARRAY_BYTES = 2**34  # 16 GiB: of one array in a file
 _SHOWN = 80  # characters of a value, or
-_SAID = 300  # of a library's message, in a sentence of ours
+_MESSAGE = 300  # of a library's message that becomes part of an error
 
 
 @contextmanager
 def reading(path: str | PathLike[str], problem: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
-    """Make one sentence with the file's name of whatever a broken file leads to inside the block.
+    """Turn every error in the block into one sentence with the file's name.
 
-    A pipe or device in the file's place is refused, see ``refuse_pipe``.
+    A pipe or device at the path is refused, see ``refuse_pipe``.
 
     Args:
         path: the file.
-        problem: the sentence after the path.
-        kind: what is raised. Errors of this kind pass; of the general ``ValueError``, and with it ``OSError``, those
-            that name the file already.
+        problem: the message after the path.
+        kind: class of the error that is raised. Errors of this class pass unchanged; if it is ``ValueError`` itself,
+            only errors of it and of ``OSError`` that name the file pass.
 
     Raises:
-        ValueError: of that kind.
+        ValueError: of that class.
     """
     try:
         refuse_pipe(path)
         yield
     except MemoryError:
         raise
-    except Exception as error:  # libraries raise whatever the broken byte leads to
+    except Exception as error:  # libraries raise errors of any class for broken bytes
         named = kind is ValueError and isinstance(error, ValueError | OSError) and str(path) in str(error)
         if named or (kind is not ValueError and isinstance(error, kind)):
             raise
-        raise kind(f"{path} {problem}: {_said(error)}") from error
+        raise kind(f"{path} {problem}: {_message(error)}") from error
 
 
 def local_path(path: str | PathLike[str]) -> Path:
-    """Return a path with ``~`` expanded; that of a user who does not exist stays as it is."""
+    """Return a path with ``~`` expanded; the path of an unknown user stays unchanged."""
     return Path(os.path.expanduser(path))
 
 
 def refuse_pipe(path: str | PathLike[str]) -> None:
-    """Refuse to read what may wait for a writer for ever, or never end; what is not there is no matter here.
+    """Refuse to read from a pipe or a device, which may block or never end. A missing file is not an error here.
 
     Raises:
         ValueError: a pipe, a socket or a device is at the path, by itself or through links.
     """
     try:
         mode = Path(path).stat().st_mode
-    except (OSError, ValueError):  # its reader raises a better error
+    except (OSError, ValueError):  # the caller's reader raises a better error
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ValueError(f"{path} is a pipe or a device, expected a file")
 
 
 def shown(value: Any) -> str:
-    """Return a value as a sentence shows it: in one line, and not all of a long one."""
+    """Return a value as text for a message: on one line, and shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def named(name: str) -> str:
-    """Return a field's name as a sentence shows it: as it is, unless it would break the line or be all of it."""
+    """Return a field's name for a message: unchanged, unless it is long or cannot be printed."""
     return name if name.isprintable() and len(name) <= _SHOWN else shown(name)
 
 
@@ -103,7 +103,7 @@ def parse_json(data: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none, nested more than ``MOST_LEVELS`` deep, or holds text that cannot be written again.
+        ValueError: it is not JSON, is nested more than ``MOST_LEVELS`` deep, or holds text that cannot be encoded.
     """
     try:
         value = json.loads(data)
@@ -113,7 +113,7 @@ def parse_json(data: bytes | str) -> Any:
     if data.count(curly) + data.count(square) > MOST_LEVELS and _deeper(value):  # type: ignore[arg-type]
         raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
     if half in data.lower():  # type: ignore[operator]
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be written
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
     return value
 
 
@@ -121,8 +121,8 @@ def read_json(path: Path) -> Any:
     """Return the value of a JSON file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: see ``parse_json``, or it has more than ``MOST_JSON_BYTES``; the message names the file.
+        OSError: the file cannot be read.
+        ValueError: see ``parse_json``, or more than ``MOST_JSON_BYTES``; the message names the file.
     """
     size = path.stat().st_size
     if size > MOST_JSON_BYTES:
@@ -135,11 +135,11 @@ def load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
     """Return the arrays of an npz file.
 
     Args:
-        data: all of the file.
-        name: what a message calls it.
+        data: the file's bytes.
+        name: of the file in messages.
 
     Raises:
-        ValueError: it cannot be read, or declares an array of more than ``MOST_ARRAY_BYTES``, or of objects.
+        ValueError: it cannot be read, or declares an array of more than ``MOST_ARRAY_BYTES`` or of objects.
     """
     with reading(name, "cannot be read as arrays"):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -151,15 +151,15 @@ def load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot be read as a checkpoint") -> Any:
-    """Return what ``torch.save`` wrote, of plain types and tensors alone.
+    """Return what ``torch.save`` wrote, if it has only plain types and tensors.
 
     Args:
         path: the file.
-        device: where tensors go.
+        device: of the tensors.
         problem: the message after the path.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: it cannot be read, or declares more bytes than it has.
     """
     import torch
@@ -169,10 +169,10 @@ def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot b
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 declared = sum(info.file_size for info in archive.infolist())
-        else:  # all of it in memory: of an open file, what is to be read is taken memory for before it is there
+        else:  # in memory: from an open file, torch would allocate what it declares before reading it
             file = io.BytesIO(path.read_bytes())
             declared = _declared_by_pickles(file)
-        if declared > size:  # torch packs nothing
+        if declared > size:  # torch does not compress
             raise ValueError(f"it declares {declared} bytes, and has {size}")
         return torch.load(path if file is None else file, map_location=device, weights_only=True)
 
@@ -201,19 +201,19 @@ def _check_array(member: Any, name: str) -> None:
 
 
 def _declared_by_pickles(file: io.BytesIO) -> int:
-    """Return the largest number of elements that a checkpoint of torch's old format declares for one storage."""
+    """Return the largest number of elements of a storage that a checkpoint in torch's old format declares."""
     most = number = 0
-    for _ in range(4):  # magic number, version, facts of the system, and then what was saved
+    for _ in range(4):  # magic number, version, system information, and then the saved object
         for code, argument, _ in pickletools.genops(file):
             if isinstance(argument, int) and "PUT" not in code.name and "GET" not in code.name:
                 number = argument
-            elif code.name in ("BINPERSID", "PERSID"):  # a storage; its number of elements was the last integer
+            elif code.name in ("BINPERSID", "PERSID"):  # a storage; the integer before it is its number of elements
                 most = max(most, number)
     file.seek(0)
     return most
 
 
-def _said(error: Exception) -> str:
-    """Return a library's message in one line."""
-    text = " ".join(str(error).split())[:_SAID] or type(error).__name__
+def _message(error: Exception) -> str:
+    """Return a library's message on one line."""
+    text = " ".join(str(error).split())[:_MESSAGE] or type(error).__name__
     return f"{text} is missing" if isinstance(error, KeyError) else text

@@ -1,4 +1,4 @@
-"""How large a network is, known before any of it is made: a configuration of a few bytes can ask for any memory."""
+"""The size of a network before it is made: a configuration of a few bytes can request any amount of memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["MOST_WEIGHTS", "check_network"]
 
-MOST_WEIGHTS = 10**9  # numbers of a network: 4 GB; the largest that ships as a preset has less than a tenth
+MOST_WEIGHTS = 10**9  # numbers in a network, 4 GB: more than ten times those of the largest preset
 
 
 def check_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor] | None = None) -> None:
-    """Refuse a network that is too large, or another than the weights are of; no memory is taken for it.
+    """Refuse a network that is too large or does not match its weights, without allocating memory for it.
 
     Args:
-        build: makes the network; its draws from torch's global generator leave that as it was.
-        state: the weights that it is to have.
+        build: makes the network. Its draws do not change the state of torch's global generator.
+        state: the weights of the network.
 
     Raises:
-        ValueError: it has more than ``MOST_WEIGHTS`` numbers, or its names or shapes are not those of the weights.
+        ValueError: more than ``MOST_WEIGHTS`` numbers, or names or shapes that differ from those of the weights.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _NoNumbers():
         wanted = {name: tuple(value.shape) for name, value in build().state_dict().items()}
@@ -38,7 +38,7 @@ def check_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor] | 
 
 
 class _NoNumbers(TorchFunctionMode):
-    """Leave out what fills tensors, and make ranges in memory: on the device "meta" both load half of torch first."""
+    """Skip functions that fill tensors, and make ranges on the CPU: on "meta", both would first load much of torch."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")

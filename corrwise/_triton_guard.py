@@ -1,9 +1,9 @@
-"""Keep triton and Mesa's software OpenGL from meeting in the order that crashes.
+"""Prevent the crash of triton and Mesa's software OpenGL in one process.
 
-Each brings an LLVM. Loaded before OpenGL draws, triton is safe; loaded after, it ends the process with a segmentation
-fault. torch loads it without being asked, as soon as an optimizer is made. So whoever draws here with OpenGL loads
-triton first (``load_triton``), and where somebody else has drawn already, every later ``import triton`` fails like that
-of a package that is not installed, which torch copes with.
+Each contains a copy of LLVM. Loaded before OpenGL draws, triton is safe; loaded afterwards, it ends the process with a
+segmentation fault. torch loads it as soon as an optimizer is made. Therefore OpenGL renderers of this package load
+triton first (``load_triton``). If other code has drawn already, every later ``import triton`` fails like that of a
+package that is not installed, which torch handles.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 __all__ = ["install", "load_triton", "mapped_llvm"]
 
 _TRITON = "triton"
-# What Mesa's drivers are called, and the LLVM that they share. OpenGL's dispatchers (libGL, libEGL) are harmless alone,
-# and so are an NVIDIA driver and packages with an LLVM of their own inside, such as numba.
+# File names of Mesa's drivers and the LLVM that they share. OpenGL's dispatchers (libGL, libEGL), NVIDIA's driver and
+# packages that contain their own LLVM, such as numba, are harmless.
 _LLVM = ("libLLVM", "swrast_dri", "libgallium", "libOSMesa")
 _LOST = (
     "OpenGL has drawn in this process before triton was loaded, and the two crash in that order, so triton stays "
@@ -30,19 +30,19 @@ _LOST = (
 
 
 def load_triton() -> None:
-    """Load triton where it is installed and OpenGL has not drawn yet."""
+    """Load triton if it is installed and OpenGL has not drawn yet."""
     with contextlib.suppress(ImportError):
         import triton  # noqa: F401
 
 
 def install() -> None:
-    """Watch over imports of triton from now on, once in a process."""
+    """Guard all later imports of triton; further calls have no effect."""
     if not any(isinstance(finder, _Guard) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Guard())
 
 
 def mapped_llvm(maps: Path = Path("/proc/self/maps")) -> str | None:
-    """Return the file of a Mesa driver or its LLVM that this process has mapped; None where that is not listed."""
+    """Return the file name of a Mesa driver or its LLVM that this process has mapped; None if there is none."""
     try:
         lines = maps.read_text(errors="replace").splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def mapped_llvm(maps: Path = Path("/proc/self/maps")) -> str | None:
 
 
 class _Guard(MetaPathFinder, Loader):
-    """Finds triton only where it must not be loaded, and refuses to load it there."""
+    """Finds triton only if it must not be loaded, and then refuses to load it."""
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _TRITON or mapped_llvm() is None:
@@ -60,7 +60,7 @@ class _Guard(MetaPathFinder, Loader):
         return ModuleSpec(name, self)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        sys.modules[_TRITON] = None  # type: ignore[assignment]  # Python's own mark for what cannot be imported
+        sys.modules[_TRITON] = None  # type: ignore[assignment]  # Python's mark for a module that cannot be imported
         warnings.warn(_LOST, RuntimeWarning, stacklevel=2)
         raise ModuleNotFoundError(_LOST, name=_TRITON)
 

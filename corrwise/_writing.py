@@ -1,4 +1,4 @@
-"""Files that are either the old one or the whole new one, never a half, however the run ends."""
+"""Atomic writing: a file is either the old one or the complete new one, however the run ends."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["RunFolderError", "open_plain", "refuse_file", "write_aside", "write_
 
 
 class RunFolderError(ValueError):
-    """A run folder cannot be used as asked; the message is one sentence for the person who asked."""
+    """A run folder cannot be used as requested; the message is one sentence for the user."""
 
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place once the block ends without an error.
+    """Yield a temporary path beside ``path`` that replaces it when the block ends without an error.
 
-    The temporary name keeps the suffix, because video writers guess the container from it, and begins with a dot, so
-    that a leftover of a killed run matches no ``*.png``. It is a new, empty file under a name that nobody can guess:
-    nothing that lies in the folder is ever written through. ``OSError`` becomes ``RunFolderError``.
+    The temporary name keeps the suffix, because video writers choose the container by it, and begins with a dot, so
+    that a leftover of a killed run does not match ``*.png``. The file is new and has a random name, so that no existing
+    file or link in the folder is written to. ``OSError`` becomes ``RunFolderError``.
     """
     path = Path(path)
     aside = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(8)}{path.suffix}")
@@ -35,7 +35,7 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         _sync(aside)
         os.replace(aside, path)
-        _sync(path.parent)  # the rename itself must survive a power cut
+        _sync(path.parent)  # so that the rename survives a power cut
     except OSError as error:
         raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -43,19 +43,19 @@ def write_aside(path: Path) -> Iterator[Path]:
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` as a whole."""
+    """Write ``data`` to ``path`` atomically."""
     with write_aside(path) as aside:
         aside.write_bytes(data)
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """Open a file of a run folder for writing and return its descriptor; nothing but a plain file is opened.
+    """Open a regular file of a run folder for writing, and return its descriptor.
 
-    A link would lead elsewhere, and a pipe would wait for a reader for ever.
+    A link would lead to another place, and a pipe would block until it has a reader.
 
     Raises:
         RunFolderError: a link, a folder, a pipe or a device has this name.
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     refused = f"cannot write to {path}: it is no plain file; remove it or choose another output folder"
     try:
@@ -76,10 +76,10 @@ def write_json_atomic(path: Path, obj: Any) -> None:
 
 
 def jsonable(obj: Any) -> Any:
-    """Return ``obj`` in the plain types that JSON has.
+    """Return ``obj`` in JSON's types.
 
-    NaN and the infinities have no JSON spelling that other tools read, so they become null. Arrays become lists, NumPy
-    scalars numbers, paths and everything else unknown their ``str``.
+    JSON has no NaN and no infinities; they become null. Arrays become lists, NumPy scalars numbers, and paths and
+    objects of any other type their ``str``.
     """
     if isinstance(obj, dict):
         return {str(key): jsonable(value) for key, value in obj.items()}
@@ -93,7 +93,7 @@ def jsonable(obj: Any) -> Any:
 
 
 def _remove(path: Path) -> None:
-    """Remove a leftover, whether or not it is there and whatever else went wrong before."""
+    """Remove a leftover if it exists; errors are ignored, so that an earlier one is raised."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
@@ -109,6 +109,6 @@ def _sync(path: Path) -> None:
 
 
 def refuse_file(folder: Path) -> None:
-    """Raise a RunFolderError where a file stands in the place of an output folder."""
+    """Raise a RunFolderError if the output folder is a file."""
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"cannot use {folder} as output folder: it is a file, not a folder")

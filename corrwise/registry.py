@@ -1,7 +1,8 @@
-"""What can be named: each name stands here once, and what it names is imported when it is asked for.
+"""Registries: each name is listed here once, and its object is imported on first use.
 
-Free of torch and MuJoCo, so that the command line knows every name before either is loaded. To add something of one of
-these kinds, write its file and add one line here. Distances and flows have names in ``corrwise.costs.presets``.
+This module loads neither torch nor MuJoCo, so that the command line knows every name before either is loaded. To add a
+task, renderer or planner, write its file and add one line here. The names of distances and flows are in
+``corrwise.costs.presets``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ PLANNER_PATHS: Mapping[str, str] = {
 
 
 class Registry(Mapping[str, T_co], Generic[T_co]):
-    """A mapping of names to objects, each imported when it is asked for.
+    """A mapping from names to objects, each imported on first use.
 
     Args:
         paths: of each name, ``package.module:attribute``.
@@ -50,8 +51,8 @@ class Registry(Mapping[str, T_co], Generic[T_co]):
 
     def __getitem__(self, name: str) -> T_co:
         module, attribute = self.paths[name].split(":")
-        found: T_co = getattr(import_module(module), attribute)
-        return found
+        value: T_co = getattr(import_module(module), attribute)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)

@@ -29,21 +29,20 @@ from corrwise._files import load_arrays
 from corrwise.costs._weights import read_file
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import FORMAT, load_net, save_net
+from corrwise.envs.tasks import manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
-from corrwise.experiments.report.strip import load_strip
-from corrwise.experiments.runs import grid, manifest
+from corrwise.experiments.runs import grid
 from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import open_rows, read_rows
+from corrwise.experiments.studies import ranking as ranking_text
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table
 from corrwise.experiments.studies.flows import text as flows
-from corrwise.experiments.studies.planning.table import cells_of
-from corrwise.experiments.studies.planning.tables import mpc_table
+from corrwise.experiments.studies.planning import cells_of, mpc_table
 from corrwise.experiments.studies.predictors import evaluate
 from corrwise.experiments.studies.predictors.evaluation import clip_means, evaluation_table
-from corrwise.experiments.studies.ranking import table as ranking_text
 from corrwise.predictors.data import Clip, ClipFolder, read_shard, write_shard
 from corrwise.predictors.data.formats.minari import MinariClips
 from corrwise.predictors.data.formats.norpix import NorpixSequence
@@ -220,8 +219,6 @@ READERS = [
     Reader("report of rows", _run, "rows.jsonl", write_report, damaged_lines),
     Reader("report of settings", _run, "config.json", write_report, damaged_json),
     Reader("report of pictures", _run, "episodes/cartpole-l1-cem-oracle-0.png", write_report, damaged_bytes),
-    Reader("strip", _run, "episodes/cartpole-l1-cem-oracle-0.png",
-           lambda f: load_strip(f / "episodes/cartpole-l1-cem-oracle-0.png"), damaged_bytes),
     Reader("settings", _run, "config.json",
            lambda f: claim_folder(f, SETTINGS), damaged_json),
     Reader("planning table", _rows(*PLANNED), "rows.jsonl",

@@ -11,7 +11,7 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.planning.tables import mpc_table
+from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks
 from tools.results_table import (
     ABLATIONS,

@@ -14,7 +14,7 @@ cd "$tmp"
 clean/bin/python - <<'PY'
 import pathlib, corrwise, corrwise.envs, corrwise.costs, corrwise.mpc, corrwise.predictors
 from corrwise.costs.flow import LearnedFlow
-from corrwise.experiments.runs.manifest import frozen_manifest
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.report.page import write_report
 
 home = pathlib.Path(corrwise.__file__).parent

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from corrwise.envs import TASKS
-from corrwise.experiments.runs.manifest import draw_manifest, save_manifest
+from corrwise.envs.tasks.manifest import draw_manifest, save_manifest
 
-FOLDER = Path("corrwise/experiments/runs/manifests")
+FOLDER = Path("corrwise/envs/tasks/manifests")
 SEEDS = range(10000, 10100)
 
 

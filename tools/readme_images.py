@@ -10,13 +10,14 @@ Of each run it shows the episode in which the ratio of the two nearest distances
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from corrwise.experiments.report.strip import ROWS, load_strip, split_strip
+from corrwise.experiments.report.strip import PANELS
 from corrwise.experiments.report.video import label_panels
 from corrwise.experiments.runs.rows import read_rows
 
@@ -38,10 +39,7 @@ def median_episode(folder: Path) -> list[dict[str, Any]]:
 def body(folder: Path) -> list[np.ndarray]:
     """Return the frames of one body's line: the goal, what both planners saw, and what was matched."""
     rows = median_episode(folder)
-    strips = []
-    for row in rows:
-        names = row.get("panels") or ROWS
-        strips.append(dict(zip(names, split_strip(load_strip(folder / row["strip"]), rows=len(names)), strict=True)))
+    strips = [panels_of(folder / row["strip"], row.get("panels") or PANELS) for row in rows]
     frames, flow = [], stretched(strips[1]["flow"])
     for step in range(len(strips[0]["seen"])):
         seen = {
@@ -51,6 +49,14 @@ def body(folder: Path) -> list[np.ndarray]:
         panels = {"goal": strips[0]["goal"][step], **seen, "what corr-L1 matched": flow[step]}
         frames.append(label_panels({name: panel[None] for name, panel in panels.items()}, scale=3)[0])
     return frames
+
+
+def panels_of(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the frames of each panel of a strip, (steps, h, w, 3); frames are square."""
+    with Image.open(path) as image:
+        strip = np.asarray(image.convert("RGB"))
+    side = len(strip) // len(names)
+    return dict(zip(names, strip.reshape(len(names), side, -1, side, 3).swapaxes(1, 2), strict=True))
 
 
 def stretched(flow: np.ndarray) -> np.ndarray:

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.costs import PRESETS
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.runs.grid import KEY as GRID_KEY
 from corrwise.experiments.runs.grid import Cell, current_rows
-from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.ablations.table import ablation_page
+from corrwise.experiments.studies.ablations import ablation_page
 from corrwise.experiments.studies.flows.planning import planning_cells
 from corrwise.experiments.studies.flows.text import KEY, bodies_table, check_table, flows_table
-from corrwise.experiments.studies.planning.methods import METHODS, method_config
-from corrwise.experiments.studies.planning.table import draw_table
-from corrwise.experiments.studies.planning.tables import by_method, in_order, mpc_table, paper_table, turned_table
+from corrwise.experiments.studies.planning import METHODS, by_method, draw_table, in_order, method_config, mpc_table
 from corrwise.experiments.studies.predictors.table import held_frames, held_plans
 from corrwise.experiments.studies.predictors.text import predictor_tables
-from corrwise.experiments.studies.ranking.table import KEY as RANKING_KEY
-from corrwise.experiments.studies.ranking.table import ranking_table
+from corrwise.experiments.studies.ranking import KEY as RANKING_KEY
+from corrwise.experiments.studies.ranking import ranking_table
+from tools.planning_tables import paper_table, turned_table
 from tools.speed_table import speed_table
 
 RESULTS = Path(__file__).parents[1] / "docs/results"

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corrwise.experiments.runs.folder import Job, RunFolder
-    from corrwise.experiments.runs.trained_agent import load_agent
+    from corrwise.experiments.runs.parts import load_agent
 
 __all__ = ["Job", "RunFolder", "load_agent"]
 
-_PLACES = {"Job": "runs.folder", "RunFolder": "runs.folder", "load_agent": "runs.trained_agent"}
+_PLACES = {"Job": "runs.folder", "RunFolder": "runs.folder", "load_agent": "runs.parts"}
 
 
 def __getattr__(name: str) -> Any:

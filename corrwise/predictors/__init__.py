@@ -1,4 +1,4 @@
-"""Context and actions to future frames."""
+"""Predictors: from a context and actions to future frames."""
 
 from corrwise.predictors.models.baselines import CopyLast, OraclePredictor
 from corrwise.predictors.models.resnet3d import ResNet3D

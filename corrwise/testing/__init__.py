@@ -1,8 +1,8 @@
-"""Contracts: what distances, costs, flows, planners, predictors, interpolators, tasks and renderers must do, on yours.
+"""Contracts of distances, costs, flows, planners, predictors, interpolators, tasks and renderers.
 
-Each function returns None, or raises an ``AssertionError`` whose message states what to change. None of them needs a
-test framework: call them in a test of your own, or from a prompt. Images are small; each takes a few seconds at most.
-Neither torch nor MuJoCo is loaded before a check is called.
+Each check returns None, or raises an ``AssertionError`` whose message states what to change. Checks need no test
+framework and take a few seconds at most: call them in a test or at a prompt. Importing this package loads neither torch
+nor MuJoCo.
 """
 
 from corrwise.testing.comparisons import check_cost, check_distance, check_flow

@@ -1,4 +1,4 @@
-"""The contracts of what compares images: distances, costs of trajectories and optical flow."""
+"""The contracts of distances, costs of trajectories and optical flows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from corrwise.testing.expectations import SIZE, expect, random_images, refuses, 
 def check_distance(distance: Callable[[Any, Any], Any], *, channels: int = 3) -> None:
     """Check an image distance (``corrwise.types.Distance``) at 32 pixels, float32, on the CPU.
 
-    It returns one finite value per pair, whatever is beside the pair; zero for equal images and more for others; NaN
-    for a pair with NaN, and for no other. Its gradient reaches the first image. Nothing is changed in place, and images
-    of two sizes, batches or types are refused.
+    A distance returns one finite value per pair, independent of the other pairs: zero for equal images, more for
+    different ones, and NaN exactly for pairs with NaN. Its gradient reaches the first image. It changes nothing in
+    place, and refuses images of two sizes, batches or types.
 
     Args:
         distance: ``distance(x (*batch, C, h, w), y) -> (*batch)``.
-        channels: of the images, C: 3 or 4 to a view (``corrwise.types.Views``).
+        channels: of the images, C: 3 or 4 per view (``corrwise.types.Views``).
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import torch
 
@@ -62,15 +62,15 @@ def check_distance(distance: Callable[[Any, Any], Any], *, channels: int = 3) ->
 def check_cost(cost: Callable[[Any, Any], Any]) -> None:
     """Check a cost of trajectories (``corrwise.types.Cost``) at 32 pixels, float32, on the CPU.
 
-    It returns one finite value per predicted frame, zero where the frame is the goal, lowest there, and NaN for a frame
-    with NaN alone. A value depends on its frame and its environment's goal and on nothing else, neither on the
-    candidates beside it nor on what was asked before.
+    A cost returns one finite value per predicted frame: zero if the frame is the goal, more otherwise, and NaN exactly
+    for frames with NaN. A value depends on its frame and its environment's goal alone, not on other candidates or
+    earlier calls.
 
     Args:
         cost: ``cost(frames (B, N, T, C, h, w), Goal (B, G, C, h, w)) -> (B, N, T)``, lower is better.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import torch
 
@@ -110,18 +110,18 @@ def check_cost(cost: Callable[[Any, Any], Any]) -> None:
 def check_flow(flow: Callable[[Any, Any], Any], *, still: bool = True, exact: bool = True) -> None:
     """Check an optical flow (``corrwise.types.Flow``) at 32 pixels, float32, on the CPU.
 
-    It returns one finite field per pair, whatever is beside the pair, none for no pairs, and no motion for equal
-    images. NaN in a pair disturbs no other. A method ``both`` agrees with two calls. Images of two sizes, batches or
-    types are refused.
+    A flow returns one finite field per pair, independent of the other pairs, and no motion for equal images. It accepts
+    an empty batch. NaN in a pair changes no other pair. The optional method ``both`` agrees with two calls. Images of
+    two sizes, batches or types are refused.
 
     Args:
         flow: ``flow(target (B, C, h, w), source) -> (B, 2, h, w)``, pixels.
-        still: whether equal images must not move; random weights see motion everywhere.
-        exact: whether a pair's field must be the same to the bit whatever is beside it, instead of to a hundredth of a
+        still: whether equal images must give no motion; False for random weights.
+        exact: whether a pair's field must not depend on the other pairs to the last bit, instead of to a hundredth of a
             pixel.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What all contracts share: how a promise is tested, and the images that it is tested on."""
+"""Helpers of all contracts: assertions and test images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ADVICE = "raise a ValueError or a TypeError that has both values in its message"
 
 
 def expect(holds: Any, message: str) -> None:
-    """Raise where a promise is broken; ``python -O``, which drops ``assert`` statements, changes nothing here."""
+    """Raise an ``AssertionError`` unless a requirement holds, also under ``python -O``, which drops ``assert``."""
     if not bool(holds):
         raise AssertionError(message)
 
 
 def refuses(call: Callable[[], Any], what: str) -> None:
-    """Bad input is refused at the border: with a ValueError or a TypeError."""
+    """Check that a call refuses its input with a ValueError or a TypeError."""
     try:
         call()
     except (TypeError, ValueError):
@@ -37,7 +37,7 @@ def random_images(count: int, *, seed: int, channels: int = 3) -> Any:
 
 
 def with_nan(images: Any, *, pixel: bool) -> Any:
-    """Return the images with NaN in the third one: in all of it, or in a single pixel."""
+    """Return the images with NaN in the third one: everywhere, or in a single pixel."""
     images = images.clone()
     where = images[2, 1, 9, 11:12] if pixel else images[2]
     where[:] = math.nan

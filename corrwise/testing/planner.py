@@ -13,15 +13,16 @@ from corrwise.testing.expectations import expect
 def check_planner(make: Callable[..., Any]) -> None:
     """Check a planner (``corrwise.types.Planner``) on a quadratic cost whose optimum is known.
 
-    The plan is better than a random candidate, the same generators give the same plan, and two environments plan to the
-    last bit as each would alone. Candidates and executed actions stay in [-1, 1]. A candidate whose cost is not finite
-    never wins, and a plan in which nothing could be scored leaves the proposal as it was. Nothing is changed in place.
+    The plan is better than the mean of the first candidates. The same generators give the same plan, and the plan of an
+    environment does not depend on the others to the last bit. Candidates and executed actions stay in [-1, 1]. A
+    candidate whose cost is not finite never wins, and if no candidate has a finite cost, the proposal stays unchanged.
+    Nothing is changed in place.
 
     Args:
-        make: builds one: ``make(action_dim, horizon=, candidates=, iterations=)``.
+        make: builds a planner: ``make(action_dim, horizon=, candidates=, iterations=)``.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import torch
 
@@ -64,7 +65,7 @@ def check_planner(make: Callable[..., Any]) -> None:
     for value in (math.nan, math.inf, -math.inf):
 
         def poisoned(actions: Any, value: float = value) -> Any:
-            """Let every candidate whose first action is positive cost the value, though the optimum lies there."""
+            """Give every candidate with a positive first action this cost, although the optimum lies there."""
             return score(actions).where(actions[:, :, 0, 0] <= 0, value)
 
         proposal, _ = optimize(planner, poisoned, planner.init(batch), generators())
@@ -76,7 +77,7 @@ def check_planner(make: Callable[..., Any]) -> None:
 
 
 def _check_samples(planner: Any, proposal: Any, generators: list[Any]) -> None:
-    """Check that samples keep the shape and the bounds, even around a mean on the bound with a wide std."""
+    """Check shape and bounds of samples, also around a mean on the bound with a large std."""
     import torch
 
     from corrwise.mpc import planned_actions, shift

@@ -16,20 +16,20 @@ def check_predictor(
 ) -> None:
     """Check a predictor (``corrwise.types.Predictor``).
 
-    ``steps`` in any order give the same frames of the whole prediction, and one outside the horizon is refused. The
-    same generators give the same frames. An environment's frames do not depend on the environments beside it. Nothing
-    is changed in place, and nobody but an oracle reads the simulator's state.
+    ``steps`` in any order select frames of the whole prediction, and a step outside the horizon is refused. The same
+    generators give the same frames. An environment's frames do not depend on the other environments. Nothing is changed
+    in place, and only an oracle reads the simulator's state.
 
     Args:
         predictor: ``predictor(context, actions, *, steps=None, generators=None) -> frames (B, N, T, C, h, w)``.
         context: a ``Context`` of at least two environments, with a state.
         actions: (B, N, H, A) of at least two candidates and three steps, in [-1, 1].
-        needs_state: whether it is an oracle, which alone may read the state.
-        exact: whether frames must be the same to the bit whatever is beside them, instead of to 1e-4.
+        needs_state: whether the predictor is an oracle, which may read the state.
+        exact: whether frames must be equal to the last bit, instead of to 1e-4.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
-        ValueError: too few environments, candidates or steps to tell, or no state.
+        AssertionError: a requirement is not met; the message names it.
+        ValueError: too few environments, candidates or steps for the check, or no state.
     """
     import torch
 

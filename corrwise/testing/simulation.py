@@ -14,17 +14,17 @@ from corrwise.testing.expectations import SIZE, expect, refuses
 def check_task(task: Any, *, size: int = SIZE, out_of_view: float = 0.0) -> None:
     """Check a task (``corrwise.envs.Task``) on eight seeds.
 
-    The camera is fixed. A goal lies exactly where the hidden actions lead a plain MuJoCo loop within an episode, at
-    least ``min_distance`` away, and its image differs from the start's. The same seed draws the same episode, another
-    seed another. Something that moves is in each image, and no part of it lies outside.
+    The camera is fixed. The hidden actions lead a plain MuJoCo loop exactly to the goal within an episode. A goal is at
+    least ``min_distance`` away, and its image differs from that of the start. The same seed draws the same episode, and
+    different seeds draw different ones. Each image shows something that moves, and no part of it is cut off.
 
     Args:
         task: the task.
         size: pixels to a side of the images.
-        out_of_view: the share of starts, and of goals, that may have a part outside the image.
+        out_of_view: largest share of starts, and of goals, with a part outside the image.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import mujoco
 
@@ -52,7 +52,7 @@ def check_task(task: Any, *, size: int = SIZE, out_of_view: float = 0.0) -> None
 
 
 def _check_episode(task: Any, simulator: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Check that the goal is far enough, inside the image, and where plain MuJoCo leads by the hidden actions."""
+    """Check that the goal is far enough, in the image, and reached by the hidden actions in plain MuJoCo."""
     from corrwise.envs.physics import Physics
     from corrwise.envs.tasks.goals import sample_episode
 
@@ -83,7 +83,7 @@ def _check_episode(task: Any, simulator: Any, seed: int) -> tuple[np.ndarray, np
 
 
 def _check_view(simulator: Any, pairs: np.ndarray, allowed: float) -> None:
-    """Check that no more starts, and goals, than allowed have a part outside the image; ``pairs`` (seeds, 2, S)."""
+    """Check the share of starts, and of goals, with a part outside the image; ``pairs`` (seeds, 2, S)."""
     view = simulator.physics.extents
     for which, states in zip(("starts", "goals"), pairs.swapaxes(0, 1), strict=True):
         names = ", ".join(view.names[geom] for geom in np.flatnonzero(view.extents(states).cut.any(axis=0)))
@@ -95,17 +95,17 @@ def _check_view(simulator: Any, pairs: np.ndarray, allowed: float) -> None:
 def check_renderer(renderer: Any, states: np.ndarray) -> None:
     """Check a renderer (``corrwise.envs.renderers.Renderer``).
 
-    It returns one image per state, colours in [0, 1], each a multiple of 1/255, and depths above zero, the same
-    whatever is beside the state. A state that MuJoCo would refuse gives NaN and disturbs no other; states of another
+    A renderer returns one image per state, independent of the other states. Colours are multiples of 1/255 in [0, 1],
+    and depths are above zero. A state that MuJoCo would refuse gives NaN and changes no other image. States of another
     size are refused.
 
     Args:
-        renderer: has ``height``, ``width`` and ``render(states (n, S)) -> (n, C, h, w)``; ``views`` where there are
-            several or depth.
-        states: (n, S), at least three, which differ in the image.
+        renderer: has ``height``, ``width`` and ``render(states (n, S)) -> (n, C, h, w)``, and ``views`` if it has
+            several views or depth.
+        states: (n, S), at least three, whose images differ.
 
     Raises:
-        AssertionError: a promise is broken; the message names it.
+        AssertionError: a requirement is not met; the message names it.
     """
     import torch
 
@@ -144,7 +144,7 @@ def check_renderer(renderer: Any, states: np.ndarray) -> None:
 
 
 def plain_steps(model: Any, state: np.ndarray, controls: np.ndarray, frame_skip: int) -> np.ndarray:
-    """Return the states after each control (H, A) as a plain loop of ``mj_step`` gives them, (H, S)."""
+    """Return the states (H, S) after each of the controls (H, A), from a plain loop of ``mj_step``."""
     import mujoco
 
     full, data, out = int(mujoco.mjtState.mjSTATE_INTEGRATION), mujoco.MjData(model), []
@@ -159,7 +159,7 @@ def plain_steps(model: Any, state: np.ndarray, controls: np.ndarray, frame_skip:
 
 
 def moving_mask(model: Any, state: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """Return where the nearest thing in the image is a moving body, (h, w), by one plain call of MuJoCo's rays."""
+    """Return the pixels (h, w) whose nearest geom belongs to a moving body, from one plain ray cast of MuJoCo."""
     import mujoco
 
     from corrwise.envs.renderers.view import PinholeView

@@ -33,7 +33,7 @@ __all__ = [
 
 @runtime_checkable
 class Distance(Protocol):
-    """Compares two images. Reduces C, h and w, never the batch; lower is nearer; zero for equal images."""
+    """Compares two images. Reduces C, h and w, never the batch. Lower is more similar; equal images give zero."""
 
     def __call__(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
         """Return one value per pair of images."""
@@ -51,7 +51,7 @@ class Flow(Protocol):
 
 @runtime_checkable
 class Cost(Protocol):
-    """A distance lifted to trajectories: how far each predicted frame is from the goal."""
+    """A distance for trajectories: how far each predicted frame is from the goal."""
 
     def __call__(self, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:
         """Return one value per predicted frame."""
@@ -60,7 +60,7 @@ class Cost(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Imagines the frames that a sequence of actions would lead to."""
+    """Predicts the frames to which sequences of actions would lead."""
 
     def __call__(
         self,
@@ -91,41 +91,40 @@ class Interpolator(Protocol):
 
 @runtime_checkable
 class Simulator(Protocol):
-    """A world that can be put into a state and run forward, many times at once."""
+    """A simulator that can be set to a state and run forward, with many candidates at once."""
 
     def rollout(
         self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
     ) -> Float[Tensor, "B N T C h w"]:
-        """Return the images after the given steps. A candidate whose physics diverges gives NaN frames."""
+        """Return the images after the given steps; NaN for a candidate whose physics diverges."""
         ...
 
     def states(
         self, state: Float64[np.ndarray, "B S"], actions: Float[Tensor, "B N H A"], steps: Sequence[int]
     ) -> Float64[np.ndarray, "B N T S"]:
-        """Return the states after the given steps. A candidate whose physics diverges gives NaN states."""
+        """Return the states after the given steps; NaN for a candidate whose physics diverges."""
         ...
 
 
 @runtime_checkable
 class Planner(Protocol):
-    """A sampling planner: draw candidates, then learn from their costs. The loop around it lives in mpc/optimize.py.
+    """A sampling planner: it draws candidates and refits its proposal to their costs (see ``corrwise.mpc.optimize``).
 
-    ``iterations`` says how often the loop samples and refits for one plan. A planner may also have an attribute
-    ``executes: Literal["mean", "best"]``, which says whether the agent acts on the proposal's ``mean`` (the default,
-    also without the attribute) or on its ``best``.
+    A planner may have an attribute ``executes: Literal["mean", "best"]``: whether the agent acts on the proposal's
+    ``mean``, the default, or on its ``best``.
 
-    A planner whose sequences are not actions, such as the knots of a spline, has two methods: ``to_actions(sequences
-    (..., K, A)) -> actions (..., H, A)`` within [-1, 1], and ``one_step_later(sequences) -> sequences``, the sequences
-    whose actions are those of one control step later.
+    A planner whose sequences are not actions, such as the knots of a spline, has two more methods:
+    ``to_actions(sequences (..., K, A)) -> actions (..., H, A)`` within [-1, 1], and ``one_step_later(sequences) ->
+    sequences``, which returns the sequences whose actions are those of one control step later.
     """
 
     @property
     def iterations(self) -> int:
-        """How often to sample and refit for one plan."""
+        """How often a plan samples and refits."""
         ...
 
     def init(self, batch: int) -> Proposal:
-        """Return the proposal of ``batch`` environments that know nothing yet."""
+        """Return the initial proposal of ``batch`` environments."""
         ...
 
     def sample(self, proposal: Proposal, generators: Sequence[torch.Generator]) -> Float[Tensor, "B N H A"]:
@@ -133,7 +132,7 @@ class Planner(Protocol):
         ...
 
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
-        """Return the proposal after seeing what the candidates cost; +inf costs never win."""
+        """Return the proposal refitted to the costs of the candidates; a cost of +inf never wins."""
         ...
 
 
@@ -142,7 +141,7 @@ class Planner(Protocol):
 
 @runtime_checkable
 class BidirectionalFlow(Flow, Protocol):
-    """A flow that estimates both directions together, because the two share work."""
+    """A flow that estimates both directions together, because they share work."""
 
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
@@ -152,7 +151,7 @@ class BidirectionalFlow(Flow, Protocol):
 
 
 def has_gradient(flow: Callable[..., Any]) -> bool:
-    """Return whether a flow has a gradient: unless it has an attribute ``differentiable`` that is False."""
+    """Return whether a flow has a gradient: yes, unless its attribute ``differentiable`` is False."""
     return bool(getattr(flow, "differentiable", True))
 
 
@@ -176,38 +175,38 @@ class FixedTimes(Interpolator, Protocol):
 
 @runtime_checkable
 class EncodingDistance(Distance, Protocol):
-    """A distance between features, so that a goal is encoded only once."""
+    """A distance between features, which lets a goal be encoded only once."""
 
     def encode(self, images: Float[Tensor, "*batch C h w"]) -> tuple[Tensor, ...]:
         """Return the images' features, each (*batch, ...)."""
         ...
 
     def compare(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
-        """Return the distance of the images behind two tuples of features."""
+        """Return the distance of two images, given their features."""
         ...
 
 
 @runtime_checkable
 class TermsDistance(Distance, Protocol):
-    """A distance that is a sum, and says of what."""
+    """A distance that is a sum and returns its terms."""
 
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Any:
-        """Return the summands, among them ``total``, which is the distance, and ``displacement`` in pixels."""
+        """Return the terms, including ``total``, the distance itself, and ``displacement`` in pixels."""
         ...
 
 
 @runtime_checkable
 class CheckingPredictor(Predictor, Protocol):
-    """A predictor that may refuse the context with which an episode begins."""
+    """A predictor that may refuse the context at the start of an episode."""
 
     def check(self, context: Context) -> None:
-        """Raise a ``ValueError`` if nothing sound can be predicted from this context."""
+        """Raise a ``ValueError`` if the predictor does not apply to this context."""
         ...
 
 
 @runtime_checkable
 class ComparingSimulator(Simulator, Protocol):
-    """A simulator that knows its own images."""
+    """A simulator that can compare images with its states."""
 
     def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[Tensor, "B C h w"]) -> bool:
         """Return whether these frames are images of these states."""
@@ -216,11 +215,11 @@ class ComparingSimulator(Simulator, Protocol):
 
 @runtime_checkable
 class PartialRenderer(Protocol):
-    """A renderer that says what of the model it does not draw.
+    """A renderer that reports which parts of the model it does not draw.
 
     Attributes:
-        left_out: words for each part that is not drawn, such as "1 skin".
-        unseen: empty if any part that moves is drawn, else what moves, why it is hidden and what helps.
+        left_out: a description of each part that is not drawn, such as "1 skin".
+        unseen: empty if any moving part is drawn, else what moves, why it is not drawn, and a remedy.
     """
 
     left_out: tuple[str, ...]

@@ -17,15 +17,14 @@ COLOURS = 3  # channels of one view without depth
 
 @dataclass(frozen=True)
 class Views:
-    """How the channels of an image are laid out: view by view, each R, G, B and, with depth, metres.
+    """The layout of an image's channels: ``R G B [D]`` of the first view, then of the second, and so on.
 
-    The order of channels is decided here and nowhere else: ``R G B [D]`` of the first view, then of the second, and so
-    on. One view without depth, the default, is the plain image of three channels.
+    One view without depth, the default, is the plain image of three channels. Nothing else decides the order.
 
     Attributes:
-        count: views of the same moment, V.
-        depth: whether each view has a fourth channel: the distance along its optical axis in metres. 0 (or less, or
-            infinite) means that nothing was measured there.
+        count: number of views of the same moment, V.
+        depth: whether each view has a fourth channel: the distance along its optical axis in metres. A value that is
+            not above 0, or is infinite, means that nothing was measured there.
 
     Raises:
         ValueError: a count below 1.
@@ -44,7 +43,7 @@ class Views:
         return self.count * (COLOURS + self.depth)
 
     def check(self, shape: Sequence[int]) -> None:
-        """Raise unless images of this shape (..., C, h, w) are laid out like this.
+        """Raise unless images of this shape (..., C, h, w) have this layout.
 
         Raises:
             ValueError: another number of channels.
@@ -53,7 +52,7 @@ class Views:
             raise ValueError(f"expected images (..., {self.channels}, h, w) of {self}, got {tuple(shape)}")
 
     def apart(self, images: Float[Tensor, "*n C h w"]) -> Float[Tensor, "*n V c h w"]:
-        """Return the views along an axis of their own, each of 3 or 4 channels.
+        """Return the views along a new axis, each of 3 or 4 channels.
 
         Raises:
             ValueError: another number of channels.
@@ -81,7 +80,7 @@ class Views:
         """Return images of the colours and depths of all views; the inverse of ``colour`` and ``metres``.
 
         Raises:
-            ValueError: views without depth, or arrays that are not of these views.
+            ValueError: views without depth, or arrays of other shapes.
         """
         wanted = (*colour.shape[:-3], self.count, *colour.shape[-2:])
         if not self.depth or colour.shape[-3] != COLOURS * self.count or tuple(metres.shape) != wanted:
@@ -94,10 +93,10 @@ ONE_VIEW = Views()  # the plain image of three channels
 
 
 def channel_axis(shape: Sequence[int]) -> int | None:
-    """Return which axis of a uint8 array holds the channels of V views: -1 of (..., H, W, 3V), -3 of (..., 3V, H, W).
+    """Return the channel axis of a uint8 array of V views: -1 of (..., H, W, 3V), -3 of (..., 3V, H, W).
 
-    Of 3 channels wherever they are; of more, the axis that a multiple of 3 stands in and that is shorter than both
-    sides of the image. None for what is no image.
+    An axis of length 3 is preferred; otherwise it is the axis whose length is a multiple of 3 and shorter than both
+    sides of the image. None if the array is not an image.
     """
     if len(shape) < 3:
         return None
@@ -112,15 +111,15 @@ def channel_axis(shape: Sequence[int]) -> int | None:
 
 @dataclass(frozen=True)
 class Context:
-    """All that a controller may know when it plans.
+    """Everything that a controller may know when it plans.
 
-    At the start of an episode the first frame is repeated ``K`` times and the missing actions are zero.
+    At the start of an episode the first frame is repeated ``K`` times, and the missing actions are zero.
 
     Attributes:
         frames: the last ``K`` images, oldest first.
         actions: the ``K - 1`` actions between them, in [-1, 1].
-        state: the simulator's full integration state. Only an oracle predictor may read it; ``None`` where there is
-            no simulator at hand.
+        state: the simulator's full integration state, or ``None`` without a simulator. Only an oracle predictor may
+            read it.
     """
 
     frames: Float[Tensor, "B K C h w"]
@@ -130,9 +129,9 @@ class Context:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the camera should see: one image (``G = 1``), or a goal video.
+    """What the camera should see: one image (``G = 1``) or a goal video.
 
-    Frame g of a goal video is what it should see after g + 1 control steps, and the last one from then on.
+    Frame g of a goal video is what the camera should see after g + 1 control steps, and the last one from then on.
     """
 
     frames: Float[Tensor, "B G C h w"]
@@ -140,15 +139,15 @@ class Goal:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A planner's memory: a value that goes in and comes out, never changed in place.
+    """A planner's state: a value that is passed in and returned, and never changed in place.
 
     Attributes:
         mean, std: the sampling distribution over action sequences.
-        initial_std: what ``std`` returns to when planning begins anew.
-        iteration: refits done in the current plan; 0 right after ``init``, ``shift`` or ``reset``.
-        elites: the best sequences kept for the next sampling.
+        initial_std: the value of ``std`` at the start of a plan.
+        iteration: number of refits in the current plan; 0 right after ``init``, ``shift`` or ``reset``.
+        elites: the best sequences, kept for the next sampling.
         elite_costs: their costs, ascending; +inf marks an empty slot.
-        best: the cheapest sequence seen in the current plan.
+        best: the sequence with the lowest cost in the current plan.
         best_cost: its cost; +inf before the first refit.
     """
 
@@ -164,13 +163,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened during one plan, for people and reports; no planner reads it.
+    """A record of one plan, for people and reports; no planner reads it.
 
     Attributes:
-        best_cost: the cheapest candidate of each of the ``I`` iterations.
-        mean_cost: the mean over each iteration's finite candidates.
-        rejected: how many candidates had a cost that was not finite, over all iterations.
-        candidates: how many candidates were scored for each environment.
+        best_cost: the lowest cost in each of the ``I`` iterations.
+        mean_cost: the mean of the finite costs in each iteration.
+        rejected: number of candidates, over all iterations, whose cost was not finite.
+        candidates: number of candidates that were scored for each environment.
     """
 
     best_cost: Float[Tensor, "I B"]

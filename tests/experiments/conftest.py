@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corrwise.experiments.report.strip import flow_to_rgb, make_strip, save_strip
+from corrwise.costs.flow_colors import flow_to_rgb
+from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import append_row
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from corrwise.costs import CostSpec
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.runs.grid import Cell
-from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.studies.planning.methods import method_config
+from corrwise.experiments.studies.planning import method_config
 from tools.migrate_cost_names import migrate, new_arm, new_name, print_of
 from tools.results_table import RESULTS
 

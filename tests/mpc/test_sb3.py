@@ -87,9 +87,9 @@ def test_an_oracle_refuses_an_environment_it_was_not_made_for():
     mine.reset(seed=0)
     mine.unwrapped.restore(mine.unwrapped._goal_state)
     observation, _ = other.reset(seed=0)
-    with pytest.raises(ValueError, match=r"plans only for the environment .* that it was made for"):
+    with pytest.raises(ValueError, match=r"plans only for the environment .* for which it was made"):
         mpc.predict(observation)
-    with pytest.raises(ValueError, match=r"plans only for the environment .* that it was made for"):
+    with pytest.raises(ValueError, match=r"plans only for the environment .* for which it was made"):
         evaluate_policy(mpc, other, n_eval_episodes=1)
     mpc.predict(mine.reset(seed=1)[0])
 

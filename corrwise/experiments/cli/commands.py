@@ -110,9 +110,9 @@ def _run(command: Command, config: Any) -> int:
     if command.name != "doctor":  # which does it by itself, to say who has done it
         wait_passively()  # before torch is loaded
     if getattr(config, "device", "cpu") == "cuda":
-        from corrwise.experiments.runs.device import device_named
+        from corrwise.experiments.cli.options import device_named
 
-        device_named("cuda", option="device")  # must fail before anything is written
+        device_named("cuda")  # must fail before anything is written
     with plain_warnings(), stoppable() as stop:  # from here on there are files to clean up
         try:
             made = command.run(config)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from corrwise.costs.presets import DEFAULT_FLOW, NAMED_FLOWS
 from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
 from corrwise.experiments.cli.checks import ConfigError, Names, check, did_you_mean
-from corrwise.experiments.runs.user_code import is_user_code
+from corrwise.user_code import is_user_code
 
 __all__ = [
     "CONTROL_NAMES",

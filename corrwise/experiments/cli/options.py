@@ -28,6 +28,7 @@ __all__ = [
     "Supersample",
     "Tasks",
     "check_memory",
+    "device_named",
     "memory_of_machine",
     "ray_bytes",
 ]
@@ -71,6 +72,19 @@ def check_memory(needed: int, options: str) -> None:
     there = memory_of_machine()
     sentence = f"this run would need about {_gigabytes(needed)} of memory, and there are {_gigabytes(there)}"
     check_that(needed <= there, f"{sentence}; it needs less with a smaller {options}")
+
+
+def device_named(name: str) -> str:
+    """Return "cuda" or "cpu" for what ``--device`` names: "auto", "cuda" or "cpu".
+
+    Raises:
+        RuntimeError: a GPU is asked for, and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("--device cuda needs a GPU, and torch finds no GPU here; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def ray_bytes(size: int, supersample: int) -> int:

@@ -60,6 +60,6 @@ class AblationTableConfig:
 
 def run(config: AblationTableConfig) -> Path:
     """Make the table, and return its path."""
-    from corrwise.experiments.studies.ablations.table import run_ablation_table
+    from corrwise.experiments.studies.ablations import run_ablation_table
 
     return run_ablation_table(config)

@@ -50,6 +50,6 @@ class MPCTableConfig:
 
 def run(config: MPCTableConfig) -> Path:
     """Make the table, and return its path."""
-    from corrwise.experiments.studies.planning.table import run_mpc_table
+    from corrwise.experiments.studies.planning import run_mpc_table
 
     return run_mpc_table(config)

@@ -70,6 +70,6 @@ class RankingTableConfig:
 
 def run(config: RankingTableConfig) -> Path:
     """Make the table, and return its path."""
-    from corrwise.experiments.studies.ranking.table import run_ranking
+    from corrwise.experiments.studies.ranking import run_ranking
 
     return run_ranking(config)

@@ -15,10 +15,10 @@ from typing import Any
 from corrwise._files import read_json, reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs import CostSpec
+from corrwise.costs.flow_colors import flow_wheel
 from corrwise.experiments.cli.report import ReportConfig
-from corrwise.experiments.report.images import StripImages, crop_to_motion, local_file, wheel_image
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
-from corrwise.experiments.report.strip import ROWS
+from corrwise.experiments.report.strip import PANELS, StripImages, crop_to_motion, embedded, local_file, png_bytes
 from corrwise.experiments.report.summary import CONTROLS, Method, Summary, rejection_warnings, summarize, warn
 from corrwise.experiments.report.table import (
     ENOUGH_PAIRS,
@@ -121,7 +121,7 @@ def _card(
     top = max((x for series in distances for x in series if x is not None), default=1.0) or 1.0
     strips: list[Row] = []
     for row, series in zip(rows, distances, strict=True):
-        panels = [str(name) for name in row.get("panels") or ROWS]
+        panels = [str(name) for name in row.get("panels") or PANELS]
         strips.append(
             {
                 "name": names[_method(row)],
@@ -182,7 +182,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         config=json.dumps(config, indent=2),
         versions=(rows[-1].get("versions") or {}) if rows else {},
         linked=images.linked,
-        wheel=wheel_image(),
+        wheel=embedded(png_bytes(flow_wheel(72))),
         baseline=baseline,
         enough=ENOUGH_PAIRS,
     )

@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
         """Whether zero lies outside the interval."""
         return bool(self.low > 0 or self.high < 0)
 
-    def said(self, form: str) -> str:
+    def text(self, form: str) -> str:
         """Return it as text by a format such as ".2f", the interval in brackets; nothing where there is no value."""
         if self.value != self.value:
             return ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from corrwise._files import reading
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.report.plot import whisker
-from corrwise.experiments.report.summary import Method, Summary
+from corrwise.experiments.report.summary import Method, Summary, quoted, warn
 
 __all__ = [
     "ENOUGH_PAIRS",
@@ -21,6 +24,7 @@ __all__ = [
     "table_rows",
     "term_rows",
     "terminal_table",
+    "write_table",
 ]
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -92,10 +96,26 @@ def _episodes(n: int) -> str:
 
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells, without a newline at its end."""
-    rows = [head, *lines]
-    text = ["| " + " | ".join(cells) + " |" for cells in rows]
-    return "\n".join([text[0], "|" + "---|" * len(head), *text[1:]])
+    """Return a Markdown table of cells, with a newline at its end."""
+    first, *rest = ["| " + " | ".join(cells) + " |\n" for cells in (head, *lines)]
+    return "".join([first, "|" + "---|" * len(head) + "\n", *rest])
+
+
+def write_table(out: Path, make: Callable[[], tuple[str, list[str]]]) -> Path:
+    """Write ``table.md`` of a run folder, print its warnings, and return its path.
+
+    Args:
+        out: the run folder.
+        make: returns the page and sentences of warnings, which stand above it.
+
+    Raises:
+        RunFolderError: the rows cannot be tabulated, or the file cannot be written.
+    """
+    with reading(out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+        page, warnings = make()
+    warn(warnings)
+    write_bytes_atomic(out / "table.md", (quoted(warnings) + page).encode())
+    return out / "table.md"
 
 
 def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> str:

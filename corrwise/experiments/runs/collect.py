@@ -22,10 +22,14 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_costs import with_costs
-from corrwise.experiments.runs.named_predictors import make_predictor
-from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
-from corrwise.experiments.runs.networks import distances_of
+from corrwise.experiments.runs.parts import (
+    distance_of,
+    make_predictor,
+    named_task,
+    task_label,
+    task_settings,
+    with_costs,
+)
 from corrwise.experiments.runs.policies import make_policy
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data.clip import Clip
@@ -92,7 +96,7 @@ def _mpc(config: CollectConfig, simulator: MujocoSimulator, seeds: Sequence[int]
     fleet = Fleet(simulator)
     context, goal = fleet.reset(list(seeds))
     settings = MPCConfig(task=config.task, costs=(config.cost,), size=config.size, supersample=config.supersample)
-    distance = distances_of(settings)[config.cost]
+    distance = distance_of(config.cost)
     policy = make_policy(
         config.cost, settings, fleet, goal, seeds, Clock(), make_predictor(settings, simulator), distance
     )

@@ -13,17 +13,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs import CorrespondenceWise
+from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.report.strip import flow_to_rgb
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_costs import make_distance, per_view
-from corrwise.experiments.runs.named_predictors import Trained, context_of, load_trained, make_predictor
-from corrwise.experiments.runs.named_tasks import named_task
-from corrwise.experiments.runs.networks import network_of
+from corrwise.experiments.runs.parts import (
+    Trained,
+    context_of,
+    load_trained,
+    make_distance,
+    make_predictor,
+    named_task,
+    network_of,
+    per_view,
+)
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Distance, Goal, Predictor
@@ -113,7 +119,7 @@ class EpisodeRunner:
             distance = make_distance(cost)
         self.network = network_of(distance)
         self._matches = isinstance(distance, CorrespondenceWise)
-        self._distance = None if distance is None else per_view(config)(self._clock.watch_flow(distance))
+        self._distance = None if distance is None else per_view(config, self._clock.watch_flow(distance))
 
     def __call__(
         self,

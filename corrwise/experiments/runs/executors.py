@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, cast, runtime_checkable
 
+from corrwise._faults import Failure
 from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.faults import Failure
 from corrwise.experiments.cli.stopping import interruptions_later
 
 __all__ = ["LOST", "Executor", "Local", "attempted", "executor_of", "one_thread"]

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from corrwise._files import read_json
+from corrwise.envs.tasks.manifest import Manifest
 from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.manifest import Manifest
 from corrwise.experiments.runs.mpc import PlannedCost, mpc_settings
-from corrwise.experiments.runs.named_costs import settings_behind
-from corrwise.experiments.runs.named_predictors import load_trained
-from corrwise.experiments.runs.named_tasks import task_settings
-from corrwise.experiments.runs.networks import distances_of, network_of
+from corrwise.experiments.runs.parts import distance_of, load_trained, network_of, settings_behind, task_settings
 from corrwise.experiments.runs.rows import MEASURED, NUMBER, TEXT, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import Settings, differences, fingerprint
 
@@ -59,7 +56,7 @@ class Cell:
     @cached_property
     def planned(self) -> PlannedCost:
         """What the rows depend on, but for the episodes; making it reads the weights of networks."""
-        distance, trained = distances_of(self.config)[self.cost], load_trained(self.config)
+        distance, trained = distance_of(self.cost), load_trained(self.config)
         weights = None if trained is None else trained.weights
         return PlannedCost(self.config, self.cost, network_of(distance), weights, distance, trained)
 

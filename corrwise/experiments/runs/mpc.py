@@ -23,13 +23,20 @@ from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_costs import with_costs
-from corrwise.experiments.runs.named_predictors import PREDICTORS, Trained, load_trained
-from corrwise.experiments.runs.named_tasks import named_task, task_label, task_settings
-from corrwise.experiments.runs.networks import check_networks, check_weights, distances_of, network_of
+from corrwise.experiments.runs.parts import (
+    PREDICTORS,
+    Trained,
+    distance_of,
+    load_trained,
+    named_task,
+    network_of,
+    task_label,
+    task_settings,
+    with_costs,
+)
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
-from corrwise.experiments.runs.settings import Settings, settings_of
+from corrwise.experiments.runs.settings import ConfigMismatch, Settings, settings_of
 from corrwise.types import Distance
 
 __all__ = ["PlannedCost", "mpc_settings", "run_mpc"]
@@ -46,7 +53,8 @@ def run_mpc(config: MPCConfig) -> Path:
     # A task, a camera or weights that cannot be had must fail before all else.
     named_task(config.task).check_cameras(config.cameras)
     settings = with_costs(mpc_settings(config), config.out, config.costs)
-    distances, trained = distances_of(config), load_trained(config)
+    distances = {cost: distance_of(cost) for cost in config.costs}
+    trained = load_trained(config)
     networks = {cost: network_of(distance) for cost, distance in distances.items()}
     weights = None if trained is None else trained.weights
     if weights or any(networks.values()):
@@ -55,8 +63,7 @@ def run_mpc(config: MPCConfig) -> Path:
     with RunFolder(config.out, settings) as folder:
         if RECOMMENDED in config.costs:
             tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
-        check_networks(config.out, folder.rows, {cost_label(cost): network for cost, network in networks.items()})
-        check_weights(config.out, folder.rows, weights)
+        _check_same_weights(config.out, folder.rows, {cost_label(cost): networks[cost] for cost in networks}, weights)
         names = config.label, config.planner_label, config.predictor_label
         seeds = range(config.seed, config.seed + config.episodes)
         folder.run(
@@ -78,6 +85,22 @@ def run_mpc(config: MPCConfig) -> Path:
         print(run_text(folder.rows))
         warn(rejection_warnings(folder.rows, METHOD))
         return report
+
+
+def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:
+    """Refuse to add rows to those of another network behind a cost, or of another training of the predictor."""
+    for row in rows:
+        here = networks.get(row["cost"])
+        if here and row.get("network", here) != here:
+            raise ConfigMismatch(
+                f"{out} holds rows of {row['cost']} made with network {row['network']}, and here is {here}; "
+                "choose another output folder"
+            )
+        if row.get("predictor_weights", weights) != weights:
+            raise ConfigMismatch(
+                f"{out} holds rows of predictor {row['predictor']} with weights {row['predictor_weights']}, and here "
+                f"they are {weights}; choose another output folder"
+            )
 
 
 def mpc_settings(config: MPCConfig) -> Settings:

@@ -16,8 +16,7 @@ from corrwise.costs import GoalCost
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.named_predictors import context_of
-from corrwise.experiments.runs.user_code import is_user_code, user_object, user_source
+from corrwise.experiments.runs.parts import context_of
 from corrwise.mpc import (
     PLANNERS,
     AgentConfig,
@@ -31,6 +30,7 @@ from corrwise.mpc import (
 from corrwise.mpc.controller import Score
 from corrwise.mpc.spec import options_of, split
 from corrwise.types import ONE_VIEW, Context, Distance, Goal, Planner, Predictor, Views
+from corrwise.user_code import is_user_code, user_object, user_source
 
 __all__ = [
     "STATE_COSTS",

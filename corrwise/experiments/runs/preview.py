@@ -21,7 +21,7 @@ from corrwise.envs.tasks.task import CAMERA_NAME
 from corrwise.experiments.cli.preview import PreviewConfig
 from corrwise.experiments.report.sheet import Numbers, Shot, contact_sheet
 from corrwise.experiments.report.strip import png_bytes
-from corrwise.experiments.runs.named_tasks import named_task
+from corrwise.experiments.runs.parts import named_task
 
 __all__ = ["run_preview"]
 

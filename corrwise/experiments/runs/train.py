@@ -14,18 +14,16 @@ from tqdm import tqdm
 from corrwise._files import read_json
 from corrwise._writing import write_json_atomic
 from corrwise.experiments.cli.cost import spec_of
-from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
-from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.named_costs import make_distance, with_costs
-from corrwise.experiments.runs.named_predictors import model_folder
+from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
-from corrwise.experiments.runs.sources import Part, open_clips
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
+from corrwise.predictors.data.sources import Part, open_clips
 from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
 from corrwise.predictors.training import FramePrediction, Learning, Loss, Trainer, TrainerConfig
 from corrwise.predictors.training.trainer import CHECKPOINT
@@ -104,7 +102,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
             processes cannot share.
         RuntimeError: lightning-fabric is not installed, or a GPU is asked for and there is none.
     """
-    device = device_named(config.device, option="device")
+    device = device_named(config.device)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = starting_model(config, action_dim, size)

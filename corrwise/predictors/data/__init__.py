@@ -1,4 +1,4 @@
-"""Video to learn from: clips in shards, and windows of them as batches."""
+"""Training data: clips, stored in shards, and batches of their windows."""
 
 from corrwise.predictors.data.clip import Clip, ClipSource
 from corrwise.predictors.data.datasets.caltech import caltech_pedestrian

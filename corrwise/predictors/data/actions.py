@@ -1,4 +1,4 @@
-"""Actions of others, read from NumPy's files and brought to [-1, 1]."""
+"""Actions that are read from NumPy files and scaled to [-1, 1]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxtyping import Float32
 __all__ = ["MAX_ACTION_BYTES", "check_action_bytes", "load_actions", "scaled_actions"]
 
 MAX_ACTION_BYTES = 2**28
-"""Bytes that the actions of a clip may have, 2 ** 25 numbers of 64 bits: checked before they take memory."""
+"""Most bytes that the actions of a clip may have: 2 ** 25 numbers of 64 bits. Checked before memory is allocated."""
 
 
 def load_actions(path: Path) -> np.ndarray:
@@ -41,7 +41,7 @@ def load_actions(path: Path) -> np.ndarray:
 
 
 def check_action_bytes(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> None:
-    """Refuse an array of actions that is too large, by what a file declares.
+    """Refuse an array of actions whose declared size is too large.
 
     Raises:
         ValueError: it has more than ``MAX_ACTION_BYTES``, or a negative length.
@@ -55,11 +55,11 @@ def scaled_actions(actions: Any, name: str, scale: tuple[float, float] = (-1.0, 
 
     Args:
         actions: an array (T - 1, A).
-        name: what a message calls them.
-        scale: low and high, of every number of an action.
+        name: of the actions in messages.
+        scale: low and high of every number of an action.
 
     Raises:
-        ValueError: no such array, numbers that are not finite, or outside of [low, high].
+        ValueError: another shape or type, or numbers that are not finite or lie outside [low, high].
     """
     low, high = scale
     if not low < high:
@@ -73,6 +73,6 @@ def scaled_actions(actions: Any, name: str, scale: tuple[float, float] = (-1.0, 
     if values.size and (values.min() < low or values.max() > high):
         raise ValueError(
             f"expected actions from {low:g} to {high:g} in {name}, got {values.min():g} to {values.max():g}; "
-            "say between which low and high they lie"
+            "state the low and high between which they lie"
         )
     return ((values - (high + low) / 2) / ((high - low) / 2)).clip(-1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A clip: what was seen, and what was done between the images."""
+"""A clip: the frames of an episode and the actions between them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Clip:
     Attributes:
         frames: (T, H, W, 3), channels last.
         actions: (T - 1, A) in [-1, 1]; action t leads from frame t to frame t + 1. A is 0 for plain video.
-        states: (T, S), the simulator's; None where nobody knows them.
-        about: what else is known: its seed, who acted.
+        states: (T, S), of the simulator; None if they are not known.
+        about: metadata, such as the seed and the policy.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"]
@@ -35,12 +35,12 @@ class Clip:
 
 @runtime_checkable
 class ClipSource(Protocol):
-    """Many clips, of which parts can be read.
+    """A collection of clips, each of which can be read in part.
 
     Attributes:
         size: (H, W) of every frame.
         action_dim: A, 0 for plain video.
-        lengths: frames of each clip.
+        lengths: number of frames of each clip.
     """
 
     size: tuple[int, int]
@@ -58,7 +58,7 @@ def check_clip(clip: Clip) -> tuple[tuple[int, int], int]:
     """Return the size (H, W) and A of a clip.
 
     Raises:
-        ValueError: its arrays do not fit each other.
+        ValueError: the shapes of its arrays do not match.
     """
     frames, actions, states = clip.frames, clip.actions, clip.states
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:

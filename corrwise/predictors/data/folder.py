@@ -1,4 +1,4 @@
-"""A folder of shards, and the index that says what should be in it."""
+"""A folder of shards, and the index that lists what should be in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["INDEX", "ClipFolder", "read_index", "shard_name"]
 
 INDEX = "index.json"
 _SHARD = re.compile(r"shard-\d+\.h5", re.ASCII)
-_KEPT = 2**30  # bytes of frames that stay in memory once they have been read
+_CACHE = 2**30  # bytes of frames that are kept in memory
 
 
 def shard_name(i: int) -> str:
@@ -28,20 +28,21 @@ def shard_name(i: int) -> str:
 
 
 class ClipFolder:
-    """The clips of a folder (``ClipSource``). A broken shard is named in a warning; all others stay readable.
+    """The clips of a folder (a ``ClipSource``). A broken shard is named in a warning; all others stay readable.
 
     Args:
-        path: a folder of shards; index.json, if it is there, tells which clips were in a shard that is broken. A shard
-            may be a link to a file elsewhere; the index may name only shards of the folder.
+        path: a folder of shards. Its index.json is optional and lists the clips of each shard, so that the clips of a
+            broken shard can be named. A shard may be a link to a file elsewhere; the index may name only shards of
+            the folder.
 
     Attributes:
         size, action_dim, lengths: see ``ClipSource``.
-        about: what is known about all clips: the task, versions.
+        about: metadata of all clips, such as the task and versions.
         broken: a sentence for each shard that cannot be read.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: it holds no clips that can be read, or clips of several sizes or numbers of actions; or its index
+        FileNotFoundError: the folder does not exist.
+        ValueError: it holds no clips that can be read, or clips of several sizes or numbers of actions, or its index
             names a file outside it.
     """
 
@@ -49,24 +50,24 @@ class ClipFolder:
         self.path = Path(path)
         if not self.path.is_dir():
             raise FileNotFoundError(f"there is no folder of clips at {self.path}")
-        told = read_index(self.path)
+        index = read_index(self.path)
         self.broken: list[str] = []
         self.lengths: list[int] = []
         self._where: list[tuple[Path, int]] = []
-        found: dict[str, dict[str, Any]] = {}
-        for name in sorted({*told, *(file.name for file in self.path.glob("shard-*.h5"))}):
+        shards: dict[str, dict[str, Any]] = {}
+        for name in sorted({*index, *(file.name for file in self.path.glob("shard-*.h5"))}):
             try:
-                found[name] = shard_about(self.path / name)
+                shards[name] = shard_about(self.path / name)
             except BrokenShard as error:
-                self.broken.append(f"{error}{_lost(told.get(name))}")
+                self.broken.append(f"{error}{_lost(index.get(name))}")
                 warnings.warn(self.broken[-1], stacklevel=2)
-        for name, about in found.items():
+        for name, about in shards.items():
             self.lengths += about["lengths"]
             self._where += [(self.path / name, i) for i in range(len(about["lengths"]))]
-        if not found:
+        if not shards:
             why = "; ".join(self.broken) or "expected shard-*.h5, as corrwise collect writes them"
             raise ValueError(f"{self.path} holds no clips: {why}")
-        kinds = {name: ((*about["size"],), about["action_dim"]) for name, about in found.items()}
+        kinds = {name: ((*about["size"],), about["action_dim"]) for name, about in shards.items()}
         first, kind = next(iter(kinds.items()))
         other = next((name for name in kinds if kinds[name] != kind), None)
         if other is not None:
@@ -75,9 +76,9 @@ class ClipFolder:
                 "train on folders of one kind"
             )
         self.size, self.action_dim = kind
-        self.about = found[first]
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._room = _KEPT
+        self.about = shards[first]
+        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._free = _CACHE
         self._reading = Lock()
 
     def read(
@@ -86,28 +87,28 @@ class ClipFolder:
         """Return frames ``start`` to ``stop`` (not included) of a clip, and the actions between them.
 
         Raises:
-            BrokenShard: its shard cannot be read any more.
+            BrokenShard: its shard can no longer be read.
         """
-        if clip in self._kept:
-            frames, actions = self._kept[clip]
+        if clip in self._cache:
+            frames, actions = self._cache[clip]
             return frames[start:stop], actions[start : stop - 1]
         path, i = self._where[clip]
-        if self.lengths[clip] * 3 * self.size[0] * self.size[1] > self._room:
+        if self.lengths[clip] * 3 * self.size[0] * self.size[1] > self._free:
             return read_clip(path, i, start, stop)
         with self._reading:
-            if clip not in self._kept:
-                self._kept[clip] = read_clip(path, i)
-                self._room -= self._kept[clip][0].nbytes
+            if clip not in self._cache:
+                self._cache[clip] = read_clip(path, i)
+                self._free -= self._cache[clip][0].nbytes
         return self.read(clip, start, stop)
 
 
 def read_index(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what index.json says of each shard; nothing without one, as the shards know themselves.
+    """Return what index.json states about each shard; an empty dictionary if there is no such file.
 
-    An index that cannot be read is named in a warning.
+    Shards can be read without an index. An index that cannot be read is named in a warning.
 
     Raises:
-        ValueError: it names a file that is no shard of the folder.
+        ValueError: it names a file that is not a shard of the folder.
     """
     file = path / INDEX
     if not file.exists():

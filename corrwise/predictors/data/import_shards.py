@@ -1,4 +1,4 @@
-"""The shards of an import: each keeps its clips, whatever else comes to the source, changes or goes."""
+"""The shards of an import. Each keeps its clips when others are added to the source, change or are removed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _SHARD = re.compile(r"shard-(\d{5,})\.h5")
 
 @runtime_checkable
 class ClipReader(Protocol):
-    """Clips that can be imported, each read when it is asked for."""
+    """Clips that can be imported; each is read when it is requested."""
 
     names: list[str]
     action_dim: int
     broken: dict[str, str]
 
     def stamp(self, i: int) -> str:
-        """Return what changes when the files of a clip do."""
+        """Return a text that changes when the files of a clip change."""
         ...
 
     def actions(self, i: int) -> np.ndarray | None:
-        """Return the actions of a clip; None where it has none."""
+        """Return the actions of a clip; None if it has none."""
         ...
 
     def frames(self, i: int) -> Iterator[np.ndarray]:
@@ -48,12 +48,12 @@ class ClipReader(Protocol):
 
 @dataclass(frozen=True)
 class _Shard:
-    """What a shard held when the import began.
+    """A shard as it was when the import began.
 
     Attributes:
         name: of the file.
-        about: what it knows of itself; None where it cannot be read.
-        episodes: names of its clips, by itself or else by the index.
+        about: its metadata; None if it cannot be read.
+        episodes: names of its clips, from the shard itself or else from the index.
     """
 
     name: str
@@ -62,28 +62,28 @@ class _Shard:
 
 
 class _Unchanged(Exception):
-    """Nothing about a shard has changed, and its new version is thrown away."""
+    """A shard has not changed, and its new version is discarded."""
 
 
 class ImportShards:
-    """Brings the shards of a folder up to date with a source, one after the other; each appears whole or not at all.
+    """Updates the shards of a folder from a source, one after the other. A shard is replaced as a whole.
 
-    A shard keeps its clips, in their order. A clip whose files have changed is read anew in its place, one that the
-    source no longer has goes; the others of its shard are copied, not decoded. New clips fill shards that are not full,
-    then make new ones. A shard without clips is removed.
+    A shard keeps its clips, in their order. A clip whose files have changed is read again in its place, and a clip that
+    the source no longer has is removed; the others of its shard are copied without decoding. New clips are added to
+    shards that are not full, then to new shards. A shard without clips is removed.
 
     Args:
         out: the folder.
         clips: the source.
         size: (H, W) of the frames.
-        about: what is known about all clips.
-        versions: what a shard says it was written with.
-        skip_broken: whether to go on without clips that cannot be read.
+        about: metadata of all clips.
+        versions: of the software, which every new shard records.
+        skip_broken: whether to continue without clips that cannot be read.
 
     Attributes:
-        index: what each shard knows of itself, by its name.
-        skipped: clips that could not be read, by name, and why.
-        new, removed: how many clips were read, and how many went with their source.
+        index: the metadata of each shard, by name.
+        skipped: why clips could not be read, by name.
+        new, removed: number of clips that were read, and that were removed because the source no longer has them.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ImportShards:
         self._waiting: deque[str] = deque()
 
     def update(self) -> None:
-        """Make, change and remove shards, and the index.
+        """Write, replace and remove shards, and write the index.
 
         Raises:
             BrokenClip: without ``skip_broken``, a clip cannot be read.
@@ -114,20 +114,20 @@ class ImportShards:
         """
         self.skipped.update(self._clips.broken)
         self._stamps.update(self._all_stamps())
-        shards = self._held()
+        shards = self._existing()
         kept = self._kept(shards)
         placed = {name for names in kept for name, _ in names}
         self._waiting.extend(name for name in self._stamps if name not in placed)
         with tqdm(total=len(self._clips.names), unit="clip", desc=self._out.name) as bar:
             for shard, names in zip(shards, kept, strict=True):
-                self._bring_up_to_date(shard, names, bar)
+                self._update(shard, names, bar)
             number = max((int(shard.name[6:-3]) for shard in shards), default=-1) + 1
             while self._waiting:
-                self._bring_up_to_date(_Shard(shard_name(number), None, []), [], bar)
+                self._update(_Shard(shard_name(number), None, []), [], bar)
                 number += 1
 
     def _all_stamps(self) -> dict[str, str]:
-        """Return the stamp of each clip whose files are there, by its name."""
+        """Return the stamp of each clip whose files exist, by name."""
         stamps = {}
         for name, i in self._number.items():
             try:
@@ -136,7 +136,7 @@ class ImportShards:
                 self._skip(name, BrokenClip(f"{error.filename or name} cannot be read: {error.strerror or error}"))
         return stamps
 
-    def _held(self) -> list[_Shard]:
+    def _existing(self) -> list[_Shard]:
         known = read_index(self._out)
         names = {*known, *(path.name for path in self._out.glob("shard-*.h5"))}
         shards = []
@@ -144,13 +144,13 @@ class ImportShards:
             about = _about(self._out / name)
             row = known.get(name) if about is None else about
             if isinstance(row, dict):
-                self.index[name] = row  # of a shard that cannot be read, until it has been made anew
+                self.index[name] = row  # also of a shard that cannot be read, until it is replaced
             episodes = self.index.get(name, {}).get("episodes", [])
             shards.append(_Shard(name, about, [episode for episode in episodes if isinstance(episode, str)]))
         return shards
 
     def _kept(self, shards: list[_Shard]) -> list[list[tuple[str, int]]]:
-        """Return the clips that each shard keeps, and where they are in it."""
+        """Return the names and indices of the clips that each shard keeps."""
         there, placed = self._number.keys() | self.skipped.keys(), set[str]()
         kept: list[list[tuple[str, int]]] = []
         for shard in shards:
@@ -162,7 +162,7 @@ class ImportShards:
                     kept[-1].append((name, i))
         return kept
 
-    def _bring_up_to_date(self, shard: _Shard, kept: list[tuple[str, int]], bar: tqdm[Any]) -> None:
+    def _update(self, shard: _Shard, kept: list[tuple[str, int]], bar: tqdm[Any]) -> None:
         path, about = self._out / shard.name, shard.about
         fits = about is not None and about["action_dim"] == self._clips.action_dim
         stamps = dict(zip(shard.episodes, (about or {}).get("stamps", []), strict=False))
@@ -199,12 +199,12 @@ class ImportShards:
         writer.describe({**self._about, "episodes": taken, "stamps": stamps, "versions": self._versions})
 
     def write_index(self, **more: Any) -> None:
-        """Write the index, and what else belongs into it."""
+        """Write the index, with additional entries."""
         shards = dict(sorted(self.index.items()))
         write_json_atomic(self._out / INDEX, {**self._about, "shards": shards, **more})
 
     def _read(self, writer: ShardWriter, name: str) -> bool:
-        """Read a clip into a shard, and return whether that was possible."""
+        """Read a clip into a shard, and return whether it could be read."""
         i = self._number[name]
         try:
             writer.add(_frames(self._clips, i, name), self._clips.actions(i), {"name": name})
@@ -224,12 +224,12 @@ def _about(path: Path) -> Row | None:
     try:
         return shard_about(path) if path.exists() else None
     except BrokenShard as error:
-        tqdm.write(f"{error}; it is made anew", file=sys.stderr)
+        tqdm.write(f"{error}; it is written again", file=sys.stderr)
         return None
 
 
 def _frames(clips: ClipReader, i: int, name: str) -> Iterator[np.ndarray]:
-    """Yield the frames of a clip; what cannot be read is its own error, not one of the shard that is written."""
+    """Yield the frames of a clip. Errors of reading become ``BrokenClip``, unlike those of writing."""
     try:
         yield from clips.frames(i)
     except (OSError, MemoryError) as error:
@@ -240,5 +240,5 @@ def _copied(writer: ShardWriter, path: Path, i: int) -> bool:
     try:
         writer.copy(path, i)
     except BrokenShard:
-        return False  # it is read anew
+        return False  # it is read from the source
     return True

@@ -1,4 +1,4 @@
-"""Batches of short windows drawn from clips: which ones depends on the seed and the step alone."""
+"""Batches of short windows, drawn from clips by the seed and the step alone."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from corrwise.predictors.data.clip import ClipSource
 
 __all__ = ["Batch", "BatchesAhead", "ClipWindows", "moving_crops"]
 
-_STILL = 1e-3  # share of the crops that go anywhere, so that the background is learned, too
+_STILL = 1e-3  # share of the crops drawn uniformly, so that the background is learned, too
 
 
 def moving_crops(
     frames: UInt8[np.ndarray, "n T h w 3"], side: int, draw: np.random.Generator
 ) -> UInt8[np.ndarray, "n T side side 3"]:
-    """Return a square of each window, all its frames from the same place.
+    """Return a square crop of each window, at the same place in all of its frames.
 
-    A pixel is drawn in proportion to how much it changes in the window, then a square that holds it, each one inside
-    the image as likely as another.
+    A pixel is drawn with a probability proportional to its change within the window. The crop is then drawn uniformly
+    from those inside the image that contain the pixel.
 
     Args:
         frames: windows.
-        side: of the squares, in pixels.
-        draw: where from.
+        side: of the crops, in pixels.
+        draw: the source of random numbers.
 
     Raises:
-        ValueError: the squares are larger than the images.
+        ValueError: the crops are larger than the images.
     """
     n, _, height, width, _ = frames.shape
     if side > min(height, width):
         raise ValueError(f"expected crops no larger than images of {height} x {width}, got {side}")
-    found = np.empty((n, frames.shape[1], side, side, 3), dtype=np.uint8)
+    crops = np.empty((n, frames.shape[1], side, side, 3), dtype=np.uint8)
     for k, window in enumerate(frames):
         change = np.abs(np.diff(window.astype(np.int16), axis=0)).sum(axis=(0, 3)).ravel().astype(float)
         weights = change + _STILL * (change.sum() or 1.0) / change.size
         y, x = divmod(int(draw.choice(weights.size, p=weights / weights.sum())), width)
         top, left = (_start(at, side, whole, draw) for at, whole in ((y, height), (x, width)))
-        found[k] = window[:, top : top + side, left : left + side]
-    return found
+        crops[k] = window[:, top : top + side, left : left + side]
+    return crops
 
 
 def _start(at: int, side: int, whole: int, draw: np.random.Generator) -> int:
-    """Draw where an interval of ``side`` that holds ``at`` begins, inside of ``whole``."""
+    """Draw the start of an interval of length ``side`` within ``whole`` that contains ``at``."""
     return int(draw.integers(max(0, at - side + 1), min(at, whole - side) + 1))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model learns from.
+    """A training batch.
 
     Attributes:
         frames: in [0, 1].
@@ -69,23 +69,23 @@ class Batch:
         return Batch(self.frames.to(device), self.actions.to(device))
 
     def split(self, size: int) -> list[Batch]:
-        """Return the batch in parts of so many windows, the last one of what is left."""
+        """Return the batch in parts of ``size`` windows; the last part may have fewer."""
         return [Batch(*part) for part in zip(self.frames.split(size), self.actions.split(size), strict=True)]
 
 
 class ClipWindows:
-    """Random windows of clips, every clip in proportion to the windows it has.
+    """Random windows of clips. Every window of every clip is equally likely.
 
     Args:
         source: the clips.
-        frames: frames of a window: context and what follows.
-        seed: of what is drawn.
-        flip: whether to mirror half of the windows left to right (Geng et al., CVPR 2022, train so); for video without
-            actions only, whose meaning would change.
-        crop: side of the square that a batch shows of each window, around what moves; 0 shows whole images.
+        frames: number of frames in a window, context and horizon together.
+        seed: of the draws.
+        flip: whether to mirror half of the windows left to right, as Geng et al. (CVPR 2022) do. This is refused for
+            clips with actions, because mirroring would change what they mean.
+        crop: side of a square crop around what moves, in pixels; 0 keeps whole images.
 
     Raises:
-        ValueError: no clip is long enough, or there are actions and windows are to be flipped.
+        ValueError: no clip is long enough, or ``flip`` with clips that have actions.
     """
 
     def __init__(self, source: ClipSource, frames: int, *, seed: int = 0, flip: bool = False, crop: int = 0) -> None:
@@ -102,16 +102,16 @@ class ClipWindows:
         self._ends = counts.cumsum()
 
     def __len__(self) -> int:
-        """Return how many different windows there are."""
+        """Return the number of different windows."""
         return int(self._ends[-1])
 
     def batch(self, step: int, size: int, *, part: slice = slice(None)) -> Batch:
-        """Return the windows of a training step: the same ones each time, whatever was drawn before.
+        """Return the batch of a training step. It does not depend on what was drawn before.
 
         Args:
-            step: which one.
-            size: windows that it has in all.
-            part: which of them to return; only those are read, unless there are crops to draw of each in turn.
+            step: index of the step.
+            size: number of windows in the whole batch.
+            part: which of them to return. Without crops, only these are read.
 
         Raises:
             ValueError: crops larger than the images.
@@ -128,11 +128,11 @@ class ClipWindows:
         return _batch(frames, actions)
 
     def windows(self, chosen: np.ndarray) -> Batch:
-        """Return whole windows by number (n,)."""
+        """Return whole windows by index (n,)."""
         return _batch(*self._read(chosen))
 
     def clips(self, chosen: np.ndarray) -> np.ndarray:
-        """Return which clip each window, by number, is of; (n,)."""
+        """Return the index of each window's clip, (n,)."""
         return np.searchsorted(self._ends, chosen, side="right")
 
     def _read(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,16 +146,16 @@ class ClipWindows:
 
 
 class BatchesAhead:
-    """The batches of consecutive steps, by threads that are so many steps ahead; the same ones however many there are.
+    """The batches of consecutive steps, read ahead by threads. The number of threads does not change the batches.
 
     Args:
-        windows: where from.
-        size: windows in a batch.
-        part: which of them are asked for, such as every second.
-        readers: threads, and batches that wait; 0 reads each when it is asked for.
+        windows: the source of the batches.
+        size: number of windows in a batch.
+        part: which windows of each batch to read, such as every second.
+        readers: number of threads, and of batches that are read ahead; 0 reads a batch when it is requested.
 
     Raises:
-        ValueError: readers below 0.
+        ValueError: ``readers`` is below 0.
     """
 
     def __init__(self, windows: ClipWindows, size: int, *, part: slice = slice(None), readers: int = 2) -> None:
@@ -171,15 +171,15 @@ class BatchesAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Forget what waits, without waiting for it."""
+        """Discard the batches that are read ahead, without waiting for them."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def batch(self, step: int) -> Batch:
-        """Return the part of a step's batch, and begin to read those of the next steps.
+        """Return the part of a step's batch, and start to read those of the next steps.
 
         Raises:
-            OSError, ValueError: the clips cannot be read any more.
+            OSError, ValueError: the clips can no longer be read.
         """
         if self._pool is None:
             return self._read(step)

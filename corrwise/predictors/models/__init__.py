@@ -1,1 +1,1 @@
-"""The predictors: models, baselines and the oracle."""
+"""Predictors: models, a baseline and the oracle."""

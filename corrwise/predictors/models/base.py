@@ -1,4 +1,4 @@
-"""What all learned predictors share: the context is encoded once, and frames follow one by one."""
+"""The base of all learned predictors: the context is encoded once, and frames are predicted one by one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def wanted_steps(context: Context, actions: Tensor, steps: Sequence[int] | None)
     """Return the 0-based steps as a list, all H of them if None.
 
     Raises:
-        ValueError: if a step lies outside the horizon, or the actions are not (B, N, H, A) with the context's B.
+        ValueError: a step lies outside the horizon, or the actions are not (B, N, H, A) with the context's B.
     """
     batch = context.frames.shape[0]
     if actions.ndim != 4 or actions.shape[0] != batch:
@@ -37,17 +37,17 @@ def wanted_steps(context: Context, actions: Tensor, steps: Sequence[int] | None)
     return wanted
 
 
-Memory = tuple[Tensor, ...]  # what a model remembers of a clip; the first axis is that of the clips
+Memory = tuple[Tensor, ...]  # a model's state for each clip; the first axis is that of the clips
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a model makes of a training batch.
+    """The predictions for a training batch.
 
     Attributes:
         frames: predictions, in [0, 1].
-        targets: what they should have been.
-        penalty: what the model adds to the loss, such as a KL divergence; one number.
+        targets: the true frames.
+        penalty: the model's own term of the loss, such as a KL divergence; one number.
     """
 
     frames: Float[Tensor, "B T C h w"]
@@ -56,29 +56,35 @@ class Learned:
 
 
 class VideoPredictor(Pretrained):
-    """A learned ``Predictor``: ``model(context, actions)`` imagines frames for candidates.
+    """A learned ``Predictor``: ``model(context, actions)`` predicts frames for candidates.
 
-    A context of fewer frames than the model was made for is filled up in front with its first frame and actions of 0,
-    as at the start of an episode; of a longer one the newest frames count. A model without actions
-    (``action_dim`` 0) imagines the same future for every candidate.
+    A context with fewer than K frames is padded in front with its first frame and actions of 0, as at the start of an
+    episode; of a longer context the newest K frames are used. A model without actions (``action_dim`` 0) predicts the
+    same future for every candidate.
 
-    Its configuration has ``context``, K, ``action_dim``, A, and ``channels``, C: 3 for each view. Depth in metres
-    does not fit into its range of [0, 1].
+    Its configuration has ``context``, K, ``action_dim``, A, and ``channels``, C: 3 for each view. Frames are in [0, 1],
+    so depth in metres is not supported.
     """
 
     @abstractmethod
     def start(
         self, frames: Float[Tensor, "M K C h w"], actions: Float[Tensor, "M K-1 A"], noise: Sequence[Generator] | None
     ) -> Memory:
-        """Return what is remembered of the context; ``noise`` has a generator for each clip, None is the mean."""
+        """Return the state after the context.
+
+        Args:
+            frames: of the context.
+            actions: between the frames.
+            noise: a generator for each clip; None uses the means of all distributions.
+        """
 
     @abstractmethod
     def step(
         self, memory: Memory, action: Float[Tensor, "M A"], noise: Sequence[Generator] | None
     ) -> tuple[Float[Tensor, "M C h w"], Memory]:
-        """Return the next frame, in [0, 1], and what is remembered then.
+        """Return the next frame, in [0, 1], and the state after it.
 
-        Candidates of one clip lie side by side, and share the draws of its generator.
+        The candidates of a clip are adjacent, and share the draws of its generator.
         """
 
     def forward(
@@ -91,10 +97,10 @@ class VideoPredictor(Pretrained):
     ) -> Float[Tensor, "B N T C h w"]:
         """Return the frames after the given steps.
 
-        Draws come from copies of the generators: every chunk of candidates meets the same future.
+        Draws come from copies of the generators, so that all chunks of candidates share the same draws.
 
         Raises:
-            ValueError: actions or images of another dimension than the model's, or what ``wanted_steps`` refuses.
+            ValueError: actions or images of another dimension than the model's, or see ``wanted_steps``.
         """
         wanted = wanted_steps(context, actions, steps)
         check_channels(context.frames, self.config)
@@ -106,20 +112,20 @@ class VideoPredictor(Pretrained):
         noise = None if generators is None else [_copied(each) for each in generators]
         memory = self.start(*self._context(context), noise)
         memory = tuple(part.repeat_interleave(candidates, dim=0) for part in memory)
-        flat, shown = actions.flatten(0, 1)[..., : self.config.action_dim], {}
+        flat, frames = actions.flatten(0, 1)[..., : self.config.action_dim], {}
         for t in range(max(wanted) + 1):
             frame, memory = self.step(memory, flat[:, t], noise)
             if t in wanted:
-                shown[t] = frame
-        return torch.stack([shown[t] for t in wanted], dim=1).unflatten(0, (batch, candidates))
+                frames[t] = frame
+        return torch.stack([frames[t] for t in wanted], dim=1).unflatten(0, (batch, candidates))
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
-        """Predict what follows the first K frames of each window, each frame from those predicted before it.
+        """Predict the frames after the first K of each window, each from the frames predicted before it.
 
         Gradients pass through the whole chain (Geng et al., CVPR 2022, Sec. 4).
 
         Raises:
-            ValueError: a window that ends with the context, or actions of another dimension than the model's.
+            ValueError: see ``check_batch``.
         """
         context, horizon = self.config.context, batch.frames.shape[1] - self.config.context
         check_batch(batch, self.config)
@@ -141,10 +147,11 @@ class VideoPredictor(Pretrained):
 
 
 def check_batch(batch: Batch, config: Any) -> None:
-    """Refuse windows that a model cannot learn from.
+    """Refuse windows from which a model cannot learn.
 
     Raises:
-        ValueError: a window that ends with the context, or actions of another dimension than the model's.
+        ValueError: windows without frames after the context, or actions or images of another dimension than the
+            model's.
     """
     if batch.frames.shape[1] <= config.context:
         raise ValueError(f"expected windows of more than {config.context} frames, got {batch.frames.shape[1]}")
@@ -154,7 +161,7 @@ def check_batch(batch: Batch, config: Any) -> None:
 
 
 def check_channels(frames: Float[Tensor, "B T C h w"], config: Any) -> None:
-    """Raise a ValueError for images of other channels than the model's."""
+    """Raise a ValueError for images with another number of channels than the model's."""
     if frames.shape[2] != config.channels:
         raise ValueError(f"expected images of {config.channels} channels, got {frames.shape[2]}")
 

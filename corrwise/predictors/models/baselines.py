@@ -1,4 +1,4 @@
-"""The bounds of every learned predictor: ``CopyLast`` is the lower one, the simulator itself the upper one."""
+"""Reference predictors: ``CopyLast`` is a lower bound of every learned predictor, the simulator itself an upper one."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class CopyLast:
         steps: Sequence[int] | None = None,
         generators: Sequence[torch.Generator] | None = None,
     ) -> Float[torch.Tensor, "B N T C h w"]:
-        """Return views of the last frame; no memory is used for the candidates."""
+        """Return views of the last frame, which take no memory."""
         times = len(wanted_steps(context, actions, steps))
         return context.frames[:, -1, None, None].expand(-1, actions.shape[1], times, -1, -1, -1)
 
 
 class OraclePredictor:
-    """Rolls candidates out in a simulator from the context's true state and looks at them.
+    """Rolls candidates out in a simulator from the context's true state and renders them.
 
-    What it predicts is what the environment then shows, bit for bit. Only the steps asked for are drawn.
+    Predictions equal the frames that the environment then shows, bit for bit. Only the requested steps are rendered.
 
     Args:
-        simulator: a world that can be put into a state and run forward (``corrwise.types.Simulator``).
+        simulator: a ``corrwise.types.Simulator``, which can be set to a state and run forward.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -52,7 +52,7 @@ class OraclePredictor:
         """Return the frames after the given steps; NaN for a candidate whose physics diverges.
 
         Raises:
-            ValueError: if the context carries no simulator state.
+            ValueError: the context has no simulator state.
         """
         if context.state is None:
             raise ValueError(
@@ -62,15 +62,15 @@ class OraclePredictor:
         return self.simulator.rollout(context.state, actions, wanted_steps(context, actions, steps))
 
     def check(self, context: Context) -> None:
-        """Refuse a context whose newest frames do not show its states, if the simulator can tell (``shows``).
+        """Refuse a context whose newest frames are not images of its states, if the simulator can compare them.
 
         Raises:
-            ValueError: the frames are of another environment.
+            ValueError: the frames are those of another environment.
         """
         if context.state is None or not isinstance(self.simulator, ComparingSimulator):
             return
         if not self.simulator.shows(context.state, context.frames[:, -1]):
             raise ValueError(
-                "the agent is shown another image than its simulator draws of the state that state_source returns: "
-                "with an oracle it plans only for the environment and the camera that it was made for"
+                "the agent's image is not the one that its simulator renders from the state of state_source: an oracle "
+                "plans only for the environment and the camera for which it was made"
             )

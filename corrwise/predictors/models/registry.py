@@ -20,10 +20,10 @@ MODELS: dict[str, type[VideoPredictor]] = {kind.name: kind for kind in (ResNet3D
 
 
 def make_model(name: str, **options: Any) -> VideoPredictor:
-    """Return a fresh model by name, its weights drawn from torch's global generator.
+    """Return a new model by name, with weights from torch's global generator.
 
     Raises:
-        ValueError: see ``model_config``, or one that is too large (``check_network``).
+        ValueError: see ``model_config``, or a model that is too large (``check_network``).
     """
     kind, config = _kind(name), model_config(name, **options)
     check_network(lambda: kind(config))
@@ -34,13 +34,13 @@ def model_config(name: str, **options: Any) -> Any:
     """Return the configuration of a model by name.
 
     Raises:
-        ValueError: an unknown name, options that the model does not have, or values of another type than theirs.
+        ValueError: an unknown name, unknown options, or values of the wrong type.
     """
     return typed_config(_kind(name).config_type, name, options)
 
 
 def load_model(folder: str | PathLike[str]) -> VideoPredictor:
-    """Return the model that a folder holds, whichever it is, in evaluation mode.
+    """Return the model in a folder, of any kind, in evaluation mode.
 
     Raises:
         FileNotFoundError, ValueError: see ``Pretrained.from_pretrained``.

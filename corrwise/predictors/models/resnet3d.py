@@ -1,4 +1,4 @@
-"""The residual network of Geng et al. (CVPR 2022, Table A1): 3-D over the context, 2-D from its last frame on."""
+"""The residual network of Geng et al. (CVPR 2022, Table A1): 3-D blocks over the context, then 2-D blocks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ __all__ = ["FewFramesConv3d", "ResNet3D", "ResNet3DConfig", "UpConv2d"]
 
 
 class FewFramesConv3d(nn.Conv3d):
-    """A padded 3-D convolution of odd taps; over few frames one 2-D convolution, frames beside channels.
+    """A padded 3-D convolution with an odd kernel, computed as one 2-D convolution if there are few frames.
 
-    That is five times as fast on a CPU for images of two frames, and never takes more products.
+    The frames are then stacked along the channel axis. On a CPU this is five times as fast for two frames, and it never
+    takes more multiplications.
 
     Args:
-        channels, out: of a frame.
-        kernel: taps over time, height and width.
+        channels, out: numbers of input and output channels.
+        kernel: sizes over time, height and width.
         stride: over height and width; 1 over time.
         padding_mode: "replicate" or "zeros".
         bias: whether to add one.
@@ -45,11 +46,11 @@ class FewFramesConv3d(nn.Conv3d):
         super().__init__(channels, out, kernel, (1, stride, stride), padding, bias=bias, padding_mode=padding_mode)
 
     def forward(self, x: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n o t h2 w2"]:
-        """Return what Conv3d does."""
+        """Return the output of ``Conv3d``."""
         frames, taps = x.shape[2], self.kernel_size[0]
         if frames > taps:
             return super().forward(x)
-        # Which frame each tap of each output frame falls on: replicated at both ends, or none.
+        # The input frame of each tap of each output frame; beyond the ends it is replicated, or zero.
         times, offsets = (torch.arange(count, dtype=torch.int64, device="cpu") for count in (frames, taps))
         on = times[:, None] + offsets - taps // 2
         hits = F.one_hot(on.clamp(0, frames - 1), frames)
@@ -64,21 +65,21 @@ class FewFramesConv3d(nn.Conv3d):
 
 
 class UpConv2d(nn.Conv2d):
-    """Nearest up-sampling by two and a 3 x 3 convolution, as one transposed convolution: a third of the time."""
+    """Nearest up-sampling by two and a 3 x 3 convolution, as one transposed convolution: three times as fast."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out, 3)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h2 w2"]:
-        """Return maps of twice the size, zero-padded at the border."""
-        # An up-sampled pixel stands for two: its weights are the sums of neighbouring ones.
+        """Return maps of twice the size, with zero padding."""
+        # Two neighbouring up-sampled pixels are equal, so their weights add up.
         turned = F.pad(self.weight.transpose(0, 1).flip(-1, -2), (1, 1, 1, 1))
         return F.conv_transpose2d(x, 4 * F.avg_pool2d(turned, 2, stride=1), self.bias, stride=2, padding=1)
 
 
 _INITIAL_STD = 0.02
-_MOST = 1 - 1 / 255  # of a tanh: a frame is black or white to within half a level
-_LITTLE, _LEAK = 0.05, 0.05  # paint that counts for a twentieth, before the tanh: none would have no gradient
+_MOST = 1 - 1 / 255  # of a tanh: black and white lie half a level inside its range
+_SMALL, _LEAK = 0.05, 0.05  # smaller changes, before the tanh, are scaled by _LEAK: with 0 they had no gradient
 
 
 @dataclass(frozen=True)
@@ -86,18 +87,18 @@ class ResNet3DConfig:
     """How wide and deep the network is; the defaults are the paper's.
 
     Attributes:
-        context: frames it sees, K.
+        context: frames that the network sees, K.
         action_dim: numbers of an action, A; 0 for plain video.
         width: channels of the first convolution.
-        downs: how often the resolution is halved, and the channels doubled.
-        blocks3d, blocks2d: residual blocks over the context and over its last frame.
-        keep: whether the network paints only what changes: its output is added to the last frame, both as they are
-            before the last tanh, and little of it counts for next to nothing, so that what stands still stays still. It
-            begins as a copy of that frame. The paper paints everything.
+        downs: how often the resolution is halved and the number of channels doubled.
+        blocks3d, blocks2d: numbers of residual blocks over the context and over its last frame.
+        keep: whether the network predicts the change of the last frame instead of the whole next frame, as in the
+            paper. The change is added before the last tanh, and small changes are suppressed, so that a static
+            background stays static. A new network returns the last frame.
         channels: of an image, 3 for each view.
 
     Raises:
-        ValueError: a number that makes no network.
+        ValueError: a number outside its range.
     """
 
     context: int = 3
@@ -126,9 +127,9 @@ class ResNet3DConfig:
 
 
 class ResNet3D(VideoPredictor):
-    """A context of K frames to the next one; further frames follow from what was predicted.
+    """Predicts the next frame from K frames; later frames are predicted from earlier predictions.
 
-    Images have sides that are multiples of ``2 ** downs`` and of at least twice that.
+    The sides of images are multiples of ``2 ** downs``, and at least twice that.
     """
 
     name, config_type = "resnet3d", ResNet3DConfig
@@ -150,37 +151,37 @@ class ResNet3D(VideoPredictor):
         self.up = nn.Sequential(*(_up(b, a) for a, b in list(itertools.pairwise(widths))[::-1]))
         self.leave = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(widths[0], config.channels, 7))
         self.apply(_initialised)
-        if config.keep:  # begin with paint that counts
-            paint = self.leave[1].weight
-            assert isinstance(paint, Tensor)
-            nn.init.normal_(paint, 0.0, 2 * _LITTLE * (2 / paint[0].numel()) ** 0.5)
+        if config.keep:  # begin with changes around the threshold
+            weight = self.leave[1].weight
+            assert isinstance(weight, Tensor)
+            nn.init.normal_(weight, 0.0, 2 * _SMALL * (2 / weight[0].numel()) ** 0.5)
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
-        """Remember the context itself, and what the first layers make of it: all candidates share that."""
+        """Return the context and its features from the first layers, which all candidates share."""
         side = 2**self.config.downs
         if frames.shape[-1] % side or frames.shape[-2] % side or min(frames.shape[-2:]) < max(4, 2 * side):
             raise ValueError(
                 f"expected images with sides that are multiples of {side} and at least {max(4, 2 * side)}, "
                 f"got {tuple(frames.shape[-2:])}"
             )
-        return frames, actions, self._seen(frames)
+        return frames, actions, self._encoded(frames)
 
     def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
-        """Return the next frame, and the context that has moved on to it."""
-        frames, actions, *seen = memory
-        features = seen[0] if seen else self._seen(frames)
+        """Return the next frame, and the context that ends with it."""
+        frames, actions, *encoded = memory
+        features = encoded[0] if encoded else self._encoded(frames)
         actions = torch.cat([actions, action[:, None]], dim=1)
         if self.act is not None:
             features = features + self.act(actions).movedim(-1, 1)[..., None, None]
         hidden = self.last(self.over_time(features)[:, :, -1])
-        painted = self.leave(self.up(hidden)).float()  # also where layers are in half precision
+        output = self.leave(self.up(hidden)).float()  # also where layers are in half precision
         if self.config.keep:
             last = torch.atanh((2 * frames[:, -1] - 1).clamp(-_MOST, _MOST))
-            painted = last + F.softshrink(painted, _LITTLE) + _LEAK * painted
-        frame = (torch.tanh(painted) + 1) / 2
+            output = last + F.softshrink(output, _SMALL) + _LEAK * output
+        frame = (torch.tanh(output) + 1) / 2
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
-    def _seen(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M c K hc wc"]:
+    def _encoded(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M c K hc wc"]:
         features: Tensor = self.down(self.enter(2 * frames.movedim(1, 2) - 1))
         return features
 
@@ -220,7 +221,7 @@ class _Block2D(nn.Module):
 
 
 def _initialised(module: nn.Module) -> None:
-    """Draw weights as the public code does: it leaves the norms of the 3-D part alone."""
+    """Draw weights as the public code does, which keeps the default norms of the 3-D part."""
     if isinstance(module, (nn.Conv2d, nn.Conv3d)):
         nn.init.normal_(module.weight, 0.0, _INITIAL_STD)
     elif isinstance(module, nn.BatchNorm2d):

@@ -1,8 +1,8 @@
-"""Stochastic video generation with a learned prior (SVG-LP, Denton and Fergus, ICML 2018), whatever its layers are.
+"""Stochastic video generation with a learned prior (SVG-LP, Denton and Fergus, ICML 2018), for any kind of layers.
 
-Frame i follows from the features h of frame i - 1, a latent z and, here, the action: ``dec(pred([h, a, z]), skips)``.
-In training z comes from a posterior that sees frame i, and the prior, which sees frame i - 1, learns to say the same
-(a KL divergence); when imagining, z comes from the prior. The skips are those of the last true frame.
+Frame i is predicted from the features h of frame i - 1, the action a and a latent z: ``dec(pred([h, a, z]), skips)``.
+In training, z is drawn from a posterior that sees frame i, and a KL divergence pulls the prior, which sees frame i - 1,
+towards the posterior. In planning, z is drawn from the prior. The skips are those of the last true frame.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ class StochasticConfig:
 
 
 class Recurrent(nn.Module):
-    """A recurrent part; its state is as many tensors as ``states`` says."""
+    """A recurrent part. Its state is a tuple of ``states`` tensors."""
 
     states: int
 
     @abstractmethod
     def begin(self, features: Tensor) -> States:
-        """Return the state before anything was seen, for as many clips as there are features."""
+        """Return the initial state, for as many clips as there are features."""
 
 
 class Stochastic(VideoPredictor):
-    """SVG-LP over given parts; the first axis of features, states and latents is that of the clips.
+    """SVG-LP with given parts. The first axis of features, states and latents is that of the clips.
 
     Attributes:
         encoder: images to (features, list of skips).
@@ -93,40 +93,40 @@ class Stochastic(VideoPredictor):
     posterior: Recurrent
 
     def joined(self, features: Tensor, action: Float[Tensor, "M A"], latent: Tensor) -> Tensor:
-        """Return what the predictor is shown: actions are spread over features that form a map."""
+        """Return the predictor's input; actions are broadcast over features that form a map."""
         spread = action[(..., *[None] * (features.ndim - 2))].expand(-1, -1, *features.shape[2:])
         return torch.cat([features, spread, latent], dim=1)
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
-        """Step through the context, whose latents the posterior knows."""
+        """Return the state after the context, whose latents come from the posterior."""
         clips, length = frames.shape[:2]
         features, skips = self.encoder(frames.flatten(0, 1))
         features = features.unflatten(0, (clips, length))
-        predicting, expecting, knowing = (
+        predictor_state, prior_state, posterior_state = (
             part.begin(features[:, 0]) for part in (self.predictor, self.prior, self.posterior)
         )
         for t in range(length - 1):
-            (mean, log_variance), knowing = self.posterior(features[:, t + 1], knowing)
-            _, expecting = self.prior(features[:, t], expecting)
+            (mean, log_variance), posterior_state = self.posterior(features[:, t + 1], posterior_state)
+            _, prior_state = self.prior(features[:, t], prior_state)
             latent = _drawn(mean, log_variance, noise)
-            _, predicting = self.predictor(self.joined(features[:, t], actions[:, t], latent), predicting)
+            _, predictor_state = self.predictor(self.joined(features[:, t], actions[:, t], latent), predictor_state)
         last = [skip.unflatten(0, (clips, length))[:, -1] for skip in skips]
-        return (features[:, -1], *last, *predicting, *expecting)
+        return (features[:, -1], *last, *predictor_state, *prior_state)
 
     def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
-        """Return the next frame."""
-        features, skips, predicting, expecting = self._unpacked(memory)
-        (mean, log_variance), expecting = self.prior(features, expecting)
+        """Return the next frame, and the state after it."""
+        features, skips, predictor_state, prior_state = self._unpacked(memory)
+        (mean, log_variance), prior_state = self.prior(features, prior_state)
         latent = _drawn(mean, log_variance, noise)
-        shown, predicting = self.predictor(self.joined(features, action, latent), predicting)
-        frame = self.decoder(shown, skips).float()  # also where layers are in half precision
-        return frame, (self.encoder(frame)[0], *skips, *predicting, *expecting)
+        predicted, predictor_state = self.predictor(self.joined(features, action, latent), predictor_state)
+        frame = self.decoder(predicted, skips).float()  # also where layers are in half precision
+        return frame, (self.encoder(frame)[0], *skips, *predictor_state, *prior_state)
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
         """Predict each frame from the one before it; the penalty is beta times the KL divergence of all frames.
 
-        As in the paper every frame but the first is predicted, those of the context too. After the context the frame
-        before is the model's own if the configuration says ``recursive``, the true one otherwise.
+        As in the paper, every frame but the first is predicted, also those of the context. After the context, the frame
+        before is the model's own if the configuration has ``recursive``, else the true one.
 
         Raises:
             ValueError: see ``VideoPredictor.learn``.
@@ -136,40 +136,42 @@ class Stochastic(VideoPredictor):
         features, skips = self.encoder(batch.frames.flatten(0, 1))
         features = features.unflatten(0, (clips, length))
         skips = [skip.unflatten(0, (clips, length)) for skip in skips]
-        predicting, expecting, knowing = (
+        predictor_state, prior_state, posterior_state = (
             part.begin(features[:, 0]) for part in (self.predictor, self.prior, self.posterior)
         )
-        shown: list[Tensor] = []
+        frames: list[Tensor] = []
         divergence = batch.frames.new_zeros(())
         for t in range(length - 1):
             own = self.config.recursive and t >= self.config.context
-            before = self.encoder(shown[-1])[0] if own else features[:, t]
-            told, knowing = self.posterior(features[:, t + 1], knowing)
-            expected, expecting = self.prior(before, expecting)
-            mean, log_variance = told
+            before = self.encoder(frames[-1])[0] if own else features[:, t]
+            posterior, posterior_state = self.posterior(features[:, t + 1], posterior_state)
+            prior, prior_state = self.prior(before, prior_state)
+            mean, log_variance = posterior
             device = "cpu" if noise is None else noise.device
             drawn = torch.randn(mean.shape, generator=noise, dtype=torch.float32, device=device).to(mean)
             latent = mean + drawn * torch.exp(0.5 * log_variance)
-            seen, predicting = self.predictor(self.joined(before, batch.actions[:, t], latent), predicting)
+            predicted, predictor_state = self.predictor(
+                self.joined(before, batch.actions[:, t], latent), predictor_state
+            )
             true = min(t, self.config.context - 1)
-            shown.append(self.decoder(seen, [skip[:, true] for skip in skips]).float())
-            divergence = divergence + kl_divergence(*told, *expected)
-        return Learned(torch.stack(shown, dim=1), batch.frames[:, 1:], self.config.beta * divergence)
+            frames.append(self.decoder(predicted, [skip[:, true] for skip in skips]).float())
+            divergence = divergence + kl_divergence(*posterior, *prior)
+        return Learned(torch.stack(frames, dim=1), batch.frames[:, 1:], self.config.beta * divergence)
 
     def _unpacked(self, memory: Memory) -> tuple[Tensor, list[Tensor], States, States]:
-        expecting = len(memory) - self.prior.states
-        predicting = expecting - self.predictor.states
-        return memory[0], list(memory[1:predicting]), memory[predicting:expecting], memory[expecting:]
+        prior = len(memory) - self.prior.states  # index of its first tensor
+        predictor = prior - self.predictor.states
+        return memory[0], list(memory[1:predictor]), memory[predictor:prior], memory[prior:]
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
-    """Return KL(posterior || prior) of diagonal Gaussians: summed over all but the clips, of which it is the mean."""
+    """Return KL(posterior || prior) of diagonal Gaussians: summed over the latent, averaged over the clips."""
     ratio = (log_variance.exp() + (mean - prior_mean).square()) / prior_log_variance.exp()
     return 0.5 * (prior_log_variance - log_variance + ratio - 1).sum() / len(mean)
 
 
 def _drawn(mean: Tensor, log_variance: Tensor, noise: Sequence[Generator] | None) -> Tensor:
-    """Return a latent for each clip; candidates of one clip share its draw."""
+    """Return a latent for each row; the candidates of a clip share its draw."""
     if noise is None:
         return mean
     draws = [

@@ -1,4 +1,4 @@
-"""SVG-LP as published (Denton and Fergus, ICML 2018): features are vectors, LSTMs remember them."""
+"""SVG-LP as published (Denton and Fergus, ICML 2018): features are vectors, and the recurrent parts are LSTMs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SVGConfig(StochasticConfig):
 
 
 class SVG(Stochastic):
-    """DCGAN encoder and decoder, LSTMs in between."""
+    """SVG-LP with a DCGAN encoder and decoder, and LSTMs between them."""
 
     name, config_type = "svg", SVGConfig
 
@@ -51,8 +51,8 @@ class SVG(Stochastic):
         kernel = config.size >> config.halvings
         self.encoder = _Encoder(config.size, config.channels, widths, config.features, kernel)
         self.decoder = _Decoder(config.channels, widths, config.features, kernel)
-        shown = config.features + config.action_dim + config.latent
-        self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
+        inputs = config.features + config.action_dim + config.latent
+        self.predictor = _Predictor(inputs, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
         self.posterior = _Gaussian(config.features, config.latent, config.hidden)
         self.apply(_initialised)
@@ -99,21 +99,21 @@ class _Decoder(nn.Module):
 
 
 class _LSTM(Recurrent):
-    """Embed, then layers of LSTM cells; the state is h and c of each."""
+    """An embedding and layers of LSTM cells. The state is h and c of each layer."""
 
-    def __init__(self, shown: int, hidden: int, layers: int) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.hidden, self.states = hidden, 2 * layers
-        self.embed = nn.Linear(shown, hidden)
+        self.embed = nn.Linear(inputs, hidden)
         self.cells = nn.ModuleList(nn.LSTMCell(hidden, hidden) for _ in range(layers))
 
     def begin(self, features: Tensor) -> States:
         """Return zeros."""
         return (features.new_zeros(len(features), self.hidden),) * self.states
 
-    def remember(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
+    def advance(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
         """Return the last layer's output and the new state."""
-        hidden, after = self.embed(shown), []
+        hidden, after = self.embed(inputs), []
         for cell, h, c in zip(self.cells, states[::2], states[1::2], strict=True):
             hidden, kept = cell(hidden, (h, c))
             after += [hidden, kept]
@@ -121,12 +121,12 @@ class _LSTM(Recurrent):
 
 
 class _Predictor(_LSTM):
-    def __init__(self, shown: int, features: int, hidden: int, layers: int) -> None:
-        super().__init__(shown, hidden, layers)
+    def __init__(self, inputs: int, features: int, hidden: int, layers: int) -> None:
+        super().__init__(inputs, hidden, layers)
         self.out = nn.Linear(hidden, features)
 
-    def forward(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
-        hidden, states = self.remember(shown, states)
+    def forward(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        hidden, states = self.advance(inputs, states)
         return F.tanh(self.out(hidden)), states
 
 
@@ -136,7 +136,7 @@ class _Gaussian(_LSTM):
         self.mean, self.log_variance = nn.Linear(hidden, latent), nn.Linear(hidden, latent)
 
     def forward(self, features: Tensor, states: States) -> tuple[tuple[Tensor, Tensor], States]:
-        hidden, states = self.remember(features, states)
+        hidden, states = self.advance(features, states)
         return (self.mean(hidden), self.log_variance(hidden)), states
 
 

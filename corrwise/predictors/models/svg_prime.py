@@ -1,7 +1,7 @@
-"""SVG' (Villegas et al., NeurIPS 2019): SVG-LP whose features stay maps, remembered by convolutional LSTMs.
+"""SVG' (Villegas et al., NeurIPS 2019): SVG-LP whose features are maps, with convolutional LSTMs.
 
 Sizes follow a public re-implementation, which calls itself unverified: a shallow VGG down to an eighth of the
-resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) call a wide one SVG++ (K = M = 2).
+resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) use a wide one, SVG++ (K = M = 2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SVGPrimeConfig(StochasticConfig):
 
 
 class SVGPrime(Stochastic):
-    """Images have sides that are multiples of 8."""
+    """SVG-LP with a VGG encoder and decoder, and convolutional LSTMs between them. Image sides are multiples of 8."""
 
     name, config_type = "svg-prime", SVGPrimeConfig
 
@@ -37,8 +37,8 @@ class SVGPrime(Stochastic):
         widths = [config.width, 2 * config.width, 4 * config.width]
         self.encoder = _Encoder(config.channels, widths, config.features)
         self.decoder = _Decoder(config.channels, widths, config.features)
-        shown = config.features + config.action_dim + config.latent
-        self.predictor = _Predictor(shown, config.features, config.hidden, config.layers)
+        inputs = config.features + config.action_dim + config.latent
+        self.predictor = _Predictor(inputs, config.features, config.hidden, config.layers)
         self.prior = _Gaussian(config.features, config.latent, config.hidden)
         self.posterior = _Gaussian(config.features, config.latent, config.hidden)
 
@@ -87,21 +87,21 @@ class _Decoder(nn.Module):
 
 
 class _ConvLSTM(Recurrent):
-    """Embed, then layers of convolutional LSTM cells; the state is h and c of each."""
+    """An embedding and layers of convolutional LSTM cells. The state is h and c of each layer."""
 
-    def __init__(self, shown: int, hidden: int, layers: int) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.hidden, self.states = hidden, 2 * layers
-        self.embed = nn.Conv2d(shown, hidden, 3, padding=1)
+        self.embed = nn.Conv2d(inputs, hidden, 3, padding=1)
         self.gates = nn.ModuleList(nn.Conv2d(2 * hidden, 4 * hidden, 3, padding=1) for _ in range(layers))
 
     def begin(self, features: Tensor) -> States:
         """Return zeros."""
         return (features.new_zeros(len(features), self.hidden, *features.shape[2:]),) * self.states
 
-    def remember(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
+    def advance(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
         """Return the last layer's output and the new state."""
-        seen, after = self.embed(shown), []
+        seen, after = self.embed(inputs), []
         for gates, hidden, cell in zip(self.gates, states[::2], states[1::2], strict=True):
             into, forget, out, candidate = gates(torch.cat([seen, hidden], dim=1)).chunk(4, dim=1)
             kept = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(candidate)
@@ -111,12 +111,12 @@ class _ConvLSTM(Recurrent):
 
 
 class _Predictor(_ConvLSTM):
-    def __init__(self, shown: int, features: int, hidden: int, layers: int) -> None:
-        super().__init__(shown, hidden, layers)
+    def __init__(self, inputs: int, features: int, hidden: int, layers: int) -> None:
+        super().__init__(inputs, hidden, layers)
         self.out = nn.Conv2d(hidden, features, 3, padding=1)
 
-    def forward(self, shown: Tensor, states: States) -> tuple[Tensor, States]:
-        hidden, states = self.remember(shown, states)
+    def forward(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        hidden, states = self.advance(inputs, states)
         return torch.tanh(self.out(hidden)), states
 
 
@@ -127,5 +127,5 @@ class _Gaussian(_ConvLSTM):
         self.log_variance = nn.Conv2d(hidden, latent, 3, padding=1)
 
     def forward(self, features: Tensor, states: States) -> tuple[tuple[Tensor, Tensor], States]:
-        hidden, states = self.remember(features, states)
+        hidden, states = self.advance(features, states)
         return (self.mean(hidden), self.log_variance(hidden)), states

@@ -1,4 +1,4 @@
-"""How networks learn: an objective says what is minimised, and one trainer minimises it."""
+"""Training: an objective defines what is minimised, and one trainer minimises it."""
 
 from corrwise.predictors.training.frame_interpolation import Augmentation, FrameInterpolation
 from corrwise.predictors.training.frame_prediction import FramePrediction

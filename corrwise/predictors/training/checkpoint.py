@@ -1,4 +1,4 @@
-"""Checkpoints of training runs: what they hold is checked before a run goes on with it."""
+"""Checkpoints of training runs. Their contents are checked before a run resumes from them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from corrwise._files import load_checkpoint, reading, shown
 __all__ = ["KINDS", "restore", "training_state"]
 
 KINDS = ("networks", "optimizers", "schedules", "averages")  # parts of a run that have a state for each network
-_SINGLE = {  # what checkpoints of version 0, of a single network, called its parts
+_SINGLE = {  # names of the parts in checkpoints of version 0, which have a single network
     "model": "networks",
     "net": "networks",
     "optimizer": "optimizers",
     "schedule": "schedules",
     "average": "averages",
 }
-_MOST = 1e12  # in size, of an optimiser's and a schedule's numbers: single precision holds their products
+_MOST = 1e12  # largest magnitude of an optimiser's and a schedule's numbers: products fit single precision
 
 
 def training_state(path: Path, *, networks: Mapping[str, Any], device: Any) -> dict[str, Any]:
-    """Return what a checkpoint holds: ``step``, ``seconds``, the ``losses`` of all steps, ``KINDS`` and ``record``.
+    """Return a checkpoint's ``step``, ``seconds``, the ``losses`` of all steps, ``KINDS`` and ``record``.
 
     Args:
         path: the file.
-        networks: those of the run, by name. A checkpoint from before there were several is that of the first.
-        device: where tensors go.
+        networks: of the run, by name. A checkpoint of version 0 belongs to the first of them.
+        device: of the tensors.
 
     Raises:
-        ValueError: it cannot be read, or these are no such numbers.
+        ValueError: it cannot be read, or has other contents.
     """
-    state = load_checkpoint(path, device=device, problem="is no checkpoint that can be read: remove it to begin anew")
-    with reading(path, "is no checkpoint of a training: remove it to begin anew"):
+    state = load_checkpoint(path, device=device, problem="is no checkpoint that can be read: remove it to start over")
+    with reading(path, "is no checkpoint of a training: remove it to start over"):
         step, seconds, losses = state["step"], state["seconds"], state["losses"]
         if type(step) is not int or step < 0:
             raise ValueError(f"expected a whole number from 0 as step, got {shown(step)}")
@@ -49,7 +49,7 @@ def training_state(path: Path, *, networks: Mapping[str, Any], device: Any) -> d
 
 
 def _of_single(state: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a checkpoint of version 0 as one of today."""
+    """Return a checkpoint of version 0 in the current form."""
     parts: dict[str, Any] = {kind: {} for kind in KINDS}
     parts |= {_SINGLE[key]: {name: value} for key, value in state.items() if key in _SINGLE}
     known = {"step", "seconds", "losses"}
@@ -59,16 +59,16 @@ def _of_single(state: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def restore(path: Path, state: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], problem: str) -> None:
-    """Give networks, optimisers, schedules and averages the states that a checkpoint holds of them.
+    """Load the states of networks, optimisers, schedules and averages from a checkpoint.
 
     Args:
         path: of the checkpoint, for messages.
         state: see ``training_state``.
-        parts: by kind (``KINDS``) and by the network's name.
-        problem: what a message says after the path.
+        parts: by kind (``KINDS``) and name of the network.
+        problem: the message after the path.
 
     Raises:
-        ValueError: it holds none of them, or those of others.
+        ValueError: the checkpoint has no such states, or those of other networks.
     """
     with reading(path, problem):
         for kind, by_name in parts.items():
@@ -90,7 +90,7 @@ def _restore(name: str, part: Any, there: Any) -> None:
 
 
 def _check(name: str, here: Any, there: Any) -> None:
-    """Refuse a state whose numbers are of another type than those that it replaces; tensors check themselves."""
+    """Refuse a state whose values have other types than those that it replaces; torch checks tensors."""
     if isinstance(here, Mapping):
         if not isinstance(there, Mapping) or (name not in ("state", "_schedulers") and here.keys() - there.keys()):
             raise ValueError(f"expected {', '.join(map(str, here))[:80]} in {name}, got {shown(there)}")
@@ -99,8 +99,8 @@ def _check(name: str, here: Any, there: Any) -> None:
     elif isinstance(here, list | tuple):
         if not isinstance(there, list | tuple) or len(there) != len(here):
             raise ValueError(f"expected {len(here)} of {name}, got {shown(there)}")
-        for mine, other in zip(here, there, strict=True):
-            _check(name, mine, other)
+        for current, other in zip(here, there, strict=True):
+            _check(name, current, other)
     elif isinstance(here, bool | str) or here is None:
         if type(there) is not type(here):
             raise ValueError(f"expected {name} as {shown(here)}, got {shown(there)}")
@@ -111,15 +111,15 @@ def _check(name: str, here: Any, there: Any) -> None:
 
 
 def _check_switches(here: Any, there: Any) -> None:
-    """Refuse an optimiser that computes otherwise than ours: no option of a run says how."""
-    for mine, other in zip(here, there, strict=True):
-        for name, value in mine.items():
+    """Refuse an optimiser with other boolean settings, which no option of a run changes."""
+    for current, other in zip(here, there, strict=True):
+        for name, value in current.items():
             if isinstance(value, bool) and other[name] is not value:
                 raise ValueError(f"expected {name} as {value}, got {shown(other[name])}")
 
 
 def _check_moments(optimizer: Any) -> None:
-    """Refuse moments that are not there, or of other shapes than the weights that they belong to."""
+    """Refuse moments that are missing or have other shapes than their weights."""
     moments = ("step", "square_avg") if "alpha" in optimizer.defaults else ("step", "exp_avg", "exp_avg_sq")
     for group in optimizer.param_groups:
         for weights in group["params"]:

@@ -1,4 +1,4 @@
-"""Learn to predict the frames after a context: the objective of every video predictor of this package."""
+"""The objective of all video predictors: predict the frames after a context."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["FramePrediction"]
 
 
 class FramePrediction:
-    """The distances of all predicted steps, summed, and the model's own penalty (Geng et al., CVPR 2022, Sec. 4).
+    """The sum of the distances of all predicted steps and of the model's penalty (Geng et al., CVPR 2022, Sec. 4).
 
-    The public code adds up the losses of the steps, but back-propagates the last one's alone. Here gradients come from
-    every step.
+    The public code sums the losses of the steps, but back-propagates only that of the last one. Here gradients come
+    from every step.
 
-    Parts of its loss are ``step 1`` and so on, the mean distance of each predicted step, and ``penalty``; its output is
-    ``frames`` (B, T, 3, h, w).
+    The parts of the loss are ``step 1`` and so on, the mean distance of each predicted step, and ``penalty``; the
+    output is ``frames`` (B, T, 3, h, w).
 
     Args:
-        model: what learns: ResNet3D by regression, SVG and SVG' by the bound that their penalty, a divergence, is of.
-        distance: between a prediction and its target, in [0, 1]; reduces C, h and w. It is computed in full precision.
-        scale: what the distance is multiplied by. A half makes the mean of a distance that sums two directions, which
-            is then its pixel-wise twin where nothing moves: gradients are clipped, and a penalty weighs, as with that.
+        model: the network: ResNet3D, trained by regression, or SVG and SVG', whose penalty is a KL divergence.
+        distance: between predictions and targets in [0, 1]; reduces C, h and w. It is computed in full precision.
+        scale: factor of the distance. With 0.5, a distance that sums two directions becomes their mean. Where nothing
+            moves, it then equals its pixel-wise counterpart, and gradient clipping and penalty have the same effect.
     """
 
     phases = (Phase("train", ("model",)),)
@@ -41,10 +41,10 @@ class FramePrediction:
         return {"model": self.model}
 
     def loss(self, batch: Batch, generator: Generator | None = None, phase: str = "train") -> Loss:
-        """Return the loss of windows of context and horizon; without a generator, draws are torch's global ones.
+        """Return the loss of windows of context and horizon; None as generator draws from torch's global one.
 
         Raises:
-            ValueError: windows that the model cannot learn from, see ``VideoPredictor.learn``.
+            ValueError: see ``VideoPredictor.learn``.
         """
         learned = self.model.learn(batch, generator)
         values = self._compare(learned.frames.flatten(0, 1), learned.targets.flatten(0, 1))

@@ -1,4 +1,4 @@
-"""How a run and each of its networks learn: optimisers, schedules of the learning rate, averages of weights."""
+"""Settings of training runs, and the optimiser, learning rate schedule and weight average of each network."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["Learner", "Learning", "TrainerConfig", "averaged"]
 
-_WARM = 0.05  # share of the steps in which the rate of a one-cycle schedule rises
+_WARM = 0.05  # share of the steps in which a one-cycle schedule raises the rate
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How one network learns.
+    """The training settings of one network.
 
     Attributes:
-        lr: learning rate; the largest one of a schedule.
+        lr: learning rate; with a schedule, its maximum.
         optimizer: adam, adamw or rmsprop.
-        betas: decays of Adam's moments; of the second one RMSProp uses.
+        betas: decays of Adam's moments; RMSProp uses the second one.
         weight_decay: of the optimiser.
         schedule: constant, or one-cycle over all steps in which the network learns.
-        max_grad_norm: the network's gradient is scaled down to this norm.
-        ema: decay of the exponential moving average of the weights; 0 keeps none.
+        max_grad_norm: largest norm of the network's gradient, which is clipped to it.
+        ema: decay of the exponential moving average of the weights; 0 for no average.
     """
 
     lr: float = 2e-4
@@ -42,15 +42,15 @@ class Learning:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How long a run is, where it computes, and how its networks learn.
+    """The settings of a training run.
 
     Attributes:
         out: folder of the checkpoint and of ``logs``.
         steps: of all phases together.
-        learning: of every network, or by name.
-        seed: of what the objective draws.
+        learning: of all networks, or of each by name.
+        seed: of the objective's draws.
         checkpoint_every: steps between checkpoints.
-        device: where to compute, "cpu" or "cuda". Under torchrun every process takes part.
+        device: "cpu" or "cuda". Under torchrun every process takes part.
         precision: "32-true" or "bf16-mixed".
     """
 
@@ -63,10 +63,10 @@ class TrainerConfig:
     precision: str = "32-true"
 
     def of(self, network: str) -> Learning:
-        """Return how a network learns.
+        """Return the settings of a network.
 
         Raises:
-            ValueError: nothing says so.
+            ValueError: ``learning`` has none for it.
         """
         if isinstance(self.learning, Learning):
             return self.learning
@@ -79,16 +79,16 @@ class Learner:
     """A network in training.
 
     Args:
-        network: what learns.
-        learning: how.
-        steps: in how many steps of the run it does.
+        network: the network.
+        learning: its settings.
+        steps: number of steps in which it learns.
 
     Attributes:
         network: the network.
-        weights: those of its parameters that learn.
+        weights: its parameters that learn.
         optimizer: of the weights.
-        schedule: what raises the learning rate to its largest and lowers it again; None for a constant one.
-        average: a copy of the network that follows its weights and buffers; None without one.
+        schedule: of the learning rate; None for a constant one.
+        average: the moving average of weights and buffers; None without one.
     """
 
     def __init__(self, network: nn.Module, learning: Learning, steps: int) -> None:
@@ -104,7 +104,7 @@ class Learner:
             self.average = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
 
     def after_step(self) -> None:
-        """Move the learning rate and the average on, after the optimiser has taken a step."""
+        """Update the learning rate and the average after a step of the optimiser."""
         if self.schedule is not None:
             self.schedule.step()
         if self.average is not None:
@@ -121,7 +121,7 @@ def _optimizer(learning: Learning, weights: Sequence[nn.Parameter]) -> torch.opt
 
 @torch.no_grad()
 def averaged(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor, *, most: float) -> None:
-    """Move an average towards new weights, faster at first: else the first weights would count for a thousand steps."""
+    """Move an average towards new weights. The decay begins small, so that the initial weights soon count little."""
     decay = min(most, (1 + int(steps)) / (10 + int(steps)))
     for each, new in zip(kept, current, strict=True):
         if each.is_floating_point():

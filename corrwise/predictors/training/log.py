@@ -15,7 +15,7 @@ __all__ = ["Log"]
 
 
 class Log:
-    """Numbers and images in a folder; a run that goes on takes back what it logged beyond its checkpoint.
+    """Numbers and images in a folder. A resumed run removes what was logged after its checkpoint.
 
     Raises:
         RuntimeError: tensorboard is not installed.
@@ -42,19 +42,19 @@ class Log:
                 self._writer.add_scalar(name, value, step)
 
     def image(self, name: str, image: Tensor, step: int) -> None:
-        """Log an image at once."""
+        """Log an image, and write it immediately."""
         with self._written():
             self._writer.add_image(name, image, step)
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
         with self._written():
             self._writer.close()
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """Name the folder where tensorboard cannot write, which it does in a thread of its own."""
+        """Name the folder in errors of writing, which tensorboard raises from its own thread."""
         try:
             yield
         except OSError as error:

@@ -1,7 +1,7 @@
-"""What a training run minimises: networks by name, phases in which some of them learn, and losses by name.
+"""Objectives of training: networks by name, phases in which some of them learn, and named losses.
 
-Regression of frames is one network in one phase. A generative adversarial loss is two networks in two phases, and a
-distillation adds a frozen teacher and a third network that follows the generator; ``Trainer`` runs all of them.
+Regression of frames has one network and one phase. A generative adversarial loss has two networks and two phases.
+Distillation adds a frozen teacher and a third network that follows the generator. ``Trainer`` runs all of them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["Batches", "Loss", "Movable", "Objective", "Phase", "check_objective"
 
 @runtime_checkable
 class Movable(Protocol):
-    """A batch: a dataclass of tensors that can be put on a device."""
+    """A batch: a dataclass of tensors that can be moved to a device."""
 
     def to(self, device: torch.device | str) -> Any:
-        """Return the batch there."""
+        """Return the batch on a device."""
         ...
 
 
@@ -35,7 +35,7 @@ class Batches(Protocol[BatchT_co]):
     """A source of batches."""
 
     def batch(self, step: int) -> BatchT_co:
-        """Return this process's part of a step's batch: the same one each time, whatever was asked for before."""
+        """Return this process's part of the batch of a step. It depends on the step alone."""
         ...
 
 
@@ -45,8 +45,8 @@ class Phase:
 
     Attributes:
         name: of the phase, in logs and in ``Objective.loss``.
-        learns: names of the networks that the steps change; all others are frozen meanwhile.
-        steps: how many of them come before the next phase.
+        learns: names of the networks that learn; all others are frozen in this phase.
+        steps: number of steps before the next phase.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Loss:
     """The loss of one batch.
 
     Attributes:
-        total: what a step minimises, with gradients; a mean over the batch.
-        parts: numbers by name, for logs: the terms that the total is made of, and others worth a curve.
-        outputs: what the networks made of the batch, such as ``frames``, for those who show it.
+        total: the value to minimise, with gradients; a mean over the batch.
+        parts: numbers by name for the logs, such as the terms of the total.
+        outputs: the networks' outputs, such as ``frames``, for display.
     """
 
     total: Float[Tensor, ""]
@@ -76,19 +76,19 @@ class Loss:
 
 @runtime_checkable
 class Objective(Protocol[BatchT_contra]):
-    """What ``Trainer`` minimises.
+    """A training objective.
 
-    A network that no phase lets learn, such as a teacher, stays frozen in evaluation mode and is in no checkpoint.
+    A network that learns in no phase, such as a teacher, stays frozen in evaluation mode and is in no checkpoint.
     """
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The networks by name: the same modules at each call."""
+        """The networks by name; the same modules at each call."""
         ...
 
     @property
     def phases(self) -> Sequence[Phase]:
-        """The phases in their order, over and over again."""
+        """The phases in order; the cycle repeats."""
         ...
 
     def loss(self, batch: BatchT_contra, generator: Generator, phase: str) -> Loss:
@@ -96,14 +96,14 @@ class Objective(Protocol[BatchT_contra]):
 
         Args:
             batch: this process's part of the step's batch, on the device of the networks.
-            generator: where all draws come from, on the CPU; it depends on seed, step and process alone.
-            phase: name of the phase.
+            generator: source of all draws, on the CPU; it depends on seed, step and process alone.
+            phase: name of the current phase.
         """
         ...
 
 
 def phase_at(phases: Sequence[Phase], step: int) -> Phase:
-    """Return the phase that a step, counted from 0, belongs to."""
+    """Return the phase of a step, counted from 0."""
     place = step % sum(phase.steps for phase in phases)
     for phase in phases:
         if place < phase.steps:
@@ -113,7 +113,7 @@ def phase_at(phases: Sequence[Phase], step: int) -> Phase:
 
 
 def steps_of(network: str, phases: Sequence[Phase], steps: int) -> int:
-    """Return in how many of a run's first ``steps`` steps a network learns."""
+    """Return the number of steps in which a network learns, of the first ``steps`` steps of a run."""
     cycle = [network in phase.learns for phase in phases for _ in range(phase.steps)]
     whole, rest = divmod(steps, len(cycle))
     return whole * sum(cycle) + sum(cycle[:rest])
@@ -123,7 +123,7 @@ def check_objective(objective: Objective[Any]) -> None:
     """Refuse an objective that cannot be trained.
 
     Raises:
-        ValueError: no phases, two of one name, or one without steps, without networks or with unknown ones.
+        ValueError: no phases, two of one name, or a phase without steps, without networks or with unknown networks.
     """
     networks, names = sorted(objective.networks), [phase.name for phase in objective.phases]
     if not names or len(set(names)) < len(names):

@@ -1,6 +1,6 @@
 """One trainer for every objective: steps, optimisers, averages of weights, checkpoints, exact resume and logs.
 
-Through Lightning Fabric, which is loaded when a trainer is made: on a CPU, a GPU, or in the processes of torchrun.
+It uses Lightning Fabric, which is loaded when a trainer is made, and runs on a CPU, a GPU, or under torchrun.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Taken:
     """A step that was taken.
 
     Attributes:
-        step: how many steps were taken with it.
-        phase: its name.
-        loss: before the step, of this process, without gradients.
+        step: number of steps taken so far, including this one.
+        phase: name of its phase.
+        loss: of this process before the step, without gradients.
         due: whether a checkpoint follows.
     """
 
@@ -56,19 +56,19 @@ class Taken:
 
 
 class Trainer(Generic[BatchT]):
-    """An objective in training, which can be put on disk and taken up again at the same loss.
+    """Trains an objective, and resumes a stopped run exactly.
 
-    ``for taken in trainer.run(batches): ...`` takes all steps that are left and writes checkpoints in between; after
-    ``resume()`` in a new process the steps, draws and weights are those of a run that was never stopped.
+    ``for taken in trainer.run(batches): ...`` takes all remaining steps and writes checkpoints. After ``resume()`` in a
+    new process the steps, draws and weights are those of a run that was never stopped.
 
     Attributes:
         fabric: the Fabric of this process.
-        step, seconds, losses: steps that were taken, their time, and the loss of each over all processes.
-        record: what the run keeps of its own in the checkpoint, of plain types.
+        step, seconds, losses: number of steps taken, their time, and the loss of each over all processes.
+        record: values of plain types that the caller keeps in the checkpoint.
 
     Args:
         objective: what to minimise.
-        config: how.
+        config: the settings.
 
     Raises:
         ValueError: see ``check_objective``.
@@ -101,14 +101,14 @@ class Trainer(Generic[BatchT]):
         self._log = Log(config.out / "logs") if self.fabric.is_global_zero else None
 
     def kept(self, name: str) -> nn.Module:
-        """Return what is worth keeping of a network: the moving average of its weights, or the network itself."""
+        """Return the moving average of a network; the network itself if it has none."""
         average = self._learners[name].average if name in self._learners else None
         return self.objective.networks[name] if average is None else average.module
 
     def run(self, batches: Batches[BatchT]) -> Iterator[Taken]:
-        """Take the steps that are left, one for each iteration.
+        """Take the remaining steps, one in each iteration.
 
-        A checkpoint is written after an iteration that is ``due``, unless ``save`` was called in it.
+        A checkpoint is written after a step that is ``due``, unless the caller has called ``save``.
 
         Raises:
             FloatingPointError: see ``learn``.
@@ -133,10 +133,10 @@ class Trainer(Generic[BatchT]):
         self._close()
 
     def learn(self, batch: BatchT) -> Loss:
-        """Take one step and return the loss before it; its draws depend on seed, step and process alone.
+        """Take one step, and return the loss before it. Draws depend on seed, step and process alone.
 
         Raises:
-            FloatingPointError: the loss or a gradient is not finite; the batch was saved, no weight was changed.
+            FloatingPointError: the loss or a gradient is not finite. The batch is saved, and no weight changes.
         """
         phase = phase_at(self.objective.phases, self.step)
         self._set_learning(phase.learns)
@@ -170,7 +170,7 @@ class Trainer(Generic[BatchT]):
             self._log.image(name, image, self.step)
 
     def save(self) -> None:
-        """Write everything that the next step depends on; only the first process does."""
+        """Write everything on which the next step depends. Only the first process writes."""
         self._saved = self.step
         if not self.fabric.is_global_zero:
             return
@@ -182,10 +182,10 @@ class Trainer(Generic[BatchT]):
         write_bytes_atomic(self.config.out / CHECKPOINT, data.getvalue())
 
     def resume(self) -> bool:
-        """Take up the checkpoint in the folder, and return whether there is one.
+        """Load the checkpoint in the folder, and return whether there is one.
 
         Raises:
-            ValueError: it is of other networks, another precision or number of processes, or damaged.
+            ValueError: it is damaged, or belongs to other networks, another precision or number of processes.
         """
         path = self.config.out / CHECKPOINT
         if not path.exists():
@@ -202,7 +202,7 @@ class Trainer(Generic[BatchT]):
         return True
 
     def _parts(self) -> dict[str, dict[str, Any]]:
-        """Return what a checkpoint holds of each network, by kind (``KINDS``) and name."""
+        """Return the parts of each network that a checkpoint holds, by kind (``KINDS``) and name."""
         learners = self._learners.items()
         return {
             "networks": {name: each.network for name, each in learners},
@@ -212,7 +212,7 @@ class Trainer(Generic[BatchT]):
         }
 
     def _set_learning(self, learns: Sequence[str]) -> None:
-        """Freeze the weights of all networks but these; the modes of layers are those of training."""
+        """Freeze the weights of all other networks. All networks are in training mode."""
         for learner in self._learners.values():
             learner.network.train()
         if tuple(learns) != self._learns:
@@ -222,14 +222,14 @@ class Trainer(Generic[BatchT]):
             self._learns = tuple(learns)
 
     def _clipped(self, module: nn.Module, name: str) -> float:
-        """Scale a network's gradient down where it is too long, and return the norm that it had."""
+        """Clip a network's gradient, and return its norm before."""
         norm = self.fabric.clip_gradients(
             module, self._steppers[name], max_norm=self.config.of(name).max_grad_norm, error_if_nonfinite=False
         )
         return float(norm if norm is not None else 0.0)
 
     def _check(self, value: float, what: str, batch: BatchT) -> None:
-        """Refuse a number that is not finite, which all processes have in common; each saves its part of the batch."""
+        """Refuse a value, equal in all processes, that is not finite. Each process saves its part of the batch."""
         if isfinite(value):
             return
         rank = f"-{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
@@ -248,19 +248,21 @@ class Trainer(Generic[BatchT]):
 
 
 class _Call:
-    """The arguments of a loss as one thing, which no library takes apart."""
+    """The arguments of a loss in one object, so that Fabric does not convert them one by one."""
 
     def __init__(self, batch: Any, generator: Generator, phase: str) -> None:
         self.batch, self.generator, self.phase = batch, generator, phase
 
 
 class _LossStep(nn.Module):
-    """The loss of a phase as a module of the networks that learn, which Fabric can spread over processes."""
+    """The loss of a phase as a module of the networks that learn, which Fabric can distribute over processes."""
 
     def __init__(self, objective: Objective[Any], networks: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleDict(networks)
-        self._objective = (objective,)  # no part of the module: it may be one itself, with networks that do not learn
+        self._objective = (
+            objective,
+        )  # in a tuple, so that it is not registered as a submodule: it may have networks that do not learn
 
     def forward(self, call: _Call) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Return the fields of the loss."""
@@ -273,7 +275,7 @@ def _launched(config: TrainerConfig) -> Any:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise RuntimeError("training needs lightning-fabric: pip install 'corrwise[train]'") from error
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun says so
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
     machines = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
     precision: Any = config.precision
     fabric = Fabric(accelerator=config.device, devices=processes, num_nodes=machines, precision=precision)

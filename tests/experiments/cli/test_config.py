@@ -14,7 +14,7 @@ from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.report.summary import CONTROLS
-from corrwise.experiments.runs.named_predictors import PREDICTORS
+from corrwise.experiments.runs.parts import PREDICTORS
 
 
 def test_every_name_on_the_command_line_is_in_its_rooms_registry():

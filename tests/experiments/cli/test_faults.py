@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._faults import Failure, described, place_of
 from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.faults import Failure, described, place_of, sentence_of
+from corrwise.experiments.cli.faults import sentence_of
 
 MINE = (
     "from dataclasses import replace\nfrom corrwise.envs import TASKS\n"

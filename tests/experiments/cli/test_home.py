@@ -19,7 +19,7 @@ from corrwise.experiments import load_agent
 from corrwise.experiments.cli import main
 from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.parse import parse
-from corrwise.experiments.runs.named_tasks import named_task
+from corrwise.experiments.runs.parts import named_task
 from corrwise.predictors.models.registry import load_model, make_model
 from tests.envs.rewards.worlds import Walk, columns
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.report.summary import Rejections, planned_rows, quoted, rejection_warnings, summarize
 from corrwise.experiments.report.table import result_sentence
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import Cell, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.mpc import MPCConfig
 from corrwise.experiments.runs.rows import append_row, read_rows
 from corrwise.predictors.models.registry import make_model
@@ -67,7 +67,7 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
     rows = run_grid(tmp_path, [cell], executor=Local(1), lockstep=1)
     assert rejection_warnings(rows, ("task", "method")) == [Rejections(8, 8, 2, 2).sentence("cartpole, l1")]
     assert planned_rows(rows, ("task", "method")) == []
-    monkeypatch.setattr("corrwise.experiments.studies.planning.table.cells_of", lambda config: [cell])
+    monkeypatch.setattr("corrwise.experiments.studies.planning.cells_of", lambda config: [cell])
     assert cli.main(["table", "mpc", "--out", str(tmp_path), "--processes", "1"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("> **Warning:** cartpole, l1: 8 of 8 candidates")

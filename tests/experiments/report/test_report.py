@@ -11,10 +11,10 @@ import pytest
 
 from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
-from corrwise.experiments.report.images import StripImage, crop_to_motion
 from corrwise.experiments.report.page import run_text, write_report
 from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
+from corrwise.experiments.report.strip import StripImage, crop_to_motion
 from corrwise.experiments.report.summary import summarize
 from corrwise.experiments.report.table import number, result_sentence, signed
 from corrwise.experiments.runs.rows import append_row, read_rows

@@ -145,6 +145,6 @@ def test_rows_with_nulls_and_missing_fields_still_make_a_table():
 
 def test_an_estimate_says_its_interval_where_it_has_one():
     nan = float("nan")
-    assert Estimate(0.5, 0.25, 0.75).said(".2f") == "0.50 (0.25 to 0.75)"
-    assert Estimate(0.5, nan, nan).said(".0%") == "50%"
-    assert Estimate(nan, nan, nan).said(".2f") == ""
+    assert Estimate(0.5, 0.25, 0.75).text(".2f") == "0.50 (0.25 to 0.75)"
+    assert Estimate(0.5, nan, nan).text(".0%") == "50%"
+    assert Estimate(nan, nan, nan).text(".2f") == ""

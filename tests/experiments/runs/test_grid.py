@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import pytest
 
+from corrwise._faults import place_of
+from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments import cli
-from corrwise.experiments.cli.faults import place_of
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import KEY, Cell, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest
 from corrwise.experiments.runs.rows import read_rows
 
 PLAIN = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)

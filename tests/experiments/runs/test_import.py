@@ -19,12 +19,12 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.runs.import_clips import run_import
-from corrwise.experiments.runs.sources import DATASETS, open_clips
 from corrwise.predictors.data import ClipFolder, ClipWindows, read_shard
 from corrwise.predictors.data.datasets.image_sequences import ImageSequences
 from corrwise.predictors.data.formats import shard_writer
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.shard_writer import ShardWriter
+from corrwise.predictors.data.sources import DATASETS, open_clips
 
 
 def _images(folder, length=4, seed=0, actions=None, size=(20, 24)):

@@ -22,7 +22,7 @@ from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
-from corrwise.experiments.runs.named_costs import make_distance
+from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
 from corrwise.experiments.runs.settings import ConfigMismatch, differences
 

@@ -3,7 +3,7 @@
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.runs.named_tasks import named_task, task_settings
+from corrwise.experiments.runs.parts import named_task, task_settings
 
 MINE = (
     "from dataclasses import replace\nfrom corrwise.envs import TASKS\nMINE = replace(TASKS['cartpole'], name='mine')\n"

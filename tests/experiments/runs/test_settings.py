@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from corrwise.costs import presets
+from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs import grid, networks
+from corrwise.experiments.runs import grid
 from corrwise.experiments.runs.grid import Cell
-from corrwise.experiments.runs.manifest import empty_manifest
 from corrwise.experiments.runs.mpc import mpc_settings
-from corrwise.experiments.runs.named_costs import settings_behind
+from corrwise.experiments.runs.parts import settings_behind
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import (
     ConfigMismatch,
@@ -26,8 +26,8 @@ from corrwise.experiments.runs.settings import (
     frozen_defaults,
     settings_of,
 )
-from corrwise.experiments.studies.ablations.table import AXES, METHOD_NAMES, variants
-from corrwise.experiments.studies.planning.methods import METHODS, method_config
+from corrwise.experiments.studies.ablations import AXES, METHOD_NAMES, variants
+from corrwise.experiments.studies.planning import METHODS, method_config
 from tools import freeze_defaults, migrate_fingerprints
 from tools.results_table import RESULTS
 
@@ -52,8 +52,7 @@ def _tried(task):
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
     monkeypatch.setattr("corrwise.experiments.runs.mpc.task_settings", lambda task: {})  # slow, and evidence only
-    distances_of = cache(lambda costs: networks.distances_of(MPCConfig(costs=costs)))
-    monkeypatch.setattr(grid, "distances_of", lambda config: distances_of(config.costs))
+    monkeypatch.setattr(grid, "distance_of", cache(grid.distance_of))
     rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", grid.KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}
     tried = {task: _tried(task) for task in {task for task, _ in made}}

@@ -19,8 +19,7 @@ from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.named_costs import make_distance
-from corrwise.experiments.runs.sources import Part
+from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.train import (
     _RENAMED,
     batches_of,
@@ -31,6 +30,7 @@ from corrwise.experiments.runs.train import (
     strips,
 )
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
+from corrwise.predictors.data.sources import Part
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
 from corrwise.predictors.training.learning import averaged
 
@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny
 def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
     run_train(replace(tiny, steps=2))
     (tiny.out / "checkpoint.pt").write_bytes(data)
-    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to begin anew"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read: remove it to start over"):
         run_train(tiny)
 
 
@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
         ("networks", {"model": 7}, "is a checkpoint of other networks than .*: expected .* in model, got 7"),
         ("optimizers", {"model": {"state": {}, "param_groups": []}}, "is a checkpoint of other networks than"),
         ("averages", [], "is a checkpoint of other networks than .*: expected model as averages"),
-        ("record", 7, "is no checkpoint of a training: remove it to begin anew: expected a record by name, got 7"),
+        ("record", 7, "is no checkpoint of a training: remove it to start over: expected a record by name, got 7"),
     ],
 )
 def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):

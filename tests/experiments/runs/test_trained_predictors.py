@@ -1,5 +1,6 @@
 """Planning with a trained predictor: the same rows and report as with the oracle."""
 
+import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ import corrwise.envs
 from corrwise.envs import MujocoSimulator
 from corrwise.experiments import cli, load_agent
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.report.strip import load_strip
-from corrwise.experiments.runs.named_predictors import context_of, load_trained, make_predictor, weights_hash
+from corrwise.experiments.runs.parts import context_of, load_trained, make_predictor
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.predictors import ResNet3D
+from corrwise.predictors.models.pretrained import weights_hash
 from corrwise.predictors.models.registry import make_model
 
 PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4", "--iterations", "1", "--costs", "l1",
@@ -36,7 +37,7 @@ def test_rows_and_report_are_as_with_the_oracle(tmp_path, capsys):
     assert (row["predictor"], len(row["predictor_weights"])) == ("small", 12)
     assert row["seconds_predict"] > 0
     assert row["panels"] == ["goal", "seen", "predicted", "true", "flow"]
-    strip = load_strip(tmp_path / "mpc" / row["strip"]).reshape(5, 16, 3, 16, 3)
+    strip = cv2.imread(str(tmp_path / "mpc" / row["strip"])).reshape(5, 16, 3, 16, 3)
     assert not np.array_equal(strip[2], strip[3]), "what a plan leads to is not what was predicted"
     assert "where the plan leads" in (tmp_path / "mpc" / "report.html").read_text()
     assert "small" in (tmp_path / "mpc" / "report.html").read_text()

@@ -70,11 +70,11 @@ def test_a_folder_is_a_source(tmp_path):
 
 
 def test_clips_that_do_not_fit_into_memory_are_read_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("corrwise.predictors.data.folder._KEPT", 6 * 8 * 10 * 3)
+    monkeypatch.setattr("corrwise.predictors.data.folder._CACHE", 6 * 8 * 10 * 3)
     folder = ClipFolder(_folder(tmp_path))
     for clip, (length, seed) in enumerate([(6, 0), (4, 1), (9, 10)]):
         np.testing.assert_array_equal(folder.read(clip, 1, 3)[0], _clip(length, seed=seed).frames[1:3])
-    assert list(folder._kept) == [0]
+    assert list(folder._cache) == [0]
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "gone", "empty"])

@@ -18,8 +18,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from corrwise.costs import CostSpec
 from corrwise.envs import TASKS, MujocoSimulator, RenderToInfo, VecImageGoalReward, VisualTask
 from corrwise.envs.arrays import to_uint8
+from corrwise.envs.last_frames import LastFrames
 from corrwise.experiments.cli.table_agents import AgentTableConfig
-from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, Profiles, hanging
+from corrwise.experiments.studies.agents.wrappers import FixedGoal, Profiles, hanging
 from corrwise.types import Distance
 
 __all__ = ["LAST", "SEED", "Lesson", "final_distance", "judged", "run_lesson"]

@@ -37,10 +37,10 @@ def agent_table(rows: Sequence[Row]) -> str:
             spread = f" ± {error:.2f}" if len(mine) > 1 else ""
             minutes = np.mean([row["seconds"] for row in mine.values()]) / 60
             lines.append((
-                lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f}{spread}", paired_difference(*pair).said(".2f"),
-                paired_ratio(*pair).said(".2f"), f"{minutes:.1f}",
+                lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f}{spread}", paired_difference(*pair).text(".2f"),
+                paired_ratio(*pair).text(".2f"), f"{minutes:.1f}",
             ))  # fmt: skip
-    return markdown_table(head, lines) + "\n"
+    return markdown_table(head, lines)
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import gymnasium
@@ -16,8 +15,6 @@ from torch import Tensor
 from corrwise.envs import VisualTask
 from corrwise.envs.tasks.goals import is_goal, state_at
 from corrwise.envs.tasks.metric import split_state
-
-__all__ = ["FixedGoal", "LastFrames", "Profiles", "hanging", "profiles"]
 
 _TRIES = 1000
 
@@ -76,42 +73,6 @@ class FixedGoal(gymnasium.Wrapper):
 def hanging(model: mujoco.MjModel, x: float) -> Float64[np.ndarray, "S"]:
     """Return the state of Cartpole at rest ``x`` metres from the middle, the pole hanging down: one can stay there."""
     return state_at(model, np.array([x, np.pi]), np.zeros(2))
-
-
-class LastFrames(gymnasium.Wrapper):
-    """``observation`` becomes the last ``count`` frames along the channels, oldest first; the goals stay single.
-
-    Gymnasium's own frame stacking would stack the goals, too, and then no reward could be asked for pairs of them.
-
-    Args:
-        env: a goal environment whose observation is a picture (H, W, 3).
-        count: frames, the first repeated where an episode begins.
-    """
-
-    def __init__(self, env: gymnasium.Env, count: int) -> None:
-        super().__init__(env)
-        assert isinstance(env.observation_space, gymnasium.spaces.Dict)
-        single = env.observation_space["observation"]
-        assert isinstance(single, gymnasium.spaces.Box)
-        low, high = (np.concatenate([bound] * count, axis=-1) for bound in (single.low, single.high))
-        stacked = gymnasium.spaces.Box(low, high, dtype=np.uint8)
-        self.observation_space = gymnasium.spaces.Dict({**env.observation_space.spaces, "observation": stacked})
-        self._frames: deque[np.ndarray] = deque(maxlen=count)
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin with the first frame repeated."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._frames.extend([observation["observation"]] * (self._frames.maxlen or 1))
-        return self._stacked(observation), info
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, and take the new frame in."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._frames.append(observation["observation"])
-        return self._stacked(observation), reward, terminated, truncated, info
-
-    def _stacked(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**observation, "observation": np.concatenate(list(self._frames), axis=-1)}
 
 
 _FLAT = 1e-3  # deviation of a profile that shows nothing

@@ -10,16 +10,15 @@ from typing import Any
 import torch
 
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.networks import FlowOn, network_hash
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.runs.device import FlowOn
 from corrwise.experiments.studies.flows.candidates import (
     EXACT,
     WEIGHTS,
     WeightsMissing,
     candidate,
     differentiable,
-    fingerprint,
     preset_of,
     settings_of,
 )
@@ -81,7 +80,7 @@ class FlowBench:
                 self.flows[name] = candidate(name, config, form=preset_of(name).form)
             except WeightsMissing as error:
                 self.absent[name] = str(error)
-        self._networks = {name: fingerprint(flow) for name, flow in self.flows.items()}
+        self._networks = {name: network_hash(flow) for name, flow in self.flows.items()}
         self._on: Callable[[Flow], Flow] = (
             partial(FlowOn, config.device) if config.device != "cpu" else lambda flow: flow
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from hashlib import sha256
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from corrwise.costs import PRESETS, Preset
 from corrwise.costs.flow import FLOWS
@@ -22,7 +21,6 @@ __all__ = [
     "WeightsMissing",
     "candidate",
     "differentiable",
-    "fingerprint",
     "preset_of",
     "settings_of",
 ]
@@ -99,14 +97,3 @@ def differentiable(name: str) -> bool:
     factory = FLOWS[name]
     flow = factory if name in WEIGHTS else factory(**preset_of(name).options(preset_of(name).form))
     return has_gradient(flow)
-
-
-def fingerprint(flow: Flow) -> str | None:
-    """Return what tells a network, its weights and how they are used from others; None for a flow that has none."""
-    network = flow if isinstance(flow, nn.Module) else getattr(flow, "net", None)
-    if network is None:
-        return None
-    digest = sha256(repr(getattr(network, "config", None)).encode())
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

@@ -6,14 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corrwise.costs import CostSpec
+from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments.cli.cost import spec_of
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.grid import Cell, current_rows
-from corrwise.experiments.runs.manifest import empty_manifest
-from corrwise.experiments.studies.ablations.table import variants
-from corrwise.experiments.studies.planning.methods import BASELINE, BOUND, METHODS, method_config
-from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
+from corrwise.experiments.studies.ablations import variants
+from corrwise.experiments.studies.planning import (
+    BASELINE,
+    BOUND,
+    METHODS,
+    by_method,
+    gap_closed,
+    gap_is_clear,
+    method_config,
+    paired,
+)
 
 __all__ = ["gap_closed", "planning_cells"]
 
@@ -28,8 +36,8 @@ def _cell(ours: list[Row], floor: list[Row], bound: list[Row]) -> str:
     if not gap_is_clear(floor, bound):
         near, floor_, bound_ = paired("min_distance", ours, floor, bound)
         whole, gained = paired_difference(floor_, bound_), paired_difference(floor_, near)
-        return f"nearer by {gained.said('.2f')}, exact flow by {whole.said('.2f')}, n = {n}"
-    return f"{gap.said('.0%')}, n = {n}"
+        return f"nearer by {gained.text('.2f')}, exact flow by {whole.text('.2f')}, n = {n}"
+    return f"{gap.text('.0%')}, n = {n}"
 
 
 def planning_cells(

@@ -11,9 +11,9 @@ import torch
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
 from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow_colors import flow_to_rgb, flow_wheel
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import COMPARED, FlowTableConfig
-from corrwise.experiments.report.strip import flow_to_rgb, flow_wheel
 from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.runs.settings import settings_of

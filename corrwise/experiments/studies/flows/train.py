@@ -18,14 +18,13 @@ from corrwise.costs.flow.learned.estimator import LearnedFlow
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
 from corrwise.costs.flow.matching.places import REACH, THRESHOLD, differing
-from corrwise.experiments.cli.options import BODY_NAMES
+from corrwise.costs.flow.networks import network_hash
+from corrwise.experiments.cli.options import BODY_NAMES, device_named
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
-from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import with_names_of_today
-from corrwise.experiments.studies.flows.candidates import fingerprint
 from corrwise.experiments.studies.flows.card import command, history_facts, write_card, write_curves
 from corrwise.experiments.studies.flows.exact_pairs import Pairs
 from corrwise.experiments.studies.flows.measure import error_numbers, flow_loss
@@ -95,7 +94,7 @@ def make_flow_trainer(config: TrainFlowConfig) -> Trainer[Pairs]:
         FileNotFoundError, ValueError: no such weights, or those of a wider or narrower net.
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
-    device = device_named(config.device, option="device")
+    device = device_named(config.device)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         net = FlowNet(FlowNetConfig(**{each.name: getattr(config, each.name) for each in fields(FlowNetConfig)}))
@@ -121,7 +120,7 @@ def _begin_with(net: FlowNet, weights: str) -> dict[str, str]:
         net.load_state_dict(there.state_dict())
     except RuntimeError as error:
         raise ValueError(f"expected weights as wide as {net.config}, got {weights!r} of {there.config}") from error
-    return {**facts_of(weights), "network": str(fingerprint(LearnedFlow(there)))}
+    return {**facts_of(weights), "network": str(network_hash(LearnedFlow(there)))}
 
 
 def _check_record(trainer: Trainer[Pairs]) -> None:

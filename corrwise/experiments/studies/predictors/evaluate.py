@@ -17,30 +17,27 @@ from corrwise._writing import RunFolderError, jsonable, write_aside, write_bytes
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
-from corrwise.experiments.cli.options import check_memory
+from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.report.summary import quoted, warn
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.device import device_named
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.named_predictors import model_folder, weights_hash
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.sources import open_clips
 from corrwise.experiments.studies.predictors.evaluation import (
     CURVES,
     FLOOR,
-    METRICS,
     STRIPS,
     broken_frames,
     draw_curves,
     evaluation_page,
     evaluation_table,
-    frame_metrics,
 )
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
+from corrwise.predictors.data.sources import open_clips
+from corrwise.predictors.metrics import METRICS, frame_metrics
 from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.types import Context, Predictor
 
@@ -206,7 +203,7 @@ def _blank(clips: ClipSource, context: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return each model's weights, as a short hash, and the model itself, by the name of its folder; the floor too."""
     found: dict[str, tuple[str, Predictor]] = {}
-    device = device_named(config.device, option="device")
+    device = device_named(config.device)
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)

@@ -2,104 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
 from corrwise._writing import write_aside
-from corrwise.costs import mse, ssim
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.report.images import embedded
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
+from corrwise.experiments.report.strip import embedded
 from corrwise.experiments.report.table import markdown_table
-
-__all__ = [
-    "CURVES",
-    "FLOOR",
-    "METRICS",
-    "STRIPS",
-    "broken_frames",
-    "clip_means",
-    "draw_curves",
-    "evaluation_page",
-    "evaluation_table",
-    "frame_metrics",
-    "lpips_at_hand",
-]
-
-METRICS = ("psnr", "ssim", "sharpness")
-_LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
-_MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
-_AROUND = 5  # pixels to a side around what moved
-_LPIPS = "alexnet-owt-7be5be79.pth"  # torchvision's weights, where torch keeps downloads
-
-
-def frame_metrics(
-    shown: Float[Tensor, "n T 3 h w"], true: Float[Tensor, "n T 3 h w"], last: Float[Tensor, "n 3 h w"]
-) -> dict[str, Float[Tensor, "n T"]]:
-    """Return each metric of every frame.
-
-    ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
-    the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
-    as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
-    a blurred frame raises it, so it counts beside ``psnr`` and ``ssim`` only.
-
-    Args:
-        shown: predictions; one that is not finite counts as black.
-        true: what came.
-        last: the last frame of the context.
-    """
-    shown = shown.where(shown.isfinite().flatten(2).all(2)[..., None, None, None], 0.0)
-    found = {
-        "psnr": -10 * torch.log10(mse(shown, true).clamp_min(_LEAST)),
-        "ssim": 1 - 2 * ssim(shown, true),
-        "sharpness": _sharpness(shown, true, last),
-    }
-    lpips = lpips_at_hand()
-    return found if lpips is None else {**found, "lpips": lpips(shown, true)}
-
-
-@cache
-def lpips_at_hand() -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return LPIPS (AlexNet, version 0.1) if its weights lie where torch keeps downloads; nothing is downloaded."""
-    if not (Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS).is_file():
-        return None
-    try:
-        from torchmetrics.functional.image.lpips import _NoTrainLpips
-    except ImportError:
-        return None
-    network = _NoTrainLpips(net="alex").eval()
-
-    def distance(shown: Tensor, true: Tensor) -> Tensor:
-        with torch.no_grad():
-            values = network(2 * shown.flatten(0, 1) - 1, 2 * true.flatten(0, 1) - 1)
-        return values.reshape(shown.shape[:2])
-
-    return distance
-
-
-def _sharpness(shown: Tensor, true: Tensor, last: Tensor) -> Tensor:
-    moved = ((true - last[:, None]).abs() > _MOVED).any(dim=2).float()
-    around = F.max_pool2d(moved, _AROUND, stride=1, padding=_AROUND // 2)
-    mine, theirs = ((_gradient(frames) * around).sum(dim=(-2, -1)) for frames in (shown, true))
-    return torch.where(theirs > 0, torch.minimum(mine, theirs) / torch.maximum(mine, theirs), torch.nan)
-
-
-def _gradient(frames: Tensor) -> Tensor:
-    """Return the length of the gradient of the brightness, by central differences, (n, T, h, w)."""
-    brightness = F.pad(frames.mean(dim=2), (1, 1, 1, 1), mode="replicate")
-    dx = (brightness[..., 1:-1, 2:] - brightness[..., 1:-1, :-2]) / 2
-    dy = (brightness[..., 2:, 1:-1] - brightness[..., :-2, 1:-1]) / 2
-    return (dx.square() + dy.square()).sqrt()
-
+from corrwise.predictors.metrics import METRICS
 
 CURVES, STRIPS = "curves.png", "strips.png"
 FLOOR = "copy-last"  # what every model is judged beside
@@ -114,7 +29,7 @@ def evaluation_table(rows: Sequence[Row]) -> str:
     lines = [(model, str(windows), *cells) for model, windows, cells in table_cells(rows)]
     table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
     told = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
-    return table + "\n" + ("" if "lpips" in metrics else told)
+    return table + ("" if "lpips" in metrics else told)
 
 
 def broken_frames(rows: Sequence[Row]) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.envs import TASKS
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
@@ -22,7 +23,6 @@ from corrwise.experiments.runs.executors import Executor, executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.manifest import frozen_manifest
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import run_train, starting_model

@@ -15,8 +15,9 @@ from corrwise.experiments.cli.train import SMALL, Model, TrainConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
 from corrwise.experiments.report.summary import seconds_of
 from corrwise.experiments.report.table import markdown_table
-from corrwise.experiments.studies.planning.tables import by_method, gap_closed, gap_is_clear, paired
-from corrwise.experiments.studies.predictors.evaluation import METRICS, clip_means
+from corrwise.experiments.studies.planning import by_method, gap_closed, gap_is_clear, paired
+from corrwise.experiments.studies.predictors.evaluation import clip_means
+from corrwise.predictors.metrics import METRICS
 
 __all__ = ["clips_of", "model_folder_of", "pixel_wise", "predictor_tables", "train_config", "warm_config"]
 
@@ -91,9 +92,9 @@ _OVER_CLIPS = "Intervals are over clips, with the models as they are; each pair 
 
 def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) -> str:
     """Return two tables: of predicted frames, and of the plans made with them."""
-    parts = ["### Frames", "", _frames_table(frames), "", _OVER_CLIPS]
+    parts = ["### Frames", "", _frames_table(frames), _OVER_CLIPS]
     if plans:
-        parts += ["", "### Plans", "", _plans_table(plans)]
+        parts += ["", "### Plans", "", _plans_table(plans).rstrip()]
     return "\n".join(parts) + "\n"
 
 
@@ -127,7 +128,7 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
         return ""
     mine, theirs = (_over_models({seed: arm[seed] for seed in both}, metric) for arm in (seeds, twin))
     clips = sorted(mine.keys() & theirs.keys())
-    said = paired_difference([mine[clip] for clip in clips], [theirs[clip] for clip in clips]).said("+.3f")
+    said = paired_difference([mine[clip] for clip in clips], [theirs[clip] for clip in clips]).text("+.3f")
     pairs = ((clip_means(arm[seed], metric) for arm in (seeds, twin)) for seed in both)
     alone = [np.mean(list(one.values())) - np.mean(list(two.values())) for one, two in pairs]
     return f"{said} [{', '.join(f'{value:+.3f}' for value in alone)}]"
@@ -153,7 +154,7 @@ def _plan_cells(name: str, methods: Mapping[str, Sequence[Row]], column: str) ->
     """
     mine, floor, oracle = methods[name], methods.get("zero-action", []), methods.get("oracle", [])
     gains = floor and oracle and name != "zero-action" and gap_is_clear(floor, oracle, column)
-    kept = gap_closed(mine, floor, oracle, column)[0].said(".0%") if gains else ""
+    kept = gap_closed(mine, floor, oracle, column)[0].text(".0%") if gains else ""
     twin = methods.get(pixel_wise(name), []) if name != pixel_wise(name) else []
-    less = paired_difference(*paired(column, twin, mine)).said(".2f") if twin else ""
+    less = paired_difference(*paired(column, twin, mine)).text(".2f") if twin else ""
     return [f"{mean_and_error([row[column] for row in mine])[0]:.2f}", kept, less]

@@ -1,4 +1,4 @@
-"""Caltech Pedestrian (Dollar et al., PAMI 2012) at the 10 frames a second of KITTI."""
+"""Caltech Pedestrian (Dollar et al., PAMI 2012) at 10 frames per second, the rate of KITTI."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALTECH_SPLITS = {
     "test": tuple(f"set{i:02d}" for i in range(6, 11)),
 }
 
-_EVERY = 3  # of 30 frames a second
+_EVERY = 3  # of 30 frames per second
 _LAYOUTS: dict[str, dict[str, Any]] = {
     "geng": {"resize": (288, 384), "size": (288, 384)},
     "prednet": {"resize": 128, "size": (128, 160)},
@@ -24,17 +24,17 @@ _LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 def caltech_pedestrian(folder: str | PathLike[str], split: str = "train", *, layout: str = "geng") -> ImageSequences:
-    """Return a split's videos that are in a folder, every third of their frames.
+    """Return the videos of a split, every third of their frames.
 
     Args:
-        folder: holds ``set<number>/V<number>.seq``, as the archives unpack.
+        folder: contains ``set<number>/V<number>.seq``, as in the archives.
         split: train (sets 00 to 05) or test (06 to 10).
         layout: geng (Geng et al., CVPR 2022: 288 x 384) or prednet (Lotter et al., ICLR 2017: shorter side 128,
-            128 x 160 from its middle).
+            then a centre crop of 128 x 160).
 
     Raises:
-        FileNotFoundError: none of the split's videos is there.
-        ValueError: an unknown split or layout, or a file that is broken.
+        FileNotFoundError: the folder has none of the split's videos.
+        ValueError: an unknown split or layout, or a broken file.
     """
     sets, form = pick("split of Caltech", split, CALTECH_SPLITS), pick("layout of Caltech", layout, _LAYOUTS)
     root = local_path(folder)
@@ -42,6 +42,6 @@ def caltech_pedestrian(folder: str | PathLike[str], split: str = "train", *, lay
     if not files:
         raise FileNotFoundError(
             f"expected videos of Caltech's split {split} ({sets[0]} to {sets[-1]}), such as "
-            f"{root / sets[0] / 'V000.seq'}, found none"
+            f"{root / sets[0] / 'V000.seq'}, got none"
         )
     return ImageSequences([NorpixSequence(file, every=_EVERY) for file in files], **form)

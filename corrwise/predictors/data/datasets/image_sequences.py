@@ -1,4 +1,4 @@
-"""Plain video that lies on disk image by image: read when it is asked for, resized, cropped."""
+"""Video that is stored as single images: read when requested, resized and cropped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 @runtime_checkable
 class ImageSequence(Protocol):
-    """Images in the order of time, any of which can be read."""
+    """Images in temporal order with random access."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
         ...
 
     def name(self, i: int) -> str:
-        """Return what a message calls an image."""
+        """Return the name of an image, for messages."""
         ...
 
     def read(self, i: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -34,7 +34,7 @@ class ImageSequence(Protocol):
 
 
 class ImageFiles:
-    """Images that are image files (an ``ImageSequence``), each with its own bit depth (see ``BitDepth``)."""
+    """An ``ImageSequence`` of image files, each with its own bit depth (see ``BitDepth``)."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
@@ -50,7 +50,7 @@ class ImageFiles:
         """Return an image, RGB.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: the file does not exist.
             ValueError: it cannot be read as an image.
         """
         depth = BitDepth()
@@ -60,18 +60,18 @@ class ImageFiles:
 
 
 class ImageSequences:
-    """Videos as images (``ClipSource`` without actions): only the frames that are asked for are read.
+    """Videos that are stored as images (a ``ClipSource`` without actions). Only the requested frames are read.
 
     Args:
         sequences: the videos.
-        size: (H, W) of the frames, cut from the middle.
-        resize: what an image is resized to before: (H, W), or the length of its shorter side; None leaves it.
+        size: (H, W) of the frames, a centre crop.
+        resize: size of an image before the crop: (H, W), or the length of its shorter side; None keeps it.
 
     Attributes:
         size, action_dim, lengths: see ``ClipSource``.
 
     Raises:
-        ValueError: frames larger than what the images are resized to.
+        ValueError: frames larger than the resized images.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class ImageSequences:
     def read(
         self, clip: int, start: int, stop: int
     ) -> tuple[UInt8[np.ndarray, "n H W 3"], Float32[np.ndarray, "steps 0"]]:
-        """Return frames ``start`` to ``stop`` (not included) of a clip, and n - 1 actions of no numbers.
+        """Return frames ``start`` to ``stop`` (not included) of a clip, and n - 1 empty actions.
 
         Raises:
-            FileNotFoundError: an image is not there.
+            FileNotFoundError: an image does not exist.
             ValueError: an image cannot be read, or is smaller than the frames.
         """
         images = self._sequences[clip]
@@ -112,7 +112,7 @@ class ImageSequences:
 
 
 def consecutive(numbered: Mapping[int, Path]) -> list[list[Path]]:
-    """Return numbered files as runs without a gap: a frame that is missing ends a run."""
+    """Return numbered files as runs of consecutive numbers; a missing frame ends a run."""
     runs: list[list[Path]] = []
     for number in sorted(numbered):
         if number - 1 not in numbered:
@@ -122,10 +122,10 @@ def consecutive(numbered: Mapping[int, Path]) -> list[list[Path]]:
 
 
 def pick(what: str, name: str, known: Mapping[str, T]) -> T:
-    """Return what is known by a name.
+    """Return the entry of a table.
 
     Raises:
-        ValueError: nothing is.
+        ValueError: an unknown name.
     """
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}; there are {', '.join(known)}")

@@ -35,7 +35,7 @@ KITTI_DRIVES = {
         "2011_10_03": "0042 0047",
     }),
 }  # fmt: skip
-"""Drives by category; Campus, Person and Calibration are left out, as by PredNet."""
+"""Drives by category, without Campus, Person and Calibration, as in PredNet."""
 
 _VAL = _named({"2011_09_26": "0005"})
 _TEST = _named({"2011_09_26": "0070 0079 0104"})  # one of each category
@@ -44,7 +44,7 @@ _TRAIN = tuple(sorted(drive for drives in KITTI_DRIVES.values() for drive in dri
 KITTI_SPLITS = {"train": _TRAIN, "val": _VAL, "test": _TEST}
 """57, 1 and 3 drives."""
 
-_SUFFIXES = (".jpeg", ".jpg", ".png")  # a later one replaces an earlier one
+_SUFFIXES = (".jpeg", ".jpg", ".png")  # a later one overrides an earlier one
 _LAYOUTS: dict[str, dict[str, Any]] = {
     "geng": {"resize": (256, 848), "size": (256, 512)},
     "prednet": {"resize": 128, "size": (128, 160)},
@@ -52,19 +52,19 @@ _LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str = "geng") -> ImageSequences:
-    """Return a split's drives that are in a folder, 10 frames a second of the right colour camera.
+    """Return the drives of a split, 10 frames per second of the right colour camera.
 
-    A drive is one clip; where the number of a frame is missing, it is several.
+    Each drive is one clip; a missing frame splits it.
 
     Args:
-        folder: holds ``<date>/<date>_drive_<number>_sync/image_03/data/<frame>.png``, as the archives unpack, or the
-            same frames as JPEG (``.jpg``); of a frame that is there as both, the PNG is read.
+        folder: contains ``<date>/<date>_drive_<number>_sync/image_03/data/<frame>.png``, as in the archives, or the
+            same frames as JPEG (``.jpg``). If a frame exists as both, the PNG is read.
         split: train, val or test.
-        layout: geng (Geng et al., CVPR 2022: resized to 256 x 848, 256 x 512 from the middle) or prednet (Lotter et
-            al.: shorter side 128, 128 x 160 from the middle).
+        layout: geng (Geng et al., CVPR 2022: resized to 256 x 848, then a centre crop of 256 x 512) or prednet (Lotter
+            et al.: shorter side 128, then a centre crop of 128 x 160).
 
     Raises:
-        FileNotFoundError: none of the split's drives is there.
+        FileNotFoundError: the folder has none of the split's drives.
         ValueError: an unknown split or layout.
     """
     drives, form = pick("split of KITTI", split, KITTI_SPLITS), pick("layout of KITTI", layout, _LAYOUTS)
@@ -74,7 +74,7 @@ def kitti_raw(folder: str | PathLike[str], split: str = "train", *, layout: str 
     if not clips:
         raise FileNotFoundError(
             f"expected at least one of the {len(drives)} drives of KITTI's split {split}, such as {folders[0]} with "
-            "0000000000.png and so on, found none"
+            "0000000000.png and so on, got none"
         )
     return ImageSequences(clips, **form)
 

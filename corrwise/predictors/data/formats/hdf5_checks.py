@@ -19,18 +19,18 @@ from corrwise._files import shown
 __all__ = ["MOST_CHUNK_BYTES", "MOST_NUMBERS", "check_bytes", "check_dataset", "check_global_heaps", "inside"]
 
 MOST_NUMBERS = 100_000  # in an action or a state
-MOST_CHUNK_BYTES = 2**31  # 2 GiB: of what HDF5 unpacks at a time; eight frames of the largest size are less
-_MOST_PACKED = 1100  # times smaller than what it holds a chunk of gzip can be; zeros come close to it
+MOST_CHUNK_BYTES = 2**31  # 2 GiB, which HDF5 unpacks at a time; eight frames of the largest size are smaller
+_MOST_PACKED = 1100  # the largest compression ratio of gzip; zeros come close to it
 _MARK = b"GCOL"  # begins a global heap
 _HEAD, _OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HH4xQ")  # mark, version, size; index, count, size
 
 
 def inside(group: Any, name: str) -> Any:
-    """Return a member of a group, and nothing that lies in another file.
+    """Return a member of a group that lies in the same file.
 
     Raises:
-        KeyError: there is none.
-        ValueError: it is a link that leads elsewhere, or the group is none.
+        KeyError: the group has no such member.
+        ValueError: the member is a link to another place, or ``group`` is not a group.
     """
     if not isinstance(group, h5py.Group):
         raise ValueError(f"expected a group with {name}, got {shown(group)}")
@@ -42,16 +42,16 @@ def inside(group: Any, name: str) -> Any:
 
 
 def check_dataset(data: Any, shape: tuple[int | None, ...], dtype: Any = None, *, stored: bool = True) -> None:
-    """Refuse a dataset that is another than it should be, or that holds less than it declares.
+    """Refuse a dataset of another shape or type than expected, or with less data than it declares.
 
     Args:
-        data: what a file has in its place.
-        shape: that it should have; None is any number up to ``MOST_NUMBERS``.
-        dtype: that it should have; None is any number type.
-        stored: whether to ask how much of it is there, which takes longer for many chunks.
+        data: the member of a file.
+        shape: expected shape; None is any length up to ``MOST_NUMBERS``.
+        dtype: expected type; None is any type of number.
+        stored: whether to compare the declared size with the bytes in the file, which takes longer for many chunks.
 
     Raises:
-        ValueError: it is another; the message names the dataset.
+        ValueError: the check fails; the message names the dataset.
     """
     if not isinstance(data, h5py.Dataset):
         raise ValueError(f"expected a dataset, got {shown(data)}")

@@ -1,4 +1,4 @@
-"""Image files as RGB of 8 bits: their size is checked before they are decoded, their bit depth and orientation read."""
+"""Decoding image files to RGB of 8 bits. Their size is checked first; bit depth and orientation are applied."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ __all__ = ["MAX_PIXELS", "BitDepth", "check_pixels", "decode_image", "read_image
 T = TypeVar("T")
 
 MAX_PIXELS = 2**26
-"""Pixels that an image or a frame may have, 8192 x 8192: what a file declares is refused before it takes memory."""
+"""Most pixels of an image or a frame, 8192 x 8192. The declared size is checked before memory is allocated."""
 
 _MOST_BYTES = 8 * MAX_PIXELS  # of a file: four channels of 16 bits, not compressed
 _WHITE = 2**16 - 1  # of 16 bits
-_UNUSED = 2**14 - 1  # images of 16 bits that stay below hold 14 bits or fewer, and would be nearly black
+_UNUSED = 2**14 - 1  # images of 16 bits with values up to this hold 14 bits or fewer, and would be nearly black
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
-_SINGLE = ("TIFF", "WEBP", "PNG")  # files that may hold several images; those of an MPO are views of one
-_ORIENTATION = 274  # the tag of TIFF and EXIF
-_STATES_IT = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # what in a PNG file may
+_SINGLE = ("TIFF", "WEBP", "PNG")  # may hold several images; those of an MPO file are views of one scene
+_ORIENTATION = 274  # tag of TIFF and EXIF
+_EXIF_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where a PNG file may state its orientation
 _COMMENT = re.compile(rb"#[^\n]*")
 
 
 class BitDepth:
-    """Scales images of more than 8 bits to 8, all images of a clip alike.
+    """Scales images of more than 8 bits to 8 bits, all images of a clip alike.
 
-    ``white`` becomes 255. Without it that is 65535, and images that all stay at or below 16383 (14 bits) are refused:
-    their own white cannot be known, and a guess for each image would flicker.
+    ``white`` becomes 255. It defaults to 65535, and then clips whose values all lie at or below 16383 (14 bits) are
+    refused: their white level is not known, and a guess for each image would flicker.
 
     Args:
-        white: the value that is white in images of more than 8 bits; None is 65535.
+        white: the white level of images of more than 8 bits; None is 65535.
 
     Raises:
-        ValueError: a white that no image of 16 bits can hold.
+        ValueError: a white level outside 16 bits.
     """
 
     def __init__(self, white: int | None = None) -> None:
@@ -60,10 +60,10 @@ class BitDepth:
         return _scaled(image, white)
 
     def finish(self, name: str) -> None:
-        """Refuse a clip whose images are nearly black because their white is not known.
+        """Refuse a clip whose images would be nearly black because their white level is not known.
 
         Raises:
-            ValueError: with the range of the values.
+            ValueError: the message has the range of the values.
         """
         if self._white is None and 0 < self._most <= _UNUSED:
             raise ValueError(
@@ -73,18 +73,17 @@ class BitDepth:
 
 
 def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Return the image, RGB, in the bytes of a file; None where they are not one, or only a part of one.
+    """Return the image, RGB, in the bytes of a file; None if they are not an image, or a truncated one.
 
-    Grey images and those with a palette become RGB, transparency is dropped, and an orientation that EXIF states is
-    applied.
+    Grey images and images with a palette become RGB, transparency is dropped, and the EXIF orientation is applied.
 
     Args:
         data: the file's bytes.
-        name: what a message calls it.
-        depth: scales what has more than 8 bits.
+        name: of the file in messages.
+        depth: scales images of more than 8 bits.
 
     Raises:
-        ValueError: more than ``MAX_PIXELS``, several images, numbers that are no integers of 8 or 16 bits, or see
+        ValueError: more than ``MAX_PIXELS``, several images, values that are not integers of 8 or 16 bits, or see
             ``BitDepth``.
     """
     header = _header(data, name)
@@ -111,7 +110,7 @@ def decode_image(data: bytes | bytearray, name: str, depth: BitDepth) -> UInt8[n
     if decoded.dtype != np.uint8:
         least, most = decoded.min(), decoded.max()
         raise ValueError(f"expected an image of 8 or 16 bits in {name}, got {decoded.dtype} from {least:g} to {most:g}")
-    if header.format == "TIFF":  # its reader has applied it
+    if header.format == "TIFF":  # OpenCV has applied its orientation
         return decoded
     return _upright(decoded, _orientation(header, data))
 
@@ -120,7 +119,7 @@ def read_image(path: Path, depth: BitDepth) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image in a file, RGB.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: it cannot be read as an image, or is too large (see ``decode_image``).
     """
     if not path.is_file():
@@ -138,7 +137,7 @@ def check_pixels(size: tuple[int, int], name: str) -> None:
 
     Args:
         size: its width and height.
-        name: what the message calls it.
+        name: of the image in the message.
 
     Raises:
         ValueError: it has more than ``MAX_PIXELS``.
@@ -149,7 +148,7 @@ def check_pixels(size: tuple[int, int], name: str) -> None:
 
 
 def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Return an image in another size (H, W), by Pillow's bilinear filter: it averages over what it shrinks."""
+    """Return an image resized to (H, W) with Pillow's bilinear filter, which averages when it shrinks."""
     if image.shape[:2] == size:
         return image
     from PIL import Image
@@ -158,8 +157,8 @@ def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UI
 
 
 def _header(data: bytes | bytearray, name: str) -> Any:
-    """Return the file as Pillow opens it, nothing decoded; None where it is no image."""
-    from PIL import Image  # whoever only plans needs neither this nor OpenCV
+    """Return the file as Pillow opens it, without decoding; None if it is not an image."""
+    from PIL import Image  # imported here because planning needs neither Pillow nor OpenCV
 
     try:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
@@ -167,12 +166,12 @@ def _header(data: bytes | bytearray, name: str) -> Any:
         count = re.search(r"\d+", str(error))
         got = count[0] if count else "more than twice as many"
         raise ValueError(f"expected at most {MAX_PIXELS} pixels in {name}, got {got}") from error
-    except Exception:  # what Pillow raises for a broken header differs from format to format
+    except Exception:  # Pillow's errors for a broken header differ between formats
         return None
 
 
 def _attempt(read: Callable[[], T], otherwise: T) -> T:
-    """Return what Pillow reads from a header, or something else where that is broken."""
+    """Return what Pillow reads from a header, or ``otherwise`` if the header is broken."""
     try:
         return read()
     except Exception:  # as above
@@ -191,14 +190,14 @@ def _decoded(data: bytes | bytearray) -> np.ndarray | None:
 
 
 def _declared_white(data: bytes | bytearray) -> int:
-    """Return the largest value that a PPM or PGM file declares; 255 of a PBM file, which has only black and white."""
+    """Return the largest value that a PPM or PGM file declares; 255 for a PBM file, which is black and white."""
     fields = _COMMENT.sub(b" ", bytes(data[: 2**16])).split(maxsplit=4)
     return 255 if fields[0] in (b"P1", b"P4") else min(int(fields[3]), _WHITE)
 
 
 def _orientation(header: Any, data: bytes | bytearray) -> int:
-    """Return the orientation that a file states, 1 to 8; 1 if none. Of a PNG, Pillow decodes all to see it."""
-    if header.format == "PNG" and not any(mark in data for mark in _STATES_IT):
+    """Return the EXIF orientation, 1 to 8; 1 if there is none. To read that of a PNG, Pillow decodes the whole file."""
+    if header.format == "PNG" and not any(mark in data for mark in _EXIF_MARKS):
         return 1
     return _attempt(lambda: int(header.getexif().get(_ORIENTATION, 1)), 1)
 
@@ -208,7 +207,7 @@ def _scaled(image: np.ndarray, white: int) -> np.ndarray:
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Return an image as its EXIF orientation, 1 to 8, says it is to be shown."""
+    """Return an image turned by its EXIF orientation, 1 to 8."""
     if orientation in (5, 6, 7, 8):
         image = image.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

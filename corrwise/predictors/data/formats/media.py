@@ -20,26 +20,26 @@ __all__ = ["MediaClips"]
 
 
 class MediaClips:
-    """The clips in a folder, or of a video file (see ``scan_media``); one is read when it is asked for.
+    """The clips in a folder, or of a video file (see ``scan_media``). A clip is read when it is requested.
 
     Args:
         path: the folder or file.
-        size: (H, W) that every frame is resized to, or one number for both.
-        every: keep every n-th frame, of clips without actions.
+        size: (H, W) to which every frame is resized, or one number for both.
+        every: keep every n-th frame; 1 for clips with actions.
         scale: low and high of the actions, which are mapped to [-1, 1].
-        white: the value that is white in images of more than 8 bits (see ``BitDepth``).
-        skip_broken: whether to leave out clips that cannot be used, instead of raising an error.
+        white: the white level of images of more than 8 bits (see ``BitDepth``).
+        skip_broken: whether to leave out clips that cannot be used instead of raising an error.
 
     Attributes:
-        names: of the clips: their paths within the folder.
+        names: paths of the clips within the folder.
         action_dim: A, 0 without actions.
-        broken: clips that cannot be used, by name, and why; those that cannot be decoded are not known yet.
-        left: how many files and folders are no part of a clip, by the reason.
+        broken: why clips cannot be used, by name. Errors of decoding are not known yet.
+        left: number of files and folders that belong to no clip, by reason.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: no clips are in it.
-        BrokenClip: none that can be used are in it, or, without ``skip_broken``, one that cannot.
+        FileNotFoundError: the path does not exist.
+        ValueError: it holds no clips.
+        BrokenClip: no clip can be used or, without ``skip_broken``, one cannot be used.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class MediaClips:
     ) -> None:
         BitDepth(white)
         self._size, self._every, self._white = (size, size) if isinstance(size, int) else size, every, white
-        found = scan_media(local_path(path))
-        self.left, self.broken = found.left, dict(found.broken)
+        media = scan_media(local_path(path))
+        self.left, self.broken = media.left, dict(media.broken)
         self._clips: list[MediaFiles] = []
         self._actions: list[np.ndarray | None] = []
-        for clip in found.clips:
+        for clip in media.clips:
             try:
                 actions = _actions_of(clip, scale)
             except ValueError as error:
@@ -77,24 +77,24 @@ class MediaClips:
         return len(self.names)
 
     def stamp(self, i: int) -> str:
-        """Return what changes when the files of a clip do.
+        """Return a text that changes when the files of a clip change.
 
         Raises:
-            OSError: one of them is not there.
+            OSError: one of the files does not exist.
         """
         clip = self._clips[i]
         return files_stamp([*clip.files, *([] if clip.actions is None else [clip.actions])])
 
     def actions(self, i: int) -> Float32[np.ndarray, "steps A"] | None:
-        """Return the actions of a clip; None where it has none."""
+        """Return the actions of a clip; None if it has none."""
         return self._actions[i]
 
     def frames(self, i: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """Yield the frames of a clip as they are decoded.
 
         Raises:
-            FileNotFoundError: a file is not there.
-            ValueError: it cannot be read.
+            FileNotFoundError: a file does not exist.
+            ValueError: the clip cannot be read.
         """
         clip, depth = self._clips[i], BitDepth(self._white)
         if clip.is_video:
@@ -106,10 +106,10 @@ class MediaClips:
         depth.finish(clip.name)
 
     def __getitem__(self, i: int) -> Clip:
-        """Return a clip, whole.
+        """Return a whole clip.
 
         Raises:
-            ValueError: it cannot be read, or has another number of frames than its actions are for.
+            ValueError: it cannot be read, or the number of frames does not match that of actions.
         """
         frames, actions = np.stack(list(self.frames(i))), self._actions[i]
         if actions is None:
@@ -118,7 +118,7 @@ class MediaClips:
         return Clip(frames, actions, about={"name": self.names[i]})
 
     def _one_action_dim(self, path: str | PathLike[str]) -> int:
-        """Return A, after calling clips broken whose actions have another number than those of most."""
+        """Return the most frequent number of components of an action, and mark clips with another number as broken."""
         dims = [0 if actions is None else actions.shape[1] for actions in self._actions]
         usual = Counter(dims).most_common(1)[0][0] if dims else 0
         for clip, dim in zip(self._clips, dims, strict=True):

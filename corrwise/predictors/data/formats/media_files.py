@@ -1,4 +1,4 @@
-"""Which clips lie in a folder of videos and images, in which order, and the files of their actions."""
+"""The clips in a folder of videos and images, their order, and the files of their actions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pathlib import Path
 
 from corrwise.predictors.data.formats.video_decoding import has_video
 
-__all__ = ["IMAGES", "VIDEOS", "FoundMedia", "MediaFiles", "files_stamp", "in_order", "scan_media"]
+__all__ = ["IMAGES", "VIDEOS", "MediaFiles", "ScannedMedia", "files_stamp", "in_order", "scan_media"]
 
 Parts = list[str]  # text, number, text, and so on
 _NUMBER = re.compile(r"((?<![^\W_])-\d+(?:\.\d+)*|\d+(?:\.\d+)*)")  # no minus sign after a letter or a digit: img-5
 
 
 def in_order(names: Iterable[str], suffixes: Iterable[str] = ()) -> list[str]:
-    """Return names, or paths with ``/``, sorted so that the numbers in them compare as numbers.
+    """Return names, or paths with ``/``, sorted by the numbers in them.
 
-    Digits are those of any script. A minus sign counts at the beginning and after what is neither a letter nor a digit:
-    ``t_-2`` comes before ``t_-1``, ``img-1`` before ``img-2``. A number with one dot is a decimal fraction, unless
-    fractions of several lengths stand in its place in the names, one of which ends in a zero, such as ``1.9`` and
-    ``1.10``; then, and with more than one dot, it is a version, whose numbers are compared in turn. Equal numbers,
-    such as 1 and 01, are sorted by the names themselves.
+    Digits of all scripts count. A minus sign counts at the beginning and after a character that is neither a letter nor
+    a digit: ``t_-2`` comes before ``t_-1``, ``img-1`` before ``img-2``. A number with one dot is a decimal fraction.
+    It is a version, whose numbers are compared in turn, if it has more dots, or if the names have fractions of several
+    lengths in its place and one of them ends in a zero, such as ``1.9`` and ``1.10``. Equal numbers, such as 1 and 01,
+    are sorted by the names themselves.
 
     Args:
         names: the names.
-        suffixes: of files, which are no part of the names.
+        suffixes: of files, which do not take part in the comparison.
     """
     ends = tuple(suffixes)
     split = {name: [_NUMBER.split(part) for part in _stem(name, ends).split("/")] for name in names}
@@ -48,7 +48,7 @@ def _stem(name: str, suffixes: tuple[str, ...]) -> str:
 
 
 def _versions(names: Iterable[list[Parts]]) -> set[tuple[int, int]]:
-    """Return where in the names, by depth and number, a dot does not begin a decimal fraction."""
+    """Return the places in the names, by depth and index, where a dot separates the numbers of a version."""
     fractions: dict[tuple[int, int], set[str]] = {}
     for name in names:
         for depth, parts in enumerate(name):
@@ -63,7 +63,7 @@ def _versions(names: Iterable[list[Parts]]) -> set[tuple[int, int]]:
 
 
 def _key(parts: Parts, depth: int, versions: set[tuple[int, int]]) -> list[str | list[Decimal]]:
-    """Return text and numbers in turn, so that text meets text and numbers meet numbers."""
+    """Return text and numbers in turn, so that text is compared with text and numbers with numbers."""
     return [
         text if i % 2 == 0 else _value(text, version=(depth, i) in versions or text.count(".") > 1)
         for i, text in enumerate(parts)
@@ -84,11 +84,23 @@ VIDEOS = (
     ".mk3d", ".mxf", ".gxf", ".nut", ".rm", ".rmvb", ".amv", ".dv", ".ivf", ".y4m", ".qt", ".divx", ".wtv", ".gif",
     ".apng", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".obu",
 )  # fmt: skip
-_SHARED = (".ts", ".mts", ".ogg", ".ogx", ".asf", ".rm", ".mpe", ".qt", ".264", ".265", ".obu")  # of other files, too
+_SHARED = (
+    ".ts",
+    ".mts",
+    ".ogg",
+    ".ogx",
+    ".asf",
+    ".rm",
+    ".mpe",
+    ".qt",
+    ".264",
+    ".265",
+    ".obu",
+)  # of other files, too
 _SUFFIXES = (*IMAGES, *VIDEOS)
 _ACTIONS = "actions.npy"
 
-Left = tuple[str, Path]  # why, and what
+Left = tuple[str, Path]  # the reason, and the file or folder that was left out
 _AGAIN = "links to what is taken already"
 _ALONE = "images alone in their folder"
 _HIDDEN = "hidden"
@@ -97,12 +109,12 @@ _OTHER = "neither video nor image"
 
 @dataclass(frozen=True)
 class MediaFiles:
-    """What a clip is made of.
+    """The files of a clip.
 
     Attributes:
         name: its path within the folder.
         files: one video, or images in the order of the numbers in their names.
-        actions: where its actions are, None without any.
+        actions: the file of its actions; None without actions.
     """
 
     name: str
@@ -111,18 +123,18 @@ class MediaFiles:
 
     @property
     def is_video(self) -> bool:
-        """Whether it is one video."""
+        """Whether the clip is a video."""
         return self.files[0].suffix.lower() in VIDEOS
 
 
 @dataclass(frozen=True)
-class FoundMedia:
-    """What lies in a folder.
+class ScannedMedia:
+    """The contents of a folder.
 
     Attributes:
         clips: in the order of the numbers in their names.
-        broken: clips that cannot be used, by name, and why.
-        left: how many files and folders were left alone, by the reason.
+        broken: why clips cannot be used, by name.
+        left: number of files and folders that were left out, by reason.
     """
 
     clips: list[MediaFiles]
@@ -131,28 +143,28 @@ class FoundMedia:
 
 
 def files_stamp(files: Sequence[Path]) -> str:
-    """Return what changes when files do: a short hash of their names, sizes and times."""
-    told = [(file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
-    return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    """Return a short hash of the names, sizes and modification times of files."""
+    facts = [(file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def scan_media(path: Path) -> FoundMedia:
-    """Return what lies in a folder, or the clip of a video file.
+def scan_media(path: Path) -> ScannedMedia:
+    """Return the contents of a folder, or the clip of a video file.
 
-    Every video is a clip, and so is every folder with at least two images, at any depth. Actions of images are
-    ``actions.npy`` among them or ``<folder>.npy`` beside their folder; those of a video are ``<video>.npy`` beside it,
-    or ``actions.npy`` where it is the only clip in its folder. What begins with a dot is left alone.
+    Every video is a clip, and so is every folder with at least two images, at any depth. The actions of images are
+    ``actions.npy`` in the same folder or ``<folder>.npy`` beside the folder. The actions of a video are ``<video>.npy``
+    beside it, or ``actions.npy`` if it is the only clip in its folder. Names that begin with a dot are left out.
 
-    Links are followed. A folder or video that is reached in several ways is taken once: where it lies in the folder by
-    itself, otherwise by the first link. Images that are links are taken wherever they are.
+    Links are followed. A folder or video that can be reached in several ways is used once: at its own place in the
+    folder, or else through the first link. Images that are links are always used.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: neither clips nor broken ones are in it.
+        FileNotFoundError: the path does not exist.
+        ValueError: it holds no clips, not even broken ones.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is neither a folder nor a file at {path}")
-    root = path.absolute()  # the folder . has a name
+    root = path.absolute()  # gives the folder . a name
     broken: dict[str, str] = {}
     left: list[Left] = []
     if root.is_file():
@@ -173,11 +185,11 @@ def scan_media(path: Path) -> FoundMedia:
         )
     used = {clip.actions for clip in clips.values()}
     counts = Counter(why for why, file in left if file not in used)
-    return FoundMedia([clips[name] for name in in_order(clips, _SUFFIXES)], broken, dict(sorted(counts.items())))
+    return ScannedMedia([clips[name] for name in in_order(clips, _SUFFIXES)], broken, dict(sorted(counts.items())))
 
 
 def _folders(root: Path, broken: dict[str, str], left: list[Left]) -> Iterator[Path]:
-    """Yield a folder and all in it, each once: first those that are no links, then what links lead to."""
+    """Yield a folder and all folders in it, each once: first those that are not links, then the targets of links."""
     seen: set[str] = set()
     starts = [root]
     while starts:
@@ -208,9 +220,9 @@ def _real_folders(
 
 
 def _clips(folder: Path, left: list[Left]) -> list[list[Path]]:
-    """Return the clips that lie right in a folder, and note what is left."""
+    """Return the clips directly in a folder, and record what is left out."""
     with os.scandir(folder) as entries:
-        # what is neither a file nor a folder, such as a pipe, is left; a link to nothing is a broken clip
+        # pipes and devices are left out; a link to a missing file is a broken clip
         files = {entry.name: entry.is_file() or entry.is_symlink() for entry in entries if not entry.is_dir()}
     images: list[Path] = []
     videos: list[list[Path]] = []
@@ -231,7 +243,7 @@ def _clips(folder: Path, left: list[Left]) -> list[list[Path]]:
 
 
 def _once(clips: list[list[Path]], left: list[Left]) -> list[list[Path]]:
-    """Return clips without links to videos that are among them."""
+    """Return the clips without further links to the same videos."""
     seen = {os.path.realpath(files[0]) for files in clips if len(files) == 1 and not files[0].is_symlink()}
     kept = []
     for files in clips:
@@ -245,7 +257,7 @@ def _once(clips: list[list[Path]], left: list[Left]) -> list[list[Path]]:
 
 
 def _single(files: list[Path]) -> list[Path]:
-    """Return images if no two of them have the same name but for the suffix: one moment, or one image and its depth."""
+    """Return images if no two of them differ in the suffix alone, such as an image and its depth map."""
     by_stem = {file.stem: file for file in files}
     if len(by_stem) < len(files):
         other = next(file for file in files if by_stem[file.stem] != file)
@@ -256,7 +268,7 @@ def _single(files: list[Path]) -> list[Path]:
 def _name(files: list[Path], root: Path) -> str:
     place = files[0] if len(files) == 1 else files[0].parent
     name = root.name if place == root else place.relative_to(root).as_posix()
-    return os.fsencode(name).decode("utf-8", "backslashreplace")  # a name may be any bytes, and the index is text
+    return os.fsencode(name).decode("utf-8", "backslashreplace")  # a file name may be any bytes, but the index is text
 
 
 def _actions(files: list[Path]) -> Path | None:

@@ -1,4 +1,4 @@
-"""Clips from Minari datasets, read straight from their HDF5 file."""
+"""Clips from Minari datasets, read directly from their HDF5 file."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ def minari_file(path: Path) -> Path | None:
 
 
 class MinariClips:
-    """The episodes of a Minari dataset; one is read when it is asked for.
+    """The episodes of a Minari dataset. An episode is read when it is requested.
 
-    Images are the observations, or those named ``key`` of observations that are a dictionary: uint8 (T, H, W, 3), or
-    T JPEG files, which is how newer versions of Minari store them unless told not to. Actions are (T - 1, A).
+    Images are the observations, or the entry ``key`` of observations that are a dictionary: uint8 (T, H, W, 3), or T
+    JPEG files, the default of newer versions of Minari. Actions are (T - 1, A).
 
     Args:
         path: the dataset's folder, or its file.
-        size: (H, W) that every frame is resized to, or one number for both.
-        key: of the images; ``/`` goes into a dictionary in the dictionary.
+        size: (H, W) to which every frame is resized, or one number for both.
+        key: of the images; ``a/b`` is the entry b of a dictionary a.
         scale: low and high of the actions, which are mapped to [-1, 1].
-        skip_broken: whether to leave out episodes that cannot be used, instead of raising an error.
+        skip_broken: whether to leave out episodes that cannot be used instead of raising an error.
 
     Attributes:
         names: of the episodes.
         action_dim: A.
-        broken: episodes that cannot be used, by name, and why; those that cannot be decoded are not known yet.
-        left: how many files are no part of a clip: none.
+        broken: why episodes cannot be used, by name. Errors of decoding are not known yet.
+        left: number of files that belong to no clip: none.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such dataset.
         ValueError: it holds no episodes.
-        BrokenClip: no episode has such images and actions that can be used, or, without ``skip_broken``, one has not.
+        BrokenClip: no episode can be used or, without ``skip_broken``, one cannot be used.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MinariClips:
     ) -> None:
         file = minari_file(local_path(path))
         if file is None:
-            raise FileNotFoundError(f"expected a Minari dataset at {path}, with data/main_data.hdf5, found none")
+            raise FileNotFoundError(f"expected a Minari dataset at {path}, with data/main_data.hdf5, got none")
         self._size, self._key, self._path = (size, size) if isinstance(size, int) else size, key, file
         self.broken: dict[str, str] = {}
         self.left: dict[str, int] = {}
@@ -105,7 +105,7 @@ class MinariClips:
         return len(self.names)
 
     def stamp(self, i: int) -> str:
-        """Return what changes when the file does, which holds all episodes."""
+        """Return a text that changes when the file changes, which holds all episodes."""
         return files_stamp([self._path])
 
     def actions(self, i: int) -> Float32[np.ndarray, "steps A"]:
@@ -125,7 +125,7 @@ class MinariClips:
                 yield resize_image(_decoded(images[t], f"image {t} of {name}"), self._size)
 
     def __getitem__(self, i: int) -> Clip:
-        """Return an episode, whole.
+        """Return a whole episode.
 
         Raises:
             ValueError: it cannot be read.
@@ -145,17 +145,18 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _images(episode: h5py.Group, key: str, name: str) -> h5py.Dataset:
-    """Return the dataset of T images: raw, or a JPEG file each, all as long as each other or not."""
-    found = _member(episode, "observations", name)
-    if isinstance(found, h5py.Group):
-        found = _member(found, key, f"the observations of {name}")
-    if not isinstance(found, h5py.Dataset) or not _shows(found):
-        got = f"{found.dtype} {found.shape}" if isinstance(found, h5py.Dataset) else f"a group of {', '.join(found)}"
+    """Return the dataset of T images: raw, or JPEG files of equal or different lengths."""
+    images = _member(episode, "observations", name)
+    if isinstance(images, h5py.Group):
+        images = _member(images, key, f"the observations of {name}")
+    if not isinstance(images, h5py.Dataset) or not _are_images(images):
+        is_array = isinstance(images, h5py.Dataset)
+        got = f"{images.dtype} {images.shape}" if is_array else f"a group of {', '.join(images)}"
         raise ValueError(f"expected images, uint8 (T, H, W, 3) or JPEG, as observations in {name}, got {got}")
-    return found
+    return images
 
 
-def _shows(data: h5py.Dataset) -> bool:
+def _are_images(data: h5py.Dataset) -> bool:
     if data.ndim == 4:
         if data.dtype != np.uint8 or data.shape[3] != 3:
             return False
@@ -182,14 +183,14 @@ def _decoded(image: np.ndarray, name: str) -> np.ndarray:
 
 
 def _actions(episode: h5py.Group, key: str, name: str, scale: tuple[float, float]) -> np.ndarray:
-    frames, found = len(_images(episode, key, name)), _member(episode, "actions", name)
-    if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(found)}")
-    check_action_bytes(found.shape or (), found.dtype, name)
-    if found.ndim and len(found) != frames - 1:
-        raise ValueError(f"expected {frames - 1} actions between the {frames} images of {name}, got {len(found)}")
-    check_dataset(found, (frames - 1, *(None for _ in found.shape[1:])))
-    return scaled_actions(found[()], name, scale)
+    frames, actions = len(_images(episode, key, name)), _member(episode, "actions", name)
+    if not isinstance(actions, h5py.Dataset):
+        raise ValueError(f"expected one array of actions in {name}, got a group of {', '.join(actions)}")
+    check_action_bytes(actions.shape or (), actions.dtype, name)
+    if actions.ndim and len(actions) != frames - 1:
+        raise ValueError(f"expected {frames - 1} actions between the {frames} images of {name}, got {len(actions)}")
+    check_dataset(actions, (frames - 1, *(None for _ in actions.shape[1:])))
+    return scaled_actions(actions[()], name, scale)
 
 
 def _member(group: h5py.Group, key: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""NorPix .seq video files of JPEG frames, as the Caltech Pedestrian dataset comes in."""
+"""NorPix .seq video files of JPEG frames, the format of the Caltech Pedestrian dataset."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ _FIELDS_AT = 548
 _FORMATS = (102, 201)  # JPEG: grey, colour
 _JPEG = b"\xff\xd8"
 _MOST_SIDE = 65_535  # of a JPEG
-_LEAST = 4 + len(_JPEG)  # bytes of a frame: its length, and what a JPEG begins with
-_STAMP, _ZEROS = 8, 8  # bytes after a frame: the time, and what some files add
+_LEAST = 4 + len(_JPEG)  # bytes of a frame: its length, and the first bytes of a JPEG
+_STAMP, _ZEROS = 8, 8  # bytes after a frame: the time, and zeros in some files
 
 
 class NorpixSequence:
-    """The frames of a .seq file (``Images``). It is indexed once; a frame is decoded when it is asked for.
+    """The frames of a .seq file (an ``ImageSequence``). A frame is decoded when it is requested.
 
-    A frame is a uint32 length, which counts itself, the JPEG, and 8 bytes with the time; in some files 8 zeros follow.
+    A frame is a uint32 length, which includes itself, the JPEG, and 8 bytes with the time; in some files 8 zeros
+    follow.
 
     Args:
         path: the file.
         every: keep every n-th frame.
 
     Attributes:
-        size: (H, W), as the header tells.
-        fps: frames a second before any are left out, as the header tells.
+        size: (H, W), from the header.
+        fps: frames per second in the file, from the header.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no .seq file of JPEG frames, or is cut off.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not a .seq file of JPEG frames, or is truncated.
     """
 
     def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
@@ -66,7 +67,7 @@ class NorpixSequence:
         return len(self._places)
 
     def name(self, i: int) -> str:
-        """Return the file and the frame's number in it."""
+        """Return the name of the file and the index of the frame in it."""
         return f"{self.path} frame {i * self._every}"
 
     def read(self, i: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -92,7 +93,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[Any, ...]:
 
 
 def _index(file: BinaryIO, path: Path, count: int) -> list[tuple[int, int]]:
-    """Return where each JPEG begins and how many bytes it has; a count of 0 (never closed) is all that are whole."""
+    """Return offset and length of each JPEG. A count of 0, of a file never closed, stands for all whole frames."""
     total, at, after = path.stat().st_size, _HEADER, _STAMP
     most = (total - _HEADER) // _LEAST
     if count > most:

@@ -1,4 +1,4 @@
-"""Shards as they are written: whole, or growing by clips whose frames come one after the other."""
+"""Writing shards: all clips at once, or clip by clip from a stream of frames."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["SHARD_BYTES", "ShardWriter", "WrittenHDF5", "shard_is_full", "write_
 
 
 class WrittenHDF5:
-    """A new HDF5 file; a context manager, whose end raises the first error of writing.
+    """A new HDF5 file; a context manager that raises the first error of writing when it exits.
 
-    HDF5 keeps what is written for a while, so an error may come when a file is closed, where h5py ignores it and HDF5
-    1.14 ends with a segmentation fault. Here HDF5 never sees it.
+    HDF5 buffers what is written, so an error may occur while the file is closed, where h5py ignores it and HDF5 1.14
+    ends with a segmentation fault. Here errors are recorded and kept from HDF5.
 
     Args:
-        path: the file; what is there is replaced.
+        path: the file; an existing one is replaced.
 
     Attributes:
         file: to write to.
@@ -52,23 +52,23 @@ class WrittenHDF5:
         finally:
             self._disk.close()
         if error is None or isinstance(error, Exception):
-            self.check()  # what follows from it is no news
+            self.check()  # later errors follow from the first
 
     def check(self) -> None:
-        """Raise the first error of writing so far, if there was one."""
+        """Raise the first error of writing, if there was one."""
         if self._disk.error is not None:
             raise self._disk.error
 
 
 class _Disk(io.FileIO):
-    """A file that keeps its first error of writing, and takes all further writes for done."""
+    """A file that records its first error of writing and then ignores all further writes."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         super().__init__(path, "w+")
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of the data, or nothing more after an error."""
+        """Write all of the data; after an error, write nothing."""
         rest = memoryview(data).cast("B")
         length = len(rest)
         try:
@@ -79,7 +79,7 @@ class _Disk(io.FileIO):
         return length
 
     def truncate(self, size: int | None = None) -> int:
-        """Change the length, unless that fails."""
+        """Change the length, and record an error."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -87,17 +87,17 @@ class _Disk(io.FileIO):
             return size or 0
 
 
-SHARD_BYTES = 2**30  # of frames, from which on a shard that grows takes no more clips
-_MOST_FIXED = 32_768  # bytes of text that is of a fixed length
+SHARD_BYTES = 2**30  # of frames; a shard of this size takes no more clips
+_MOST_FIXED = 32_768  # bytes of text that is stored with a fixed length
 _FRAMES_A_CHUNK = 8  # a training window touches one or two
 _PACKED = {"compression": "gzip", "compression_opts": 4}
 
 
 def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping[str, Any]) -> None:
-    """Write clips of one size, and what is known about all of them.
+    """Write clips of one size and their common metadata.
 
     Raises:
-        ValueError: no clips or too many, arrays that do not fit each other, or clips that do not.
+        ValueError: no clips or too many, arrays whose shapes do not match, or clips of several sizes.
         OSError: the file cannot be written.
     """
     if not 1 <= len(clips) <= SHARD_CLIPS:
@@ -113,7 +113,7 @@ def write_shard(path: str | PathLike[str], clips: Sequence[Clip], about: Mapping
 
 
 class ShardWriter:
-    """A shard that grows by clips whose frames are written as they come; a context manager.
+    """A shard to which clips are added as their frames are decoded; a context manager.
 
     Args:
         path: the file.
@@ -150,12 +150,12 @@ class ShardWriter:
         actions: Float32[np.ndarray, "steps A"] | None,
         about: Mapping[str, Any],
     ) -> None:
-        """Write a clip, of which no more than a few frames are in memory; after an error, nothing of it is kept.
+        """Write a clip with only a few frames in memory at a time. After an error, nothing of the clip is kept.
 
         Args:
-            frames: one after the other.
-            actions: between them; None is A = 0.
-            about: what else is known about it.
+            frames: of the clip, in order.
+            actions: between the frames; None stands for A = 0.
+            about: metadata of the clip.
 
         Raises:
             ValueError: no frames, or another number of actions.
@@ -179,7 +179,7 @@ class ShardWriter:
         self.lengths.append(length)
 
     def copy(self, path: str | PathLike[str], clip: int) -> None:
-        """Write a clip of another shard, as it is stored there.
+        """Copy a clip of another shard without decoding it.
 
         Raises:
             BrokenShard: it cannot be read.
@@ -192,7 +192,7 @@ class ShardWriter:
         self.lengths.append(length)
 
     def _append(self, group: h5py.Group, frames: Iterable[np.ndarray]) -> int:
-        """Write frames chunk by chunk, and return how many there are."""
+        """Write frames chunk by chunk, and return their number."""
         data, length = None, 0
         for block in _blocks(frames):
             if data is None:
@@ -206,17 +206,17 @@ class ShardWriter:
         return length
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Write what is known about all clips, without which the shard cannot be read."""
+        """Write the metadata of all clips, without which the shard cannot be read."""
         _describe(self._file, about, self._size, self._action_dim, self.lengths)
 
 
 def shard_is_full(lengths: Sequence[int], size: tuple[int, int]) -> bool:
-    """Whether a shard takes no more clips, by the number of frames of each and their size (H, W)."""
+    """Return whether a shard takes no more clips, from the number of frames of each clip and their size (H, W)."""
     return len(lengths) >= SHARD_CLIPS or 3 * sum(lengths) * size[0] * size[1] >= SHARD_BYTES
 
 
 def _note(attributes: Any, name: str, value: Mapping[str, Any]) -> None:
-    """Write an attribute as JSON, of a fixed length where it fits into an object's header."""
+    """Write an attribute as JSON, with a fixed length if it fits into an object's header."""
     text = json.dumps(value)
     attributes[name] = np.bytes_(text) if len(text) <= _MOST_FIXED else text
 

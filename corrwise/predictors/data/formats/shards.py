@@ -1,6 +1,6 @@
-"""Shards: HDF5 files of a few clips each. HDF5 does not survive truncation, so a broken one costs few episodes.
+"""Shards: HDF5 files of a few clips each. A truncated HDF5 file is lost, and with it only a few episodes.
 
-What a shard declares is checked before it is read: a dataset can claim any shape without holding a byte.
+What a shard declares is checked before it is read, see ``hdf5_checks``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ __all__ = [
 SHARD_CLIPS = 10  # at most
 MOST_SIDE = 8192  # pixels to a side of a frame
 MOST_BYTES = 2**34  # 16 GiB: of an array that is read at once
-_KNOWN = {"episodes": list, "stamps": list, "task": str, "frame_skip": int, "supersample": int}  # where it is said
+_KNOWN = {
+    "episodes": list,
+    "stamps": list,
+    "task": str,
+    "frame_skip": int,
+    "supersample": int,
+}  # optional metadata
 _MOST_TEXT = 2**24  # bytes of an attribute
 FORMAT = 1
 CLIP = "clip-{:02d}"  # the group of each clip
@@ -51,10 +57,10 @@ class BrokenShard(ValueError):
 
 
 def shard_about(path: str | PathLike[str]) -> dict[str, Any]:
-    """Return what is known about a shard's clips, among it their ``lengths``, ``size`` (H, W) and ``action_dim``.
+    """Return the metadata of a shard's clips, including ``lengths``, ``size`` (H, W) and ``action_dim``.
 
     Raises:
-        BrokenShard: it cannot be read, or its arrays are not what it says of them.
+        BrokenShard: it cannot be read, or its arrays do not match its metadata.
     """
     with opened_shard(path) as file:
         return _about(file)
@@ -90,13 +96,13 @@ def read_shard(path: str | PathLike[str]) -> list[Clip]:
 
 @contextmanager
 def opened_shard(path: str | PathLike[str]) -> Iterator[h5py.File]:
-    """Open a shard; whatever is wrong with it becomes a ``BrokenShard``."""
+    """Open a shard. Every error becomes a ``BrokenShard``."""
     with reading(path, "is no shard of clips that can be read", BrokenShard), h5py.File(Path(path), "r") as file:
         yield file
 
 
 def _about(file: h5py.File) -> dict[str, Any]:
-    """Return what a shard says of its clips, of the right types and true of its arrays."""
+    """Return the metadata of a shard, after checking its types and comparing it with the arrays."""
     about = parse_json(_text(file, "about"))
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {shown(about)}")
@@ -122,7 +128,7 @@ def _text(holder: h5py.Group, name: str) -> str:
     kind = holder.attrs.get_id(name)
     if kind.shape != () or h5py.check_string_dtype(kind.dtype) is None or kind.get_storage_size() > _MOST_TEXT:
         raise ValueError(f"expected text of at most {_MOST_TEXT} bytes as {name}, got {kind.dtype} {kind.shape}")
-    if kind.dtype.hasobject:  # text without a fixed length, as shards of before hold it
+    if kind.dtype.hasobject:  # text of variable length, as in older shards
         check_global_heaps(holder.file.filename)
     text = holder.attrs[name]
     return text.decode() if isinstance(text, bytes) else str(text)
@@ -133,7 +139,7 @@ def _whole(values: Any, least: int, most: int) -> bool:
 
 
 def _check_frames(frames: Any, *, stored: bool = True) -> None:
-    """Refuse what are no frames, or larger ones than any."""
+    """Refuse what is not an array of frames, or is too large."""
     shape = frames.shape if isinstance(frames, h5py.Dataset) and frames.ndim == 4 else (0, 0, 0, 0)
     if not (shape[0] and 0 < shape[1] <= MOST_SIDE and 0 < shape[2] <= MOST_SIDE):
         got = getattr(frames, "shape", frames)
@@ -150,5 +156,5 @@ def _read(group: h5py.Group) -> Clip:
         states = group["states"][:]
     about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
-        raise ValueError(f"expected what is known of a clip as an object, got {shown(about)}")
+        raise ValueError(f"expected the metadata of a clip as an object, got {shown(about)}")
     return Clip(frames[:], actions[:], states, about)

@@ -1,4 +1,4 @@
-"""Video files frame by frame, as they are to be shown: turned, mirrored, their bit depth read."""
+"""Decoding video files frame by frame, with their rotation, mirroring and bit depth."""
 
 from __future__ import annotations
 
@@ -15,26 +15,24 @@ from corrwise.predictors.data.formats.image_decoding import MAX_PIXELS, BitDepth
 __all__ = ["decode_video", "has_video"]
 
 _PLAIN = (1, 0, 0, 1)
-_MISSING = (
-    0.5  # seconds that a whole video may end before its stated duration, as that of its last frame may be unknown
-)
+_MISSING = 0.5  # seconds by which a complete video may be shorter than stated: its last frame's duration may be unknown
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield every n-th frame of a video file, RGB.
 
-    A rotation or mirroring that the file states (its display matrix) is applied; angles are rounded to quarter turns.
-    The aspect ratio of its pixels is not. Matroska and WebM files that are cut off decode without an error; they are
-    refused where they state a duration that is not reached.
+    The file's rotation and mirroring (its display matrix) are applied, with angles rounded to quarter turns. The aspect
+    ratio of pixels is not. Truncated Matroska and WebM files decode without an error; they are refused if they end
+    before the duration that they state.
 
     Args:
         path: the file.
-        depth: scales frames of 16 bits; those of 9 to 14 bits state their white themselves.
+        depth: scales frames of 16 bits; frames of 9 to 14 bits state their white level themselves.
         every: n.
 
     Raises:
-        ValueError: it cannot be read to its end, holds no video, or frames of more than ``MAX_PIXELS``.
+        ValueError: the file cannot be read to its end, holds no video, or has frames of more than ``MAX_PIXELS``.
     """
     import av
 
@@ -69,7 +67,7 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
 
 
 def has_video(path: Path) -> bool:
-    """Whether a file is one that PyAV opens and finds a video in."""
+    """Return whether a file is one that PyAV opens and that holds a video."""
     import av
 
     try:
@@ -81,14 +79,14 @@ def has_video(path: Path) -> bool:
 
 
 def _stream(container: Any) -> Any:
-    """Return the first video of a file that is not an album's cover image; None without one."""
+    """Return the first video stream that is not an album's cover image; None without one."""
     videos = list(container.streams.video)
     covers = [int(getattr(stream, "disposition", 0)) & 0x400 for stream in videos]  # AV_DISPOSITION_ATTACHED_PIC
     return next((stream for stream, cover in zip(videos, covers, strict=True) if not cover), None)
 
 
 def _duration(stream: Any) -> float:
-    """Return the seconds that Matroska's tag states for a video, as its packets give no such number; 0 without one."""
+    """Return the duration in Matroska's tag in seconds, which its packets do not state; 0 without a tag."""
     tags = (value for name, value in stream.metadata.items() if name.upper().startswith("DURATION"))
     match = _CLOCK.match(next(tags, ""))
     hours, minutes, seconds = (float(part) for part in match.groups()) if match else (0.0, 0.0, 0.0)
@@ -96,7 +94,7 @@ def _duration(stream: Any) -> float:
 
 
 def _end(frame: Any, stream: Any) -> float:
-    """Return when the last frame ends, seconds; infinite where that is not known."""
+    """Return the end time of the last frame in seconds; infinity if it is not known."""
     if frame is None or frame.time is None:
         return float("inf")
     return float(frame.time + (getattr(frame, "duration", 0) or 0) * stream.time_base)
@@ -111,7 +109,7 @@ def _rgb(frame: Any, depth: BitDepth, name: str) -> np.ndarray:
 
 
 def _matrix(frame: Any) -> tuple[int, int, int, int]:
-    """Return a, b, c, d of x' = ax + cy and y' = bx + dy, with y downwards, where a pixel at (x, y) is to be shown."""
+    """Return a, b, c, d of the display position x' = ax + cy, y' = bx + dy of a pixel at (x, y), with y downwards."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()

@@ -13,7 +13,7 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.agents.agents import Lesson, final_distance, run_lesson
 from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agent_table
-from corrwise.experiments.studies.agents.wrappers import FixedGoal, LastFrames, hanging
+from corrwise.experiments.studies.agents.wrappers import FixedGoal, hanging
 
 TINY = AgentTableConfig(
     rewards=("l1", "recommended"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=2, looks=1,
@@ -54,20 +54,6 @@ def test_one_can_stay_at_the_goal():
     for _ in range(5):
         env.step(np.zeros(1, np.float32))
     assert env.state_distance(env.snapshot(), hanging(model, -1.0)) < 1e-6
-
-
-def test_last_frames_stack_the_observation_alone():
-    plain, env = _cartpole(), LastFrames(_cartpole(), 2)
-    first, seen = plain.reset(seed=1)[0], env.reset(seed=1)[0]
-    assert env.observation_space.contains(seen)
-    np.testing.assert_array_equal(seen["observation"], np.concatenate([first["observation"]] * 2, axis=-1))
-    second, seen = (each.step(np.ones(1, np.float32))[0] for each in (plain, env))
-    newest = np.concatenate([first["observation"], second["observation"]], axis=-1)
-    np.testing.assert_array_equal(seen["observation"], newest)
-    for name in ("achieved_goal", "desired_goal"):
-        np.testing.assert_array_equal(seen[name], second[name])
-    goals = np.stack([second["achieved_goal"]] * 2)
-    assert env.get_wrapper_attr("compute_reward")(goals, goals, [{}] * 2).tolist() == [0, 0]
 
 
 def test_the_end_is_the_last_ten_steps():

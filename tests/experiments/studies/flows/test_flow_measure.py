@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments.cli import main
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.runs.grid import Cell
-from corrwise.experiments.runs.manifest import empty_manifest
-from corrwise.experiments.studies.ablations.table import variants
+from corrwise.experiments.studies.ablations import variants
 from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
 from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells
 from corrwise.experiments.studies.flows.scenes import FlowScene, displaced
 from corrwise.experiments.studies.flows.text import bodies_table, flows_table
-from corrwise.experiments.studies.planning.methods import METHODS, method_config
+from corrwise.experiments.studies.planning import METHODS, method_config
 
 TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
 BANDS = ("0_2", "2_8", "8_32")

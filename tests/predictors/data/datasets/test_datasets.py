@@ -163,7 +163,7 @@ def test_geng_s_layout_is_theirs(tmp_path):
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("dataset", [kitti_raw, caltech_pedestrian, cityscapes_sequences])
 def test_folders_without_the_dataset_are_one_sentence(tmp_path, dataset, split):
-    with pytest.raises(FileNotFoundError, match=rf"expected .*{split}.*{tmp_path}.*, found none"):
+    with pytest.raises(FileNotFoundError, match=rf"expected .*{split}.*{tmp_path}.*, got none"):
         dataset(tmp_path, split)
 
 

@@ -316,7 +316,7 @@ def test_actions_are_brought_to_one():
 @pytest.mark.parametrize(
     ("actions", "scale", "said"),
     [
-        ([[0.5, -1.5]], (-1, 1), "expected actions from -1 to 1 in a, got -1.5 to 0.5; say between which low and high"),
+        ([[0.5, -1.5]], (-1, 1), "expected actions from -1 to 1 in a, got -1.5 to 0.5; state the low and high"),
         ([[0.5, 2.5]], (0, 2), "expected actions from 0 to 2 in a, got 0.5 to 2.5"),
         ([[np.nan]], (-1, 1), "expected finite actions in a"),
         ([3, 1], (-1, 1), r"expected numbers \(T - 1, A\) as actions in a, got int64 \(2,\)"),
@@ -478,9 +478,7 @@ def test_sizes_that_a_minari_dataset_declares_are_checked(tmp_path):
 
 
 def test_files_that_are_no_minari_dataset_are_one_sentence(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"expected a Minari dataset at .*, with data/main_data.hdf5, found none"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"expected a Minari dataset at .*, with data/main_data.hdf5, got none"):
         MinariClips(tmp_path, 16)
     path = _minari(tmp_path, [(_frames(4), _actions(3)), (_frames(4), _actions(3, dim=5))])
     with pytest.raises(ValueError, match=r"as many numbers in every action of .*, got \[2, 5\]"):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from corrwise.envs import TASKS
+from corrwise.envs.tasks import manifest as module
+from corrwise.envs.tasks.manifest import draw_manifest, frozen_manifest, save_manifest
 from corrwise.envs.tasks.metric import split_state, state_distance
-from corrwise.experiments.runs import manifest as module
-from corrwise.experiments.runs.manifest import draw_manifest, frozen_manifest, save_manifest
 
 DIGESTS = {
     "cartpole": "d6b8e6ff6fe2c2f33a6bd9117d089f755a12fa26bf79ff1e797a6b6b05c0e1f6",
@@ -53,6 +53,6 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
 
 def test_a_task_that_changed_is_refused(monkeypatch):
     changed = {**TASKS, "cartpole": replace(TASKS["cartpole"], frame_skip=4)}
-    monkeypatch.setattr("corrwise.experiments.runs.manifest.TASKS", changed)
+    monkeypatch.setattr("corrwise.envs.tasks.manifest.TASKS", changed)
     with pytest.raises(ValueError, match="cartpole has changed since its episodes were frozen"):
         frozen_manifest.__wrapped__("cartpole")

@@ -1,4 +1,4 @@
-"""Starts and goals that never change: every cost is judged on the same ones, in this version and the next."""
+"""Frozen starts and goals: every cost is evaluated on the same ones, in this version and the next."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from jaxtyping import Float64
 
 from corrwise._files import load_arrays, parse_json, reading
 from corrwise._writing import write_bytes_atomic
-from corrwise.envs import TASKS, Task
 from corrwise.envs.physics import Physics
+from corrwise.envs.tasks import TASKS
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
+from corrwise.envs.tasks.task import Task
 
 __all__ = ["Manifest", "draw_manifest", "empty_manifest", "frozen_manifest", "save_manifest"]
 
-_FOLDER = files("corrwise.experiments.runs") / "manifests"
+_FOLDER = files("corrwise.envs.tasks") / "manifests"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,9 @@ class Manifest:
     @property
     def digest(self) -> str:
         """SHA-256 of all that is in it."""
-        told = json.dumps([self.task, self.settings, self.seeds.tolist()], sort_keys=True)
+        header = json.dumps([self.task, self.settings, self.seeds.tolist()], sort_keys=True)
         states = (np.ascontiguousarray(each, dtype="<f8").tobytes() for each in (self.starts, self.goals))
-        return hashlib.sha256(b"".join((told.encode(), *states))).hexdigest()
+        return hashlib.sha256(b"".join((header.encode(), *states))).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Manifest) and self.digest == other.digest

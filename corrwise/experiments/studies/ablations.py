@@ -9,22 +9,29 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from corrwise._files import reading
-from corrwise._writing import RunFolderError, write_bytes_atomic
+from corrwise.envs.tasks.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import Device
 from corrwise.experiments.cli.table_ablations import METHOD_NAMES, AblationTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.summary import planned_rows, quoted, rejection_warnings, seconds_of, warn
-from corrwise.experiments.report.table import markdown_table
+from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
+from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import KEY, METHOD, Cell, current_rows, run_grid
-from corrwise.experiments.runs.manifest import draw_manifest, empty_manifest
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.planning.methods import BASELINE, METHODS, OURS, REGULARIZED, SCALED, method_config
-from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paired
-
-__all__ = ["AXES", "ablation_page", "ablation_table", "names", "run_ablation_table", "variants"]
+from corrwise.experiments.studies.planning import (
+    BASELINE,
+    METHODS,
+    OURS,
+    REGULARIZED,
+    SCALED,
+    Row,
+    Rows,
+    by_method,
+    method_config,
+    mpc_table,
+    paired,
+)
 
 _ALONE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
@@ -36,7 +43,7 @@ _ALONE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "supersample": (2,),
     }
 )
-SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tried for the baseline and for ours alike
+SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tried for every method
     {
         **{axis: {str(value): {axis: value} for value in values} for axis, values in _ALONE.items()},
         "planner-horizon": {  # a short plan may ask for another planner
@@ -46,7 +53,7 @@ SHARED: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # tri
         },
     }
 )
-COSTS: Mapping[str, Mapping[str, str]] = MappingProxyType(  # tried for what there is to choose in a cost
+COSTS: Mapping[str, Mapping[str, str]] = MappingProxyType(  # options of a cost, each compared with _CHOSEN
     {
         "flow": {
             "zero, scaled": "corr-l1:flow=zero",
@@ -72,32 +79,30 @@ COSTS: Mapping[str, Mapping[str, str]] = MappingProxyType(  # tried for what the
 AXES = (*SHARED, *COSTS)
 
 
+_CHOSEN = {"epsilon": SCALED, "regulariser": REGULARIZED}  # what a variant of a cost is compared with; else OURS
+
+
 def names(axis: str, methods: tuple[str, ...]) -> list[str]:
-    """Return the names of what is tried along an axis, on one task or another."""
+    """Return the names of all variants along an axis, whatever the task."""
     if axis in COSTS:
         return [f"{axis} {value}" for value in COSTS[axis]]
     return [f"{method} {axis} {value}" for method in methods for value in SHARED[axis]]
 
 
 def variants(axis: str, task: str, methods: tuple[str, ...] = (BASELINE, OURS)) -> Iterator[tuple[str, MPCConfig]]:
-    """Yield name and configuration of what is tried on a task along an axis, but for what is chosen there already.
+    """Yield name and configuration of each variant of a task along an axis, without the choices that are the default.
 
-    Along the axes of planner and picture the methods are tried side by side, and names begin with a method. Along
-    those of the cost there is nothing to try for the baseline, and the name begins with the axis.
+    Axes of the planner and the image vary each method, and names begin with the method. Axes of the cost vary the cost
+    alone, and names begin with the axis.
     """
     if axis in COSTS:
         yield from ((f"{axis} {value}", method_config(cost, task)) for value, cost in COSTS[axis].items())
         return
     for method in methods:
         chosen = method_config(method, task)
-        for said, changed in SHARED[axis].items():
+        for value, changed in SHARED[axis].items():
             if all(getattr(chosen, option) != value for option, value in changed.items()):
-                yield f"{method} {axis} {said}", replace(chosen, **changed)
-
-
-Row = dict[str, Any]
-Rows = dict[str, list[Row]]
-_CHOSEN = {"epsilon": SCALED, "regulariser": REGULARIZED}  # what a variant of a cost is compared with; else ours
+                yield f"{method} {axis} {value}", replace(chosen, **changed)
 
 
 def run_ablation_table(config: AblationTableConfig) -> Path:
@@ -117,21 +122,20 @@ def run_ablation_table(config: AblationTableConfig) -> Path:
         cells += [Cell(name, replace(each, device=config.device), manifest) for name, each in named]
     executor = executor_of(config.where, config.processes, config.out)
     run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
-    table = config.out / "table.md"
-    with reading(config.out / "rows.jsonl", "holds rows that no table can be made of", RunFolderError):
+
+    def page() -> tuple[str, list[str]]:
         rows = read_rows(config.out / "rows.jsonl", KEY)
-        refused = rejection_warnings(rows, METHOD)
-        page = ablation_page(planned_rows(rows, METHOD), config.episodes, device=config.device)
-    warn(refused)
-    write_bytes_atomic(table, (quoted(refused) + page).encode())
-    return table
+        planned = planned_rows(rows, METHOD)
+        return ablation_page(planned, config.episodes, device=config.device), rejection_warnings(rows, METHOD)
+
+    return write_table(config.out, page)
 
 
 def ablation_page(rows: Sequence[Row], episodes: int, *, device: Device = "cpu") -> str:
-    """Return the tables of all axes that a folder has rows of, whichever command made them.
+    """Return the tables of all axes that a folder has rows of.
 
-    What has fewer episodes than these is left out, and so are rows of other settings than a variant has now, the device
-    where costs were computed among them.
+    Variants with fewer episodes are left out, and so are rows whose settings, the device included, are no longer those
+    of the variant.
     """
     rows = current_rows(rows, _fingerprints({(row["task"], row["method"]) for row in rows}, device))
     counts = Counter((row["task"], row["method"]) for row in rows)
@@ -154,14 +158,14 @@ def ablation_table(rows: Sequence[Row], axes: Sequence[str], methods: tuple[str,
     for axis in axes:
         tried = {task: [name for name, _ in variants(axis, task, methods)] for task in every}
         tasks = {task: mine for task, mine in every.items() if any(name in mine for name in tried[task])}
-        found = [name for name in names(axis, methods) if any(name in mine for mine in tasks.values())]
+        present = [name for name in names(axis, methods) if any(name in mine for mine in tasks.values())]
         lines = []
         for chosen in dict.fromkeys(_chosen(axis, method) for method in methods):
-            mine = [name for name in found if axis in COSTS or name.startswith(f"{chosen} ")]
+            mine = [name for name in present if axis in COSTS or name.startswith(f"{chosen} ")]
             lines += [_line(name, chosen, tasks) for name in (chosen, *mine) if mine]
         head = ["variant", *(f"{task}{column}" for task in tasks for column in ("", ", nearer by", ", s"))]
         parts += [f"### {axis}\n\n{markdown_table(head, lines)}"] if lines else []
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(parts) or "\n"
 
 
 def _fingerprints(there: Collection[tuple[str, str]], device: Device) -> dict[tuple[str, str], str]:
@@ -192,11 +196,9 @@ def _chosen(axis: str, method: str) -> str:
 
 
 def _cells(mine: Sequence[Row], chosen: Sequence[Row], itself: bool) -> list[str]:
-    """Return the mean nearest distance, how much nearer than the choice made that is, and seconds of a plan."""
+    """Return the mean nearest distance, how much smaller than the chosen one's that is, and seconds of a plan."""
     if not mine:
         return ["", "", ""]
     nearest = mean_and_error([row["min_distance"] for row in mine])[0]
-    gain = paired_difference(*paired("min_distance", chosen, mine))
-    spread = f" ({gain.low:+.2f} to {gain.high:+.2f})" if gain.low == gain.low else ""
-    said = "" if itself or gain.value != gain.value else f"{gain.value:+.2f}{spread}"
-    return [f"{nearest:.2f}", said, f"{sum(seconds_of(mine).values()):.2f}"]
+    gain = "" if itself else paired_difference(*paired("min_distance", chosen, mine)).text("+.2f")
+    return [f"{nearest:.2f}", gain, f"{sum(seconds_of(mine).values()):.2f}"]

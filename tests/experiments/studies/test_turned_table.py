@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from corrwise.envs import TASKS, MujocoSimulator
-from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.studies.planning.tables import turned, turned_table
+from corrwise.envs.tasks.manifest import frozen_manifest
+from tools.planning_tables import turned, turned_table
 
 ORIENTATION, LEGS = slice(4, 8), slice(8, 16)  # of an Ant's state, which begins with time and place
 BENDS = np.array([1, -1, -1, 1])  # which way each leg's ankle bends

@@ -1,4 +1,4 @@
-"""Where clips come from: a folder of ours, or a public dataset in its own layout."""
+"""Where clips come from: a folder of shards, or a public dataset in its own layout."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from corrwise._files import local_path
-from corrwise.predictors.data import ClipFolder, ClipSource
+from corrwise.predictors.data.clip import ClipSource
 from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
 from corrwise.predictors.data.datasets.cityscapes import cityscapes_sequences
 from corrwise.predictors.data.datasets.kitti import kitti_raw
+from corrwise.predictors.data.folder import ClipFolder
 
 __all__ = ["DATASETS", "Part", "open_clips"]
 

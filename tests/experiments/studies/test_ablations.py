@@ -4,15 +4,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_ablations import AXIS_NAMES
-from corrwise.experiments.runs.manifest import frozen_manifest
-from corrwise.experiments.studies.ablations import table as ablation_table
-from corrwise.experiments.studies.ablations.table import AXES, COSTS, names, variants
-from corrwise.experiments.studies.ablations.table import ablation_table as text_of
-from corrwise.experiments.studies.planning import methods as mpc_methods
-from corrwise.experiments.studies.planning.methods import BASELINE, OURS, method_config
+from corrwise.experiments.studies import ablations, planning
+from corrwise.experiments.studies.ablations import AXES, COSTS, ablation_table, names, variants
+from corrwise.experiments.studies.planning import BASELINE, OURS, method_config
 
 
 def test_the_names_are_those_of_the_command_line():
@@ -56,21 +54,21 @@ def test_a_line_says_what_a_variant_gains_on_the_choice_made():
         )
         for seed in range(4)
     ]
-    lines = text_of(rows, ["horizon"], ("l1", "recommended")).splitlines()
+    lines = ablation_table(rows, ["horizon"], ("l1", "recommended")).splitlines()
     assert lines[0] == "### horizon"
     assert "| **l1** | 3.50 |  | 2.00 |" in lines
     assert "| l1 horizon 6 | 3.00 | +0.50 (+0.50 to +0.50) | 2.00 |" in lines
     assert "| recommended horizon 6 | 2.70 | -0.20 (-0.20 to -0.20) | 2.00 |" in lines
     assert not any("horizon 16" in line for line in lines), "what was not measured is left out"
-    assert text_of(rows, ["size"], ("l1", "recommended")) == "\n"
+    assert ablation_table(rows, ["size"], ("l1", "recommended")) == "\n"
 
 
 def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, capsys):
     few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
-    quick = replace(mpc_methods.PLAIN, **few)
-    monkeypatch.setattr(mpc_methods, "PLAIN", quick)
+    quick = replace(planning.PLAIN, **few)
+    monkeypatch.setattr(planning, "PLAIN", quick)
     monkeypatch.setattr(
-        ablation_table, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick, horizon=1))]
+        ablations, "variants", lambda axis, task, methods: [("l1 horizon 8", replace(quick, horizon=1))]
     )
     out = tmp_path / "out"
     flags = ["--tasks", "cartpole", "--axes", "horizon", "--methods", "l1", "--episodes", "2", "--processes", "1"]

@@ -7,10 +7,17 @@ import pytest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.cli.table_mpc import METHOD_NAMES, MPCTableConfig
-from corrwise.experiments.studies.planning import methods as mpc_methods
-from corrwise.experiments.studies.planning.methods import METHODS, TASK_PLANNERS, method_config
-from corrwise.experiments.studies.planning.table import cells_of, draw_table
-from corrwise.experiments.studies.planning.tables import by_method, mpc_table, paper_table
+from corrwise.experiments.studies import planning
+from corrwise.experiments.studies.planning import (
+    METHODS,
+    TASK_PLANNERS,
+    by_method,
+    cells_of,
+    draw_table,
+    method_config,
+    mpc_table,
+)
+from tools.planning_tables import paper_table
 
 
 def _row(method, seed, nearest, task="cartpole"):
@@ -105,7 +112,7 @@ def quick(monkeypatch):
     from dataclasses import replace
 
     few = {"horizon": 2, "candidates": 4, "iterations": 1, "size": 16, "steps": 2}
-    monkeypatch.setattr(mpc_methods, "PLAIN", replace(mpc_methods.PLAIN, **few))
+    monkeypatch.setattr(planning, "PLAIN", replace(planning.PLAIN, **few))
 
 
 def test_the_command_leaves_rows_table_and_picture(tmp_path, quick, capsys):

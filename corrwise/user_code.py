@@ -23,8 +23,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from corrwise._faults import described
 from corrwise._files import local_path
-from corrwise.experiments.cli.faults import described
 
 __all__ = ["is_user_code", "user_object", "user_source", "user_sources"]
 

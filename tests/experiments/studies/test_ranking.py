@@ -9,8 +9,8 @@ import torch
 from corrwise.experiments import cli
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.ranking import table as ranking
-from corrwise.experiments.studies.ranking.table import KEY, elite_distance, rank_correlation, run_ranking
+from corrwise.experiments.studies import ranking
+from corrwise.experiments.studies.ranking import KEY, elite_distance, rank_correlation, run_ranking
 
 TINY = RankingTableConfig(
     tasks=("cartpole",), costs=("l1", "corr-l1:form=disp"), flows=("all-pairs", "zero"), episodes=3, moments=(0, 2),

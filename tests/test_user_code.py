@@ -5,7 +5,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from corrwise.experiments.runs.user_code import is_user_code, user_object, user_source, user_sources
+from corrwise.user_code import is_user_code, user_object, user_source, user_sources
 
 LATE = "VALUE = 1\n\ndef late():\n    import later\n    from pack import inner\n    return later.VALUE + inner.VALUE\n"
 FILES = {

@@ -1,0 +1,292 @@
+"""The parts of a run by the names that its options give: tasks, distances and predictors, and what identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise._files import read_json
+from corrwise.costs import CorrespondenceWise, GoalCost, PerView, l1, recommended
+from corrwise.costs.flow.networks import network_hash
+from corrwise.envs import TASKS, MujocoSimulator, Task
+from corrwise.envs.tasks import find_task, is_environment
+from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label, spec_of
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.settings import Settings
+from corrwise.mpc import CEM, AgentConfig, VisualMPC
+from corrwise.predictors import CopyLast, OraclePredictor
+from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.models.pretrained import WEIGHTS, about_model, model_folder, weights_hash
+from corrwise.predictors.models.registry import load_model, model_config
+from corrwise.types import ONE_VIEW, Context, Cost, Distance, Flow, Planner, Predictor, Views
+from corrwise.user_code import user_object, user_source
+
+PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
+    "oracle": OraclePredictor,
+    "copy-last": lambda simulator: CopyLast(),
+}
+
+
+def named_task(name: str) -> Task:
+    """Return the task of a name, an environment, or ``file.py:NAME``.
+
+    Raises:
+        ValueError: there is no such task, environment, file, module or variable, it fails when it is run, or it is no
+            ``Task``.
+    """
+    own = ":" in name and not is_environment(name)
+    task: Task = user_object(name, Task, "a corrwise.envs.Task", noun="task") if own else find_task(name)
+    return task
+
+
+def task_label(name: str) -> str:
+    """Return the task's name in rows: of a user's file, the name without the file."""
+    return name.rpartition(":")[2]
+
+
+def task_settings(name: str) -> dict[str, Any]:
+    """Return what identifies a task beside its name: its numbers, the compiled model and, of a user's, the code.
+
+    The model's digest is that of MuJoCo's binary form: other versions of MuJoCo have others for the same model.
+
+    Raises:
+        ValueError: see ``named_task``.
+    """
+    task, source = named_task(name), {}
+    if name not in TASKS and not is_environment(name):
+        source = {"task_source": user_source(name)}
+        task = named_task(name)  # a file that has changed was run anew
+    model = task.compile()
+    data = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
+    mujoco.mj_saveModel(model, None, data)
+    plain = {each.name: getattr(task, each.name) for each in fields(task)}
+    numbers = {key: _numbers(value) for key, value in plain.items() if not callable(value)}
+    return {**source, "task_model": hashlib.sha256(data.tobytes()).hexdigest()[:12], "task_numbers": numbers}
+
+
+def _numbers(value: Any) -> Any:
+    """Return a part of a task without its functions."""
+    if not is_dataclass(value):
+        return value
+    parts = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {key: _numbers(part) for key, part in parts.items() if not callable(part)}
+
+
+def make_distance(cost: str) -> Distance:
+    """Return the distance behind the canonical text of an image cost.
+
+    A user's code is a distance, or a function without arguments that makes one.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: weights are missing, or there is no such code.
+    """
+    spec = spec_of(cost)
+    if spec is not None:
+        return spec.build()
+    what = "a distance, or a function without arguments that makes one, named"
+    own: Callable[..., Any] = user_object(
+        cost, lambda value: callable(value) and _arguments(value) in (0, 2), what, noun="cost"
+    )
+    made = own if _arguments(own) == 2 else own()
+    if not callable(made) or _arguments(made) != 2:
+        raise ValueError(
+            f"expected a function that makes a distance of two images as {cost}, got one that made {made!r:.80}"
+        )
+    return made
+
+
+def _arguments(function: Callable[..., Any]) -> int | None:
+    """Return how many arguments must be given by position; None where that is unknown."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters)
+
+
+def distance_of(cost: str) -> Distance | None:
+    """Return the distance behind a cost; None for a control. Raises what ``make_distance`` does."""
+    return None if cost in CONTROL_NAMES else make_distance(cost)
+
+
+def per_view(config: MPCConfig, distance: Distance) -> Distance:
+    """Return a distance of the views that are planned on, made of one of a single view."""
+    views = Views(len(config.cameras), config.depth)
+    numbers = {"depth_weight": config.depth_weight, "depth_scale": config.depth_scale}
+    return distance if views == ONE_VIEW else PerView(distance, views, **numbers)
+
+
+def network_of(distance: Distance | None) -> str | None:
+    """Return a hash of the network behind a distance; None without one."""
+    return network_hash(cast(Flow, distance.flow)) if isinstance(distance, CorrespondenceWise) else None
+
+
+def settings_behind(cost: str) -> dict[str, Any]:
+    """Return what the text of a cost stands for: the numbers of its presets, or a digest of a user's code."""
+    if cost in CONTROL_NAMES:
+        return {}
+    spec = spec_of(cost)
+    return {"source": user_source(cost)} if spec is None else spec.settings()
+
+
+def with_costs(settings: Settings, out: Path, costs: Iterable[str]) -> Settings:
+    """Return settings that state what each cost is made of, those of the folder's earlier rows among them.
+
+    A cost that both runs have must be made of the same, however the path of its code is spelled.
+    """
+    made_of = {cost_label(cost): settings_behind(cost) for cost in costs}
+    return settings.with_values(
+        {"made_of": {**stated_before(out, "made_of"), **made_of}},
+        evidence=["made_of"],
+        normal=dict.fromkeys(("cost", "loss"), cost_label),
+    )
+
+
+def stated_before(out: Path, name: str) -> dict[str, Any]:
+    """Return a setting of the folder's earlier runs; nothing where config.json is unusable, which opening reports."""
+    try:
+        return dict(read_json(out / "config.json")[name])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained predictor as it was read from its folder.
+
+    Attributes:
+        model: in evaluation mode, without gradients.
+        weights: a hash of its weights.
+    """
+
+    model: VideoPredictor
+    weights: str
+
+
+def load_trained(config: MPCConfig) -> Trained | None:
+    """Return the trained predictor that a configuration names; None where it names none.
+
+    Nothing is cached: a folder may hold another model the next time.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such model, it is of another task or of other images, it cannot be
+            read, or it is being written at this moment.
+    """
+    if config.predictor in PREDICTORS:
+        return None
+    folder = model_folder(config.predictor)
+    _check_clips(config, folder)
+    before = weights_hash(folder) if (folder / WEIGHTS).is_file() else ""
+    model = load_model(folder).requires_grad_(False)
+    if (after := weights_hash(folder)) != before:
+        raise ValueError(f"{config.predictor} was written while it was read: weights {before} before and {after} after")
+    if config.depth or model.config.channels != 3 * len(config.cameras):
+        got = f"{len(config.cameras)} views{' with depth' if config.depth else ''}"
+        raise ValueError(f"{config.predictor} predicts images of {model.config.channels} channels, got {got}")
+    actions = int(named_task(config.task).compile().nu)
+    if model.config.action_dim != actions:
+        raise ValueError(
+            f"{config.predictor} knows {model.config.action_dim} actions a step, and {config.task} has {actions}"
+        )
+    return Trained(model, before)
+
+
+def _check_clips(config: MPCConfig, folder: Path) -> None:
+    """Refuse a model that learned from clips of another task or other images."""
+    clips = about_model(folder)["about"].get("clips", {})
+    if clips.get("task", config.task) != config.task:
+        raise ValueError(f"{config.predictor} was trained on {clips['task']}, and the task here is {config.task}")
+    rays = clips.get("supersample", config.supersample)
+    if rays != config.supersample:
+        raise ValueError(f"{config.predictor} was trained with supersample {rays}, got {config.supersample}")
+    size = clips.get("size", [config.size] * 2)
+    if list(size) != [config.size] * 2:
+        raise ValueError(
+            f"{config.predictor} was trained on images of {size[0]} x {size[1]} pixels, got size {config.size}"
+        )
+
+
+def make_predictor(config: MPCConfig, simulator: MujocoSimulator, trained: Trained | None = None) -> Predictor:
+    """Return the predictor that a configuration names.
+
+    Args:
+        config: the predictor's name, and what it must fit.
+        simulator: of the oracle.
+        trained: the trained predictor, where it has been loaded already.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``load_trained``.
+    """
+    if config.predictor in PREDICTORS:
+        return PREDICTORS[config.predictor](simulator)
+    trained = trained or load_trained(config)
+    assert trained is not None
+    model, device = trained.model, config.device
+    if device == "cpu":
+        return model
+    model.to(device)
+
+    def predict(context: Context, actions: Float[Tensor, "B N H A"], **options: Any) -> Float[Tensor, "B N T C h w"]:
+        there = replace(context, frames=context.frames.to(device), actions=context.actions.to(device))
+        return model(there, actions.to(device), **options)
+
+    return predict
+
+
+def context_of(config: MPCConfig) -> int:
+    """Return how many frames the predictor sees: a trained model's own number, or what is asked for if that is more.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such model, or it cannot be read.
+    """
+    if config.predictor in PREDICTORS:
+        return config.context_frames
+    about = about_model(model_folder(config.predictor))
+    return max(int(model_config(about["model"], **about["config"]).context), config.context_frames)
+
+
+def load_agent(
+    path: str | PathLike[str],
+    *,
+    goal: Any = None,
+    cost: Cost | None = None,
+    planner: Planner | None = None,
+    device: str = "cpu",
+) -> VisualMPC:
+    """Return an agent that plans with a predictor which ``corrwise train`` made.
+
+    Args:
+        path: the folder of the run or of the model.
+        goal: an image, as ``VisualMPC`` takes it; None reads the observation's ``desired_goal``.
+        cost: between imagined frames and the goal; None is the recommended one of L1.
+        planner: None is the cross-entropy method of ``corrwise mpc``.
+        device: where frames are predicted and costs computed, such as "cuda".
+
+    Raises:
+        FileNotFoundError: there is no model.
+        ValueError: a model that cannot be read or knows no actions, or a goal that is no image.
+    """
+    model = load_model(model_folder(path)).requires_grad_(False).to(device)
+    if not model.config.action_dim:
+        raise ValueError(f"{path} learned from clips without actions: there is nothing to plan with it")
+    horizon, candidates = MPCConfig.horizon, MPCConfig.candidates
+    return VisualMPC(
+        model,
+        cost or GoalCost(recommended(l1)),
+        planner or CEM(model.config.action_dim, horizon=horizon, candidates=candidates),
+        goal=goal,
+        config=AgentConfig(context_frames=model.config.context),
+    )

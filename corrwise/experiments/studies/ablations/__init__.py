@@ -1,1 +1,0 @@
-"""One choice of the planning table changed at a time."""

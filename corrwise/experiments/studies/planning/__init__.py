@@ -1,1 +1,0 @@
-"""The planning table: every cost on the same frozen episodes."""

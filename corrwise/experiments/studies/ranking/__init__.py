@@ -1,1 +1,0 @@
-"""How well each cost ranks the candidates of real plans."""

@@ -1,0 +1,83 @@
+"""How good predicted frames are: PSNR, SSIM, sharpness around what moved, and LPIPS where its weights are present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs import mse, ssim
+
+METRICS = ("psnr", "ssim", "sharpness")  # which are always measured
+_LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
+_MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
+_AROUND = 5  # pixels to a side around what moved
+_LPIPS = "alexnet-owt-7be5be79.pth"  # torchvision's weights, where torch keeps downloads
+
+
+def frame_metrics(
+    predicted: Float[Tensor, "n T 3 h w"], true: Float[Tensor, "n T 3 h w"], last: Float[Tensor, "n 3 h w"]
+) -> dict[str, Float[Tensor, "n T"]]:
+    """Return each metric of every predicted frame.
+
+    ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
+    the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
+    as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
+    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips``, lower is better, only where
+    ``lpips_if_present`` finds its weights.
+
+    Args:
+        predicted: frames in [0, 1]; one that is not finite counts as black.
+        true: the frames that followed.
+        last: the last frame of the context.
+    """
+    predicted = predicted.where(predicted.isfinite().flatten(2).all(2)[..., None, None, None], 0.0)
+    metrics = {
+        "psnr": -10 * torch.log10(mse(predicted, true).clamp_min(_LEAST)),
+        "ssim": 1 - 2 * ssim(predicted, true),
+        "sharpness": _sharpness(predicted, true, last),
+    }
+    lpips = lpips_if_present()
+    return metrics if lpips is None else {**metrics, "lpips": lpips(predicted, true)}
+
+
+@cache
+def lpips_if_present() -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return LPIPS (AlexNet, version 0.1) if torchmetrics is installed and torch's downloads hold the weights.
+
+    Nothing is downloaded.
+    """
+    if not (Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS).is_file():
+        return None
+    try:
+        from torchmetrics.functional.image.lpips import _NoTrainLpips
+    except ImportError:
+        return None
+    network = _NoTrainLpips(net="alex").eval()
+
+    def distance(predicted: Tensor, true: Tensor) -> Tensor:
+        with torch.no_grad():
+            values = network(2 * predicted.flatten(0, 1) - 1, 2 * true.flatten(0, 1) - 1)
+        return values.reshape(predicted.shape[:2])
+
+    return distance
+
+
+def _sharpness(predicted: Tensor, true: Tensor, last: Tensor) -> Tensor:
+    moved = ((true - last[:, None]).abs() > _MOVED).any(dim=2).float()
+    around = F.max_pool2d(moved, _AROUND, stride=1, padding=_AROUND // 2)
+    mine, wanted = ((_gradient(frames) * around).sum(dim=(-2, -1)) for frames in (predicted, true))
+    return torch.where(wanted > 0, torch.minimum(mine, wanted) / torch.maximum(mine, wanted), torch.nan)
+
+
+def _gradient(frames: Tensor) -> Tensor:
+    """Return the length of the gradient of the brightness, by central differences, (n, T, h, w)."""
+    brightness = F.pad(frames.mean(dim=2), (1, 1, 1, 1), mode="replicate")
+    dx = (brightness[..., 1:-1, 2:] - brightness[..., 1:-1, :-2]) / 2
+    dy = (brightness[..., 2:, 1:-1] - brightness[..., :-2, 1:-1]) / 2
+    return (dx.square() + dy.square()).sqrt()
