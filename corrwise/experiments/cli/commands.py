@@ -25,7 +25,7 @@ from corrwise.experiments.cli.waiting import wait_passively
 _FILES = (
     *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "train_flow"),
     *("table_mpc", "table_flows", "table_ranking", "table_ablations", "table_predictors", "table_agents"),
-    *("report", "doctor"),
+    *("toy", "report", "doctor"),
 )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "BANDS",
     "band_name",
     "curve_numbers",
+    "curve_statistics",
     "endpoint_errors",
     "error_numbers",
     "flow_loss",
@@ -135,7 +136,7 @@ def true_fields(masks: Bool[Tensor, "n d h w"]) -> tuple[Float[Tensor, "p 2 h w"
 
 def l1_curve(pictures: Float[Tensor, "n d 3 h w"]) -> Row:
     """Return the pixel L1 between offset 0 and each offset."""
-    return _statistics(l1(pictures[:, :1].expand_as(pictures), pictures))
+    return curve_statistics(l1(pictures[:, :1].expand_as(pictures), pictures))
 
 
 @torch.no_grad()
@@ -157,10 +158,11 @@ def curve_numbers(fields: Fields, pictures: Float[Tensor, "n d 3 h w"], *, name:
         unscaled = CorrespondenceWise(l1, flow, scaling=0)
         distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
         losses.append(distance(x[part], y[part]))
-    return _statistics(torch.cat(losses).reshape(n, d))
+    return curve_statistics(torch.cat(losses).reshape(n, d))
 
 
-def _statistics(losses: Float[Tensor, "n d"]) -> Row:
+def curve_statistics(losses: Float[Tensor, "n d"]) -> Row:
+    """Return a row of a curve: the mean and the standard error over n images at each offset from 0."""
     n = len(losses)
     error = losses.double().std(dim=0) / n**0.5 if n > 1 else torch.full_like(losses[0], float("nan"))
     mean = losses.double().mean(dim=0)

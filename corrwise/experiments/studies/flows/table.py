@@ -24,7 +24,7 @@ from corrwise.experiments.studies.flows.scenes import FlowScene
 from corrwise.experiments.studies.flows.text import BASELINE, KEY, RowKey, flow_row_key, table_page
 from corrwise.types import Flow
 
-__all__ = ["draw_curves", "draw_matches", "run_flow_table", "telling_pair"]
+__all__ = ["draw_curves", "draw_line", "draw_matches", "run_flow_table", "telling_pair"]
 
 _FORMS = {
     "scaled": "corr-l1 (flow scaling 0.1)",
@@ -71,6 +71,11 @@ def _line(panel: Any, row: Row, form: str, **style: Any) -> None:
     times = 2.0 if row["flow"] == BASELINE else 1.0  # every correspondence-wise loss is a sum of two directions
     if form == "recommended":
         times = 1 / (max(row["loss"]) or 1.0)
+    draw_line(panel, row, times=times, **style)
+
+
+def draw_line(panel: Any, row: Row, *, times: float, **style: Any) -> None:
+    """Draw the curve of a row, multiplied by a number, with its 95 % interval."""
     mean = [times * value for value in row["loss"]]
     panel.plot(row["offsets"], mean, linewidth=1.6, **style)
     if all(error is not None for error in row["error"]):
