@@ -94,12 +94,18 @@ def average_image(
         steps: of Adam.
         lr: its learning rate.
         progress: called after each step.
+
+    Raises:
+        ValueError: the distance has no gradients.
     """
     adam = torch.optim.Adam(image.parameters(), lr=lr)
     for step in range(steps):
         targets = draw(step)
         adam.zero_grad()
-        distance(image().expand_as(targets).flatten(0, 1), targets.flatten(0, 1)).sum().backward()
+        loss = distance(image().expand_as(targets).flatten(0, 1), targets.flatten(0, 1)).sum()
+        if not loss.requires_grad:
+            raise ValueError("expected a distance with gradients, got one without")
+        loss.backward()
         adam.step()
         image.clip()
         progress()

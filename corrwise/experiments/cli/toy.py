@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.cost import canonical_costs
+from corrwise.experiments.cli.cost import canonical_costs, spec_of
 from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import Count, Device, Processes, Seed, Steps, check_memory
 
@@ -70,6 +70,11 @@ class ToyConfig:
         for name in ("costs", "curves"):
             object.__setattr__(self, name, canonical_costs(name, getattr(self, name), controls=()))
         check(bool(self.costs or self.curves), "costs", "at least one, or --curves with one", "none")
+        for cost in (*self.costs, *self.curves):
+            least = spec.smallest if (spec := spec_of(cost)) else 1
+            check(
+                min(self.height, self.width) >= least, "height", f"at least {least} pixels for cost {cost}", self.height
+            )
         for name in ("height", "width"):
             check(getattr(self, name) % 8 == 0, name, "a multiple of 8 pixels", getattr(self, name))
         check(self.curve_reach < self.width, "curve_reach", f"below the width of {self.width}", self.curve_reach)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from corrwise._files import reading
+from corrwise._files import refuse_pipe
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.studies.toy.drawings import BACKGROUNDS, OBJECTS
 from corrwise.predictors.data.formats.image_decoding import BitDepth, check_pixels, read_image, resize_image
@@ -154,17 +154,26 @@ def read_object(name: str) -> np.ndarray:
         path = Path(name).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"there is no object at {path}; built in are {', '.join(OBJECTS)}")
-        with reading(path, "is no image that can be read"), Image.open(path) as image:
-            check_pixels(image.size, str(path))
-            if not image.has_transparency_data:
-                raise ValueError(
-                    f"expected an object with an alpha channel in {path}, got an image of mode {image.mode}"
-                )
-            rgba = np.asarray(image.convert("RGBA"))
+        rgba = _read_rgba(path)
     rows, columns = (np.flatnonzero(rgba[..., 3].any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         raise ValueError(f"expected an object that is somewhere opaque in {name}, got alpha 0 everywhere")
     return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _read_rgba(path: Path) -> np.ndarray:
+    refuse_pipe(path)
+    try:
+        with Image.open(path) as image:
+            check_pixels(image.size, str(path))  # before memory is allocated
+            rgba = np.asarray(image.convert("RGBA")) if image.has_transparency_data else None
+    except Exception as error:  # Pillow's errors for a broken file differ between formats
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(f"{path} is no image that can be read, or only a part of one, or too large") from error
+    if rgba is None:
+        raise ValueError(f"expected an object with an alpha channel in {path}, got an image without one")
+    return rgba
 
 
 def read_background(name: str, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
