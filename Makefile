@@ -8,7 +8,7 @@ help:            ## say what there is to make
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 demo: .venv/installed  ## run visual MPC on Cartpole with three costs and leave runs/demo/report.html
-	$(BIN)/corrwise mpc --task cartpole --flow all-pairs --costs l1 corr-l1 corr-l1:form=reg --episodes 8 --lockstep 8 --out runs/demo
+	$(BIN)/corrwise mpc --task cartpole --flow all-pairs --costs l1 corr-l1 corr-l1:form=reg --episodes 6 --steps 32 --lockstep 6 --out runs/demo
 
 table: .venv/installed  ## plan with every cost on 100 frozen episodes of each task; hours, and goes on where it was stopped
 	$(BIN)/corrwise table mpc --out runs/table-mpc

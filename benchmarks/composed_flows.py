@@ -12,8 +12,7 @@ from time import perf_counter
 
 from corrwise.costs.flow import FLOWS, AllPairsFlow, CoarseToFine, DISFlow, Polished
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.studies.flows.measure import error_numbers
-from corrwise.experiments.studies.flows.scenes import FlowScene
+from corrwise.experiments.studies.flows.measure import FlowScene, error_numbers
 from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/composed.md")

@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/goal_rewards.py
 
-Both step with random actions, show one picture of each copy a step and compare it with the same goal picture by the
-same distance. Theirs render by software OpenGL (EGL), in one process (Gymnasium's ``SyncVectorEnv``) and in a process
-for each copy (Stable-Baselines3's ``SubprocVecEnv``); the distance is called for one copy after the other. Every arm
-has a process of its own. Figures are medians; the last line is JSON. The exit status is 1 below ``TARGET_RATIO``.
+All arms step with random actions and compare one image of each copy per step with the same goal image by the same
+distance. The peers render with software OpenGL (EGL), in one process (Gymnasium's ``SyncVectorEnv``) and in one process
+per copy (Stable-Baselines3's ``SubprocVecEnv``), and call the distance for one copy after the other. Each arm runs in
+its own process. Figures are medians; the last line is JSON. The exit status is 1 below ``TARGET_RATIO``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 
 from corrwise.envs import RenderToInfo, VectorImageGoalReward
 
-TARGET_RATIO = 20  # times faster than the faster of theirs, with DIS flow
-ARMS = ("ours", "sync", "subproc")
+TARGET_RATIO = 20  # times faster than the faster peer, with DIS flow
+ARMS = ("corrwise", "sync", "subproc")
 FLOWS = ("dis", "all-pairs", "learned")
 SIZE = 64
 
@@ -36,7 +36,7 @@ def distance(flow: str) -> Any:
     return recommended(l1, flow)
 
 
-def ours(flow: str, copies: int) -> Callable[[], object]:
+def corrwise_step(flow: str, copies: int) -> Callable[[], object]:
     """Return a step of this package's vector environment."""
     import gymnasium
 
@@ -49,29 +49,29 @@ def ours(flow: str, copies: int) -> Callable[[], object]:
     return lambda: envs.step(envs.action_space.sample())
 
 
-def theirs(arm: str, flow: str, copies: int) -> Callable[[], object]:
-    """Return a step of Gymnasium's Humanoid, its pictures compared one by one."""
+def peer_step(arm: str, flow: str, copies: int) -> Callable[[], object]:
+    """Return a step of Gymnasium's Humanoid, its images compared one by one."""
     import gymnasium
     from stable_baselines3.common.vec_env import SubprocVecEnv
 
     from corrwise.envs.arrays import from_uint8
 
-    price, forked = distance(flow), arm == "subproc"
+    compare, forked = distance(flow), arm == "subproc"
     envs = SubprocVecEnv([humanoid] * copies) if forked else gymnasium.vector.SyncVectorEnv([humanoid] * copies)
     envs.reset()
     space = gymnasium.vector.utils.batch_space(envs.action_space, copies) if forked else envs.action_space
     space.seed(0)
 
-    def pictures() -> list[np.ndarray]:
+    def images() -> list[np.ndarray]:
         infos = envs.step(space.sample())[-1]
-        return [info["picture"] for info in infos] if forked else list(infos["picture"])
+        return [info["render"] for info in infos] if forked else list(infos["render"])
 
-    goal = from_uint8(pictures()[0])
+    goal = from_uint8(images()[0])
 
     def step() -> object:
-        costs = [float(price(from_uint8(picture), goal)) for picture in pictures()]
+        costs = [float(compare(from_uint8(image), goal)) for image in images()]
         if len(set(costs)) == 1:
-            raise RuntimeError("the copies show nothing, or all the same")
+            raise RuntimeError("all copies have the same cost: nothing is rendered, or all images are the same")
         return costs
 
     return step
@@ -86,7 +86,7 @@ def humanoid() -> Any:
 
 def measure(arm: str, flow: str, copies: int, steps: int) -> float:
     """Return the median seconds of one vector step."""
-    step = ours(flow, copies) if arm == "ours" else theirs(arm, flow, copies)
+    step = corrwise_step(flow, copies) if arm == "corrwise" else peer_step(arm, flow, copies)
     times = []
     for _ in range(steps + 2):
         began = perf_counter()
@@ -96,8 +96,8 @@ def measure(arm: str, flow: str, copies: int, steps: int) -> float:
 
 
 def apart(arm: str, flow: str, options: argparse.Namespace) -> float:
-    """Return what a process of its own measures: OpenGL and the fork of its copies meet nothing of ours there."""
-    steps = options.steps * (8 if arm == "ours" else 1)
+    """Return ``measure`` of a new process, so that OpenGL and the forks of copies do not affect the other arms."""
+    steps = options.steps * (8 if arm == "corrwise" else 1)
     command = [sys.executable, __file__, "--arm", arm, "--flow", flow, "--steps", str(steps)]
     done = subprocess.run(
         [*command, "--copies", str(options.copies)], env={**os.environ, "MUJOCO_GL": "egl"}, check=True,
@@ -109,7 +109,9 @@ def apart(arm: str, flow: str, options: argparse.Namespace) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--copies", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=20, help="vector steps of theirs; ours takes eight times as many")
+    parser.add_argument(
+        "--steps", type=int, default=20, help="vector steps of the peers; corrwise takes eight times as many"
+    )
     parser.add_argument("--flows", nargs="+", default=FLOWS)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--flow", help=argparse.SUPPRESS)
@@ -118,10 +120,10 @@ def main() -> int:
         print(measure(options.arm, options.flow, options.copies, options.steps))
         return 0
     seconds = {flow: {arm: apart(arm, flow, options) for arm in ARMS} for flow in options.flows}
-    ratios = {flow: min(each["sync"], each["subproc"]) / each["ours"] for flow, each in seconds.items()}
+    ratios = {flow: min(each["sync"], each["subproc"]) / each["corrwise"] for flow, each in seconds.items()}
     for flow, each in seconds.items():
-        told = ", ".join(f"{arm} {1000 * spent:.1f} ms" for arm, spent in each.items())
-        print(f"{flow}: {told} a step of {options.copies} copies: {ratios[flow]:.1f} times the faster of theirs")
+        arms = ", ".join(f"{arm} {1000 * spent:.1f} ms" for arm, spent in each.items())
+        print(f"{flow}: {arms} a step of {options.copies} copies: {ratios[flow]:.1f} times faster than the faster peer")
     good = ratios.get("dis", TARGET_RATIO) >= TARGET_RATIO
     print(f"dis against at least {TARGET_RATIO} times: {'pass' if good else 'MISS'}")
     print(json.dumps({"copies": options.copies, "seconds": seconds, "ratios": ratios}))

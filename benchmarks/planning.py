@@ -1,10 +1,10 @@
-"""One CEM plan of 48 candidates x 3 iterations x 8 steps, last-frame cost: where its time goes; and batching, memory.
+"""Time of one CEM plan (48 candidates x 3 iterations x 8 steps, last-frame cost) by phase; batching; memory.
 
     .venv/bin/python benchmarks/planning.py --task humanoid
     .venv/bin/python benchmarks/planning.py --task humanoid --batching
     .venv/bin/python benchmarks/planning.py --task cartpole --memory
 
-Physics is the floor that no cost can go below, so it is measured in the same run. Medians; the last line is JSON.
+Physics is a lower bound of every cost's time, so it is measured in the same run. Medians; the last line is JSON.
 The exit status is 1 if a target is missed: the seconds beyond physics of Humanoid, or the ratio of batching.
 """
 
@@ -55,14 +55,14 @@ def plan_seconds(
     return {phase: float(np.median(spent)) for phase, spent in times.items()}
 
 
-def judge(name: str, value: float, target: float) -> bool:
-    """Print whether a value keeps to its target, and return it."""
+def meets_target(name: str, value: float, target: float) -> bool:
+    """Print and return whether a value meets its target."""
     print(f"{name}: {value:.3f} (target: at most {target:g}): {'pass' if value <= target else 'MISS'}")
     return value <= target
 
 
 def split(options: argparse.Namespace) -> tuple[dict, bool]:
-    """Print one plan's time by flow and phase; return it, and whether Humanoid's targets are reached."""
+    """Print the time of one plan by flow and phase; return it, and whether Humanoid's targets are met."""
     print(f"{options.task}, 48 x 3 x 8" + "".join(f"{phase:>10}" for phase in (*PHASES, "beyond physics")))
     results = {}
     for flow in ("none", *BEYOND_PHYSICS):
@@ -72,15 +72,16 @@ def split(options: argparse.Namespace) -> tuple[dict, bool]:
         results[flow] = {**seconds, "beyond_physics": beyond}
     targets = BEYOND_PHYSICS if options.task == "humanoid" else {}
     reached = [
-        judge(f"{flow}, s beyond physics", results[flow]["beyond_physics"], most) for flow, most in targets.items()
+        meets_target(f"{flow}, s beyond physics", results[flow]["beyond_physics"], most)
+        for flow, most in targets.items()
     ]
     return results, all(reached)
 
 
 def batching(options: argparse.Namespace) -> tuple[dict, bool]:
-    """Print what eight environments in lockstep cost against one, and return it with whether that is little enough.
+    """Print the time for eight environments in lockstep and for one; return it, and whether the ratio meets its target.
 
-    Eight are planned for twice: each by itself (reproducible, the default) and all in one call of the cost.
+    The eight are measured twice: one by one (reproducible, the default) and all in one call of the cost.
     """
 
     def spent(seeds: Sequence[int], *, reproducible: bool = True) -> dict[str, float]:
@@ -100,12 +101,12 @@ def batching(options: argparse.Namespace) -> tuple[dict, bool]:
         print(f"{name:<18}" + "".join(f"{value:>10.3f}" for value in values) + " s")
     totals = {name: sum(seconds.values()) for name, seconds in cases.items()}
     ratios = {"ratio": totals["eight"] / totals["one"], "batched_ratio": totals["batched"] / totals["one"]}
-    reached = [judge(f"{name}, eight / one", value, BATCHING) for name, value in ratios.items()]
+    reached = [meets_target(f"{name}, eight / one", value, BATCHING) for name, value in ratios.items()]
     return {**totals, **ratios, "phases": cases}, all(reached)
 
 
 def memory(options: argparse.Namespace) -> tuple[dict, bool]:
-    """Print the process's peak memory as the candidates grow; there is no target."""
+    """Print the peak memory of the process for growing numbers of candidates; there is no target."""
     peaks = {}
     for candidates in (48, 256, 1024, 4096):
         plan_seconds(options.task, "all-pairs", seeds=[0], candidates=candidates, repeats=1)

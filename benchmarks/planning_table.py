@@ -1,10 +1,10 @@
-"""How long the 900 episodes of the planning table's {L1, scaled, regularised} take, from its first ones, on all cores.
+"""Time of the planning table's 900 episodes of {L1, scaled, regularised} on all cores, estimated from the first ones.
 
     .venv/bin/python benchmarks/planning_table.py --episodes 10
 
-It runs ``corrwise table mpc`` itself into an empty folder, longest episodes first, so that no core is left without work
-for long at the end. What starting and ending take is counted for each part of a hundred episodes, so the hours are an
-upper bound. The last line is JSON. The exit status is 1 if the target is missed.
+It runs ``corrwise table mpc`` in an empty folder, longest episodes first, so that no core idles for long at the end.
+The time of starting and ending is counted for each part, so the hours are an upper bound. The last line is JSON. The
+exit status is 1 if the target is missed.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main() -> int:
         ) / options.episodes
         for task in TASKS for method in METHODS
     }  # fmt: skip
-    told = {"episodes": options.episodes, "lockstep": options.lockstep, "cores": len(os.sched_getaffinity(0))}
-    print(json.dumps({**told, "wall_s": wall, "hours": hours, "shares": shares, "episode_s": cells}))
+    settings = {"episodes": options.episodes, "lockstep": options.lockstep, "cores": len(os.sched_getaffinity(0))}
+    print(json.dumps({**settings, "wall_s": wall, "hours": hours, "shares": shares, "episode_s": cells}))
     return int(hours > HOURS)
 
 

@@ -1,12 +1,12 @@
-"""A trained predictor's price: one CEM plan of 48 x 3 x 8 at 64x64, and a training step of corr-L1 beside one of L1.
+"""Time of a trained predictor: one CEM plan of 48 x 3 x 8 at 64x64, and training steps with corr-L1 and with L1.
 
     .venv/bin/python benchmarks/prediction.py
 
 The models have random weights and the sizes that ``corrwise table predictors`` trains; plans are of Humanoid,
-training clips coarse noise, in whole pictures and in the crops that the recipe trains on. Steps with and without
-correspondence alternate, so both see the same machine. A plan is timed with pixel L1, which leaves the predictor's
-time, and with the default cost. Figures are medians; the last line is JSON. The exit status is 1 if a plan (pixel L1)
-or the overhead (whole pictures) misses its target.
+training clips are coarse noise, as whole images and as the crops of the recipe. Steps with and without correspondence
+alternate, so that both run under the same conditions. A plan is timed with pixel L1, whose own time is negligible, and
+with the default cost. Figures are medians; the last line is JSON. The exit status is 1 if a plan (pixel L1) or the
+overhead (whole images) misses its target.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from corrwise.types import Context, Distance
 
 PLAN = 2.5  # s, at most
 OVERHEAD = 0.15  # of the pixel-wise step's time, at most
-ACTIONS, CONTEXT, SIZE = 17, 2, 64  # Humanoid's actions, the most there are
-CROP = 32  # px to a side of what a step of the recipe sees
+ACTIONS, CONTEXT, SIZE = 17, 2, 64  # Humanoid's actions, the most of all tasks
+CROP = 32  # px to a side of the recipe's crops
 
 
 def plan_seconds(name: str, distance: Distance, repeats: int) -> float:
@@ -47,14 +47,14 @@ def plan_seconds(name: str, distance: Distance, repeats: int) -> float:
 
 
 def step_seconds(name: str, size: int, repeats: int, batch: int, horizon: int) -> dict[str, float]:
-    """Return the median seconds of a training step with each distance, on pictures of this size."""
+    """Return the median seconds of a training step with each distance, on images of this size."""
     model = make_model(name, action_dim=ACTIONS, context=CONTEXT, **options(name)).train()
     coarse = torch.rand(batch, CONTEXT + horizon, 3, size // 8, size // 8)
     frames = coarse.repeat_interleave(8, -1).repeat_interleave(8, -2)
     clips = Batch(frames, torch.zeros(batch, CONTEXT + horizon - 1, ACTIONS))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
     times: dict[str, list[float]] = {"l1": [], "corr-l1": []}
-    distances = {"l1": l1, "corr-l1": CorrespondenceWise(l1, DISFlow())}
+    distances: dict[str, Distance] = {"l1": l1, "corr-l1": CorrespondenceWise(l1, DISFlow())}
     for repeat in range(repeats + 1):
         for loss, distance in distances.items():
             began = perf_counter()
@@ -68,7 +68,7 @@ def step_seconds(name: str, size: int, repeats: int, batch: int, horizon: int) -
 
 def options(name: str) -> dict:
     """Return a model's configuration as numbers."""
-    return TrainConfig(model=name, options=("small",)).model_options
+    return TrainConfig(model=name, options=("small",)).model_options  # type: ignore[arg-type]
 
 
 def timed(call, repeats: int) -> float:
@@ -87,7 +87,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--horizon", type=int, default=4)
     options = parser.parse_args()
-    costs = {"l1": l1, "default": recommended(l1)}
+    costs: dict[str, Distance] = {"l1": l1, "default": recommended(l1)}
     plans, steps, good = {}, {}, True
     for name in options.models:
         plans[name] = {cost: plan_seconds(name, distance, options.repeats) for cost, distance in costs.items()}
@@ -95,9 +95,9 @@ def main() -> int:
         steps[name] = {
             str(size): step_seconds(name, size, options.repeats, options.batch, options.horizon) for size in sizes
         }
-        dearer = {size: each["corr-l1"] / each["l1"] - 1 for size, each in steps[name].items()}
-        good &= plans[name]["l1"] <= PLAN and dearer[str(SIZE)] <= OVERHEAD
-        more = ", ".join(f"{100 * share:+.1f} % at {size} px" for size, share in dearer.items())
+        overhead = {size: each["corr-l1"] / each["l1"] - 1 for size, each in steps[name].items()}
+        good &= plans[name]["l1"] <= PLAN and overhead[str(SIZE)] <= OVERHEAD
+        more = ", ".join(f"{100 * share:+.1f} % at {size} px" for size, share in overhead.items())
         print(
             f"{name}: a plan {plans[name]['l1']:.2f} s (at most {PLAN}), with the default cost "
             f"{plans[name]['default']:.2f} s; a training step with L1 {steps[name][str(SIZE)]['l1']:.3f} s, "

@@ -1,10 +1,10 @@
-"""Pictures of Humanoid at 64x64: the ray caster against Gymnasium's own OpenGL renderer, in one run.
+"""Images of Humanoid at 64x64: the ray caster against Gymnasium's own OpenGL renderer, in one run.
 
     .venv/bin/python benchmarks/rendering.py
 
-Same camera, same poses (standing and fallen), one sample a pixel. Gymnasium renders by software OpenGL (EGL) in a
-process of its own, as a machine without display does. Figures are medians; the last line is JSON. The exit status
-is 1 if the ray caster is not ``TARGET_RATIO`` times as fast for every pose.
+Both use the same camera, the same poses (standing and fallen) and one sample per pixel. Gymnasium renders with software
+OpenGL (EGL) in its own process, as on a machine without a display. Figures are medians; the last line is JSON. The
+exit status is 1 if the ray caster is not ``TARGET_RATIO`` times as fast for every pose.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def poses() -> dict[str, np.ndarray]:
         for _ in range(idle):
             context = fleet.step(torch.zeros(1, 17))
         actions = torch.rand(1, CANDIDATES, 8, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        assert context.state is not None
         states[name] = fleet.simulator.states(context.state, actions, [7])[0, :, 0]
     return states
 
@@ -103,20 +104,20 @@ def main() -> int:
         return 0
     states = poses()
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        np.savez(file.name, **states)
+        np.savez(file.name, **states)  # type: ignore[arg-type]  # the stubs' allow_pickle
         done = subprocess.run(
             [sys.executable, __file__, "--gl", file.name],
             env={**os.environ, "MUJOCO_GL": "egl"}, check=True, capture_output=True, text=True,
         )  # fmt: skip
-    theirs = json.loads(done.stdout.strip().splitlines()[-1])
-    ours = {name: raycast(candidates, options.repeats) for name, candidates in states.items()}
+    peer = json.loads(done.stdout.strip().splitlines()[-1])
+    seconds = {name: raycast(candidates, options.repeats) for name, candidates in states.items()}
     print(f"{'Humanoid 64x64':<16}{'raycast ms':>12}{'gymnasium ms':>14}{'ratio':>8}")
-    ratios = {name: theirs[name] / ours[name] for name in states}
+    ratios = {name: peer[name] / seconds[name] for name in states}
     for name, ratio in ratios.items():
-        print(f"{name:<16}{1e3 * ours[name]:>12.3f}{1e3 * theirs[name]:>14.2f}{ratio:>7.0f}x")
+        print(f"{name:<16}{1e3 * seconds[name]:>12.3f}{1e3 * peer[name]:>14.2f}{ratio:>7.0f}x")
     reached = all(ratio >= TARGET_RATIO for ratio in ratios.values())
     print(f"gymnasium / raycast (target: at least {TARGET_RATIO}x): {'pass' if reached else 'MISS'}")
-    print(json.dumps({"raycast_s": ours, "gymnasium_s": theirs}))
+    print(json.dumps({"raycast_s": seconds, "gymnasium_s": peer}))
     return int(not reached)
 
 

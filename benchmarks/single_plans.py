@@ -1,13 +1,13 @@
-"""Where single plans truly lead: what each cost's plan gains, and how much of that errors of the flow take away.
+"""The true outcome of single plans: what each cost's plan gains, and how much of it errors of the flow cost.
 
     .venv/bin/python benchmarks/single_plans.py --task humanoid
 
-The default cost acts on tuning episodes; at steps 2, 7, 12, 17 and 22 every cost plans anew from the same state with
-the same draws, and the state distance at the end of its plan is noted. ``exact`` is the default cost with a flow
-without error in place of the learned one, ``exact where seen`` the same with hidden pixels moving like those around
-them, as no picture says where these go. ``seen corrected`` and ``hidden corrected`` leave the default's matches as they
-are and correct only what they say of the displacement: of the goal's pixels that the candidate shows, or hides.
-``cheaper moves`` counts displacement a tenth and occlusion a third, so that the residual weighs more. Differences are
+The default cost acts on tuning episodes. At steps 2, 7, 12, 17 and 22 every cost makes a plan from the same state with
+the same draws, and the state distance at the end of the plan is recorded. ``exact`` is the default cost with the
+ground-truth flow in place of the learned one. ``exact where seen`` is the same with hidden pixels moving like those
+around them, because no image shows their motion. ``seen corrected`` and ``hidden corrected`` keep the default's matches
+and correct only the displacement of the goal's pixels that are visible, or hidden, in the candidate's image. ``cheaper
+moves`` weights displacement with a tenth and occlusion with a third, so that the residual counts more. Differences are
 paired, with a bootstrap interval over episodes, whose states resemble each other; the last line is JSON.
 """
 
@@ -27,7 +27,7 @@ from torch import Tensor
 from corrwise.costs import CorrespondenceWise, Displacement, GoalCost
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.checks import check_tuning_seeds
+from corrwise.envs.renderers.raycast import RaycastRenderer
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.policies import StateCost, exact_flow_cost, state_cost
@@ -35,6 +35,7 @@ from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, p
 from corrwise.mpc.optimize import optimize
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Distance
+from corrwise.validation import check_tuning_seeds
 
 MOMENTS, HORIZON, DEFAULT = (2, 7, 12, 17, 22), 12, "recommended"
 FILL = 3.0  # px, the standard deviation of the window over which hidden pixels take the motion of those around them
@@ -42,7 +43,7 @@ FILL = 3.0  # px, the standard deviation of the window over which hidden pixels 
 
 @dataclass(frozen=True)
 class Moment:
-    """A state on the way, and where to go."""
+    """A state of an episode and its goal."""
 
     seed: int
     step: int
@@ -51,7 +52,7 @@ class Moment:
 
 
 class GivenFlow:
-    """A flow that is known beforehand."""
+    """A flow that is set before each call."""
 
     flows: tuple[Tensor, Tensor]
 
@@ -65,7 +66,7 @@ class GivenFlow:
 
 
 def moments(simulator: MujocoSimulator, seeds: range) -> Iterator[Moment]:
-    """Yield states that planning with the default cost comes through."""
+    """Yield states of episodes that are planned with the default cost."""
     distance = make_distance(DEFAULT)
     for seed in seeds:
         fleet, planner = Fleet(simulator), _planner(simulator)
@@ -79,55 +80,61 @@ def moments(simulator: MujocoSimulator, seeds: range) -> Iterator[Moment]:
             proposal = shift(proposal)
 
 
-def image_price(simulator: MujocoSimulator, distance: Distance) -> StateCost:
-    """Return what pictures of the states cost."""
+def image_state_cost(simulator: MujocoSimulator, distance: Distance) -> StateCost:
+    """Return the cost of images of states."""
 
-    def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
+    def cost(states: np.ndarray, goals: np.ndarray) -> Tensor:
         frames = simulator.renderer.render(states[0, :, 0])
         with torch.no_grad():
             goal = simulator.renderer.render(goals).expand_as(frames).contiguous()
             return distance(frames, goal)[None, :, None]
 
-    return price
+    return cost
 
 
-def exact_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
+def raycast(simulator: MujocoSimulator) -> RaycastRenderer:
+    """Return the simulator's renderer, which has exact flow."""
+    assert isinstance(simulator.renderer, RaycastRenderer)
+    return simulator.renderer
+
+
+def exact_state_cost(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
     """Return the default cost with the true flow."""
     distance, given = make_distance(DEFAULT), GivenFlow()
     assert isinstance(distance, CorrespondenceWise)
     distance.flow = given
-    inner = image_price(simulator, distance)
+    inner, correspondence = image_state_cost(simulator, distance), raycast(simulator).correspondence
 
-    def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
+    def cost(states: np.ndarray, goals: np.ndarray) -> Tensor:
         ends, (goal,) = states[0, :, 0], goals
-        both = (simulator.renderer.correspondence(*pair) for pair in ((ends, goal), (goal, ends)))
+        both = (correspondence(*pair) for pair in ((ends, goal), (goal, ends)))
         there, back = (filled(flow, visible) if seen else flow.nan_to_num(0.0) for flow, visible in both)
         given.flows = there, back
         return inner(states, goals)
 
-    return price
+    return cost
 
 
-def corrected_price(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
-    """Return the default cost with the true displacement of the goal's pixels that the candidate shows, or hides."""
+def corrected_state_cost(simulator: MujocoSimulator, *, seen: bool) -> StateCost:
+    """Return the default cost with the true displacement of the goal's visible, or hidden, pixels."""
     distance = make_distance(DEFAULT)
     assert isinstance(distance, CorrespondenceWise)
     assert isinstance(distance.regularizer, Displacement)
     given, flow, displacement = GivenFlow(), distance.flow, distance.regularizer
     distance.flow = given
 
-    def price(states: np.ndarray, goals: np.ndarray) -> Tensor:
+    def cost(states: np.ndarray, goals: np.ndarray) -> Tensor:
         ends, (goal,) = states[0, :, 0], goals
         with torch.no_grad():
             frames = simulator.renderer.render(ends)
             goal_frames = simulator.renderer.render(goals).expand_as(frames).contiguous()
             given.flows = both_ways(flow, frames, goal_frames)
-            true, visible = simulator.renderer.correspondence(goal, ends)
+            true, visible = raycast(simulator).correspondence(goal, ends)
             mended = given.flows[1].where((visible != seen)[:, None], true.nan_to_num(0.0))
             more = displacement(mended, goal_frames) - displacement(given.flows[1], goal_frames)
             return (distance(frames, goal_frames) + more)[None, :, None]
 
-    return price
+    return cost
 
 
 def filled(flow: Tensor, visible: Tensor) -> Tensor:
@@ -141,12 +148,12 @@ def filled(flow: Tensor, visible: Tensor) -> Tensor:
     return torch.where(visible[:, None], flow, moved / around(trusted).clamp_min(1e-6))
 
 
-def led(simulator: MujocoSimulator, price: StateCost, moment: Moment) -> float:
-    """Return how far from the goal's state a plan made with a price ends."""
+def final_distance(simulator: MujocoSimulator, state_cost: StateCost, moment: Moment) -> float:
+    """Return the state distance to the goal at the end of a plan made with a cost."""
     planner = _planner(simulator)
 
     def cost(actions: Tensor) -> Tensor:
-        return price(simulator.states(moment.state, actions, [HORIZON - 1]), moment.goal)[:, :, 0].float()
+        return state_cost(simulator.states(moment.state, actions, [HORIZON - 1]), moment.goal)[:, :, 0].float()
 
     proposal, _ = optimize(planner, cost, planner.init(1), [generator(moment.seed, moment.step + 1)])
     actions = planned_actions(planner, proposal)[:, None]
@@ -160,10 +167,10 @@ def _planner(simulator: MujocoSimulator) -> CEM:
 
 def by_episode(tried: Sequence[Moment], ends: Sequence[float]) -> list[float]:
     """Return the mean of each episode's states."""
-    found: dict[int, list[float]] = {}
+    values: dict[int, list[float]] = {}
     for moment, end in zip(tried, ends, strict=True):
-        found.setdefault(moment.seed, []).append(end)
-    return [float(np.mean(each)) for each in found.values()]
+        values.setdefault(moment.seed, []).append(end)
+    return [float(np.mean(each)) for each in values.values()]
 
 
 def main() -> None:
@@ -174,22 +181,22 @@ def main() -> None:
     options = parser.parse_args()
     check_tuning_seeds("seed", options.seed, options.episodes)
     simulator = MujocoSimulator(TASKS[options.task])
-    prices: dict[str, StateCost] = {
-        "l1": image_price(simulator, make_distance("l1")),
-        "default": image_price(simulator, make_distance(DEFAULT)),
-        "cheaper moves": image_price(simulator, make_distance("corr-l1:form=disp,displacement=0.01,occlusion=2")),
-        "seen corrected": corrected_price(simulator, seen=True),
-        "hidden corrected": corrected_price(simulator, seen=False),
-        "exact where seen": exact_price(simulator, seen=True),
-        "exact": exact_price(simulator, seen=False),
+    costs: dict[str, StateCost] = {
+        "l1": image_state_cost(simulator, make_distance("l1")),
+        "default": image_state_cost(simulator, make_distance(DEFAULT)),
+        "cheaper moves": image_state_cost(simulator, make_distance("corr-l1:form=disp,displacement=0.01,occlusion=2")),
+        "seen corrected": corrected_state_cost(simulator, seen=True),
+        "hidden corrected": corrected_state_cost(simulator, seen=False),
+        "exact where seen": exact_state_cost(simulator, seen=True),
+        "exact": exact_state_cost(simulator, seen=False),
         "exact-flow": exact_flow_cost(simulator),
         "state": state_cost(simulator),
     }
     tried = list(moments(simulator, range(options.seed, options.seed + options.episodes)))
-    ends = {name: [led(simulator, price, moment) for moment in tried] for name, price in prices.items()}
+    ends = {name: [final_distance(simulator, each, moment) for moment in tried] for name, each in costs.items()}
     for name, mine in ends.items():
         pair = (by_episode(tried, each) for each in (ends["default"], mine))
-        nearer = paired_difference(*pair).said("+.3f") if name != "default" else ""
+        nearer = paired_difference(*pair).text("+.3f") if name != "default" else ""
         print(f"{name:<17} ends {np.mean(mine):.3f} from the goal; nearer than the default by {nearer}")
     print(json.dumps({"task": options.task, "moments": [(each.seed, each.step) for each in tried], "ends": ends}))
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib as mpl
@@ -26,8 +27,8 @@ from torch import Tensor
 from corrwise.costs import warp
 from corrwise.costs.flow import DISFlow, TVL1Flow, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.studies.flows.measure import error_numbers
-from corrwise.experiments.studies.flows.scenes import FlowScene
+from corrwise.experiments.studies.flows.measure import FlowScene, error_numbers
+from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/variational.md")
 BODIES = ("cartpole", "ant", "humanoid", "textures")
@@ -52,11 +53,11 @@ def farneback() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 
 def dual_tv_l1() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    solver = cv2.optflow.createOptFlow_DualTVL1()
+    solver = cv2.optflow.createOptFlow_DualTVL1()  # type: ignore[attr-defined]  # of opencv-contrib
     return lambda target, source: solver.calc(target, source, None)
 
 
-FLOWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+FLOWS: dict[str, Any] = {
     "zero": ZeroFlow(),
     "DIS, ultrafast": DISFlow(threads=1),
     "DIS, medium, full resolution": DISFlow(preset="medium", finest_scale=0, threads=1),
@@ -77,7 +78,9 @@ def shipped(package: str, *names: str) -> list[str]:
 
 
 def image(path: str) -> Tensor:
-    return torch.from_numpy(cv2.imread(path)[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    pixels = cv2.imread(path)
+    assert pixels is not None, f"{path} cannot be read"
+    return torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def photographs(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -132,7 +135,7 @@ def milliseconds(flow: Callable[[Tensor, Tensor], Tensor], target: Tensor, sourc
 def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    cases: dict[str, Callable[[Callable[[Tensor, Tensor], Tensor]], str]] = {}
+    cases: dict[str, Callable[[Flow], str]] = {}
 
     def exact(name: str, pair: tuple[Tensor, Tensor, Tensor, Tensor], change: Callable[[Tensor], Tensor]) -> None:
         x, y, truth, known = pair
@@ -157,7 +160,7 @@ def main() -> None:
     def of_body(name: str) -> None:
         pairs = FlowScene(name, FlowTableConfig(pairs=48, size=64, episodes=8, reach=1)).clean
 
-        def cell(flow: Callable[[Tensor, Tensor], Tensor]) -> str:
+        def cell(flow: Flow) -> str:
             errors = error_numbers(flow, pairs)
             return " / ".join(f"{errors[band]:.2f}" for band in ("epe_0_2", "epe_2_8", "epe_8_32"))
 
@@ -167,7 +170,7 @@ def main() -> None:
         of_body(name)
     for size, count in ((64, 1), (64, 16), (256, 1)):
         x, y = (each[:1].expand(count, -1, -1, -1).contiguous() for each in photographs(size)[:2])
-        cases[f"ms a {size} px pair, in a batch of {count}"] = lambda flow, x=x, y=y: f"{milliseconds(flow, x, y):.2f}"
+        cases[f"ms a {size} px pair, in a batch of {count}"] = lambda flow, x=x, y=y: f"{milliseconds(flow, x, y):.2f}"  # type: ignore[misc]
 
     lines = ["| | " + " | ".join(FLOWS) + " |", "|" + "---|" * (1 + len(FLOWS))]
     for name, cell in cases.items():

@@ -32,10 +32,10 @@ INTERPOLATOR_PATHS: Mapping[str, str] = {
     "flavr": "corrwise.predictors.interpolation.flavr:FLAVR",
 }
 PLANNER_PATHS: Mapping[str, str] = {
-    "random": "corrwise.mpc.random_shooting:RandomShooting",
-    "cem": "corrwise.mpc.cem:CEM",
-    "icem": "corrwise.mpc.icem:ICEM",
-    "mppi": "corrwise.mpc.mppi:MPPI",
+    "random": "corrwise.mpc.planners:RandomShooting",
+    "cem": "corrwise.mpc.planners:CEM",
+    "icem": "corrwise.mpc.planners:ICEM",
+    "mppi": "corrwise.mpc.planners:MPPI",
 }
 
 

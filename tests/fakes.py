@@ -13,7 +13,7 @@ from corrwise.types import Context, Goal
 
 @dataclass
 class FakePredictor:
-    """A world in which the first action brightens a grey picture by up to ``gain`` per step.
+    """A predictor in which the first action brightens a grey image by up to ``gain`` per step.
 
     Remembers what it was asked: ``asked`` holds (actions' shape, steps) and ``contexts`` the contexts.
     """

@@ -1,4 +1,4 @@
-"""Python in the documentation: what a reader copies, run as a reader runs it, in a process of its own."""
+"""The Python blocks of the documentation, run as a reader runs them, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def blocks(page: Path) -> list[str]:
 
 
 def chains(page: Path) -> list[str]:
-    """Return what runs in one process each: a block with imports, and those without that go on from it."""
-    found: list[str] = []
+    """Return the code of each process: a block with imports, and the blocks without imports that follow it."""
+    joined: list[str] = []
     for block in blocks(page):
-        if _IMPORTS.search(block) or not found:
-            found.append(block)
+        if _IMPORTS.search(block) or not joined:
+            joined.append(block)
         else:
-            found[-1] += "\n" + block
-    return found
+            joined[-1] += "\n" + block
+    return joined
 
 
 def save_named(page: Path, folder: Path) -> None:

@@ -44,7 +44,7 @@ def images(*shape: int) -> Tensor:
 
 
 def pair() -> tuple[Tensor, Tensor]:
-    """Two pictures of a body that moved, before a still ground."""
+    """Two images of a body that moved, on a still background."""
     first = images(2, 3, SIZE, SIZE) / 2
     second = first.clone()
     first[..., 3:7, 3:7], second[..., 6:10, 8:12] = 0.9, 0.9
@@ -180,6 +180,6 @@ def test_every_factory_call_names_its_type_and_device(capsys):
 )
 def test_the_check_finds_what_is_planted(call, missing):
     source = f"import numpy as np\nimport torch\nimport torch as t\nfrom torch import eye, fft\n\n{call}\n"
-    found = checker().findings(source, "file.py")
-    assert len(found) == bool(missing)
-    assert all(line.startswith("file.py:6: ") and missing in line for line in found)
+    lines = checker().findings(source, "file.py")
+    assert len(lines) == bool(missing)
+    assert all(line.startswith("file.py:6: ") and missing in line for line in lines)

@@ -1,4 +1,4 @@
-"""Each Python block of the docs that has its own imports runs alone in a fresh process, smaller where it is slow."""
+"""Each Python block of the docs that has imports runs in a fresh process, with smaller numbers where it is slow."""
 
 from __future__ import annotations
 

@@ -106,12 +106,12 @@ def test_a_network_is_counted_before_it_is_made():
     with pytest.raises(ValueError, match=rf"at most {MOST_WEIGHTS} numbers, got 1000[0-9]+"):
         check_network(lambda: build(side + 1))
     check_network(lambda: build(3), {"weight": torch.zeros(3, 3)})
-    for state_dict, said in [
+    for state_dict, message in [
         ({"weight": torch.zeros(3, 4)}, r"expected \(3, 3\) as weight, got \(3, 4\)"),
         ({}, r"expected \(3, 3\) as weight, got nothing"),
         ({"weight": torch.zeros(3, 3), "b": torch.zeros(1)}, r"expected nothing as b, got \(1,\)"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             check_network(lambda: build(3), state_dict)
     assert set(devices) == {"meta"}
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -120,7 +120,7 @@ def test_a_network_is_counted_before_it_is_made():
 @pytest.mark.parametrize("name", ["config.json", "checkpoint.pt", "rows.jsonl", "shard-00000.h5"])
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_a_pipe_or_device_in_the_place_of_a_file_is_not_waited_for(tmp_path, name, kind):
-    """In a process of its own: a read that waits could not be stopped here."""
+    """In a separate process, because a read that blocks could not be stopped here."""
     path = tmp_path / name
     if kind == "pipe":
         os.mkfifo(path)

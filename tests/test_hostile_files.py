@@ -1,4 +1,4 @@
-"""Whatever someone has done to a file that we read: a value comes back, or one sentence that names the file.
+"""Reading a damaged file returns a value, or raises one sentence that names the file.
 
 A new reader is one line of ``READERS``. ``CORRWISE_FUZZ=2000 pytest tests/test_hostile_files.py`` tries as many damaged
 files of each, other ones every time.
@@ -39,7 +39,7 @@ from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies import ranking as ranking_text
 from corrwise.experiments.studies.agents import table as agents
 from corrwise.experiments.studies.agents.table import agent_table
-from corrwise.experiments.studies.flows import text as flows
+from corrwise.experiments.studies.flows import report as flows
 from corrwise.experiments.studies.planning import cells_of, mpc_table
 from corrwise.experiments.studies.predictors import evaluate
 from corrwise.experiments.studies.predictors.evaluation import clip_means, evaluation_table
@@ -71,7 +71,7 @@ class Reader:
         name: of the test.
         make: writes a valid example into a folder.
         file: which of its files is damaged.
-        read: reads it; whatever it returns is right.
+        read: reads it; any return value is right.
         damage: makes a strategy of the file's valid bytes.
     """
 
@@ -218,7 +218,7 @@ READERS = [
     Reader("rows to go on", _run, "rows.jsonl", lambda f: open_rows(f / "rows.jsonl"), damaged_lines),
     Reader("report of rows", _run, "rows.jsonl", write_report, damaged_lines),
     Reader("report of settings", _run, "config.json", write_report, damaged_json),
-    Reader("report of pictures", _run, "episodes/cartpole-l1-cem-oracle-0.png", write_report, damaged_bytes),
+    Reader("report of images", _run, "episodes/cartpole-l1-cem-oracle-0.png", write_report, damaged_bytes),
     Reader("settings", _run, "config.json",
            lambda f: claim_folder(f, SETTINGS), damaged_json),
     Reader("planning table", _rows(*PLANNED), "rows.jsonl",
@@ -363,10 +363,10 @@ def test_commands_answer_a_damaged_folder_in_one_sentence(command, file, tmp_pat
             (tmp_path / name).write_bytes(damaged if name == file else data)
         capsys.readouterr()
         status = cli.main(words)
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("corrwise: ")]
+        message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("corrwise: ")]
         assert status in (0, 2)
-        assert len(said) == (status == 2)
-        assert all(str(tmp_path) in line for line in said), said
+        assert len(message) == (status == 2)
+        assert all(str(tmp_path) in line for line in message), message
 
     check()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from corrwise.envs.tasks.task import Task
 from corrwise.experiments import cli
-from corrwise.experiments.cli import commands
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.planning import mpc_table
@@ -27,6 +29,24 @@ from tools.results_table import (
     readme_with_tables,
 )
 
+
+@pytest.fixture(scope="module", autouse=True)
+def models_compiled_once():
+    """Compile the model of each task once: the settings of hundreds of cells hash the same few models."""
+    compiled: dict[tuple[Any, ...], tuple[Task, Any]] = {}
+    compile_model = Task.compile
+
+    def once(task: Task, cameras: Sequence[str] = ()) -> Any:
+        key = (id(task), *cameras)
+        if key not in compiled:
+            compiled[key] = task, compile_model(task, cameras)  # with the task, so that its id is not used again
+        return compiled[key][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "compile", once)
+        yield
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -37,7 +57,7 @@ def test_the_library_example_is_short():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_has_options_that_exist(page, monkeypatch):
-    monkeypatch.setattr(commands, "_run", lambda command, config: 0)
+    monkeypatch.setattr(cli, "_run", lambda command, config: 0)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)).replace("\\\n", " ")
     for line in re.findall(
         r"corrwise ((?:mpc|report|doctor|table|train-flow|collect|import|train|evaluate|preview)\b.*)", blocks

@@ -1,4 +1,4 @@
-"""Software OpenGL and triton live in one process in any order; each order is a process of its own."""
+"""Software OpenGL and triton work in one process in any order; each order is tested in a separate process."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def findings(source: str, path: str = "<source>") -> list[str]:
 
 def _imported(tree: ast.Module) -> dict[str, str]:
     """Return what names of a module stand for, such as {"torch": "torch", "zeros": "torch.zeros"}."""
-    names = {}
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {each.asname or "torch": each.name for each in node.names if each.name.split(".")[0] == "torch"}
@@ -76,9 +76,9 @@ def _files(roots: list[str]) -> Iterator[Path]:
 
 
 def main(roots: list[str]) -> int:
-    found = [line for path in _files(roots) for line in findings(path.read_text(encoding="utf-8"), str(path))]
-    print("\n".join(found) or "every factory call names its dtype and device")
-    return 1 if found else 0
+    lines = [line for path in _files(roots) for line in findings(path.read_text(encoding="utf-8"), str(path))]
+    print("\n".join(lines) or "every factory call names its dtype and device")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

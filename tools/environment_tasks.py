@@ -1,4 +1,4 @@
-"""List which environments of Gymnasium and of the dm_control suite are tasks, and what their names are.
+"""List the environments of Gymnasium and of the dm_control suite that can be tasks, with their names.
 
 python tools/environment_tasks.py [NAME ...]
 """
@@ -24,7 +24,7 @@ def all_names() -> list[str]:
 
 
 def described(name: str) -> str:
-    """Return what a name is as a task, with four episodes drawn at 32 pixels; or why it is none."""
+    """Return a line about the task of a name, from four episodes at 32 pixels; or why there is none."""
     begun = time.perf_counter()
     try:
         task = find_task(name)

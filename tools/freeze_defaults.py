@@ -1,7 +1,7 @@
-"""Add new options to the frozen defaults of run settings; what is frozen stays, whatever the default is now.
+"""Add new options to the frozen defaults of run settings. Frozen values stay, even if a default has changed.
 
-Options of flows and forms are part of a cost's name, and ``made_of`` in the settings says all of them. ``costs`` lists
-those that are known, by flow; one that is new to a known flow gets a default there.
+Options of flows and forms are part of a cost's name, and ``made_of`` in the settings has all of them. ``costs`` lists
+the known ones by flow; a new option of a known flow gets a default there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COMMANDS: dict[str, type[Any]] = {
 
 def frozen(before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the frozen defaults with those of options that are new."""
-    after = {}
+    after: dict[str, dict[str, Any]] = {}
     for command, kind in COMMANDS.items():
         old = before.get(command, {"defaults": {}, "free": []})
         values, free = options(kind)

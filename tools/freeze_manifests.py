@@ -1,8 +1,8 @@
-"""Draw each task's 100 test episodes, once: rows made on other ones cannot be compared.
+"""Draw the 100 test episodes of each task, once: rows of other episodes cannot be compared.
 
     .venv/bin/python tools/freeze_manifests.py
 
-Seeds from 10000 on were used for nothing before: tuning uses 1000 and up, a flow net's plans 5000 and up.
+Seeds from 10000 are used for nothing else: tuning uses seeds from 1000, and the plans of a flow net seeds from 5000.
 """
 
 from __future__ import annotations

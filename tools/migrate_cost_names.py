@@ -2,9 +2,9 @@
 
     .venv/bin/python tools/migrate_cost_names.py docs/results
 
-A name used to mean another flow in each command. What a row was made with stands beside it, and that is what its new
-name says. Only names change: no number is touched, a folder with new names stays as it is, and the table in
-docs/reproduce.md lists old and new.
+Old names meant different flows in different commands. Each row has its settings, from which its new name is made. Only
+names change: numbers and folders with new names stay unchanged. The table in docs/reproduce.md lists old and new
+names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from corrwise.costs.presets import DEFAULT_FLOW, NUMBERS
 from corrwise.costs.spec import CostSpec
-from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.cli.options import CONTROL_NAMES
 from corrwise.experiments.runs.grid import cell_settings
 from corrwise.experiments.runs.settings import Settings, fingerprint, frozen_defaults
 
@@ -36,7 +36,7 @@ _USUAL = {  # the old options' frozen defaults, where settings say only what dif
 }
 _WITHOUT_POWER = 1.0  # what the displacement was raised to before it was an option
 _OLD_RECOMMENDED = "corr-l1-disp"
-_ARMS = {  # losses of ``table predictors``: of two directions each, over DIS unless they said another
+_ARMS = {  # losses of ``table predictors``: of two directions each, over DIS unless the row names another
     "corr-{}": "corr-{}:flow=dis",
     "corr-{}-learned": "corr-{}",
     "corr-{}-reg": "corr-{}:form=reg",
@@ -44,16 +44,16 @@ _ARMS = {  # losses of ``table predictors``: of two directions each, over DIS un
 
 
 def new_name(old: str, numbers: Json) -> str:
-    """Return the text of a cost whose old name and numbers these are; controls and pixel-wise costs keep theirs."""
+    """Return the text of a cost from its old name and numbers; controls and pixel-wise costs keep their names."""
     if old in CONTROL_NAMES or not old.startswith("corr-"):
         return old
     _, base, *suffix = old.split("-")
     form, flow = _FORMS[suffix[0] if suffix else ""], numbers["flow"]
-    found = {"power": _WITHOUT_POWER, **numbers, "displacement": numbers.get("price")}
-    said = {name: found.get(field) for name, field in NUMBERS[form].items()}
-    said |= {new: numbers.get(name) for name, new in _OLD_FLOW_OPTIONS.get(flow, {}).items()}
+    values = {"power": _WITHOUT_POWER, **numbers, "displacement": numbers.get("price")}
+    options = {name: values.get(field) for name, field in NUMBERS[form].items()}
+    options |= {new: numbers.get(name) for name, new in _OLD_FLOW_OPTIONS.get(flow, {}).items()}
     return str(
-        CostSpec(base, flow, form, options=tuple((name, each) for name, each in said.items() if each is not None))
+        CostSpec(base, flow, form, options=tuple((name, each) for name, each in options.items() if each is not None))
     )
 
 
@@ -64,7 +64,7 @@ def print_of(settings: Json, *, free: tuple[str, ...] = ()) -> str:
 
 
 def migrate_grid(folder: Path) -> None:
-    """Rename the costs and methods of a folder of planned episodes; its config.json says what each row is made of."""
+    """Rename the costs and methods of a folder of planned episodes; its config.json has the settings of each row."""
     config = _read(folder / "config.json")
     if any("cost_name" in settings for settings in config["cells"].values()):
         _migrate_cells(folder, config)
@@ -75,8 +75,8 @@ def _migrate_cells(folder: Path, config: Json) -> None:
     for key, old in config["cells"].items():
         task, _, method = key.partition("/")
         settings = {name: value for name, value in old.items() if name.partition(".")[0] not in ("cost_name", "cost")}
-        said = {name.removeprefix("cost."): value for name, value in old.items() if name.startswith("cost.")}
-        cost = new_name(old["cost_name"], old.get("cost") or {**_USUAL, **said})
+        old_options = {name.removeprefix("cost."): value for name, value in old.items() if name.startswith("cost.")}
+        cost = new_name(old["cost_name"], old.get("cost") or {**_USUAL, **old_options})
         made_of = {} if cost in CONTROL_NAMES else CostSpec.parse(cost).settings()
         new = {"cost": cost, "made_of": made_of, **settings}
         matched = cost.startswith(("corr-", "recommended"))
@@ -122,7 +122,7 @@ def new_arm(old: str) -> str:
 
 
 def migrate_ranking(folder: Path) -> None:
-    """Rename the costs of a folder of ``corrwise table ranking``, whose rows said the flow in a field of its own."""
+    """Rename the costs of a folder of ``corrwise table ranking``, whose rows had the flow in a separate field."""
     config = _read(folder / "config.json")
     numbers = config.pop("numbers", None)
     if numbers is None:
@@ -179,10 +179,10 @@ def migrate_flows(folder: Path) -> None:
         settings = row.get("settings")
         if not settings:
             return row
-        found = {"displacement" if name == "price" else name: value for name, value in settings.items()}
-        if row["flow"] in ("affine", "homography") and "flow" in found["regularized"]:
-            found["regularized"] = {"penalty": found["regularized"]["flow"]["AllPairsFlow"]["penalty"]}
-        return {**row, "settings": found}
+        renamed = {"displacement" if name == "price" else name: value for name, value in settings.items()}
+        if row["flow"] in ("affine", "homography") and "flow" in renamed["regularized"]:
+            renamed["regularized"] = {"penalty": renamed["regularized"]["flow"]["AllPairsFlow"]["penalty"]}
+        return {**row, "settings": renamed}
 
     _rewrite_rows(folder / "rows.jsonl", renamed)
 
@@ -207,11 +207,11 @@ def migrate(results: Path) -> None:
 
 def migrate_speed(path: Path) -> None:
     """Rename the methods of ``benchmarks/planning_table.py``."""
-    said = _read(path)
-    if any(key.endswith("-reg") for key in said["episode_s"]):
-        parts = ((key.partition("/"), value) for key, value in said["episode_s"].items())
+    result = _read(path)
+    if any(key.endswith("-reg") for key in result["episode_s"]):
+        parts = ((key.partition("/"), value) for key, value in result["episode_s"].items())
         renamed = {f"{task}/{new_name(cost, {'flow': 'all-pairs'})}": value for (task, _, cost), value in parts}
-        path.write_text(json.dumps({**said, "episode_s": renamed}) + "\n")
+        path.write_text(json.dumps({**result, "episode_s": renamed}) + "\n")
 
 
 def _read(path: Path) -> Json:

@@ -1,9 +1,9 @@
 """Give committed rows of planned episodes the fingerprints that ``corrwise.experiments.runs.settings`` computes.
 
-Rows once told a hash of all their settings, which a new option would have changed; they tell one of the settings that
-differ from the frozen defaults now. ``fingerprints_before.json`` has the hashes, by folder, that were those of the
-cells of config.json when the old ones were given up: a row with one of them gets the fingerprint of its cell, whatever
-the cell's names are by now. No measurement changes, and a file without old hashes stays as it is.
+Old rows have a hash of all their settings, which a new option would have changed. New rows have a hash of the settings
+that differ from the frozen defaults. ``fingerprints_before.json`` lists by folder the old hashes of the cells in
+config.json. A row with one of them gets the fingerprint of its cell, also if the cell was renamed. No measurement
+changes, and a file without old hashes stays unchanged.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ BEFORE = Path(__file__).parent / "fingerprints_before.json"
 _SETTINGS = re.compile(r'"settings": "([0-9a-f]{12})"')
 
 
-def cell_fingerprint(told: dict[str, Any]) -> str:
+def cell_fingerprint(settings: dict[str, Any]) -> str:
     """Return the fingerprint of what config.json tells of a cell: all its settings, or those that differ."""
-    return fingerprint(cell_settings(Settings(told, defaults=frozen_defaults()["mpc"]["defaults"])))
+    return fingerprint(cell_settings(Settings(settings, defaults=frozen_defaults()["mpc"]["defaults"])))
 
 
 def migrated(lines: str, cells: dict[str, dict[str, Any]], before: set[str]) -> str:
     """Return the text of a rows.jsonl with new fingerprints in the place of old ones, and no other byte changed."""
     after = []
     for line in lines.splitlines(keepends=True):
-        found = _SETTINGS.search(line)
-        if found is not None and found[1] in before:
+        match = _SETTINGS.search(line)
+        if match is not None and match[1] in before:
             row = json.loads(line)
             new = cell_fingerprint(cells[f"{row['task']}/{row['method']}"])
-            line = f"{line[: found.start(1)]}{new}{line[found.end(1) :]}"
+            line = f"{line[: match.start(1)]}{new}{line[match.end(1) :]}"
         after.append(line)
     return "".join(after)
 

@@ -110,7 +110,7 @@ def turned_table(rows: Iterable[Row]) -> str:
 def turned(manifest: Manifest) -> dict[int, float]:
     """Return how many degrees the free body's heading at the goal is from that at the start, 0 to 180, by seed.
 
-    The heading is where the body's own x axis points on the floor: a body that pitches or rolls has not turned.
+    The heading is where the body's own x axis points on the ground: a body that pitches or rolls has not turned.
     """
     model = TASKS[manifest.task].compile()
     first = model.jnt_qposadr[_free(model)[0]] + 3

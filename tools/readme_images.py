@@ -73,9 +73,9 @@ def main() -> None:
     steps = max(len(frames) for frames in bodies) + STAY
     whole = [np.concatenate([frames[min(t, len(frames) - 1)] for frames in bodies]) for t in range(steps)]
     images = [Image.fromarray(frame) for frame in whole]
-    plain = {"dither": Image.Dither.NONE}
-    palette = Image.fromarray(np.concatenate(whole[::3])).quantize(256, Image.Quantize.MAXCOVERAGE, **plain)
-    first, *more = (image.quantize(palette=palette, **plain) for image in images)
+    plain = Image.Dither.NONE
+    palette = Image.fromarray(np.concatenate(whole[::3])).quantize(256, Image.Quantize.MAXCOVERAGE, dither=plain)
+    first, *more = (image.quantize(palette=palette, dither=plain) for image in images)
     first.save(IMAGES / "planning.gif", save_all=True, append_images=more, duration=100, loop=0, optimize=True)
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of the README, of the guide to flows and of the planning results, made of their rows."""
+"""Write the tables of the README, the guide to flows and the planning results from their rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from corrwise.experiments.runs.grid import KEY as GRID_KEY
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.ablations import ablation_page
-from corrwise.experiments.studies.flows.planning import planning_cells
-from corrwise.experiments.studies.flows.text import KEY, bodies_table, check_table, flows_table
+from corrwise.experiments.studies.flows.report import KEY, bodies_table, check_table, flows_table
 from corrwise.experiments.studies.planning import METHODS, by_method, draw_table, in_order, method_config, mpc_table
-from corrwise.experiments.studies.predictors.table import held_frames, held_plans
-from corrwise.experiments.studies.predictors.text import predictor_tables
+from corrwise.experiments.studies.predictors.table import held_frames, held_plans, predictor_tables
 from corrwise.experiments.studies.ranking import KEY as RANKING_KEY
 from corrwise.experiments.studies.ranking import ranking_table
+from tools.planning_cells import planning_cells
 from tools.planning_tables import paper_table, turned_table
 from tools.speed_table import speed_table
 
@@ -35,7 +34,7 @@ BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the plan
 
 
 def planning_rows() -> list[dict[str, Any]]:
-    """Return the rows of ``corrwise table mpc`` that were made as its methods are now; of whole cells alone."""
+    """Return the rows of ``corrwise table mpc`` with the current settings of its methods; only complete cells."""
     rows = read_rows(RESULTS / "table-mpc" / "rows.jsonl", GRID_KEY)
     cells = [Cell(name, method_config(name, task), frozen_manifest(task)) for task in TASK_NAMES for name in METHODS]
     rows = current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in cells})
@@ -45,7 +44,7 @@ def planning_rows() -> list[dict[str, Any]]:
 
 
 def flow_tables() -> dict[str, str]:
-    """Return the tables of the guide to flows, by the name of their place.
+    """Return the tables of the guide to flows by name.
 
     Rows of sub-folders (measured on another machine) come before those of docs/results/flows itself, and of rows with
     the same key the last counts.
@@ -66,34 +65,34 @@ def flow_tables() -> dict[str, str]:
 
 
 def readme_with_tables(text: str) -> str:
-    """Return the README's text with its tables made anew."""
+    """Return the README's text with new tables."""
     return _filled(text, {"results": paper_table(planning_rows()), "speed": speed_table()})
 
 
 def guide_with_tables(text: str) -> str:
-    """Return the text of docs/choose_a_flow.md with its tables made anew."""
+    """Return the text of docs/choose_a_flow.md with new tables."""
     return _filled(text, flow_tables())
 
 
 def planning_with_tables(text: str) -> str:
-    """Return the text of docs/results/table-mpc/README.md with its tables made anew."""
+    """Return the text of docs/results/table-mpc/README.md with new tables."""
     rows = planning_rows()
     tables = {"paper": paper_table, "table": mpc_table, "turned": turned_table, "hours": hours_table}
     return _filled(text, {**{name: table(rows) for name, table in tables.items()}, "random": ranks("ranking/random")})
 
 
 def ranks(folder: str) -> str:
-    """Return the table.md of a folder of ``corrwise table ranking``, of the rows there are."""
+    """Return table.md of a folder of ``corrwise table ranking``."""
     return ranking_table(read_rows(RESULTS / folder / "rows.jsonl", RANKING_KEY))
 
 
 def ablations(folder: str) -> str:
-    """Return the table.md of a folder of ``corrwise table ablations``, of the rows there are."""
+    """Return table.md of a folder of ``corrwise table ablations``."""
     return ablation_page(read_rows(RESULTS / folder / "rows.jsonl", GRID_KEY), 20)
 
 
 def predictors(folder: str) -> str:
-    """Return the table.md of a folder of ``corrwise table predictors``, of the rows there are."""
+    """Return table.md of a folder of ``corrwise table predictors``."""
     return predictor_tables(held_frames(RESULTS / folder), held_plans(RESULTS / folder))
 
 

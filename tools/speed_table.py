@@ -1,4 +1,4 @@
-"""The README's table of speed, of what the benchmarks wrote into docs/results/speed."""
+"""The README's table of speed, from the benchmarks' results in docs/results/speed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ SPEED = Path(__file__).parents[1] / "docs/results/speed"
 
 
 def speed_table() -> str:
-    """Return what the benchmarks measured, as Markdown."""
+    """Return the results of the benchmarks as Markdown."""
     render, plan, batch, memory, flow, agents, learned = (
         _speed(name)
         for name in ("rendering", "planning", "batching", "memory", "correspondence", "goal_rewards", "prediction")
     )
-    ours, theirs = render["raycast_s"], render["gymnasium_s"]
+    raycast, gymnasium = render["raycast_s"], render["gymnasium_s"]
     split, pairs, peaks = plan["split"], flow["ms_per_pair"], memory["memory"]
-    ratio = min(theirs[pose] / ours[pose] for pose in ours)
+    ratio = min(gymnasium[pose] / raycast[pose] for pose in raycast)
     steps, plans = learned["step_s"], learned["plan_s"]
-    dearer = {name: each["64"]["corr-l1"] / each["64"]["l1"] - 1 for name, each in steps.items()}
+    overhead = {name: each["64"]["corr-l1"] / each["64"]["l1"] - 1 for name, each in steps.items()}
     rows = [
         (
-            "one picture of a Humanoid, 64x64",
-            f"{1e3 * max(ours.values()):.2f} ms",
+            "one image of a Humanoid, 64x64",
+            f"{1e3 * max(raycast.values()):.2f} ms",
             f"{ratio:.0f}x faster than Gymnasium's software GL",
         ),
         (
@@ -66,8 +66,8 @@ def speed_table() -> str:
         (
             "training it with corr-L1 (DIS)",
             f"{steps['resnet3d']['64']['corr-l1']:.2f} s a step",
-            f"{100 * dearer['resnet3d']:+.0f} % on L1 (SVG {100 * dearer['svg']:+.0f} %, "
-            f"SVG' {100 * dearer['svg-prime']:+.0f} %)",
+            f"{100 * overhead['resnet3d']:+.0f} % on L1 (SVG {100 * overhead['svg']:+.0f} %, "
+            f"SVG' {100 * overhead['svg-prime']:+.0f} %)",
         ),
         (
             "peak memory of a Cartpole plan, 4096 candidates",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need from the system: Chromium, which opens the report, and Mesa's software EGL, which lets
-# MUJOCO_GL=egl render without a GPU. Says nothing when there is nothing to do; without root or apt the tests skip.
+# MUJOCO_GL=egl render without a GPU. Prints nothing if there is nothing to do; without root or apt the tests skip.
 set -eu
 
 missing=""

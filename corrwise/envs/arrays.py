@@ -1,4 +1,4 @@
-"""The border to images and arrays of other libraries."""
+"""Convert images and arrays at the border to other libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["beside", "from_metres", "from_uint8", "row_of", "to_metres", "to_num
 
 
 def to_numpy(values: Any) -> np.ndarray:
-    """Return what an environment handed out as an array of NumPy: tensors on any device, lists of them, numbers."""
+    """Return tensors on any device, lists of tensors or numbers as a NumPy array."""
     if isinstance(values, torch.Tensor):
         return values.detach().cpu().numpy()
     if isinstance(values, (list, tuple)):
@@ -39,13 +39,13 @@ def to_uint8(image: Float[torch.Tensor, "*batch C h w"]) -> np.ndarray:
     return (image.movedim(-3, -1).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def from_uint8(picture: Any) -> Float[torch.Tensor, "*batch C h w"]:
+def from_uint8(image: Any) -> Float[torch.Tensor, "*batch C h w"]:
     """Return uint8 images of V views, channels last or first, as float32 in [0, 1].
 
     Raises:
         ValueError: if the array is not uint8 or has no axis of 3V channels where one is expected (``channel_axis``).
     """
-    array = to_numpy(picture)
+    array = to_numpy(image)
     axis = channel_axis(array.shape)
     if array.dtype != np.uint8 or axis is None:
         raise ValueError(f"expected uint8 images (..., H, W, 3V) or (..., 3V, H, W), got {array.dtype} {array.shape}")
@@ -71,6 +71,6 @@ def from_metres(depth: Any) -> Float[torch.Tensor, "*batch V h w"]:
 
 
 def beside(images: np.ndarray) -> np.ndarray:
-    """Return uint8 images (..., H, W, 3V) with their views beside each other, (..., H, V W, 3)."""
+    """Return uint8 images (..., H, W, 3V) with their views side by side, (..., H, V W, 3)."""
     views = images.shape[-1] // COLOURS
     return images if views == 1 else np.concatenate(np.split(images, views, axis=-1), axis=-2)

@@ -18,11 +18,11 @@ from corrwise.types import Context, Goal
 class Fleet:
     """Episodes that start together and step together, each drawn from its own seed.
 
-    Episode ``seed`` is the same whatever else is in the fleet: B = 2 equals two fleets of B = 1.
+    An episode depends on its seed alone, not on the others in the fleet: B = 2 equals two fleets of B = 1.
 
     Args:
-        simulator: the task's physics and pictures.
-        context_frames: how many past frames a controller sees, K.
+        simulator: the task's physics and renderer.
+        context_frames: the number of past frames that a controller sees, K.
 
     Raises:
         ValueError: if ``context_frames`` is below 1.
@@ -36,14 +36,14 @@ class Fleet:
         self._states = self._goal_states = np.empty((0, integration_size(simulator.model)))
 
     def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
-        """Begin one episode per seed and return what a controller sees: first frames and goal pictures.
+        """Begin one episode per seed and return what a controller sees: first frames and goal images.
 
-        The first time, a warning says what the renderer leaves out.
+        The first reset warns of what the renderer leaves out.
 
         Raises:
-            ValueError: if there is no seed, or one is not a whole number from 0 up; if nothing that moves is drawn, or
-                a goal image equals its start's (see ``MujocoSimulator.check_goals``).
-            RuntimeError: if no goal is found for an episode.
+            ValueError: if there is no seed, a seed is not a non-negative integer, nothing that moves is drawn, or a
+                goal image equals its start's (see ``MujocoSimulator.check_goals``).
+            RuntimeError: if an episode has no valid goal.
         """
         whole = [isinstance(seed, int) and seed >= 0 for seed in np.atleast_1d(seeds).tolist()]
         if np.ndim(seeds) != 1 or not whole or not all(whole):
@@ -57,10 +57,10 @@ class Fleet:
         return context, goal
 
     def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
-        """Begin at given start states with given goal states, as a frozen manifest lists them.
+        """Begin episodes at given start states with given goal states.
 
         Raises:
-            ValueError: if starts and goals are not finite states of this model, as many of each.
+            ValueError: if starts and goals are not equally many finite states of this model.
         """
         size = integration_size(self.simulator.model)
         if starts.shape != goals.shape or starts.shape[1:] != (size,) or not np.isfinite(starts + goals).all():
@@ -105,7 +105,7 @@ class Fleet:
         return self._states.copy()
 
     def restore(self, states: Float64[np.ndarray, "B S"]) -> Context:
-        """Return to earlier states; the context begins anew from their pictures.
+        """Return to earlier states; the context restarts from their images.
 
         Raises:
             ValueError: if these are not finite states of this model, one for each goal.

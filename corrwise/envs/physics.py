@@ -1,4 +1,4 @@
-"""Many simulations of one model at once, each from its full integration state: bit-exact and threaded."""
+"""Simulate one model from many integration states at once, bit-exact and threaded."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NUMBER = 1  # a warning counter's rows are (last info, number)
 class Physics:
     """Runs actions in [-1, 1] from integration states on ``mujoco.batch.Batch``.
 
-    Both the environment and the oracle step through here, so what the oracle predicts is what the environment does:
-    the same rows through the same code, bit for bit, at any batch size and thread count.
+    Environment and oracle both use it, so the oracle's prediction equals what the environment does, bit for bit, at any
+    batch size and thread count.
 
     Args:
         model: the compiled model.
         frame_skip: physics steps in one control step.
         threads: threads of the batch; 0 means all CPUs.
-        chunk: the most simulations kept at once, which bounds memory.
+        chunk: the largest number of simulations in memory.
     """
 
     def __init__(self, model: mujoco.MjModel, frame_skip: int, *, threads: int = 0, chunk: int = 1024) -> None:
@@ -46,17 +46,17 @@ class Physics:
         self._middle, self._half = (high + low) / 2, (high - low) / 2
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the batch out of copies and pickles: it holds no state between calls, and is made anew when needed."""
+        """Leave the batch out of copies and pickles: it holds no state between calls and is rebuilt when needed."""
         return {**self.__dict__, "_batch": None}
 
     @property
     def action_dim(self) -> int:
-        """How many actuators there are, A."""
+        """The number of actuators, A."""
         return self.model.nu
 
     @cached_property
     def extents(self) -> ViewExtents:
-        """Where the moving geoms of a state lie in the image."""
+        """The extents of the moving geoms in the image of a state."""
         return ViewExtents(self.model)
 
     def states(
@@ -67,7 +67,7 @@ class Physics:
         Raises:
             ValueError: if actions are not (B, N, H, A), states not (B, S) of this model with the same B, or a step
                 lies outside the horizon.
-            TypeError: if a step is not a whole number.
+            TypeError: if a step is not an integer.
         """
         if actions.ndim != 4 or actions.shape[3] != self.action_dim:
             raise ValueError(f"expected actions (B, N, H, {self.action_dim}), got {tuple(actions.shape)}")
@@ -98,14 +98,14 @@ class Physics:
         ctrl = batch.bind("ctrl")
         for step in range(max(steps) + 1 if len(steps) else 0):
             ctrl[:n] = controls[:, step]
-            diverged |= np.isnan(controls[:, step]).any(axis=1)  # MuJoCo would go on with a control of 0
+            diverged |= np.isnan(controls[:, step]).any(axis=1)  # MuJoCo would use a control of 0
             diverged |= self._step(batch, ids)
             for slot in (i for i, wanted in enumerate(steps) if wanted == step):
                 out[:, slot] = np.where(diverged[:, None], np.nan, batch.state[:n])
         return out
 
     def _step(self, batch: Batch, ids: np.ndarray) -> np.ndarray:
-        """Advance one control step and return which simulations went wrong, (n,)."""
+        """Advance one control step and return which simulations failed, (n,)."""
         try:
             with _quiet_warnings():
                 batch.step(ids, nstep=self.frame_skip)

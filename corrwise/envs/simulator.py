@@ -1,4 +1,4 @@
-"""A task that can be run forward and drawn, many times at once: what the oracle predictor is handed."""
+"""Simulate and render many states of one task at once, as the oracle predictor does."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from corrwise.envs.tasks.task import MAIN, Task, camera_name
 from corrwise.types import ONE_VIEW, PartialRenderer
 
 _ROUNDING = 1.5 / 255
-_LARGE = 256  # pixels; what does not show at that size is not merely small
-_SMALLEST = 4  # pixels; with 3 a picture's rows could be taken for its colour channels
+_LARGE = 256  # pixels; a difference that is invisible at this size is not merely small
+_SMALLEST = 4  # pixels; with 3 the rows of an image could be taken for its colour channels
 
 
 class MujocoSimulator:
-    """Physics and pictures of one task, without an episode of its own (``corrwise.types.Simulator``).
+    """Physics and rendering of one task, without a current episode (``corrwise.types.Simulator``).
 
     Args:
-        task: which model, camera and metric.
+        task: the task, which gives the model, the cameras and the metric.
         size: pixels to a side of each square view.
-        renderer: a renderer's name, or one that is ready to use.
+        renderer: the name of a renderer, or a renderer.
         supersample: rays per pixel side of the ray caster.
         threads: threads of physics and ray caster; 0 means all CPUs.
         cameras: the views, in the order of their channels: "main", which is ``Task.camera``, or names in
             ``Task.cameras``.
-        depth: whether each view has depth in metres, too.
+        depth: whether each view also has depth, in metres.
 
     Attributes:
         views: the layout of the images' channels.
 
     Raises:
         TypeError: if ``task`` is not a Task.
-        ValueError: if ``size`` is not a whole number of at least 4, the renderer's name is unknown, ``supersample`` is
-            below 1 or not 1 with another renderer than the ray caster, a camera is unknown, named twice
-            or has no upright, there is none, or views are asked of a renderer that is made already.
+        ValueError: if ``size`` is not an integer of at least 4; the renderer's name is unknown; ``supersample`` is
+            below 1, or above 1 with a renderer other than the ray caster; ``cameras`` is empty or has a name that is
+            unknown or repeated; a camera points along its ``up`` direction; or ``cameras`` or ``depth`` is given
+            although ``renderer`` is not a name.
         RuntimeError: if the renderer is "gl" and this machine has no OpenGL.
     """
 
@@ -59,9 +60,7 @@ class MujocoSimulator:
         self._warned: set[str] = set()
         self.cameras, self._depth = _named_once(task, cameras), depth
         if not isinstance(renderer, str) and (self.cameras, depth) != ((MAIN,), False):
-            raise ValueError(
-                f"expected a renderer by name to draw {self.cameras}, got {renderer!r}, which is made already"
-            )
+            raise ValueError(f"expected a renderer by name to draw {self.cameras} with depth={depth}, got {renderer!r}")
         self.model = task.compile(self.cameras)
         self.physics = Physics(self.model, task.frame_skip, threads=threads)
         self._threads = threads
@@ -74,7 +73,7 @@ class MujocoSimulator:
     def rollout(
         self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
     ) -> Float[torch.Tensor, "B N T C h w"]:
-        """Return the images after the given 0-based steps, on the actions' device; only those are drawn.
+        """Return the images after the given 0-based steps, on the actions' device; only these are rendered.
 
         Raises:
             ValueError: if states, actions or steps do not fit the model or each other.
@@ -95,7 +94,7 @@ class MujocoSimulator:
     def step(
         self, states: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B A"]
     ) -> tuple[Float64[np.ndarray, "B S"], Bool[np.ndarray, "B"]]:
-        """Return the states one control step later, and which diverged: those stay where they were.
+        """Return the states one control step later, and which diverged; a diverged state is left unchanged.
 
         Raises:
             ValueError: if states and actions do not fit the model or each other.
@@ -115,16 +114,16 @@ class MujocoSimulator:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What of the model the renderer does not draw, as far as it says so (``corrwise.types.PartialRenderer``)."""
+        """The parts of the model that the renderer does not draw (``corrwise.types.PartialRenderer``)."""
         return self.renderer.left_out if isinstance(self.renderer, PartialRenderer) else ()
 
     @property
     def unseen(self) -> str:
-        """Empty if any part that moves is drawn, or the renderer does not say; else what moves and why it is hidden."""
+        """Empty if a moving part is drawn, or the renderer does not report it; else what moves and why it is hidden."""
         return self.renderer.unseen if isinstance(self.renderer, PartialRenderer) else ""
 
     def check_drawn(self) -> None:
-        """Warn, once, of what the renderer leaves out of the images.
+        """Warn once of the parts that the renderer leaves out of the images.
 
         Raises:
             ValueError: if none of what moves is drawn, so that all images of the task are the same.
@@ -138,10 +137,10 @@ class MujocoSimulator:
         self, starts: Float64[np.ndarray, "n S"], goals: Float64[np.ndarray, "n S"],
         start_images: Float[torch.Tensor, "n C h w"], goal_images: Float[torch.Tensor, "n C h w"],
     ) -> None:  # fmt: skip
-        """Refuse goals whose images equal those of their starts; warn, once, where larger images would differ.
+        """Refuse goals whose images equal those of their starts; warn once if only larger images differ.
 
         Raises:
-            ValueError: if images of four times the pixels to a side, at most 256, equal each other as well.
+            ValueError: if images with four times the side length, at most 256 pixels, are equal, too.
         """
         same = (start_images == goal_images).flatten(start_dim=1).all(dim=1).cpu().numpy()
         if not same.any():
@@ -156,9 +155,9 @@ class MujocoSimulator:
         self._warn("same", f"some goal images of {size} pixels equal their starts'; larger ones show the difference")
 
     def shows(self, states: Float64[np.ndarray, "B S"], frames: Float[torch.Tensor, "B C H W"]) -> bool:
-        """Return whether these frames are images of these states, but for rounding to bytes.
+        """Return whether these frames are images of these states, up to rounding to bytes.
 
-        Frames of another size cannot be compared; they are taken for what they should be.
+        Frames of another size cannot be compared and count as images of the states.
         """
         drawn = self.render(states).to(frames)
         return drawn.shape != frames.shape or bool(((drawn - frames).abs() <= _ROUNDING).all())
@@ -166,7 +165,7 @@ class MujocoSimulator:
     def state_distance(
         self, states: Float64[np.ndarray, "*#n S"], goals: Float64[np.ndarray, "*#n S"], *, full: bool = False
     ) -> Float64[np.ndarray, "..."]:
-        """Return how far states are from goal states (metres and radians; see ``metric.state_distance``).
+        """Return the distance of states to goal states (metres and radians; see ``metric.state_distance``).
 
         For evaluation only: no cost and no planner may read it.
         """
@@ -174,11 +173,11 @@ class MujocoSimulator:
         return state_distance(self.model, states, goals, velocity_weight=weight)
 
     def out_of_view(self, states: Float64[np.ndarray, "B S"]) -> Float64[np.ndarray, "B"]:
-        """Return which share of the moving bodies' projected extent lies outside the image, in [0, 1].
+        """Return the share of the moving bodies' projected extent that lies outside the image, in [0, 1].
 
-        Each visible moving geom counts with the rectangle around its projection; 0 if and only if all of them lie
-        inside. NaN for a state that cannot be drawn. Of several views, the smallest share: one that shows the whole
-        body is enough.
+        The extent of a visible moving geom is the rectangle around its projection. The share is 0 if and only if all
+        rectangles lie inside the image, and NaN for a state that cannot be drawn. Several views give the smallest of
+        their shares: one view of the whole body is enough.
 
         Raises:
             ValueError: if these are not integration states of this model.
@@ -189,17 +188,17 @@ class MujocoSimulator:
 
     @cached_property
     def _extents(self) -> dict[str, ViewExtents]:
-        """Where the moving geoms of a state lie in the views beside the main one."""
+        """The extents of the moving geoms in the views other than the main one."""
         return {name: ViewExtents(self.model, camera_name(name)) for name in self.cameras if name != MAIN}
 
     def _warn(self, topic: str, sentence: str) -> None:
-        """Say something once in this simulator's life."""
+        """Warn once of a topic."""
         if topic not in self._warned:
             self._warned.add(topic)
             warnings.warn(f"{self.task.name}: {sentence}", stacklevel=4)
 
     def _larger(self) -> Renderer | None:
-        """Return a renderer like this one of four times the pixels to a side; None if it is large, or unknown here."""
+        """Return a renderer like this one with four times the side length; None if it is large or not registered."""
         size = min(4 * self.renderer.height, _LARGE)
         names = [name for name, made in RENDERERS.items() if type(self.renderer) is made]
         return (
@@ -231,7 +230,7 @@ def _named_once(task: Task, cameras: Sequence[str]) -> tuple[str, ...]:
 
 
 def _pixels(size: SupportsIndex) -> int:
-    """Return a picture's size as an int, also from NumPy's integers."""
+    """Return an image's size as an int, also from NumPy's integers."""
     whole = operator.index(size) if hasattr(size, "__index__") else 0
     if whole < _SMALLEST:
         raise ValueError(f"size must be a whole number of at least {_SMALLEST} pixels, got {size!r}")

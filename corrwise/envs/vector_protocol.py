@@ -1,4 +1,4 @@
-"""What Gymnasium's vector environments exchange: the options of a reset, and infos with their masks."""
+"""The protocol of Gymnasium's vector environments: the options of a reset, and infos with their masks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from corrwise.envs.arrays import to_numpy
 
-__all__ = ["Infos", "final", "reset_rows", "seeds_of", "tell"]
+__all__ = ["Infos", "add_info", "final", "reset_rows", "seeds_of"]
 
 Infos = dict[str, Any]
 
 
-def tell(infos: Infos, name: str, values: np.ndarray, mask: np.ndarray) -> Infos:
-    """Add ``values`` (num_envs,) of the copies in ``mask`` to the infos, and return them; nothing if none tells."""
+def add_info(infos: Infos, name: str, values: np.ndarray, mask: np.ndarray) -> Infos:
+    """Add ``values`` (num_envs,) of the copies in ``mask`` to the infos and return them; an empty mask adds nothing."""
     if mask.any():
         before = to_numpy(infos.get(name, np.zeros_like(values)))
         infos[name] = np.where(mask, values, before)
@@ -24,21 +24,21 @@ def tell(infos: Infos, name: str, values: np.ndarray, mask: np.ndarray) -> Infos
 
 
 def final(observation: dict[str, np.ndarray], infos: Infos, over: np.ndarray) -> Infos:
-    """Return ``final_obs`` and ``final_info`` of the copies that are over, from the last they showed and told."""
+    """Return ``final_obs`` and ``final_info`` of the copies that are over, from the observation and infos of a step."""
     last = np.full(len(over), None, dtype=object)
     for i in np.flatnonzero(over):
-        last[i] = {name: pictures[i] for name, pictures in observation.items()}
-    told: Infos = {}
+        last[i] = {name: images[i] for name, images in observation.items()}
+    ended: Infos = {}
     for name in [name for name in infos if f"_{name}" in infos]:
-        tell(told, name, infos[name], over & infos[f"_{name}"])
-    return {"final_obs": last, "_final_obs": over.copy(), "final_info": told, "_final_info": over.copy()}
+        add_info(ended, name, infos[name], over & infos[f"_{name}"])
+    return {"final_obs": last, "_final_obs": over.copy(), "final_info": ended, "_final_info": over.copy()}
 
 
 def seeds_of(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
     """Return a seed for each copy: ``seed + i`` for the i-th, those of a list, or None.
 
     Raises:
-        ValueError: a list of another length.
+        ValueError: if a list has another length.
     """
     if seed is None or isinstance(seed, (int, np.integer)):
         return [None if seed is None else int(seed) + i for i in range(count)]
@@ -48,10 +48,10 @@ def seeds_of(seed: int | Sequence[int | None] | None, count: int) -> list[int | 
 
 
 def reset_rows(options: Infos | None, count: int) -> np.ndarray:
-    """Return which copies a reset is of: all, or those of ``options["reset_mask"]``.
+    """Return the copies that a reset applies to: all, or those of ``options["reset_mask"]``.
 
     Raises:
-        ValueError: the mask is no array of ``count`` truth values, or all are False.
+        ValueError: if the mask is not a bool array (count,) with at least one True.
     """
     mask = None if options is None else options.get("reset_mask")
     if mask is None:

@@ -1,4 +1,4 @@
-"""Many copies of a task as one Gymnasium vector environment: one physics call and one picture call for all of them."""
+"""Many copies of a task as one Gymnasium vector environment: one call of physics and renderer for all copies."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from jaxtyping import Float64
 from corrwise.envs.arrays import beside, to_numpy
 from corrwise.envs.tasks.goals import sample_episode
 from corrwise.envs.tasks.metric import integration_size
-from corrwise.envs.vector_protocol import Infos, final, reset_rows, seeds_of, tell
+from corrwise.envs.vector_protocol import Infos, add_info, final, reset_rows, seeds_of
 from corrwise.envs.visual_task import NO_EPISODE, VisualTask
 
 __all__ = ["VectorVisualTask"]
 
 
 class VectorVisualTask(gymnasium.vector.VectorEnv):
-    """What ``SyncVectorEnv`` of ``VisualTask`` gives, faster: pictures and states bit for bit, rewards up to rounding.
+    """A vector environment of ``VisualTask``, faster than ``SyncVectorEnv``.
+
+    Images and states equal those of ``SyncVectorEnv`` bit for bit, rewards up to rounding.
 
     Args:
-        num_envs: copies.
-        autoreset_mode: "NextStep" (a copy that is over is reset in the next step, whose reward is zero), "SameStep" or
-            "Disabled".
+        num_envs: the number of copies.
+        autoreset_mode: "NextStep" (a copy whose episode has ended is reset in the next step, whose reward is zero),
+            "SameStep" or "Disabled".
         max_episode_steps: truncate earlier than the task does.
         options: as in ``VisualTask``.
 
     Raises:
-        ValueError: ``num_envs`` below 1, an unknown mode, or what ``VisualTask`` refuses.
+        ValueError: if ``num_envs`` is below 1, the mode is unknown, or ``VisualTask`` refuses the options.
     """
 
     def __init__(
@@ -63,18 +65,18 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         """Begin new episodes in all copies, or in those of ``options["reset_mask"]``.
 
         Args:
-            seed: copy i has ``seed + i``, or the i-th of a list; None goes on with the generators there are.
+            seed: copy i gets ``seed + i``, or the i-th of a list; None keeps the current generators.
             options: ``{"reset_mask": bool (num_envs,)}``.
 
         Raises:
-            ValueError: a list of seeds or a mask of another length; nothing that moves is drawn, or a goal image equals
-                its start's.
-            gymnasium.error.ResetNeeded: the first reset is not of all copies.
+            ValueError: if a list of seeds or a mask has another length, nothing that moves is drawn, or a goal image
+                equals its start's.
+            gymnasium.error.ResetNeeded: if the first reset is not of all copies.
         """
         self.simulator.check_drawn()
         which, seeds = reset_rows(options, self.num_envs), seeds_of(seed, self.num_envs)
         if not self._random and len(which) < self.num_envs:
-            raise gymnasium.error.ResetNeeded("the first reset is of all copies")
+            raise gymnasium.error.ResetNeeded("the first reset must be of all copies: call reset() without reset_mask")
         self._random = self._random or [seeding.np_random(each) for each in seeds]
         for i in (i for i in which if seeds[i] is not None):
             self._random[i] = seeding.np_random(seeds[i])
@@ -87,13 +89,13 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
 
         Raises:
             ValueError: if the actions have another shape or are not finite.
-            gymnasium.error.ResetNeeded: before the first ``reset``, or of a copy that is over (mode "Disabled").
+            gymnasium.error.ResetNeeded: before the first ``reset``, or if an episode has ended (mode "Disabled").
         """
         actions = to_numpy(actions).astype(np.float32)
         if actions.shape != self.action_space.shape or not np.isfinite(actions).all():
             raise ValueError(f"expected finite actions {self.action_space.shape} in [-1, 1], got {actions!r}")
         if not self._random or (self._mode == AutoresetMode.DISABLED and self._over.any()):
-            raise gymnasium.error.ResetNeeded("there is no episode, or one that is over: call reset() first")
+            raise gymnasium.error.ResetNeeded("an episode has not begun or has ended: call reset() first")
         fresh = self._over & (self._mode == AutoresetMode.NEXT_STEP)
         moved = np.flatnonzero(~fresh)
         diverged = np.zeros(self.num_envs, dtype=bool)
@@ -101,7 +103,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._begin(np.flatnonzero(fresh))
         truncated = (self._steps >= self._most) & ~fresh
         observation = self._observe()
-        infos = tell(self._infos(np.arange(self.num_envs)), "diverged", diverged, ~fresh)
+        infos = add_info(self._infos(np.arange(self.num_envs)), "diverged", diverged, ~fresh)
         rewards = np.where(fresh, 0.0, self._one.reward_of(observation))
         self._over = diverged | truncated
         if self._mode == AutoresetMode.SAME_STEP and self._over.any():
@@ -111,7 +113,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Return the current images, uint8 (size, size, 3) each, if made with ``render_mode="rgb_array"``.
 
-        Several views lie beside each other, (size, V size, 3).
+        Several views are side by side, (size, V size, 3).
 
         Raises:
             gymnasium.error.ResetNeeded: before the first ``reset``.
@@ -157,7 +159,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._steps[which] = 0
 
     def _move(self, which: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Step these copies, and return which of them diverged; those stay where they were."""
+        """Step these copies and return which diverged; a diverged copy keeps its state."""
         if not len(which):
             return np.zeros(0, dtype=bool)
         self._states[which], diverged = self.simulator.step(self._states[which], torch.from_numpy(actions))
@@ -165,11 +167,11 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         return diverged
 
     def _again(self, observation: dict[str, np.ndarray], infos: Infos) -> tuple[dict[str, np.ndarray], Infos]:
-        """Begin anew what is over, and keep what was seen last as ``final_obs`` and ``final_info``."""
+        """Reset the copies whose episodes ended; their last step becomes ``final_obs`` and ``final_info``."""
         ended = final(observation, infos, self._over)
         self._begin(np.flatnonzero(self._over))
-        told = tell(self._infos(np.arange(self.num_envs)), "diverged", infos["diverged"], ~self._over)
-        return self._observe(), {**told, **ended}
+        begun = add_info(self._infos(np.arange(self.num_envs)), "diverged", infos["diverged"], ~self._over)
+        return self._observe(), {**begun, **ended}
 
     def _infos(self, which: np.ndarray) -> Infos:
         infos: Infos = {}
@@ -178,7 +180,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             ("out_of_view", self.simulator.out_of_view(self._states)),
             ("goal_out_of_view", self._goals_out_of_view),
         ):
-            tell(infos, name, values, np.isin(np.arange(self.num_envs), which))
+            add_info(infos, name, values, np.isin(np.arange(self.num_envs), which))
         return infos
 
     def _observe(self) -> dict[str, np.ndarray]:

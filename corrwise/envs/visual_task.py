@@ -1,4 +1,4 @@
-"""A task as a Gymnasium goal environment: pictures in, actions out, a picture as the goal."""
+"""A task as a Gymnasium goal environment whose observation and goal are images."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from corrwise.types import ONE_VIEW, Distance, Views
 
 NO_EPISODE = (
     "there is no episode yet: call reset() first "
-    "(an agent that takes its state from here acts in this environment alone)"
+    "(an agent that reads its state from this environment cannot act in another one)"
 )
 
 
 class VisualTask(gymnasium.Env):
-    """Reach the state that an image shows.
+    """A Gymnasium environment in which the agent must reach the state that an image shows.
 
     Observations follow the goal-environment convention of Gymnasium-Robotics and Stable-Baselines3's HER: a Dict of
-    ``observation``, ``achieved_goal`` (the same image) and ``desired_goal``, uint8 (size, size, 3), of V views (size,
-    size, 3V). The reward is minus the distance between the last two. With depth there are also ``depth`` and
-    ``desired_depth``, of what is seen now and of the goal: float32 metres (size, size, V), at most the far plane's,
-    which is the sky's; the distance then sees them too, and hindsight replay is refused, for it would exchange
-    ``desired_goal`` alone. Episodes end by truncation after the task's number of steps; they
-    terminate only if the physics diverges.
+    ``observation``, ``achieved_goal`` (the same image) and ``desired_goal``, uint8 (size, size, 3V) for V views. The
+    reward is minus the distance between the last two. With ``depth=True``, there are also ``depth`` and
+    ``desired_depth``, float32 metres (size, size, V). The sky has the depth of the far plane, which is the largest
+    depth. The distance then compares depth, too, and hindsight replay is refused because it would exchange
+    ``desired_goal`` alone.
+
+    An episode is truncated after the task's number of steps. It terminates only if the physics diverges.
 
     ``info`` has ``state_distance``, the true distance to the goal (m and rad); ``out_of_view``, the share of the moving
-    bodies' projected extent that lies outside the image, in [0, 1]; and ``goal_out_of_view``, the same of the goal. A
+    bodies' projected extent that lies outside the image, in [0, 1]; and ``goal_out_of_view``, the same for the goal. A
     share is 0 if and only if no part is cut off. After a step there is also ``diverged``.
 
     Args:
-        task: which task, by name, such as "cartpole", "gym:Hopper-v5" or "dm_control:walker-walk", or as a ``Task``.
-        distance: the image distance behind the reward, of several views or depth a ``PerView``; or its text, such as
+        task: a ``Task`` or the name of one, such as "cartpole", "gym:Hopper-v5" or "dm_control:walker-walk".
+        distance: the image distance of the reward; for several views or depth a ``PerView``. Or its text, such as
             "corr-l1:flow=dis" (``CostSpec``), which compares view by view. None means the mean absolute difference,
             with depth ``PerView(l1)``.
         size: pixels to a side.
         renderer: "raycast" or "gl".
         supersample: rays per pixel side of the ray caster.
         render_mode: None or "rgb_array".
-        threads: threads of physics and ray caster; 0 means all CPUs. Of many environments in processes of their own
-            each wants 1.
+        threads: threads of physics and ray caster; 0 means all CPUs. Use 1 if many environments run in processes.
         cameras: the views, by the task's names for its cameras, in the order of their channels (``Views``).
-        depth: whether to observe depth, too.
+        depth: whether observations have depth.
 
     Raises:
         TypeError: if ``task`` is neither a name nor a Task.
@@ -99,13 +99,13 @@ class VisualTask(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a start and a goal; the same seed draws the same episode as in a ``Fleet``.
+        """Draw a start and a goal; a seed draws the same episode as in a ``Fleet``.
 
-        The first time, a warning says what the renderer leaves out.
+        The first reset warns of what the renderer leaves out.
 
         Raises:
-            gymnasium.error.Error: if ``seed`` is not a whole number from 0 up.
-            RuntimeError: if no goal is found.
+            gymnasium.error.Error: if ``seed`` is not a non-negative integer.
+            RuntimeError: if there is no valid goal.
             ValueError: if nothing that moves is drawn, or the goal image equals the start's.
         """
         super().reset(seed=seed, options=options)
@@ -140,17 +140,17 @@ class VisualTask(gymnasium.Env):
 
         Raises:
             ValueError: if these are not uint8 images of one shape, the distance is not one value per pair, or the
-                reward depends on depth, which these do not show.
+                reward depends on depth, which images do not hold.
         """
         if self.views.depth:
-            raise ValueError("hindsight needs depth=False: a goal of another episode comes without its depth")
+            raise ValueError("hindsight replay needs depth=False: it exchanges goal images without their depth")
         achieved, desired = from_uint8(achieved_goal), from_uint8(desired_goal)
         if achieved.shape != desired.shape:
             raise ValueError(f"expected images of one shape, got {achieved_goal.shape} and {desired_goal.shape}")
         return self._rewarded(achieved, desired)
 
     def reward_of(self, observation: dict[str, np.ndarray]) -> np.ndarray | np.float32:
-        """Return the reward of what one observation shows, or of many at once: its depth counts, too."""
+        """Return the reward of an observation, or of many at once; depth counts if it is observed."""
         if not self.views.depth:
             return self.compute_reward(observation["achieved_goal"], observation["desired_goal"], {})
         pairs = (("achieved_goal", "depth"), ("desired_goal", "desired_depth"))
@@ -166,7 +166,7 @@ class VisualTask(gymnasium.Env):
                 distance = self.distance(achieved, desired)
         if distance.shape != achieved.shape[:-3]:
             raise ValueError(
-                f"expected one distance for each pair of pictures {tuple(achieved.shape[:-3])}, "
+                f"expected one distance for each pair of images {tuple(achieved.shape[:-3])}, "
                 f"got {tuple(distance.shape)} from {self.distance!r}"
             )
         return -distance.cpu().numpy().astype(np.float32)[()]
@@ -174,7 +174,7 @@ class VisualTask(gymnasium.Env):
     def render(self) -> np.ndarray | None:
         """Return the current image, uint8 (size, size, 3), if made with ``render_mode="rgb_array"``.
 
-        Several views lie beside each other, (size, V size, 3).
+        Several views are side by side, (size, V size, 3).
         """
         return beside(self._observe()["observation"]) if self.render_mode == "rgb_array" else None
 
@@ -189,7 +189,7 @@ class VisualTask(gymnasium.Env):
         return self._state.copy()
 
     def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:
-        """Return to an earlier snapshot of this task and give its observation; the goal and step count stay.
+        """Return to an earlier snapshot and return its observation; the goal and the step count do not change.
 
         Raises:
             ValueError: if it is not a finite state of this task.
@@ -209,12 +209,12 @@ class VisualTask(gymnasium.Env):
         return self.shown(self.simulator.render(self.snapshot()), self._goal)
 
     def goal_of(self, image: Float[torch.Tensor, "*n C h w"]) -> dict[str, np.ndarray]:
-        """Return what an observation shows of a goal, or of many at once."""
+        """Return the entries of an observation that hold a goal, or many at once."""
         goal = {"desired_goal": to_uint8(self.views.colour(image))}
         return goal | {"desired_depth": to_metres(self.views.metres(image))} if self.views.depth else goal
 
     def shown(self, image: Float[torch.Tensor, "*n C h w"], goal: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the observation of an image and of what ``goal_of`` gave, or of many at once."""
+        """Return the observation of an image and of the entries from ``goal_of``, or of many at once."""
         seen = to_uint8(self.views.colour(image))
         depth = {"depth": to_metres(self.views.metres(image))} if self.views.depth else {}
         kept = {name: values.copy() for name, values in goal.items()}
@@ -233,12 +233,12 @@ class VisualTask(gymnasium.Env):
 
 
 def _distance(distance: Distance | CostSpec | str | None, views: Views) -> Distance | None:
-    """Return the distance of these views; that of a text compares view by view."""
+    """Return the distance of these views; a distance from text compares view by view."""
     if distance is None and not views.depth:
         return None
     made = as_distance("l1" if distance is None else distance)
     if views == ONE_VIEW or not (distance is None or isinstance(distance, CostSpec | str)):
         return made
-    from corrwise.costs import PerView  # torch and all distances come with it
+    from corrwise.costs import PerView  # imports all distances
 
     return PerView(made, views)

@@ -11,27 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corrwise.mpc.cem import CEM
     from corrwise.mpc.config import AgentConfig
     from corrwise.mpc.controller import AgentState, VisualMPC
-    from corrwise.mpc.icem import ICEM
     from corrwise.mpc.knots import Knots
-    from corrwise.mpc.mppi import MPPI
     from corrwise.mpc.optimize import first_action, new_proposal, planned_actions, reset, shift
-    from corrwise.mpc.random_shooting import RandomShooting
+    from corrwise.mpc.planners import CEM, ICEM, MPPI, RandomShooting
     from corrwise.mpc.sampling import generator
     from corrwise.mpc.score import Aggregate
     from corrwise.mpc.spec import PLANNERS, PlannerSpec
 
 _HOMES = {
-    "cem": ("CEM",),
     "config": ("AgentConfig",),
     "controller": ("AgentState", "VisualMPC"),
-    "icem": ("ICEM",),
     "knots": ("Knots",),
-    "mppi": ("MPPI",),
     "optimize": ("first_action", "new_proposal", "planned_actions", "reset", "shift"),
-    "random_shooting": ("RandomShooting",),
+    "planners": ("CEM", "ICEM", "MPPI", "RandomShooting"),
     "sampling": ("generator",),
     "score": ("Aggregate",),
     "spec": ("PLANNERS", "PlannerSpec"),

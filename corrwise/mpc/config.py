@@ -36,24 +36,6 @@ def check_numbers(config: Any) -> None:
             require(isinstance(value, Real) and math.isfinite(value), option.name, "a finite number", value)
 
 
-def check_planner_options(planner: Any) -> None:
-    """Raise a ValueError for the first option of a planner that is out of its range, sizes first.
-
-    The ranges of the options that planners share are stated here; a planner checks its own.
-    """
-    check_numbers(planner)
-    for name in ("action_dim", "horizon", "candidates", "iterations"):
-        require(getattr(planner, name) >= 1, name, "at least 1", getattr(planner, name))
-    for name, wanted, within in (
-        ("initial_std", "positive", lambda value: value > 0),
-        ("min_std", "zero or above", lambda value: value >= 0),
-        ("elite_fraction", "in (0, 1]", lambda value: 0 < value <= 1),
-        ("momentum", "in [0, 1)", lambda value: 0 <= value < 1),
-    ):
-        value = getattr(planner, name, None)
-        require(value is None or within(value), name, wanted, value)
-
-
 @dataclass(frozen=True)
 class AgentConfig:
     """What :class:`corrwise.mpc.VisualMPC` does around the planner."""

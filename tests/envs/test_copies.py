@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import cloudpickle
-import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -25,7 +24,6 @@ from corrwise.envs import (
     MujocoSimulator,
     RaycastRenderer,
     RenderToInfo,
-    Task,
     VecImageGoalReward,
     VectorImageGoalReward,
     VectorVisualTask,
@@ -35,7 +33,7 @@ from corrwise.envs.arrays import to_uint8
 from corrwise.envs.physics import Physics
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.predictors import OraclePredictor
-from tests.envs.worlds import shorter, simulator, some_states
+from tests.envs.worlds import flat, goes_on, moves, near, same, simulator, some_states
 
 SIZE = 16
 ROOT = Path(__file__).parents[2]
@@ -45,39 +43,6 @@ WAYS = {
     "cloudpickle": lambda each: pickle.loads(cloudpickle.dumps(each)),
 }
 each_way = pytest.mark.parametrize("duplicate", WAYS.values(), ids=WAYS)
-
-
-def near(name: str) -> Task:
-    """A task whose episodes end after six steps and are drawn fast."""
-    task = TASKS[name]
-    return shorter(replace(task, goal=replace(task.goal, min_distance=0.1)), 6)
-
-
-def moves(env: gymnasium.Env | gymnasium.vector.VectorEnv, count: int) -> list[np.ndarray]:
-    """Return as many actions, the same for every environment of the same space."""
-    rng = np.random.default_rng(0)
-    return [rng.uniform(-1, 1, env.action_space.shape).astype(np.float32) for _ in range(count)]
-
-
-def flat(value: object) -> list[np.ndarray]:
-    """Return the arrays in nested results, in order."""
-    if isinstance(value, dict):
-        return [array for name in sorted(value) for array in flat(value[name])]
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        return [array for each in value for array in flat(each)]
-    return [] if value is None else [np.asarray(value)]
-
-
-def same(one: object, two: object) -> bool:
-    """Return whether nested results are equal to the bit."""
-    first, second = flat(one), flat(two)
-    return len(first) == len(second) and all(map(np.array_equal, first, second))
-
-
-def goes_on(env: gymnasium.Env) -> list[object]:
-    """Step to the end of an episode, begin the next, and return all that was seen."""
-    seen = [env.step(action) for action in moves(env, 4)]
-    return [*seen, env.reset(), env.step(moves(env, 1)[0]), env.unwrapped.snapshot()]
 
 
 @pytest.mark.parametrize("duplicate", [WAYS["deepcopy"], WAYS["pickle"]])
@@ -178,7 +143,7 @@ def test_a_pickle_goes_on_in_a_process_of_its_own(tmp_path):
     code = """
 import pickle, sys
 from pathlib import Path
-from tests.envs.test_copies import flat, goes_on
+from tests.envs.worlds import flat, goes_on
 folder = Path(sys.argv[1])
 seen = {path.name: flat(goes_on(pickle.loads(path.read_bytes()))) for path in sorted(folder.iterdir())}
 (folder / "seen").write_bytes(pickle.dumps(seen))

@@ -106,7 +106,7 @@ def test_episodes_can_begin_at_given_states():
     assert fleet.snapshot().any(), "the fleet keeps its own copy"
 
 
-def test_bad_input_says_what_is_wrong(unhooked):
+def test_bad_input_is_one_sentence(unhooked):
     world = simulator("cartpole")
     for seeds in ([], [0.5], [-1], 0, ["a"], [None]):
         with pytest.raises(ValueError, match="expected at least one seed, each a whole number from 0 up, got"):

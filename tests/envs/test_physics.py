@@ -108,7 +108,7 @@ def test_a_nan_action_is_no_action_of_zero(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_bad_input_says_both_values(unhooked):
+def test_bad_input_is_refused_with_both_values(unhooked):
     physics, states = simulator("cartpole").physics, some_states("cartpole")[:2]
     size = states.shape[1]
     actions = _actions(physics, 2, 3, 4)

@@ -1,4 +1,4 @@
-"""Snapshot, step, restore, replay: the same states and the same pictures, to the bit."""
+"""Snapshot, step, restore, replay: the same states and the same images, to the bit."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def test_visual_task_replays_exactly(name):
     here = env.restore(kept)
     assert np.array_equal(here["observation"], to_uint8(env.simulator.render(kept)))
     assert np.array_equal(env.snapshot(), kept)
-    for action, (state, picture) in zip(moves[20:], first, strict=True):
+    for action, (state, image) in zip(moves[20:], first, strict=True):
         again = _state_and_picture(env, action)
         assert np.array_equal(again[0], state)
-        assert np.array_equal(again[1], picture)
+        assert np.array_equal(again[1], image)
 
 
 def test_a_snapshot_is_a_copy_both_ways():

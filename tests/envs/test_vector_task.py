@@ -45,11 +45,11 @@ def test_it_is_what_single_environments_are(task, mode):
     for one, two in zip(ours.reset(seed=5), sync.reset(seed=5), strict=True):
         _same(one, two)
     for action in _actions(sync.action_space, 2 * short.episode_steps + 3):
-        mine, theirs = ours.step(action), sync.step(action)
-        _same(mine[0], theirs[0])
-        _same(mine[4], theirs[4])
-        for one, two in zip(mine[1:4], theirs[1:4], strict=True):
-            np.testing.assert_array_equal(one, two)
+        one, two = ours.step(action), sync.step(action)
+        _same(one[0], two[0])
+        _same(one[4], two[4])
+        for values, expected in zip(one[1:4], two[1:4], strict=True):
+            np.testing.assert_array_equal(values, expected)
     for one, two in zip(ours.reset(), sync.reset(), strict=True):
         _same(one, two)
 
@@ -103,7 +103,7 @@ def test_seeds_may_be_listed_and_episodes_cut_short():
     assert ends == [[False, False], [True, True], [False, False]]
 
 
-def test_seeds_and_generators_are_told_as_by_gymnasium():
+def test_seeds_and_generators_follow_gymnasium():
     made, same = (
         VectorVisualTask(2, task="cartpole", size=16),
         SyncVectorEnv([lambda: VisualTask("cartpole", size=16)] * 2),
@@ -141,7 +141,7 @@ def test_bad_input_is_one_sentence():
     for early in (envs.snapshot, envs.render):
         with pytest.raises(gymnasium.error.ResetNeeded, match=r"call reset\(\) first"):
             early()
-    with pytest.raises(gymnasium.error.ResetNeeded, match="the first reset is of all copies"):
+    with pytest.raises(gymnasium.error.ResetNeeded, match="the first reset must be of all copies"):
         envs.reset(options={"reset_mask": np.array([True, False])})
     with pytest.raises(ValueError, match="expected 2 seeds, got 3"):
         envs.reset(seed=[0, 1, 2])

@@ -19,7 +19,7 @@ from corrwise.envs.renderers.view import far_plane
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.testing import check_predictor, check_renderer
 from corrwise.types import Views
-from tests.envs.worlds import SIZE, simulator, some_states, state_of, task_of
+from tests.envs.worlds import SIZE, near, simulator, some_states, state_of, task_of
 
 _BALL = '<mujoco><worldbody><body><freejoint/><geom size="0.5" rgba="1 0 0 1"/></body></worldbody></mujoco>'
 SIDE, BOTH = ("main", "side"), Views(2, depth=True)
@@ -134,7 +134,7 @@ def test_displacement_is_summed_over_the_views():
 
 
 def test_environments_show_colours_as_bytes_and_depth_in_metres():
-    env = VisualTask("ant", size=SIZE, cameras=SIDE, depth=True, render_mode="rgb_array")
+    env = VisualTask(near("ant"), size=SIZE, cameras=SIDE, depth=True, render_mode="rgb_array")
     check_env(env, skip_render_check=True)
     observation, _ = env.reset(seed=3)
     assert observation["observation"].shape == (SIZE, SIZE, 6)
@@ -147,7 +147,7 @@ def test_environments_show_colours_as_bytes_and_depth_in_metres():
     _, reward, *_ = env.step(np.zeros(8))
     now = env.simulator.render(env.snapshot())
     assert reward == pytest.approx(-float(PerView(l1, BOTH)(now, images[1])), rel=1e-5)
-    with pytest.raises(ValueError, match="hindsight needs depth=False"):
+    with pytest.raises(ValueError, match="hindsight replay needs depth=False"):
         env.compute_reward(observation["achieved_goal"], observation["desired_goal"], {})
 
 
@@ -187,7 +187,7 @@ def test_what_is_refused(unhooked):
     with pytest.raises(ValueError, match="'main' is the name of Task"):
         replace(TASKS["ant"], cameras={"main": TASKS["ant"].camera})
     renderer = simulator("ant").renderer
-    with pytest.raises(ValueError, match="which is made already"):
+    with pytest.raises(ValueError, match="expected a renderer by name to draw"):
         MujocoSimulator(TASKS["ant"], renderer=renderer, depth=True)
 
 
@@ -206,6 +206,6 @@ def test_a_second_view_and_depth_tell_apart_what_one_view_does_not():
 
     main = costs(l1, colours[:, :3])
     for distance, shown in ((PerView(l1, Views(2)), colours), (PerView(l1, Views(1, depth=True)), views[:, 0])):
-        found = costs(distance, shown)
-        assert (found.diff() > 0).all()
-        assert found[-1] > 5 * main[-1]
+        measured = costs(distance, shown)
+        assert (measured.diff() > 0).all()
+        assert measured[-1] > 5 * main[-1]

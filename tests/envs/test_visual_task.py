@@ -14,7 +14,7 @@ from corrwise.costs import CorrespondenceWise, PerView, l1
 from corrwise.costs.flow import AllPairsFlow
 from corrwise.envs import TASKS, VisualTask
 from corrwise.types import Views
-from tests.envs.worlds import shorter
+from tests.envs.worlds import near, shorter
 
 SIZE = 36  # what Stable-Baselines3's smallest image network needs
 
@@ -34,8 +34,9 @@ def env() -> VisualTask:
 def test_gymnasiums_checker_has_no_complaint(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make(f"corrwise/{name.title().replace('-', '')}-v0", size=SIZE, render_mode="rgb_array")
-        check_env(made.unwrapped)
+        options = {"id": f"corrwise/{name.title().replace('-', '')}-v0", "size": SIZE, "render_mode": "rgb_array"}
+        made = gymnasium.make(**options)
+        check_env(gymnasium.make(**options, task=near(name)).unwrapped)  # resets often
     made.reset(seed=0)
     assert made.render().shape == (SIZE, SIZE, 3)
 
@@ -71,9 +72,9 @@ def test_an_agent_with_hindsight_learns_a_step():
 
 
 def test_rewards_of_many_pairs_equal_those_of_one(env):
-    pictures = [env.reset(seed=seed)[0] for seed in range(3)]
-    achieved = np.stack([each["achieved_goal"] for each in pictures])
-    desired = np.stack([each["desired_goal"] for each in pictures])
+    images = [env.reset(seed=seed)[0] for seed in range(3)]
+    achieved = np.stack([each["achieved_goal"] for each in images])
+    desired = np.stack([each["desired_goal"] for each in images])
     for distance in (None, _squared):
         env.distance = distance
         one = [env.compute_reward(a, d, {}) for a, d in zip(achieved, desired, strict=True)]
@@ -188,16 +189,16 @@ def test_actions_beyond_the_bounds_count_as_the_bound(env):
         (np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8), r"got \(2, 8, 8, 3\) and \(8, 8, 3\)"),
     ],
 )
-def test_wrong_pictures_are_refused(env, achieved, desired, message, unhooked):
+def test_wrong_images_are_refused(env, achieved, desired, message, unhooked):
     with pytest.raises(ValueError, match=message):
         env.compute_reward(achieved, desired, {})
 
 
 def test_a_distance_that_reduces_the_batch_is_refused(env):
-    pictures = np.zeros((4, 8, 8, 3), np.uint8)
+    images = np.zeros((4, 8, 8, 3), np.uint8)
     env.distance = lambda x, y: (x - y).abs().mean()
-    with pytest.raises(ValueError, match=r"one distance for each pair of pictures \(4,\), got \(\) from <function"):
-        env.compute_reward(pictures, pictures, [{}] * 4)
+    with pytest.raises(ValueError, match=r"one distance for each pair of images \(4,\), got \(\) from <function"):
+        env.compute_reward(images, images, [{}] * 4)
 
 
 def test_a_wrong_snapshot_is_refused(env):
@@ -234,16 +235,16 @@ def test_numpy_integers_are_sizes():
     assert isinstance(made.simulator.renderer.height, int)
 
 
-def test_supersample_smooths_the_pictures():
+def test_supersample_smooths_the_images():
     plain, smooth = VisualTask("cartpole", size=SIZE), VisualTask("cartpole", size=SIZE, supersample=2)
     assert smooth.simulator.renderer.supersample == 2
-    pictures = [each.reset(seed=0)[0]["observation"] for each in (plain, smooth)]
-    assert not np.array_equal(*pictures)
+    images = [each.reset(seed=0)[0]["observation"] for each in (plain, smooth)]
+    assert not np.array_equal(*images)
     with pytest.raises(ValueError, match="supersample must be at least 1"):
         VisualTask("cartpole", size=SIZE, supersample=0)
 
 
-def test_threads_change_no_picture():
+def test_threads_change_no_image():
     one, all_cores = VisualTask("cartpole", size=16, threads=1), VisualTask("cartpole", size=16)
     for env in (one, all_cores):
         env.reset(seed=3)
@@ -253,9 +254,9 @@ def test_threads_change_no_picture():
 
 
 def test_the_distance_of_the_reward_may_be_named():
-    pictures = [np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8) for seed in (0, 1)]
+    images = [np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8) for seed in (0, 1)]
     plain, doubled = (VisualTask("cartpole", size=SIZE, distance=each) for each in (None, "corr-l1:flow=zero"))
-    assert doubled.compute_reward(*pictures, {}) == pytest.approx(2 * plain.compute_reward(*pictures, {}))
+    assert doubled.compute_reward(*images, {}) == pytest.approx(2 * plain.compute_reward(*images, {}))
 
 
 def test_a_named_distance_compares_view_by_view():

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
+import gymnasium
 import mujoco
 import numpy as np
 
@@ -63,3 +64,36 @@ def task_of(xml: str, *, camera: Camera | None = None) -> Task:
 def shorter(task: Task, steps: int) -> Task:
     """Return the task with episodes of ``steps``, goals within them."""
     return replace(task, episode_steps=steps, goal=replace(task.goal, min_steps=1, max_steps=steps, accept=None))
+
+
+def near(name: str) -> Task:
+    """Return a task whose episodes end after six steps and whose goals are accepted at once."""
+    task = TASKS[name]
+    return shorter(replace(task, goal=replace(task.goal, min_distance=0.1)), 6)
+
+
+def moves(env: gymnasium.Env | gymnasium.vector.VectorEnv, count: int) -> list[np.ndarray]:
+    """Return ``count`` actions, the same for all environments with the same action space."""
+    rng = np.random.default_rng(0)
+    return [rng.uniform(-1, 1, env.action_space.shape).astype(np.float32) for _ in range(count)]
+
+
+def flat(value: object) -> list[np.ndarray]:
+    """Return the arrays in nested results, in order."""
+    if isinstance(value, dict):
+        return [array for name in sorted(value) for array in flat(value[name])]
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
+        return [array for each in value for array in flat(each)]
+    return [] if value is None else [np.asarray(value)]
+
+
+def same(one: object, two: object) -> bool:
+    """Return whether nested results are equal to the bit."""
+    first, second = flat(one), flat(two)
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
+
+
+def goes_on(env: gymnasium.Env) -> list[object]:
+    """Step, reset, step again, and return all results and the last state."""
+    seen = [env.step(action) for action in moves(env, 4)]
+    return [*seen, env.reset(), env.step(moves(env, 1)[0]), env.unwrapped.snapshot()]

@@ -60,7 +60,7 @@ def write_fake_run(
     seeds: int = 3,
     steps: int = 24,
     task: str = "cartpole",
-    pictures: bool = True,
+    images: bool = True,
 ) -> Path:
     """Write config.json, rows.jsonl and episodes/."""
     planner = {"planner": "cem", "candidates": 48, "iterations": 3, "horizon": 8}
@@ -69,7 +69,7 @@ def write_fake_run(
         for cost in costs:
             distances, clip = episode(cost, seed, steps)
             name = f"episodes/{task}-{cost}-cem-oracle-{seed}.png"
-            if pictures:
+            if images:
                 save_strip(out / name, make_strip(clip))
             flow = 0.4 * steps * ("corr" in cost) / 10
             seconds = {"simulate": 1.1, "render": 0.9, "predict": 0.05, "flow": flow, "plan": 0.2}

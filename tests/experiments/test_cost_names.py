@@ -6,7 +6,7 @@ import pytest
 
 from corrwise.costs import CostSpec
 from corrwise.envs.tasks.manifest import frozen_manifest
-from corrwise.experiments.cli.cost import CONTROL_NAMES
+from corrwise.experiments.cli.options import CONTROL_NAMES
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.studies.planning import method_config
 from tools.migrate_cost_names import migrate, new_arm, new_name, print_of

@@ -19,8 +19,8 @@ from corrwise.mpc import (
     planned_actions,
     shift,
 )
-from corrwise.mpc.mppi import softmin
 from corrwise.mpc.optimize import optimize
+from corrwise.mpc.planners import softmin
 from tests.fakes import quadratic
 
 

@@ -14,7 +14,7 @@ GAIN = 4.0
 def awake(model: VideoPredictor, size: int = 16) -> VideoPredictor:
     """Return the model in evaluation mode, so that frames, actions and latents matter.
 
-    As they are drawn, weights are so small that every model shows the same grey whatever it sees: batch norms take
+    Initial weights are so small that every model predicts the same grey for any input: batch norms take
     their statistics from noise here, and the layers without one get larger weights.
     """
     drawn = torch.Generator().manual_seed(5)

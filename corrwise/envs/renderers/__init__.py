@@ -21,8 +21,8 @@ __all__ = ["RENDERERS", "GLRenderer", "RaycastRenderer", "Renderer"]
 class Renderer(Protocol):
     """Draws states from the task's fixed cameras; a state that MuJoCo would refuse (NaN, huge) gives a NaN image.
 
-    One that draws several views, or depth, has their layout as ``views`` (``corrwise.types.Views``). It may say what it
-    does not draw: see ``corrwise.types.PartialRenderer``.
+    A renderer of several views or of depth has an attribute ``views``, their layout (``corrwise.types.Views``). A
+    renderer may report what it does not draw (``corrwise.types.PartialRenderer``).
     """
 
     height: int

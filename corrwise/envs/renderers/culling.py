@@ -1,4 +1,4 @@
-"""Which pixels can a moving body cover? Boxes around its geoms, projected: rays elsewhere are not worth casting."""
+"""Find the pixels that moving bodies may cover, from the projected boxes around geoms; only there rays are cast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from corrwise.envs.renderers.view import PinholeView
 
-_NEAR = 1e-3  # metres; a box that reaches behind this plane may cover any pixel
+_NEAR = 1e-3  # metres; a box that extends behind this plane may cover any pixel
 
 
 def moving_geoms(model: mujoco.MjModel) -> Bool[np.ndarray, "g"]:
@@ -25,7 +25,7 @@ def box_corners(boxes: Float[np.ndarray, "g 6"]) -> Float[np.ndarray, "g 8 3"]:
 def covered(
     corners: Float[np.ndarray, "n g 8 3"], view: PinholeView, *, height: int, width: int
 ) -> Bool[np.ndarray, "n h w"]:
-    """Return the pixels inside any geom's projected box, corners in the world; never fewer than the geoms cover."""
+    """Return the pixels inside any geom's projected box, a superset of the pixels that geoms cover."""
     x, y, depth = view.project(corners, height=height, width=width)
     behind = np.asarray((depth < _NEAR).any(axis=2))
     left, right = _span(x, behind, width)

@@ -1,4 +1,4 @@
-"""Shapes as convex hulls of a few ellipsoids, whose perspective image has ends in closed form."""
+"""Shapes as convex hulls of a few ellipsoids, whose perspective projection has closed-form bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corrwise.envs.renderers.shapes import Shapes
 
 __all__ = ["Hulls", "SeenHulls", "hull_of"]
 
-_NEAR = 1e-3  # metres; what reaches behind this plane has no image
+_NEAR = 1e-3  # metres; a shape that extends behind this plane has no image
 _FORWARD = np.array([[1.0], [1.0], [-1.0]])  # turns a camera's backward axis around
 
 Hull = tuple[
@@ -22,7 +22,7 @@ Hull = tuple[
 
 
 def hull_of(model: mujoco.MjModel, shapes: Shapes, shape: int) -> Hull:
-    """Return the ellipsoids whose convex hull a shape is: flat ones are discs, those without any half axis points.
+    """Return the ellipsoids whose convex hull is the shape; flat ones are discs, those without half axes points.
 
     A capsule is the hull of two balls, a cylinder of two discs, a box of eight points, a mesh of its vertices. Any
     other shape is the hull of its bounding box.
@@ -42,7 +42,9 @@ def hull_of(model: mujoco.MjModel, shapes: Shapes, shape: int) -> Hull:
     elif kind == int(kinds.mjGEOM_BOX):
         points = box_corners(np.concatenate([np.zeros(3), size])[None])[0]
     else:
-        points = box_corners(model.geom_aabb[[shape]])[0].astype(np.float64)  # sites have simple shapes alone
+        points = box_corners(model.geom_aabb[[shape]])[0].astype(
+            np.float64
+        )  # not a site: sites have simple shapes only
     return points, np.zeros_like(points)
 
 
@@ -59,12 +61,12 @@ def _hull_vertices(model: mujoco.MjModel, mesh: int) -> Float64[np.ndarray, "e 3
 
 
 class Hulls:
-    """Some shapes in the shapes' own frames.
+    """Convex hulls of shapes, in the shapes' own frames.
 
     Args:
         model: a compiled model.
         shapes: its shapes.
-        which: some of them, (g,).
+        which: the indices of the shapes to use, (g,).
     """
 
     def __init__(self, model: mujoco.MjModel, shapes: Shapes, which: Int[np.ndarray, "g"]) -> None:
@@ -114,18 +116,18 @@ class SeenHulls:
     axes: Float64[np.ndarray, "n g 3 3"]
 
     def ends(self) -> tuple[Float64[np.ndarray, "n g 2"], Float64[np.ndarray, "n g 2"]]:
-        """Return the least and the greatest (right / forward, up / forward) of each geom's points.
+        """Return the minimum and the maximum of (right / forward, up / forward) over each geom's points.
 
-        Infinite where a geom reaches behind the camera.
+        Infinite where a geom extends behind the camera.
         """
         square = self.square
         squared = np.diagonal(square, axis1=-2, axis2=-1)[..., :2]
         return self._ends(self.centre[..., :2], squared, square[..., :2, 2])
 
     def widths(self, axis: int) -> Float64[np.ndarray, "n g"]:
-        """Return how far the geoms' points extend across the projection of one of each geom's own axes, over forward.
+        """Return the extent of each geom perpendicular to the projection of one of its own axes, over forward.
 
-        Along the image's rows where that axis points at the camera; infinite where a geom reaches behind it.
+        Along the image's rows where that axis points at the camera; infinite where a geom extends behind it.
         """
         shift = self.axes[..., axis] * self.origin[..., 2:] - self.origin * self.axes[..., 2:, axis]
         length = np.hypot(shift[..., 0], shift[..., 1])
@@ -141,7 +143,7 @@ class SeenHulls:
         return (high - low)[..., 0]
 
     def _ends(self, along: np.ndarray, squared: np.ndarray, mixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ends along image directions, (n, g, k), from the centres and the squared shapes along them.
+        """Return the bounds along image directions, (n, g, k), from the centres and the squared shapes along them.
 
         The two planes through the camera that touch an ellipsoid are the roots of a quadratic.
         """

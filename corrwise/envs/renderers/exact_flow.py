@@ -1,4 +1,4 @@
-"""Exact optical flow between two states of one model: which surface point each pixel shows, and where it went."""
+"""Exact optical flow between two states of one model, from the surface point that each pixel shows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from corrwise.envs.tasks.metric import drawable
 
 __all__ = ["ExactFlow"]
 
-_SAME_SURFACE = 1e-7  # share of the distance to the camera; a hit nearer than that lies before the point
+_SAME_SURFACE = 1e-7  # share of the distance to the camera; a hit that is nearer by more hides the point
 
 
 @dataclass(frozen=True)
 class _Points:
-    """What pixels of pictures show of moving bodies, one entry per pixel: ``local`` in the frame of ``geom``, metres.
+    """The points of moving bodies in images, one entry per pixel: ``local`` in the frame of ``geom``, metres.
 
-    ``start`` is where the point is projected in its own picture: the pixel's centre, but for rounding.
+    ``start`` is the point's projection in its own image: the pixel's centre up to rounding.
     """
 
     row: Int64[np.ndarray, "p"]
@@ -31,20 +31,20 @@ class _Points:
     start: Float64[np.ndarray, "p 2"]
 
     def repeated(self, n: int) -> _Points:
-        """Return the points of a single picture for each of n pairs."""
+        """Return the points of a single image for each of n pairs."""
         whole = {each.name: np.concatenate([getattr(self, each.name)] * n) for each in fields(self)}
         return _Points(**whole | {"row": np.repeat(np.arange(n), len(self.row))})
 
 
 class ExactFlow:
-    """Ground truth that only a simulator has: a bound and a teacher for flow estimators, never an agent's own sense.
+    """Ground-truth flow from the simulator: to evaluate and train flow estimators, never an input of an agent.
 
-    A pixel's ray meets a point of a geom; the point moves with the geom from one state to the other and is projected
-    there. What never moves has a flow of zero, and so has the sky. A point is visible in the other state if it lies in
-    that picture and no ray of that state stops before it.
+    A pixel's ray hits a point of a geom. The point moves with the geom to the other state and is projected there. The
+    flow of fixed geoms and of the sky is zero. A point is visible in the other state if it lies in that image and
+    nothing in that state hides it.
 
     Args:
-        rays: one per pixel of the picture, into the model's geometry; a pixel stands for the ray through its centre.
+        rays: the rays through the centres of the image's pixels.
     """
 
     def __init__(self, rays: PixelRays) -> None:
@@ -53,10 +53,10 @@ class ExactFlow:
     def correspondence(
         self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
     ) -> tuple[Float[torch.Tensor, "..."], Bool[torch.Tensor, "..."]]:
-        """Return the flow on a's pixel grid (*n, 2, h, w) and which of its pixels b shows too (*n, h, w).
+        """Return the flow on a's pixel grid (*n, 2, h, w) and which of its pixels are visible in b (*n, h, w).
 
         ``b[p + flow]`` shows what ``a[p]`` shows; channels are (dx, dy), in pixels.
-        A pair with a state that cannot be drawn (NaN, huge) has a flow of NaN and nothing visible.
+        If a state of a pair cannot be drawn (NaN, huge), the flow is NaN and no pixel visible.
 
         Raises:
             ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
@@ -81,8 +81,8 @@ class ExactFlow:
 
         Zero if none does.
 
-        Pixels that b hides or that left its picture count like all others, so no ray is cast in b and many b cost
-        microseconds each. NaN where a state cannot be drawn or a point falls behind the camera.
+        Pixels that are hidden in b or outside its image count like all others, so no ray is cast in b and each b takes
+        microseconds. NaN if a state cannot be drawn or a point is behind the camera.
 
         Raises:
             ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
@@ -131,7 +131,7 @@ class ExactFlow:
         return points
 
     def _moved(self, points: _Points) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the points are in the loaded states: in the world (p, 3), metres, and in the picture (p, 2)."""
+        """Return the points' positions in the loaded states: in the world (p, 3), metres, and in the image (p, 2)."""
         position, rotation = self._scene.poses(self._scene.chunk)
         at = points.row, points.geom
         world = position[at] + np.einsum("pij,pj->pi", rotation[at], points.local)
@@ -141,7 +141,7 @@ class ExactFlow:
         return world, place
 
     def _seen(self, n: int, row: np.ndarray, world: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Return which points of the world lie in the n loaded states' pictures, with nothing before them."""
+        """Return which points of the world are inside the n loaded states' images and not hidden."""
         slot = np.arange(len(row)) - np.searchsorted(row, row)
         most = int(slot.max(initial=-1)) + 1
         towards = world - self._rays.view.position
@@ -153,7 +153,7 @@ class ExactFlow:
         return np.asarray(inside & (nearest >= far * (1 - _SAME_SURFACE)))
 
     def _in_front(self, n: int) -> np.ndarray:
-        """Return the pixels (n, h * w) in which the loaded states' moving bodies hide what never moves."""
+        """Return the pixels (n, h * w) in which the loaded states' moving bodies hide the background."""
         hidden = np.zeros((n, self.height * self.width), dtype=bool)
         row, pixel, *_ = self._rays.moving_hits(n)
         hidden[row, pixel] = True

@@ -1,4 +1,4 @@
-"""How much of the image each moving shape takes, and how much of it lies outside: exact rectangles from true shapes."""
+"""The exact bounding rectangles of moving shapes in the image, and the share of them that lies outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Extents", "ViewExtents"]
 
 _INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 _DOWN = np.array([1.0, -1.0])  # from right and up to an image's x and y
-_SLACK = 1e-2  # metres; more than rounding and the nearest that is drawn
+_SLACK = 1e-2  # metres; more than rounding and the near plane
 _FLAT = 1e-9  # sides of an image; keeps the share of a rectangle without area defined
 
 
@@ -29,7 +29,7 @@ class Extents:
 
     Attributes:
         low, high: the left and top, and the right and bottom edges, (n, g, 2) as (x, y) from the top left corner;
-            infinite where a geom reaches behind the camera, NaN for a state that cannot be drawn.
+            infinite where a geom extends behind the camera, NaN for a state that cannot be drawn.
     """
 
     low: Float64[np.ndarray, "n g 2"]
@@ -37,7 +37,7 @@ class Extents:
 
     @property
     def beyond(self) -> Float64[np.ndarray, "n g 4"]:
-        """How far geoms reach beyond the left, top, right and bottom edge, in sides of the image; 0 if they do not."""
+        """How far geoms extend beyond the left, top, right and bottom edge, in sides of the image; 0 if inside."""
         return np.maximum(np.concatenate([-self.low, self.high - 1.0], axis=-1), 0.0)
 
     @property
@@ -47,14 +47,14 @@ class Extents:
 
     @property
     def outside(self) -> Bool[np.ndarray, "n g"]:
-        """Which geoms lie wholly outside the image, or reach behind the camera."""
+        """Which geoms lie wholly outside the image, or extend behind the camera."""
         return np.asarray(((self.high <= 0) | (self.low >= 1) | np.isinf(self.low)).any(axis=-1))
 
     @property
     def share(self) -> Float64[np.ndarray, "n"]:
-        """Which share of all rectangles' area lies outside the image; 0 if and only if no geom is cut off.
+        """The share of all rectangles' area that lies outside the image; 0 if and only if no geom is cut off.
 
-        A geom that reaches behind the camera counts as an area of one image, wholly outside. Without geoms it is 0.
+        A geom that extends behind the camera counts as an area of one image, wholly outside. Without geoms it is 0.
         """
         size = self.high - self.low + _FLAT
         inside = np.maximum(np.minimum(self.high, 1.0) - np.maximum(self.low, 0.0), 0.0)
@@ -76,8 +76,8 @@ class ViewExtents:
         camera: the name of its camera.
 
     Attributes:
-        which: the visible moving shapes, by their place in ``Shapes``, (g,).
-        names: what they are called; one without a name, by its body and number.
+        which: the indices of the visible moving shapes in ``Shapes``, (g,).
+        names: their names; a shape without a name has its body's name and its number.
 
     Raises:
         ValueError: if the model has no such camera.
@@ -107,24 +107,24 @@ class ViewExtents:
         return self._extents(*self._poses(states))
 
     def share(self, states: Float64[np.ndarray, "n S"]) -> Float64[np.ndarray, "n"]:
-        """Return which share of the geoms' projected extent lies outside the image, in [0, 1]; see ``Extents.share``.
+        """Return the share of the geoms' projected extent outside the image, in [0, 1]; see ``Extents.share``.
 
         Raises:
             ValueError: if these are not integration states of this model.
         """
         offset, rotation = self._poses(states)
         share = np.zeros(len(states))
-        # Where all bounding balls lie inside the image, which is cheap to see and usual, nothing is projected.
+        # Fast path: nothing is projected for states whose bounding balls all lie inside the image.
         near = ~(offset @ self._inward >= self._reach).all(axis=(1, 2))
         if near.any():
             share[near] = self._extents(offset[near], rotation[near]).share
         return share
 
     def thickness(self, states: Float64[np.ndarray, "n S"]) -> Float64[np.ndarray, "n g"]:
-        """Return how thick geoms are in the image, in its sides; infinite behind the camera, NaN if not drawable.
+        """Return the thickness of geoms in the image, in its sides; infinite behind the camera, NaN if not drawable.
 
-        The smallest extent across the image's rows and columns and across the projections of a geom's own three axes:
-        never too small, and exact for spheres and for capsules and cylinders seen from the side.
+        It is the smallest extent along the image's rows and columns and perpendicular to the projections of a geom's
+        three axes. It is an upper bound, exact for spheres and for capsules and cylinders seen from the side.
 
         Raises:
             ValueError: if these are not integration states of this model.
@@ -141,7 +141,7 @@ class ViewExtents:
         return Extents(np.minimum(*ends), np.maximum(*ends))
 
     def _poses(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where shapes lie from the camera (n, g, 3) and their rotations (n, g, 3, 3); NaN if not drawable."""
+        """Return shapes' offsets from the camera (n, g, 3) and rotations (n, g, 3, 3); NaN if not drawable."""
         good = drawable(self.model, states)
         data = self._data = self._data or mujoco.MjData(self.model)
         position = np.full((len(states), len(self.which), 3), np.nan)
@@ -157,7 +157,7 @@ class ViewExtents:
 
 
 def _name(model: mujoco.MjModel, shapes: Shapes, shape: int) -> str:
-    """Return what a shape is called; one without a name, by its body and number."""
+    """Return a shape's name, or its body's name and its number if it has none."""
     site = shape >= shapes.geoms
     element = model.site(int(shapes.sites[shape - shapes.geoms])) if site else model.geom(shape)
     body = model.body(int(element.bodyid[0])).name
@@ -165,6 +165,6 @@ def _name(model: mujoco.MjModel, shapes: Shapes, shape: int) -> str:
 
 
 def _inward(focal: float) -> Float64[np.ndarray, "3 5"]:
-    """Return the inward normals of the planes that bound what the image shows, in the camera's right, up and back."""
+    """Return the inward normals of the view frustum's planes, in the camera's right, up and backward axes."""
     sides = np.array([[1, 0, -1], [-1, 0, -1], [0, 1, -1], [0, -1, -1]]) * [focal, focal, 0.5]
     return np.vstack([sides / np.linalg.norm(sides, axis=1, keepdims=True), [[0.0, 0.0, -1.0]]]).T

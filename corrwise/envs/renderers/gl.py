@@ -1,4 +1,4 @@
-"""Images from MuJoCo's OpenGL renderer: textures, shadows if wanted, slow in software."""
+"""Images from MuJoCo's OpenGL renderer, with textures and optional shadows; slow with software OpenGL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from corrwise.envs.tasks.metric import drawable
 from corrwise.envs.tasks.task import MAIN, camera_name
 from corrwise.types import Views
 
-_SPARE = 10_000  # things to draw besides geoms and sites: skins, flexes, each segment of a tendon
+_SPARE = 10_000  # elements to draw besides geoms and sites: skins, flexes, each segment of a tendon
 
 
 class GLRenderer:
@@ -33,30 +33,30 @@ class GLRenderer:
         height, width: the size of a view, pixels.
         effects: shadows and reflections, which cost most of the time in software OpenGL.
         cameras: the views, in the order of their channels, by the task's names for its cameras.
-        depth: whether each view has depth, too: metres along the optical axis, the far plane's for the sky.
+        depth: whether each view also has depth: metres along the optical axis, the far plane's for the sky.
 
     Attributes:
         views: the layout of the images' channels.
-        left_out: nothing; all that MuJoCo draws by default is drawn.
-        unseen: empty if any part that moves is drawn, else what moves and why it is not drawn, in words.
+        left_out: empty; all that MuJoCo draws by default is drawn.
+        unseen: empty if a moving part is drawn, else a text: what moves and why it is not drawn.
 
     Raises:
-        RuntimeError: if this machine cannot make an OpenGL context.
+        RuntimeError: if no OpenGL context can be made.
     """
 
     def __init__(
         self, model: mujoco.MjModel, *, height: int = 64, width: int = 64, effects: bool = False,
         cameras: Sequence[str] = (MAIN,), depth: bool = False,
     ) -> None:  # fmt: skip
-        load_triton()  # before OpenGL, and not for those who do not draw with it
+        load_triton()  # before OpenGL, and only if OpenGL is used
         self.model, self.height, self.width, self._effects = model, height, width, effects
         self.views, self._cameras = Views(len(cameras), depth), tuple(cameras)
         self.left_out: tuple[str, ...] = ()
         self.unseen = inventory.unseen(model, Shapes.of_model(model), soft=True)
         try:
             with _buffer(model, height, width):
-                things = _SPARE + 2 * (model.ngeom + model.nsite)
-                self._renderer = mujoco.Renderer(model, height, width, max_geom=things)
+                elements = _SPARE + 2 * (model.ngeom + model.nsite)
+                self._renderer = mujoco.Renderer(model, height, width, max_geom=elements)
         except Exception as error:  # each GL backend raises an error type of its own
             raise RuntimeError(
                 f"OpenGL rendering is not available here ({error}); set MUJOCO_GL=egl and install Mesa's EGL, "
@@ -83,7 +83,7 @@ class GLRenderer:
         return out
 
     def _metres(self) -> Float[np.ndarray, "h w"]:
-        """Return the depth of the scene just drawn."""
+        """Return the depth of the scene drawn last."""
         self._renderer.enable_depth_rendering()
         try:
             return np.minimum(self._renderer.render(), np.float32(far_plane(self.model)))
@@ -91,7 +91,7 @@ class GLRenderer:
             self._renderer.disable_depth_rendering()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make a context of their own for copies and pickles."""
+        """Make a new OpenGL context in copies and pickles."""
         size = self.height, self.width
         shown: dict[str, Any] = {"cameras": self._cameras, "depth": self.views.depth}
         make = partial(type(self), height=size[0], width=size[1], effects=self._effects, **shown)
@@ -111,7 +111,7 @@ class GLRenderer:
 
 @contextmanager
 def _buffer(model: mujoco.MjModel, height: int, width: int) -> Iterator[None]:
-    """Let images be larger than the 640 x 480 pixels of MuJoCo's default, which few models change."""
+    """Allow images larger than MuJoCo's default limit, 640 x 480 pixels."""
     limits = model.vis.global_
     before = limits.offheight, limits.offwidth
     limits.offheight, limits.offwidth = max(before[0], height), max(before[1], width)
@@ -122,7 +122,7 @@ def _buffer(model: mujoco.MjModel, height: int, width: int) -> Iterator[None]:
 
 
 def _close_before_exit(renderer: GLRenderer) -> None:
-    """Free the context while OpenGL still stands; MuJoCo's own clean-up comes too late and prints a traceback."""
+    """Free the context before the interpreter exits; MuJoCo's own clean-up comes too late and prints a traceback."""
     reference = weakref.ref(renderer)
 
     def close() -> None:

@@ -1,4 +1,4 @@
-"""What of a model a renderer does not draw, in words for its user."""
+"""List, for messages, the parts of a model that a renderer does not draw."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from corrwise.envs.renderers.shapes import SHOWN_GROUPS, Shapes, visible
 
 __all__ = ["beyond_rays", "unseen"]
 
-_OPAQUE = 0.995  # MuJoCo blends what has a lower alpha
-_DIFFERS, _SHARE = 8 / 255, 0.05  # a texture with more texels off its mean than that is more than its mean colour
+_OPAQUE = 0.995  # MuJoCo blends shapes with a lower alpha
+_DIFFERS, _SHARE = 8 / 255, 0.05  # a texture with a larger share of texels off its mean is reported
 
 
 def beyond_rays(model: mujoco.MjModel, shapes: Shapes, *, textures: bool) -> tuple[str, ...]:
     """Return what MuJoCo draws of a model by default and the ray caster does not, such as ``("1 skin",)``.
 
-    The texture of a moving shape is in it if more than 5 % of its texels differ from their mean by more than 8/255:
-    of others the mean colour shows all there is to see at the usual sizes.
+    The texture of a moving shape is listed if more than 5 % of its texels differ from their mean by more than 8/255;
+    the mean colour represents other textures at the usual sizes.
     """
     out = [_count(number, *words) for words, number in _soft(model).items() if number]
     bare = 0 if textures else int(_patterned(model, shapes).sum())
@@ -32,12 +32,12 @@ def beyond_rays(model: mujoco.MjModel, shapes: Shapes, *, textures: bool) -> tup
 
 
 def unseen(model: mujoco.MjModel, shapes: Shapes, *, soft: bool) -> str:
-    """Return nothing if any part of the model that moves is drawn, else what moves, why it is hidden and what helps.
+    """Return an empty string if a moving part is drawn, else what moves, why it is hidden and what to change.
 
     Args:
         model: a compiled model.
         shapes: its shapes.
-        soft: whether skins, flexes and tendons are drawn, too.
+        soft: whether the renderer draws skins, flexes and tendons.
     """
     undrawn = _soft(model)
     if (shapes.moving & shapes.shown).any() or (soft and any(undrawn.values())):
@@ -59,7 +59,7 @@ def unseen(model: mujoco.MjModel, shapes: Shapes, *, soft: bool) -> str:
 
 
 def _soft(model: mujoco.MjModel) -> dict[tuple[str, ...], int]:
-    """Return how many things there are that MuJoCo draws and rays do not meet."""
+    """Return how many elements MuJoCo draws that rays do not hit."""
     spatial = np.isin(model.wrap_type[model.tendon_adr], int(mujoco.mjtWrap.mjWRAP_JOINT), invert=True)
     cranks = model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_SLIDERCRANK)
     return {
@@ -71,7 +71,7 @@ def _soft(model: mujoco.MjModel) -> dict[tuple[str, ...], int]:
 
 
 def _patterned(model: mujoco.MjModel, shapes: Shapes) -> Bool[np.ndarray, "n"]:
-    """Return which moving shapes show a texture that their mean colour cannot stand in for."""
+    """Return which moving shapes have a texture that their mean colour does not represent."""
     out = np.zeros(len(shapes.kind), dtype=bool)
     known: dict[tuple[float, ...], bool] = {}
     for shape in np.flatnonzero((shapes.material >= 0) & shapes.shown & shapes.moving):

@@ -1,4 +1,4 @@
-"""Pictures from MuJoCo's own threaded ray caster: no OpenGL, no display, the same on any machine."""
+"""Images from MuJoCo's threaded ray caster: no OpenGL, no display, the same on any machine."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from corrwise.envs.tasks.metric import drawable
 from corrwise.envs.tasks.task import MAIN, camera_name
 from corrwise.types import Views
 
-_SMOOTH = 4  # the background is drawn once, so its smooth edges cost nothing
+_SMOOTH = 4  # rays per pixel side of the background, which is drawn once
 
 
 class RaycastRenderer:
     """Draws states of one model from cameras fixed in the world.
 
-    Shapes are the geoms and sites that MuJoCo draws by default: of groups 0 to 2 and not of alpha 0. What never moves
-    is drawn once. For each state, rays are cast only where the boxes around moving shapes fall and only at moving
-    shapes; a hit nearer than the background is shaded with the model's materials and lights. There are no shadows,
-    reflections, transparency, skins, flexes or tendons, and without ``textures`` no textures but those of fixed planes
-    (elsewhere their mean colour stands in). Pixels have 8 bits, so a picture survives the way through uint8 unchanged.
+    Shapes are the geoms and sites that MuJoCo draws by default: those of groups 0 to 2 with an alpha above 0. Fixed
+    shapes are drawn once. For each state, rays are cast only at moving shapes and only inside their projected boxes; a
+    hit that is nearer than the background is shaded with the model's materials and lights. There are no shadows,
+    reflections, transparency, skins, flexes or tendons. Without ``textures``, only fixed planes have textures, and
+    other shapes have their textures' mean colours. Pixels have 8 bits, so conversion to uint8 and back is lossless.
 
-    Depth is the distance along a camera's optical axis of what the ray through a pixel's centre meets, in metres, as
-    OpenGL's depth is. The sky, and whatever lies beyond, has that of the model's far plane, so depth is always finite.
+    Depth is the distance in metres along a camera's optical axis to what the ray through a pixel's centre hits, as in
+    OpenGL. It is finite: the sky, and everything beyond the model's far plane, has the depth of the far plane.
 
     Args:
         model: a compiled model with a camera named "corrwise" (``Task.compile``).
         height, width: the size of a view, pixels.
         supersample: rays per pixel side; 2 smooths the edges of moving geoms at four times the rays.
         threads: threads of the ray caster; 0 means all CPUs.
-        chunk: the most states drawn at once, which bounds memory.
-        textures: lay textures on shapes of all kinds, moving ones too.
+        chunk: the largest number of states drawn at once, which bounds memory.
+        textures: draw the textures of all shapes, moving ones too.
         cameras: the views, in the order of their channels, by the task's names for its cameras.
-        depth: whether each view has depth, too.
+        depth: whether each view also has depth.
 
     Attributes:
         views: the layout of the images' channels.
-        left_out: what MuJoCo draws of this model and this renderer does not, in words.
-        unseen: empty if any part that moves is drawn, else what moves and why it is not drawn, in words.
+        left_out: texts that name the parts of the model that MuJoCo draws and this renderer does not.
+        unseen: empty if a moving part is drawn, else a text: what moves and why it is not drawn.
 
     Raises:
         ValueError: if a size or ``supersample`` is below 1, there is no view, or the model has no such camera.
@@ -75,7 +75,7 @@ class RaycastRenderer:
 
     @property
     def background(self) -> Float[torch.Tensor, "C h w"]:
-        """The image without anything that moves; an image of a state differs from it only where a body is."""
+        """The image without moving shapes; the image of a state differs from it only where a moving shape is."""
         return torch.from_numpy(np.concatenate([each.empty() for each in self._drawers], axis=-1)).permute(2, 0, 1)
 
     def render(self, states: Float64[np.ndarray, "n S"]) -> Float[torch.Tensor, "n C h w"]:
@@ -99,11 +99,11 @@ class RaycastRenderer:
     def correspondence(
         self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"]
     ) -> tuple[Float[torch.Tensor, "*n 2 h w"], Bool[torch.Tensor, "*n h w"]]:
-        """Return where every pixel of a's image lies in b's, and whether it is seen there; see ``ExactFlow``.
+        """Return the flow from a's image to b's and which pixels are visible there; see ``ExactFlow``.
 
         Raises:
-            ValueError: if these are not integration states of this model, or there are several views, whose flows
-                ``displacement`` alone adds up.
+            ValueError: if these are not integration states of this model, or there are several views, which only
+                ``displacement`` supports.
         """
         if self.views.count > 1:
             raise ValueError(f"expected one view for a flow field, got {self.views.count}")
@@ -112,11 +112,11 @@ class RaycastRenderer:
     def displacement(
         self, state_a: Float64[np.ndarray, "*#n S"], state_b: Float64[np.ndarray, "*#n S"], *, power: float | int = 1
     ) -> Float[torch.Tensor, "*n"]:
-        """Return how far the moving body's pixels of a's image lie from their places in b's, mean over them, pixels.
+        """Return the mean length in pixels of the flow from a's image to b's, over pixels of moving bodies.
 
-        With a power, the mean of the distances to that power. Of several views, the sum of each one's.
+        With a power, the mean of the lengths to that power. With several views, the sum over the views.
 
-        Geometry only: no ray is cast in b, so many b cost microseconds each. NaN where a state cannot be drawn.
+        No ray is cast in b, so each b takes microseconds. NaN where a state cannot be drawn.
 
         Raises:
             ValueError: if these are not integration states of this model, or their leading axes do not broadcast.
@@ -126,10 +126,10 @@ class RaycastRenderer:
 
 
 class _Drawer:
-    """Draws what one camera sees of the states that are loaded into the scene.
+    """Draws the image of one camera from the states that are loaded into the scene.
 
     Args:
-        model: the task's.
+        model: the compiled model.
         scene: its geometry.
         view: the camera.
         albedo: each shape's own colour.
@@ -152,7 +152,7 @@ class _Drawer:
         self.exact = ExactFlow(self._whole)
 
     def empty(self) -> Float[np.ndarray, "h w c"]:
-        """Return the image without anything that moves."""
+        """Return the image without moving shapes."""
         image = _quantised(_shrink(self._background[None], *self._size, self._supersample)[0])
         if self._along is None:
             return image
@@ -176,14 +176,14 @@ class _Drawer:
         return image
 
     def _metres(self, distance: Float64[np.ndarray, "n pixels"]) -> Float[np.ndarray, "n h w 1"]:
-        """Return depths along the optical axis of what lies at distances along the rays; the far plane's at most."""
+        """Return depths along the optical axis from distances along the rays, clipped to the far plane."""
         depth = np.minimum(distance * self._along, self._far)
         return depth.reshape(-1, *self._size, 1).astype(np.float32)
 
     def _shade(
         self, directions: np.ndarray, distance: np.ndarray, shape: np.ndarray, normal: np.ndarray, frame: np.ndarray
     ) -> np.ndarray:
-        """Return the colours of what rays hit, each in one of the loaded states."""
+        """Return the colours of ray hits, each in one of the loaded states."""
         points = self._view.position + distance[:, None] * directions
         albedo = self._albedo[shape]
         if self._textures is not None:
@@ -195,7 +195,7 @@ class _Drawer:
         return (albedo * shading.lambert(self._model, points, normal, directions)).clip(0.0, 1.0)
 
     def _draw_background(self) -> np.ndarray:
-        """Return what never moves at the rays' resolution, (rays, 3), each value the mean of many finer rays."""
+        """Return the background at the rays' resolution, (rays, 3), each value the mean of many finer rays."""
         height, width = (side * self._supersample for side in self._size)
         directions = self._view.directions(height * _SMOOTH, width * _SMOOTH)
         distance, shape, normal = (part[0] for part in self._rays.cast(directions[None], STATIC))
@@ -213,12 +213,12 @@ class _Drawer:
 
 
 def _quantised(image: np.ndarray) -> np.ndarray:
-    """Return the nearest values that 8 bits hold, float32."""
+    """Return the nearest 8-bit values, float32."""
     return np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)
 
 
 def _shrink(image: np.ndarray, height: int, width: int, by: int) -> np.ndarray:
-    """Return pictures of (height, width) from rays (n, rays, 3), the mean of ``by`` x ``by`` rays a pixel."""
+    """Return images (n, height, width, 3) from rays (n, rays, 3): the mean of ``by`` x ``by`` rays per pixel."""
     if by == 1:
         return image.reshape(-1, height, width, 3)
     return image.reshape(-1, height, by, width, by, 3).mean(axis=(2, 4))

@@ -1,4 +1,4 @@
-"""A model as rays meet it: states loaded many at a time, what moves apart from what never does, and sites as geoms."""
+"""The geometry that rays hit: many states at a time, moving shapes apart from fixed ones, and sites as geoms."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["SiteRays"]
 
 
 class SiteRays:
-    """The drawn sites of one model, placed by hand wherever the model's own kinematics put them.
+    """The drawn sites of one model as geoms of a second model, moved to where the first model's kinematics put them.
 
-    The model of the task is never touched: its sizes, states and physics know nothing of these geoms.
+    The model of the task is not changed.
 
     Args:
-        model: the model that the sites belong to.
-        sites: which of its sites.
-        groups: the geom group that rays find each of them in.
+        model: the model of the sites.
+        sites: the indices of the drawn sites.
+        groups: the geom group of each site.
         threads: threads of the ray caster; 0 means all CPUs.
-        chunk: the most states loaded at once.
+        chunk: the largest number of states loaded at once.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SiteRays:
         self._make_batch()
 
     def load(self, position: Float64[np.ndarray, "n s 3"], rotation: Float64[np.ndarray, "n s 3 3"]) -> None:
-        """Put the sites where they are in the first n states."""
+        """Set the poses of the sites in the first n states."""
         n = len(position)
         self._position[:n] = position
         turned = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat(scalar_first=True)
@@ -80,12 +80,12 @@ _POSES = ("geom_xpos", "geom_xmat", "site_xpos", "site_xmat")
 class RayScene:
     """Geometry of one model for MuJoCo's own threaded ray caster.
 
-    What a ray meets is a shape: a geom, or a site, counted after the geoms (``Shapes``).
+    Rays hit shapes: geoms, then sites, in the order of ``Shapes``.
 
     Args:
         model: a compiled model; copied.
         threads: threads of the ray caster; 0 means all CPUs.
-        chunk: the most states loaded at once, which bounds memory.
+        chunk: the largest number of states loaded at once, which bounds memory.
     """
 
     def __init__(self, model: mujoco.MjModel, *, threads: int = 0, chunk: int = 64) -> None:
@@ -94,7 +94,7 @@ class RayScene:
         groups = np.where(self.shapes.shown, np.where(self.shapes.moving, MOVING, STATIC), _HIDDEN)
         self.model = copy.copy(model)
         self.model.geom_group[:] = groups[: model.ngeom]
-        self.model.geom_matid[:], self.model.geom_rgba[:, 3] = -1, 1.0  # rays pass through what they take for invisible
+        self.model.geom_matid[:], self.model.geom_rgba[:, 3] = -1, 1.0  # rays ignore invisible geoms
         self._moving = np.flatnonzero(groups == MOVING)
         self._make_batch()
         self._rest = self._batch.state[0].copy()
@@ -103,7 +103,7 @@ class RayScene:
             self._sites = SiteRays(model, self.shapes.sites, groups[model.ngeom :], threads=threads, chunk=chunk)
             boxes = np.concatenate([boxes, self._sites.aabb])
         self._corners = box_corners(boxes[self._moving])
-        self.load(self._rest[None], np.ones(1, dtype=bool))  # what never moves is seen before any state is loaded
+        self.load(self._rest[None], np.ones(1, dtype=bool))  # the background is drawn before a state is loaded
 
     def _make_batch(self) -> None:
         self._batch = Batch(self.model, self.chunk, self._threads)
@@ -118,7 +118,7 @@ class RayScene:
         self._make_batch()
 
     def load(self, states: Float64[np.ndarray, "n S"], good: Bool[np.ndarray, "n"]) -> None:
-        """Take up to ``chunk`` states as the scene's first n; the model's own rest stands in where not ``good``."""
+        """Load up to ``chunk`` states; the model's initial state replaces those that are not ``good``."""
         n = len(states)
         self._batch.state[:n] = np.where(good[:, None], states, self._rest)
         self._batch.forward(_ids(n), stage=int(mujoco.mjtStage.mjSTAGE_POS))
@@ -134,7 +134,7 @@ class RayScene:
         return np.concatenate([position, site_position], 1), np.concatenate([rotation, site_rotation], 1)
 
     def may_move(self, view: PinholeView, n: int, *, height: int, width: int) -> Bool[np.ndarray, "n rays"]:
-        """Return which rays of a view's image of this size may meet a moving shape, never fewer than do."""
+        """Return which rays of a view's image of this size may hit a moving shape, a superset of those that do."""
         position, rotation = self.poses(n)
         position, rotation = position[:, self._moving], rotation[:, self._moving]
         corners = position[:, :, None] + np.einsum("ngij,gcj->ngci", rotation, self._corners)
@@ -168,11 +168,11 @@ class PixelRays:
     """One ray of a view through the centre of every pixel, row by row.
 
     Attributes:
-        scene: the geometry that the rays meet.
-        view: where they come from.
+        scene: the geometry that the rays hit.
+        view: the camera.
         height, width: the image's size, pixels.
         directions: unit vectors, (pixels, 3).
-        depth: how far along each ray what never moves is, metres, (pixels,); inf for the sky.
+        depth: the distance along each ray to the background, metres, (pixels,); inf for the sky.
     """
 
     def __init__(self, scene: RayScene, view: PinholeView, *, height: int, width: int) -> None:
@@ -185,9 +185,9 @@ class PixelRays:
         return self.scene.cast(self.view.position, directions, *groups)
 
     def moving_hits(self, n: int) -> tuple[np.ndarray, ...]:
-        """Return the pixels in which the first n loaded states show a moving shape, by state and then in reading order.
+        """Return the pixels that show a moving shape in the first n loaded states, by state and then in reading order.
 
-        As state, pixel, distance (metres), shape and normal, one entry per such pixel.
+        They are given as state, pixel, distance (metres), shape and normal, one entry per pixel.
         """
         pixels, valid = padded(self.scene.may_move(self.view, n, height=self.height, width=self.width))
         distance, shape, normal = self.cast(self.directions[pixels], MOVING)

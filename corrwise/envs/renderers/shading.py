@@ -1,4 +1,4 @@
-"""Colour for ray hits: MuJoCo's materials, lights and floor textures, without shadows or reflections."""
+"""Colours of ray hits from MuJoCo's materials, lights and plane textures, without shadows or reflections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from corrwise.envs.renderers.shapes import Shapes
 
 
 def albedo(model: mujoco.MjModel, shapes: Shapes) -> Float[np.ndarray, "n 3"]:
-    """Return each shape's own colour: what MuJoCo draws it in times its texture's mean colour."""
+    """Return each shape's colour: the colour that MuJoCo draws times the mean colour of its texture."""
     colours = shapes.rgba[:, :3].astype(np.float64)
     means: dict[int, np.ndarray] = {}
     for shape in np.flatnonzero(shapes.material >= 0):
@@ -25,7 +25,7 @@ def albedo(model: mujoco.MjModel, shapes: Shapes) -> Float[np.ndarray, "n 3"]:
 def plane_texture(
     model: mujoco.MjModel, shapes: Shapes, shape: int, points: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "n 3"] | None:
-    """Return the texture's colour over the mean at points (shape's frame, metres) of a textured plane, else None."""
+    """Return texture colour over mean colour at points (shape's frame, metres) of a textured plane, else None."""
     material = int(shapes.material[shape])
     texture = texture_of(model, material) if material >= 0 else -1
     if texture < 0 or int(shapes.kind[shape]) != int(mujoco.mjtGeom.mjGEOM_PLANE):
@@ -58,7 +58,7 @@ def lambert(
     model: mujoco.MjModel, points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"],
     directions: Float[np.ndarray, "n 3"],
 ) -> Float[np.ndarray, "n 3"]:  # fmt: skip
-    """Return how much light of each colour a matte surface sends back: head light plus the world's fixed lights."""
+    """Return the light that a matte surface reflects, per colour channel: headlight plus the model's lights."""
     head = model.vis.headlight
     facing = np.maximum(-(normals * directions).sum(1, keepdims=True), 0.0)
     light = head.active * (head.ambient + head.diffuse * facing)

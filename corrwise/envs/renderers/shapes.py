@@ -1,4 +1,4 @@
-"""What MuJoCo draws of a model by default: its geoms and sites in one list, with the colours that it gives them."""
+"""The geoms and sites of a model in one list, with the visibility and colours that MuJoCo gives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corrwise.envs.renderers.culling import moving_geoms
 __all__ = ["SHOWN_GROUPS", "Shapes", "visible"]
 
 SHOWN_GROUPS = 3  # MuJoCo draws groups 0 to 2 by default; higher ones hold collision shapes
-_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], dtype=np.float32)  # MuJoCo's mark for "take the material's colour"
+_DEFAULT_RGBA = np.array([0.5, 0.5, 0.5, 1.0], dtype=np.float32)  # MuJoCo then draws the material's colour
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Shapes:
     """All geoms of a model, hidden ones too, and after them the sites that are drawn.
 
     Attributes:
-        geoms: how many of the shapes are geoms, g; shape i below g is geom i.
+        geoms: the number of geoms, g; shape i below g is geom i.
         sites: the sites that are drawn; shape g + i is site ``sites[i]``.
         kind: ``mujoco.mjtGeom``.
         size: as in the model, metres.
-        rgba: the colour that MuJoCo draws, its own or its material's.
-        material, mesh: which ones, or -1.
+        rgba: the colour that MuJoCo draws, the shape's own or its material's.
+        material, mesh: their indices, or -1.
         moving: not welded to the world; a mocap body is not, nor is what hangs on it.
-        shown: of groups 0 to 2 and not of alpha 0.
+        shown: whether the group is 0 to 2 and alpha is not 0.
     """
 
     geoms: int
@@ -66,14 +66,14 @@ class Shapes:
 def visible(
     model: mujoco.MjModel, group: Int[np.ndarray, "n"], rgba: Float[np.ndarray, "n 4"], material: Int[np.ndarray, "n"]
 ) -> Bool[np.ndarray, "n"]:
-    """Return which elements MuJoCo draws by default: those of groups 0 to 2 that are not of alpha 0."""
+    """Return which elements MuJoCo draws by default: those of groups 0 to 2 whose alpha is not 0."""
     return np.asarray((group < SHOWN_GROUPS) & (_drawn_rgba(model, rgba, material)[:, 3] != 0))
 
 
 def _drawn_rgba(
     model: mujoco.MjModel, own: Float[np.ndarray, "n 4"], material: Int[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n 4"]:
-    """Return the colours that MuJoCo draws: a material's where there is one and the own colour is the default."""
+    """Return the colours that MuJoCo draws: the material's, if any, where an element's own colour is the default."""
     takes = (material >= 0) & (own == _DEFAULT_RGBA).all(axis=1)
     colours = own.copy()
     colours[takes] = model.mat_rgba[material[takes]]

@@ -1,4 +1,4 @@
-"""Textures of shapes, averaged over about a pixel."""
+"""Texture colours at points of shapes, averaged over about one pixel."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PLANE, _SPHERE, _CAPSULE, _ELLIPSOID, _CYLINDER, _BOX = (
         mujoco.mjtGeom.mjGEOM_ELLIPSOID, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX,
     )
 )  # fmt: skip
-# OpenGL's cube maps, face by face (+x, -x, +y, -y, +z, -z): which axis gives s, with which sign, and the same for t.
+# OpenGL's cube maps, face by face (+x, -x, +y, -y, +z, -z): the axis and the sign of s, then those of t.
 _FACES = np.array([[2, -1, 1, -1], [2, 1, 1, -1], [0, 1, 2, 1], [0, 1, 2, -1], [0, 1, 1, -1], [0, -1, 1, -1]])
 
 
 def drawn_size(kind: int, size: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
-    """Return the half sizes along x, y and z with which MuJoCo draws a unit shape; 1 where a plane has no end."""
+    """Return the half sizes along x, y and z with which MuJoCo scales a unit shape; 1 where a plane is infinite."""
     if kind == _SPHERE:
         return np.full(3, size[0])
     if kind in (_CAPSULE, _CYLINDER):
@@ -37,9 +37,9 @@ def drawn_size(kind: int, size: Float64[np.ndarray, "3"]) -> Float64[np.ndarray,
 def plane_map(
     kind: int, local: Float64[np.ndarray, "p 3"], size: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "p 2"]:
-    """Return where points lie on a flat texture that covers a primitive's faces, or its sides, once, in [0, 1].
+    """Return the texture coordinates in [0, 1] of points on a primitive that a 2D texture covers once.
 
-    Boxes are covered face by face, round shapes by longitude and height, and all else (planes, meshes without texture
+    Boxes are mapped face by face, round shapes by longitude and height, and all others (planes, meshes without texture
     coordinates) from above.
 
     Args:
@@ -72,16 +72,16 @@ def plane_map(
 def cube_map(
     kind: int, local: Float64[np.ndarray, "p 3"], size: Float64[np.ndarray, "3"], scale: Float64[np.ndarray, "3"]
 ) -> tuple[Int[np.ndarray, "p"], Float64[np.ndarray, "p 2"]]:
-    """Return the face of a cube texture that points lie on, and where on it, in [0, 1].
+    """Return the face of a cube texture for each point, and the texture coordinates on it, in [0, 1].
 
     Args:
         kind: ``mujoco.mjtGeom``.
         local: points in the shape's frame, metres.
         size: as drawn (``drawn_size``); 1 for meshes.
-        scale: what the unit shape's axes are stretched by.
+        scale: the factors that stretch the unit shape's axes.
     """
     unit = local / size
-    if kind == _CAPSULE:  # a cap is a half sphere that is not stretched, from a height of 1 to 2
+    if kind == _CAPSULE:  # a cap is an unstretched half sphere, from a height of 1 to 2
         over = np.abs(local[:, 2]) - size[2]
         unit[:, 2] = np.where(over > 0, np.sign(local[:, 2]) * (1 + over / size[0]), unit[:, 2])
     at = unit * scale
@@ -101,7 +101,7 @@ class MeshMap:
         corners: its triangles, metres.
         uv: their texture coordinates.
         tree: over the triangles' centres.
-        reach: how far a triangle's corner is from its centre at most, metres.
+        reach: the largest distance of a triangle's corner from its centre, metres.
     """
 
     corners: Float64[np.ndarray, "f 3 3"]
@@ -122,7 +122,7 @@ class MeshMap:
         return MeshMap(corners, uv, cKDTree(centres), reach)
 
     def at(self, points: Float64[np.ndarray, "p 3"]) -> Float64[np.ndarray, "p 2"]:
-        """Return the coordinates of points on the mesh: those of the triangle that each lies in, or nearest to."""
+        """Return the texture coordinates of points on the mesh, each from the triangle it lies in or is nearest to."""
         near = self.tree.query_ball_point(points, self.reach * 1.001 + 1e-9)
         counts = np.array([max(len(each), 1) for each in near], dtype=int)
         face = np.concatenate([np.zeros(0, dtype=int), *(np.array(each or [0], dtype=int) for each in near)])
@@ -132,7 +132,7 @@ class MeshMap:
         return np.einsum("pk,pkc->pc", weights[best], self.uv[face[best]])
 
     def area(self) -> float:
-        """Return how much surface, square metres, the texture would cover once as it lies."""
+        """Return the surface that the texture covers once, square metres."""
         a, b = (self.corners[:, i] - self.corners[:, 0] for i in (1, 2))
         c, d = (self.uv[:, i] - self.uv[:, 0] for i in (1, 2))
         surface = np.linalg.norm(np.cross(a, b), axis=1).sum()
@@ -140,7 +140,7 @@ class MeshMap:
 
 
 def _barycentric(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights (p, 3) of triangles' corners at points, within [0, 1], and how far, metres, points lie off."""
+    """Return barycentric weights (p, 3) in [0, 1] and the distance of points from their triangles, metres."""
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     away = points - corners[:, 0]
     normal = np.cross(a, b)
@@ -153,12 +153,12 @@ def _barycentric(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, n
 
 
 class Textures:
-    """What colour the textures give to points of shapes.
+    """The texture colours at points of shapes.
 
     Args:
         model: a compiled model.
-        shapes: its shapes; all with a colour texture are covered, but for height fields.
-        angle: what a pixel covers one metre away, metres.
+        shapes: its shapes; all with a colour texture are covered, except height fields.
+        angle: the size of a pixel at a distance of one metre, metres.
     """
 
     def __init__(self, model: mujoco.MjModel, shapes: Shapes, *, angle: float) -> None:
@@ -177,7 +177,7 @@ class Textures:
     def colours(
         self, shape: Int[np.ndarray, "p"], local: Float64[np.ndarray, "p 3"], distance: Float64[np.ndarray, "p"]
     ) -> Float64[np.ndarray, "p 3"]:
-        """Return the colours at points, in their shapes' frames, of covered shapes, seen from a distance, metres."""
+        """Return the colours at points of covered shapes, in the shapes' frames, seen from a distance, metres."""
         out = np.empty_like(local)
         for each in np.unique(shape).tolist():
             at = shape == each
@@ -193,10 +193,10 @@ class _Coat:
         kind: ``mujoco.mjtGeom``.
         size: half sizes by which a unit shape is stretched, metres.
         levels: the texture's faces (1 or 6) at full size, halved, and so on, (faces, h, w, 3) each.
-        flat: whether the texture is one for planes, else for cubes.
-        scale: how often the texture is repeated along its own axes if flat, else how its cube is stretched.
-        shift: what is added then.
-        density: texels to a metre of the surface, about.
+        flat: whether the texture is a 2D texture, else a cube texture.
+        scale: the repetitions along the texture's axes if flat, else the factors that stretch its cube.
+        shift: the offset of the scaled coordinates.
+        density: texels per metre of the surface, approximately.
         mesh: the shape's own texture coordinates, if any.
     """
 
@@ -218,7 +218,7 @@ class _Coat:
             faces = image.reshape(-1, image.shape[1], image.shape[1], 3)
             density = 0.5 * image.shape[1] / float(size.mean())
             if shapes.mesh[shape] >= 0:
-                size = np.ones(3)  # MuJoCo takes a mesh's coordinates as they are
+                size = np.ones(3)  # MuJoCo does not scale a mesh's coordinates
             return _Coat(kind, size, _pyramid(faces), False, stretch, np.zeros(2), density, None)
         scale = model.mat_texrepeat[material] * stretch[:2]
         area = mesh.area() if mesh else _area(kind, size)
@@ -229,7 +229,7 @@ class _Coat:
         return _Coat(kind, size, _pyramid(image[None]), True, scale, shift, density, mesh)
 
     def colours(self, local: np.ndarray, pixel: np.ndarray) -> np.ndarray:
-        """Return the colours at points (p, 3) that pixels of a size (p,), metres, show."""
+        """Return the colours at points (p, 3), for pixels of a size (p,), metres."""
         if self.flat:
             face = np.zeros(len(local), dtype=int)
             uv = self.mesh.at(local) if self.mesh else plane_map(self.kind, local, self.size)
@@ -247,7 +247,7 @@ class _Coat:
 
 
 def _area(kind: int, size: np.ndarray) -> float:
-    """Return the surface, square metres, about, that a flat texture covers once on a primitive."""
+    """Return the approximate surface of a primitive that a flat texture covers once, square metres."""
     if kind == int(mujoco.mjtGeom.mjGEOM_BOX):
         return float(4 * np.mean([size[0] * size[1], size[0] * size[2], size[1] * size[2]]))
     if kind in (int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER)):

@@ -1,4 +1,4 @@
-"""The fixed pinhole camera of a model: where its rays go and where points land in the picture."""
+"""A fixed pinhole camera: the rays through its pixels, and the projection of points into its image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PinholeView:
     """A camera fixed in the world.
 
     Attributes:
-        position: where it stands, metres, (3,).
+        position: the camera's position, metres, (3,).
         rotation: its right, up and backward axes as columns, (3, 3).
         fovy: vertical field of view, degrees.
     """
@@ -40,7 +40,7 @@ class PinholeView:
         return -self.rotation[:, 2]
 
     def focal(self, height: int) -> float:
-        """Return the focal length in pixels for a picture of this height."""
+        """Return the focal length in pixels for an image of this height."""
         return height / 2 / float(np.tan(np.radians(self.fovy) / 2))
 
     def directions(self, height: int, width: int) -> Float[np.ndarray, "pixels 3"]:
@@ -62,5 +62,5 @@ class PinholeView:
 
 
 def far_plane(model: mujoco.MjModel) -> float:
-    """Return the depth of MuJoCo's far clipping plane, metres: that of the sky in a depth map."""
+    """Return the depth of MuJoCo's far clipping plane, metres, which the sky has in a depth image."""
     return float(model.vis.map.zfar * model.stat.extent)

@@ -1,4 +1,4 @@
-"""Make it look like this picture: rewards for agents of any Gymnasium environment that shows pictures."""
+"""Rewards from a goal image, for agents in any Gymnasium environment that provides images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from corrwise.envs.rewards.vector import VectorImageGoalReward
 if TYPE_CHECKING:
     from corrwise.envs.rewards.sb3 import VecImageGoalReward
 
-load_triton()  # who rewards images draws them, and makes optimizers
+load_triton()  # before OpenGL, which the environments may render with
 
 __all__ = ["FORMS", "ImageGoalReward", "RenderToInfo", "VecImageGoalReward", "VectorImageGoalReward"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Stable-Baselines3, which takes seconds, when it is asked for."""
+    """Import ``VecImageGoalReward`` on first use: Stable-Baselines3 takes seconds to import."""
     if name == "VecImageGoalReward":
         from corrwise.envs.rewards.sb3 import VecImageGoalReward
 

@@ -1,4 +1,4 @@
-"""Put what an environment renders into its info, before a vector environment has reset it."""
+"""Render an environment into its info, before a vector environment resets it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 from gymnasium.utils import RecordConstructorArgs
 
 from corrwise.envs.arrays import to_numpy
-from corrwise.envs.rewards.sources import PICTURE
+from corrwise.envs.rewards.sources import RENDER
 
 __all__ = ["RenderToInfo", "check_renders", "rendered"]
 
 
 class RenderToInfo(gymnasium.Wrapper, RecordConstructorArgs):
-    """``info["picture"]``: uint8 (H, W, 3), rendered after every reset and step.
+    """Add the rendered image to the info after every reset and step: ``info["render"]``, uint8 (H, W, 3).
 
-    Stable-Baselines3's vector environments, and Gymnasium's in autoreset mode "SameStep", reset a copy as soon as its
-    episode is over, so ``render()`` never shows the last picture. This goes around each copy, in the function that
-    makes it.
+    Vector environments of Stable-Baselines3, and Gymnasium's in autoreset mode "SameStep", reset a copy as soon as its
+    episode ends. Their ``render()`` therefore never shows the last image of an episode. Wrap each copy, in the function
+    that makes it.
 
     Args:
-        env: made with ``render_mode="rgb_array"``.
+        env: an environment made with ``render_mode="rgb_array"``.
 
     Raises:
-        ValueError: the environment does not render arrays.
+        ValueError: if the environment does not render arrays.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -35,33 +35,32 @@ class RenderToInfo(gymnasium.Wrapper, RecordConstructorArgs):
         check_renders(env)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset, and render."""
+        """Reset the environment and render it."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return observation, {**info, PICTURE: rendered(self.env)}
+        return observation, {**info, RENDER: rendered(self.env)}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, and render."""
+        """Step the environment and render it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, {**info, PICTURE: rendered(self.env)}
+        return observation, reward, terminated, truncated, {**info, RENDER: rendered(self.env)}
 
 
 def check_renders(env: gymnasium.Env) -> None:
     """Raise a ValueError unless the environment was made to render arrays."""
     if env.render_mode != "rgb_array":
-        raise ValueError(
-            f"{env.unwrapped!r} renders no pictures: make it with render_mode='rgb_array', got {env.render_mode!r}"
-        )
+        name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+        raise ValueError(f"{name} renders no images: make it with render_mode='rgb_array', got {env.render_mode!r}")
 
 
 def rendered(env: gymnasium.Env) -> np.ndarray:
-    """Return a copy of what the environment renders now: some draw into the same buffer each time.
+    """Return a copy of what the environment renders now; some environments reuse their buffer.
 
     Raises:
-        ValueError: it is no RGB picture.
+        ValueError: if it is not an RGB image.
     """
-    picture: Any = env.render()
-    picture = to_numpy(picture) if isinstance(picture, torch.Tensor) else picture
-    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise ValueError(f"expected render() to return a uint8 picture (H, W, 3), got {got}")
-    return picture.copy()
+    image: Any = env.render()
+    image = to_numpy(image) if isinstance(image, torch.Tensor) else image
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f"expected render() to return a uint8 image (H, W, 3), got {got}")
+    return image.copy()

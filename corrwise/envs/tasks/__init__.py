@@ -1,6 +1,6 @@
-"""Tasks: what a task is, where its episodes start, which goals count, and those that have a name.
+"""Tasks: their definition, starts, goals and metric, and the registry of named tasks.
 
-This module loads a task only when it is asked for: neither MuJoCo nor torch.
+Importing this module loads neither MuJoCo nor torch; a task is loaded on first use.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _ENVIRONMENTS = ("gym", "dm_control")
 
 
 def is_environment(name: str) -> bool:
-    """Return whether a name has the form ``gym:ID`` or ``dm_control:DOMAIN``, whatever is behind it."""
+    """Return whether a name has the form ``gym:ID`` or ``dm_control:DOMAIN``; the environment need not exist."""
     return name.partition(":")[0] in _ENVIRONMENTS and ":" in name
 
 
 def find_task(name: str) -> Task:
-    """Return the ``Task`` behind a name.
+    """Return the task of a name.
 
     Args:
-        name: one of ``TASKS``, or an environment's: ``gym:ID``, ``dm_control:DOMAIN``, ``dm_control:DOMAIN-TASK``.
+        name: one of ``TASKS``, or an environment: ``gym:ID``, ``dm_control:DOMAIN``, ``dm_control:DOMAIN-TASK``.
 
     Raises:
-        ValueError: there is no such task, or the environment is no MuJoCo model that can be one.
+        ValueError: if the task is unknown, or the environment has no MuJoCo model that can be a task.
     """
     if is_environment(name):
         from corrwise.envs.tasks.environments import environment_task

@@ -8,7 +8,7 @@ import numpy as np
 from corrwise.envs.tasks.models import gymnasium_model, noisy_start
 from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 
-_RANGE = 0.8  # metres from the middle of the picture, within which the whole body is seen
+_RANGE = 0.8  # metres from the middle of the image, within which the whole body is visible
 
 
 def _model() -> mujoco.MjSpec:
@@ -26,7 +26,7 @@ def _in_view(start: np.ndarray, goal: np.ndarray) -> bool:
 ANT = Task(
     name="ant",
     model=_model,
-    # From above all four legs, the heading and the place on the floor show; from the side the legs hide each other.
+    # From above all four legs, the heading and the position are visible; from the side the legs hide each other.
     camera=Camera(position=(0.0, 0.0, 5.5), target=(0.0, 0.0, 0.5), fovy=38.0, up=(0.0, 1.0, 0.0)),
     cameras={"side": Camera(position=(0.0, -5.5, 1.6), target=(0.0, 0.0, 0.4), fovy=38.0)},
     frame_skip=5,  # 50 ms

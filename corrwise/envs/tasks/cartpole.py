@@ -1,4 +1,4 @@
-"""Cartpole: dm_control's cart and pole, on a track made wide so that starts and goals lie metres apart, or as it is."""
+"""Cartpole: dm_control's cart and pole, on a wide track with starts and goals metres apart, or on the original."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _model(track: float) -> mujoco.MjSpec:
 
 
 def _start(track: float, model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Stand still anywhere on the track, the pole at any angle."""
+    """Return a resting cart anywhere on the track, with the pole at any angle."""
     qpos = np.array([rng.uniform(-track + 0.3, track - 0.3), rng.uniform(-np.pi, np.pi)])
     return qpos, np.zeros(model.nv)
 

@@ -1,7 +1,7 @@
-"""Tasks of other packages' environments, by name: ``gym:Hopper-v5`` and ``dm_control:walker-walk``.
+"""Tasks made from environments of Gymnasium and dm_control: ``gym:Hopper-v5`` and ``dm_control:walker-walk``.
 
-Model, control step and starts are the environment's own; camera and goals are fitted to where random actions lead. An
-environment's reward, observations and termination are not taken.
+Model, control step and starts are the environment's own. Camera and goals are fitted to states that random actions
+reach. The environment's reward, observations and termination are not used.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from corrwise.envs.tasks.viewpoint import fitted_camera
 
 __all__ = ["environment_task"]
 
-_EPISODE = 0.6  # seconds, where that is within
+_EPISODE = 0.6  # seconds, clipped to the following range
 _STEPS = (30, 60)  # control steps
 _STARTS, _CANDIDATES, _KEPT = 8, 4, 5  # of the random motions that camera and goals are fitted to
-_NEAREST = 0.5  # of the median distance that random actions reach: goals lie no nearer
-_AT_REST = 1e-3  # m, rad; what moves less cannot be controlled
+_NEAREST = 0.5  # of the median distance that random actions reach: the smallest distance of goals
+_AT_REST = 1e-3  # m, rad; a state that moves less is not controllable
 
 
 @cache
@@ -38,8 +38,8 @@ def environment_task(name: str) -> Task:
     """Return the task of ``gym:ID``, ``dm_control:DOMAIN`` (its first task) or ``dm_control:DOMAIN-TASK``.
 
     Raises:
-        ValueError: there is no such environment, its package is not installed, or it is no MuJoCo model with actuators
-            that move something visible.
+        ValueError: if the environment is unknown, its package is not installed, or it has no MuJoCo model with
+            actuators that move something visible.
     """
     source, _, which = name.partition(":")
     make, start, model = _PARTS[source]
@@ -58,7 +58,7 @@ def environment_task(name: str) -> Task:
 
 
 def _fitted(name: str, task: Task, env: Any) -> Task:
-    """Return the task with a camera, goals and an episode that fit the motion of random actions."""
+    """Return the task with a camera, goals and an episode length that fit the motion of random actions."""
     physics = Physics(task.compile(), task.frame_skip)
     _check(name, physics, env)
     steps = int(np.clip(round(_EPISODE / (physics.model.opt.timestep * task.frame_skip)), *_STEPS))
@@ -75,7 +75,7 @@ def _fitted(name: str, task: Task, env: Any) -> Task:
 
 
 def _reached(task: Task, physics: Physics, steps: int) -> np.ndarray:
-    """Return starts and what random actions make of them, (motions, 1 + kept, S), without those that diverge."""
+    """Return starts and states that random actions reach from them, (motions, 1 + kept, S), if none diverges."""
     rng = np.random.default_rng(0)
     starts = np.stack([start_state(task, physics.model, rng) for _ in range(_STARTS)])
     noise = correlated(rng.standard_normal((_STARTS * _CANDIDATES, steps, physics.action_dim)), task.goal.correlation)
@@ -94,9 +94,11 @@ def _check(name: str, physics: Physics, env: Any) -> None:
     model, own = physics.model, env.model if hasattr(env, "model") else env.physics.model.ptr
     sizes = [tuple(getattr(each, size) for size in ("nq", "nv", "nu", "nbody")) for each in (model, own)]
     if sizes[0] != sizes[1]:
-        raise ValueError(f"{name} cannot be a task: its file has (nq, nv, nu, nbody) {sizes[0]}, in use are {sizes[1]}")
+        raise ValueError(
+            f"{name} cannot be a task: its file has (nq, nv, nu, nbody) {sizes[0]}, its environment {sizes[1]}"
+        )
     if not physics.action_dim:
-        raise ValueError(f"{name} cannot be a task: its model has no actuators, so no actions lead anywhere")
+        raise ValueError(f"{name} cannot be a task: its model has no actuators, so actions have no effect")
 
 
 def _frame_skip(source: str, env: Any) -> int:
@@ -105,12 +107,12 @@ def _frame_skip(source: str, env: Any) -> int:
 
 @cache
 def _gym(which: str) -> Any:
-    """Return Gymnasium's environment behind its wrappers."""
+    """Return Gymnasium's environment without its wrappers."""
     import gymnasium
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions that are newer, or older
+            warnings.simplefilter("ignore")  # of environments with newer or older versions
             env = gymnasium.make(which).unwrapped
     except (gymnasium.error.Error, ImportError, AttributeError) as error:
         raise ValueError(f"gym:{which} cannot be a task: {_line(error)}") from error
@@ -131,17 +133,17 @@ def _gym_start(which: str, model: mujoco.MjModel, rng: np.random.Generator) -> t
 
 @cache
 def _suite(which: str) -> Any:
-    """Return the suite's environment, with the model's source as ``source``, (XML, assets)."""
+    """Return the suite's environment with the source of its model, (XML, assets), as ``source``."""
     if find_spec("dm_control") is None:
         raise ValueError(f"dm_control:{which} cannot be a task: dm_control is not installed")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on a machine without a display its import warns
+        warnings.simplefilter("ignore")  # the import warns if there is no display
         from dm_control import mujoco as bindings
         from dm_control import suite
     names = {f"{domain}-{task}": (domain, task) for domain, task in suite.ALL_TASKS}
     first = {domain: (domain, task) for domain, task in reversed(suite.ALL_TASKS)}
-    found = {**names, **first}.get(which)
-    if found is None:
+    known = {**names, **first}.get(which)
+    if known is None:
         asked = which.partition("-")[0]
         tasks = [task for domain, task in suite.ALL_TASKS if domain == asked]
         there = f"{asked} has {', '.join(tasks)}" if tasks else f"there are {', '.join(sorted(first))}"
@@ -153,9 +155,9 @@ def _suite(which: str) -> Any:
         sources.append((xml_string, assets or {}))
         return original(cls, xml_string, assets)
 
-    # The model's source is nowhere to be had from the environment, and differs from task to task.
+    # The environment does not give the source of its model, which differs from task to task.
     with patch.object(bindings.Physics, "from_xml_string", classmethod(recorded)):
-        env = suite.load(*found, task_kwargs={"random": np.random.RandomState(0)})
+        env = suite.load(*known, task_kwargs={"random": np.random.RandomState(0)})
     if not sources:
         raise ValueError(f"dm_control:{which} cannot be a task: its model is not made from XML")
     env.source = sources[-1]

@@ -1,4 +1,4 @@
-"""Draw an episode: where it starts, which reachable state its goal image shows, and why others are refused."""
+"""Draw an episode: its start, and a reachable state as its goal; count why other states are refused."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Reason", "no_goal", "valid_start"]
 
 
 class Reason(Enum):
-    """Why a hidden action sequence led to no goal: what it did, and what to change."""
+    """Why a hidden action sequence gave no goal: what happened, and what to change."""
 
     NEAR = "ended less than {distance} from their start", "lower min_distance or raise max_steps, std or correlation"
     REFUSED = "were refused by accept", "loosen accept, or change where episodes start"
     DIVERGED = "diverged", "lower the model's timestep or the std of the hidden actions"
     DEEP = (
-        "ended in contacts too deep to be sound",
+        "ended in contacts that are too deep",
         "draw starts that do not penetrate, or stiffen the model's contacts",
     )
     OUT_OF_VIEW = (
@@ -39,7 +39,7 @@ class Reason(Enum):
 
 
 def no_goal(task: Task, refused: Counter[Reason]) -> str:
-    """Return the sentence for a task whose goals were all refused: how many for which reason, and what to change."""
+    """Return the error message for a task whose goals were all refused: counted reasons, and what to change."""
     counts = refused.most_common()
     what = ", ".join(f"{count} {reason.value[0].format(distance=task.goal.min_distance)}" for reason, count in counts)
     return (
@@ -76,7 +76,7 @@ def valid_start(
 
 _CANDIDATES = 16
 _TRIES = 64
-_MAX_PENETRATION = 0.05  # metres; deeper contacts mean that the solver has lost the state
+_MAX_PENETRATION = 0.05  # metres; deeper contacts mean that the solver has failed
 
 
 def sample_episode(
@@ -84,15 +84,15 @@ def sample_episode(
 ) -> tuple[Float64[np.ndarray, "S"], Float64[np.ndarray, "S"]]:
     """Return the integration states of a start and of its goal.
 
-    The goal is where a hidden, time-correlated action sequence leads from the start in no more steps than an episode
-    has, so it can be reached; states that are invalid or already met by the start are drawn again.
+    The goal is a state that a hidden, time-correlated action sequence reaches from the start within an episode, so it
+    is reachable. States that are invalid or too near the start are drawn again.
 
     Raises:
-        RuntimeError: if no goal is found; it counts why, and says what to change about the most frequent reason.
+        RuntimeError: if no state is valid; the message counts the reasons and states what to change.
         ValueError: if the model has no actuators, or a start is not finite or not of the model's size.
     """
     if not physics.action_dim:
-        raise ValueError(f"{task.name}: the model has no actuators, so no actions lead anywhere")
+        raise ValueError(f"{task.name}: the model has no actuators, so actions have no effect")
     refused: Counter[Reason] = Counter()
     for _ in range(_TRIES):
         start = start_state(task, physics.model, rng)
@@ -141,7 +141,7 @@ def _hidden_actions(task: Task, action_dim: int, rng: np.random.Generator) -> np
 def correlated(
     white: Float64[np.ndarray, "n steps A"], rho: float | Float64[np.ndarray, "n 1"]
 ) -> Float64[np.ndarray, "n steps A"]:
-    """Return AR(1) noise of the same variance, each step ``rho`` times the one before and the rest from ``white``."""
+    """Return AR(1) noise of the same variance: ``rho`` times the previous step plus new noise from ``white``."""
     noise = white.copy()
     for step in range(1, white.shape[1]):
         noise[:, step] = rho * noise[:, step - 1] + np.sqrt(1 - rho**2) * white[:, step]
@@ -149,7 +149,7 @@ def correlated(
 
 
 def is_goal(task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goal: Float64[np.ndarray, "S"]) -> bool:
-    """Return whether a state may be the goal of this start: a sound one, as far away as the task asks."""
+    """Return whether a state may be the goal of this start: valid, and at least ``min_distance`` away."""
     return _refusal(task, physics, start, goal, _MAX_PENETRATION) is None
 
 
@@ -165,8 +165,8 @@ def _first_goal(
             if reason is None:
                 return goal, refused
             refused[reason] += 1
-        # Contacts that are deep at the start and in every goal are how the model is built, as interlocked geoms are:
-        # only then does the start's own depth count, so that a body dropped into the floor still has to come out.
+        # Contacts that are deep at the start and in every goal belong to the model, such as interlocked geoms. Only
+        # then the start's depth is allowed on top, so that a body dropped into the ground still has to come out.
         if not refused[Reason.DEEP] or not _always_deep(physics.model, start, goals):
             break
     return None, refused
@@ -194,7 +194,7 @@ def _always_deep(model: mujoco.MjModel, start: np.ndarray, goals: np.ndarray) ->
 
 
 def _penetration(model: mujoco.MjModel, state: np.ndarray) -> float:
-    """Return how deep the deepest contact of a state is, metres; 0 if there is none."""
+    """Return the depth of the deepest contact of a state, metres; 0 if there is none."""
     data = mujoco.MjData(model)
     mujoco.mj_setState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
     mujoco.mj_forward(model, data)

@@ -8,7 +8,7 @@ import numpy as np
 from corrwise.envs.tasks.models import gymnasium_model, noisy_start
 from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 
-_RANGE = 0.5  # metres from the middle of the picture, within which the whole body is seen
+_RANGE = 0.5  # metres from the middle of the image, within which the whole body is visible
 
 
 def _model() -> mujoco.MjSpec:

@@ -1,4 +1,4 @@
-"""How far two simulator states are apart: the truth that evaluation reads and no image cost ever sees."""
+"""The distance between simulator states, for evaluation only: no image cost reads it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def state_distance(
 ) -> Float64[np.ndarray, "..."]:
     """Return the Euclidean norm over all joints of position (m, rad) and weighted velocity differences.
 
-    Metres and radians are added as they are, one metre counting like one radian. With ``velocity_weight = 0`` the
-    distance is of positions only: a still picture shows no velocity. Otherwise a velocity difference (m/s, rad/s)
-    counts as the displacement it makes in ``velocity_weight`` seconds.
+    One metre counts like one radian. With ``velocity_weight = 0`` the distance is of positions only, because a single
+    image shows no velocity. Otherwise a velocity difference (m/s, rad/s) counts as the displacement that it makes in
+    ``velocity_weight`` seconds.
     """
     (qpos_a, qvel_a), (qpos_b, qvel_b) = split_state(model, states), split_state(model, goals)
     squared = np.square(position_difference(model, qpos_a, qpos_b)).sum(-1)
@@ -77,7 +77,7 @@ def _rotation_vector(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def drawable(model: mujoco.MjModel, states: Float64[np.ndarray, "n S"]) -> Bool[np.ndarray, "n"]:
-    """Return which states MuJoCo accepts; at the others (NaN, or beyond its limit) it would reset the body and go on.
+    """Return which states MuJoCo accepts; it would silently reset the others (NaN, or beyond its limit).
 
     Raises:
         ValueError: if these are not integration states of this model.

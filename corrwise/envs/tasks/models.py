@@ -1,4 +1,4 @@
-"""Models that Gymnasium and dm_control ship, as specifications that a camera can be added to."""
+"""Load the models that Gymnasium and dm_control ship, as editable specifications."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def gymnasium_model(name: str) -> mujoco.MjSpec:
 
 
 def dm_control_model(name: str) -> mujoco.MjSpec:
-    """Return one of the dm_control suite's models, such as ``cartpole.xml``, as its file stands."""
+    """Return one of the dm_control suite's models, such as ``cartpole.xml``, unchanged."""
     return mujoco.MjSpec.from_file(str(_package("dm_control") / "suite" / name))
 
 
@@ -27,8 +27,8 @@ def noisy_start(
 
 
 def _package(name: str) -> Path:
-    """Return where a package lies without importing it: dm_control's suite looks for a display when imported."""
+    """Return a package's folder without importing it: dm_control's suite searches for a display on import."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"{name} is not installed, but its models are needed")
+        raise ModuleNotFoundError(f"the package {name} is not installed; its models are needed")
     return Path(spec.submodule_search_locations[0])

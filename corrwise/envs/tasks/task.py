@@ -1,4 +1,4 @@
-"""What makes a task: a model, a camera, bounds, where episodes start, which goals count, and nothing else."""
+"""The definition of a task: model, cameras, control step, starts and goals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST_FRAME_SKIP = 2**31 - 1  # MuJoCo counts steps in 32 bits
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera fixed in the world, the same for observation, goal and prediction; it never tracks.
+    """A camera fixed in the world, the same for observation, goal and prediction; it never follows a body.
 
     Attributes:
-        position: where it stands, metres.
-        target: the point in the middle of the picture, metres.
+        position: the camera's position, metres.
+        target: the point in the middle of the image, metres.
         fovy: vertical field of view, degrees.
-        up: the world direction that points up in the picture.
+        up: the world direction that points up in the image.
     """
 
     position: tuple[float, float, float]
@@ -35,27 +35,27 @@ class Camera:
         """Return the rotation whose columns are the camera's right, up and backward axes, (3, 3).
 
         Raises:
-            ValueError: if the camera looks along its ``up`` direction.
+            ValueError: if the camera points along its ``up`` direction.
         """
         back = np.subtract(self.position, self.target)
         right = np.cross(self.up, back)
         if np.linalg.norm(right) < 1e-9:
-            raise ValueError(f"camera looks along its up direction: position {self.position}, up {self.up}")
+            raise ValueError(f"the camera points along its up direction: position {self.position}, up {self.up}")
         columns = [right, np.cross(back, right), back]
         return np.stack([column / np.linalg.norm(column) for column in columns], axis=1)
 
 
 @dataclass(frozen=True)
 class GoalSampling:
-    """Which states may be goals: those a hidden, time-correlated action sequence reaches within the episode.
+    """How goals are drawn: states that a hidden, time-correlated action sequence reaches within an episode.
 
     Attributes:
         min_steps, max_steps: control steps of the hidden sequence, both ends included.
         correlation: AR(1) coefficient of the hidden actions from one step to the next, in [0, 1).
         std: their standard deviation before they are clipped to [-1, 1]; above 0.
-        min_distance: the least state distance from the start, above 0, so that no start already meets its goal.
+        min_distance: the smallest state distance between start and goal, above 0.
         accept: a further condition on (start qpos, goal qpos), both (nq,).
-        in_view: refuse starts and goals in which a part of the body lies outside the image.
+        in_view: whether to refuse starts and goals with a part of the body outside the image.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -70,7 +70,7 @@ class GoalSampling:
     in_view: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse hidden actions that are none, and goals that are met at once."""
+        """Refuse numbers out of range."""
         if not 0 <= self.correlation < 1:
             raise ValueError(f"expected correlation of at least 0 and below 1, got {self.correlation}")
         for name in ("std", "min_distance"):
@@ -80,25 +80,25 @@ class GoalSampling:
 
 @dataclass(frozen=True)
 class Task:
-    """A MuJoCo model turned into "reach the state that this picture shows".
+    """A MuJoCo model with cameras, starts and goals: the agent must reach the state that an image shows.
 
     Attributes:
-        name: how the command line and the rows call it.
-        model: builds the model's specification; the camera is added to it.
+        name: the name on the command line and in rows.
+        model: returns the model's specification, to which the cameras are added.
         camera: the fixed camera, called "main".
         frame_skip: physics steps in one control step.
         episode_steps: control steps in one episode.
-        start: draws the start of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
-        goal: which states may be goals.
-        velocity_weight: seconds; how much a velocity difference counts in the full state distance.
-        textures: whether the ray caster lays textures on moving shapes, too, as OpenGL does; without, their mean
-            colours stand in.
-        cameras: further fixed cameras by name, drawn where they are asked for (``cameras=`` of simulator and
-            environments). Starts and goals never depend on them.
+        start: draws the initial state of an episode, ``(model, rng) -> (qpos (nq,), qvel (nv,))``.
+        goal: how goals are drawn.
+        velocity_weight: the weight of velocity differences in the full state distance, seconds.
+        textures: whether the ray caster draws the textures of moving shapes, as OpenGL does, instead of their mean
+            colours.
+        cameras: further fixed cameras by name, drawn only if requested (``cameras=`` of simulator and environments).
+            Starts and goals never depend on them.
 
     Raises:
-        ValueError: a further camera is called "main", ``frame_skip`` is no whole number from 1 to 2^31 - 1, goals lie
-            outside the episode, or the velocity weight is negative or not finite.
+        ValueError: if a further camera is named "main", ``frame_skip`` is not an integer from 1 to 2^31 - 1, goals take
+            longer than an episode, or the velocity weight is negative or not finite.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Task:
     cameras: Mapping[str, Camera] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Refuse goals that an episode has no time to reach."""
+        """Refuse names and numbers out of range, and goals that take longer than an episode."""
         if MAIN in self.cameras:
             raise ValueError(f"{self.name}: {MAIN!r} is the name of Task.camera, got cameras {', '.join(self.cameras)}")
         if not isinstance(self.frame_skip, Integral) or not 1 <= self.frame_skip <= _MOST_FRAME_SKIP:
@@ -134,11 +134,11 @@ class Task:
                 raise ValueError(f"{self.name} has no camera {name!r}; there are {', '.join((MAIN, *self.cameras))}")
 
     def compile(self, cameras: Sequence[str] = ()) -> mujoco.MjModel:
-        """Return the compiled model with the task's camera in it, and those of its further cameras that are asked for.
+        """Return the compiled model with the task's main camera and the requested further cameras.
 
         Raises:
-            TypeError: if ``model`` returns something else than a specification.
-            ValueError: if a camera is unknown or looks along its ``up`` direction, the model has a camera named
+            TypeError: if ``model`` does not return a specification.
+            ValueError: if a camera is unknown or points along its ``up`` direction, the model has a camera named
                 "corrwise" already, or MuJoCo cannot compile the model.
         """
         self.check_cameras(cameras)
@@ -158,5 +158,5 @@ class Task:
 
 
 def camera_name(view: str) -> str:
-    """Return what the compiled model calls one of a task's cameras."""
+    """Return the name of one of a task's cameras in the compiled model."""
     return CAMERA_NAME if view == MAIN else f"{CAMERA_NAME}-{view}"

@@ -1,4 +1,4 @@
-"""Where to look from: a model's own fixed camera if it frames what moves, else one that is fitted to it."""
+"""Choose a camera: a fixed camera of the model if it frames what moves, else one that is fitted to the motion."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from corrwise.envs.tasks.task import CAMERA_NAME, Camera, Task
 
 __all__ = ["fitted_camera"]
 
-# From the side, from the side and above, from above: where the fitted camera may stand, and what is up in its image.
+# Directions of the fitted camera (from the side, obliquely, from above), and what is up in its image.
 _DIRECTIONS = (
     ((0.0, -1.0, 0.0), (0.0, 0.0, 1.0)),
     ((0.6, -0.6, 0.5), (0.0, 0.0, 1.0)),
     ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
 )
 _FOVY = 45.0  # degrees
-_MARGIN = 0.92  # of the image's half; the body stays within
-_FRAMED = 0.9  # of the states must lie wholly inside the image
-_LEAST = 1 / 6  # of the image's side must a body span at least, seen by a camera of the model
-_SIZE = 32  # pixels, of the images that show whether anything is seen
+_MARGIN = 0.92  # of half the image, which the body must not exceed
+_FRAMED = 0.9  # of the states must be wholly inside the image
+_LEAST = 1 / 6  # of the image's side, which a body must span in a camera of the model
+_SIZE = 32  # pixels of the images that test whether motion is visible
 
 
 def fitted_camera(task: Task, motions: Float64[np.ndarray, "m k S"]) -> Camera:
-    """Return a camera that sees the moving shapes in nine of ten of these states, and them large.
+    """Return a camera that frames the moving shapes in nine of ten of these states.
 
-    The first camera of the model that is fixed in the world and does so is taken as it is. Else each of three
-    directions gets the nearest camera that does, and the one across whose view the shapes move farthest is taken.
+    It is the first camera of the model that is fixed in the world and does so. If there is none, the nearest such
+    camera is computed for each of three directions, and the one whose image shows the most motion is returned.
 
     Args:
-        task: its own camera is not read.
-        motions: states in the order in which they are reached.
+        task: the task; its own camera is ignored.
+        motions: states of m motions, in the order in which they are reached.
 
     Raises:
-        ValueError: no visible shape of the model moves.
+        ValueError: if no visible shape of the model moves.
     """
     states = motions.reshape(-1, motions.shape[-1])
     for camera in _own_cameras(task):
@@ -95,7 +95,7 @@ def _framing(
     back: Float64[np.ndarray, "3"], up: tuple[float, float, float], centres: Float64[np.ndarray, "n g 3"],
     radii: Float64[np.ndarray, "g"],
 ) -> Camera:  # fmt: skip
-    """Return the nearest camera in a direction in whose image the balls of nine of ten states lie wholly."""
+    """Return the nearest camera in a direction whose image wholly contains the balls of nine of ten states."""
     axes = Camera(_tuple(back), (0.0, 0.0, 0.0), up=up).axes()
     across = centres @ axes[:, :2]
     low, high = (across - radii[:, None]).min(axis=1), (across + radii[:, None]).max(axis=1)  # (n, 2), of each state
@@ -106,13 +106,13 @@ def _framing(
     reach = np.abs(across - middle).max(axis=-1) + radii / np.cos(half)
     needed = (depth - np.median(depth) + reach / (np.tan(half) * _MARGIN)).max(axis=1)
     distance = np.quantile(needed, _FRAMED)
-    # Rounded, so that a difference in the last bits of the physics is none in the camera.
+    # Rounded, so that differences in the last bits of the physics do not change the camera.
     target, position = np.round(target, 2), np.round(target + back * distance, 2)
     return Camera(_tuple(position), _tuple(target), _FOVY, up=up)
 
 
 def _shown(task: Task, ends: Float64[np.ndarray, "m 2 S"]) -> float:
-    """Return in which share of the motions the image changes, so that nothing hides all of them."""
+    """Return the share of motions in which the image changes; it is 0 if something hides all of them."""
     images = RaycastRenderer(task.compile(), height=_SIZE, width=_SIZE).render(ends.reshape(-1, ends.shape[-1]))
     images = images.reshape(-1, 2, *images.shape[1:])
     return float((images[:, 0] != images[:, 1]).flatten(1).any(dim=1).double().mean())

@@ -8,20 +8,21 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, check, validated
-from corrwise.experiments.cli.cost import canonical_costs
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    SPEED_ONLY,
     Count,
+    ExecutorConfig,
     OwnTask,
     Processes,
     Size,
     Steps,
     Supersample,
+    canonical_costs,
     check_memory,
     ray_bytes,
 )
+from corrwise.validation import SEVERAL, check, validated
 
 NAME = "collect"
 

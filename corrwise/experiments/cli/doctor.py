@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from corrwise._process import wait_passively, waits
 from corrwise.costs.spec import RECOMMENDED, CostSpec
-from corrwise.experiments.cli.checks import validated
-from corrwise.experiments.cli.waiting import wait_passively, waits
+from corrwise.validation import validated
 
 NAME = "doctor"
 

@@ -6,9 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import SEVERAL, Range, validated
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed
+from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Accelerator, Count, Horizon, Seed
+from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "evaluate"
 

@@ -6,9 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.marks import CHOOSES_ROWS
-from corrwise.experiments.cli.options import Size, Steps
+from corrwise.experiments.cli.options import CHOOSES_ROWS, Size, Steps
+from corrwise.validation import Range, check, validated
 
 NAME = "import"
 

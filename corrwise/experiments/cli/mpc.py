@@ -9,13 +9,14 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, check, validated
-from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs, spec_of
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    DEFAULT_FLOW,
+    SPEED_ONLY,
     Count,
     Device,
+    ExecutorConfig,
+    FlowName,
     Horizon,
     Lockstep,
     OwnTask,
@@ -23,12 +24,15 @@ from corrwise.experiments.cli.options import (
     Size,
     Steps,
     Supersample,
+    canonical_costs,
     check_memory,
     ray_bytes,
+    spec_of,
 )
 from corrwise.mpc.config import AggregateName
 from corrwise.mpc.spec import PlannerSpec, split
 from corrwise.registry import PLANNER_PATHS, RENDERER_PATHS
+from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, validated
 
 NAME = "mpc"
 

@@ -1,37 +1,22 @@
-"""What options of several commands share: their types, with bounds, and an estimate of the memory that they ask for.
+"""What options of several commands share: types with bounds, costs, executors, and an estimate of the memory.
 
-Bounds lie far beyond any use that makes sense, short of what no machine can hold.
+Bounds lie far beyond any use that makes sense, short of what no machine can hold. Free of torch: help answers at once.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check_that
+from corrwise.costs.presets import DEFAULT_FLOW, NAMED_FLOWS
+from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
 from corrwise.registry import TASK_PATHS
-
-__all__ = [
-    "BODY_NAMES",
-    "TASK_NAMES",
-    "Accelerator",
-    "Count",
-    "Device",
-    "Horizon",
-    "Lockstep",
-    "OwnTask",
-    "Processes",
-    "Seed",
-    "Size",
-    "Steps",
-    "Supersample",
-    "Tasks",
-    "check_memory",
-    "device_named",
-    "memory_of_machine",
-    "ray_bytes",
-]
+from corrwise.user_code import is_user_code
+from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, check_that, did_you_mean, validated
 
 TASK_NAMES = tuple(TASK_PATHS)
 BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
@@ -54,6 +39,16 @@ Processes = Annotated[int, Range(0, 1024)]  # 0 is one for each core
 Size = Annotated[int, Range(16, 8192, " pixels")]
 Supersample = Annotated[int, Range(1, 16)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
+
+SPEED_ONLY: dict[str, Any] = {"speed_only": True}
+"""Metadata of an option that changes the speed, or files beside the rows, and never a number in a row."""
+
+CHOOSES_ROWS: dict[str, Any] = {"chooses_rows": True}
+"""Metadata of an option that says which rows there are, and changes none of them."""
+
+CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow", "exact-flow-squared")  # not made of images
+FlowName = Annotated[str, Names(tuple(NAMED_FLOWS))]
+_HEADS = {*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES), RECOMMENDED}
 
 _FINER = 4  # rays to a side of the background for each of the image
 _LIMITS = (  # where a container says how much memory it may use
@@ -105,3 +100,96 @@ def memory_of_machine() -> int:
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.0f} GB" if size >= 1e10 else f"{size / 1e9:.1f} GB"
+
+
+@validated
+class ExecutorConfig:
+    """Where the jobs of a run are executed (docs/scale_out.md); changes the speed, never the rows."""
+
+    executor: Literal["local", "submitit", "ray"] = "local"
+    """local (processes of this machine), submitit (a SLURM cluster) or ray (a Ray cluster)."""
+    slurm_cluster: Literal["", "slurm", "local", "debug"] = ""
+    """submitit's cluster: slurm, local (processes that stand in for SLURM) or debug; empty is slurm where there is
+    one, else local."""
+    slurm_partition: str = ""
+    """SLURM partition; empty is the cluster's default."""
+    slurm_minutes: Annotated[int, Range(1, 1_000_000)] = 60
+    """Time limit of a SLURM job; a job holds the episodes that step together."""
+    slurm_memory: Annotated[int, Range(1, 100_000)] = 4
+    """Memory of a SLURM job in GB."""
+    ray_address: str = ""
+    """Ray cluster, such as 10.0.0.1:6379 or ray://head:10001; empty starts one on this machine that listens on the
+    loopback address alone."""
+    ray_token_file: Path | None = None
+    """File with the authentication token of the Ray cluster."""
+
+    def __post_init__(self) -> None:
+        """Refuse options of another executor."""
+        for option, owner in (
+            *((f"slurm_{name}", "submitit") for name in ("cluster", "partition", "minutes", "memory")),
+            *((f"ray_{name}", "ray") for name in ("address", "token_file")),
+        ):
+            given = getattr(self, option)
+            fits = self.executor == owner or given == getattr(ExecutorConfig, option)
+            check(fits, option.replace("_", "-"), f"left out, for it belongs to executor {owner}", given)
+
+
+def canonical_costs(
+    option: str,
+    costs: Iterable[str],
+    *,
+    flow: str = DEFAULT_FLOW,
+    controls: Iterable[str] = CONTROL_NAMES,
+    own: bool = True,
+) -> tuple[str, ...]:
+    """Return the texts of these costs as rows have them, with the flow of those that say none.
+
+    Args:
+        option: the name of the option, for messages.
+        costs: what the command line says.
+        flow: of costs between matched pixels whose text says none.
+        controls: which controls may stand among them.
+        own: whether code of one's own may, as ``file.py:NAME``.
+
+    Raises:
+        ConfigError: two of them are the same, or one is unknown; in one sentence.
+    """
+    found = tuple(_canonical(cost, flow, tuple(controls), own) for cost in costs)
+    labels = [cost_label(cost) for cost in found]
+    check(len(set(labels)) == len(labels), option, "different from each other", " ".join(found))
+    return found
+
+
+def spec_of(cost: str) -> CostSpec | None:
+    """Return what a canonical text stands for; None for controls and for code of one's own."""
+    return None if cost in CONTROL_NAMES or is_own(cost) else CostSpec.parse(cost)
+
+
+def is_own(cost: str) -> bool:
+    """Return whether a cost is code of one's own, as ``file.py:NAME`` or ``package.module:NAME``."""
+    return cost.partition(":")[0] not in _HEADS and "=" not in cost and is_user_code(cost)
+
+
+def cost_label(cost: str) -> str:
+    """Return what rows and images call a cost: its text; of code of one's own, the name without its file."""
+    return cost.rpartition(":")[2] if is_own(cost) else cost
+
+
+def _canonical(cost: str, flow: str, controls: tuple[str, ...], own: bool) -> str:
+    if cost in controls:
+        return cost
+    if own and is_own(cost):
+        label = cost_label(cost)
+        check(label not in {*_HEADS, *CONTROL_NAMES}, "cost", "named otherwise than one that is built in", cost)
+        return cost
+    home = re.sub(r"(?<==)~[^/,]*(?=/)", lambda found: quote(os.path.expanduser(found[0]), safe="/"), cost)
+    try:
+        return str(CostSpec.parse(home, flow=flow))
+    except ValueError as error:
+        sentence = str(error)
+    if sentence.startswith("unknown cost"):
+        if "did you mean" not in sentence:
+            sentence = sentence.replace(";", f"{did_you_mean(cost, controls)};", 1)
+        also = [f"the controls {', '.join(controls)}"] if controls else []
+        sentence = ", ".join([sentence, *also, *(["or your own as file.py:NAME"] if own else [])])
+    raise ConfigError(sentence)

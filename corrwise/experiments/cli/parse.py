@@ -18,8 +18,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from corrwise.experiments.cli.checks import ConfigError, did_you_mean, hints_of
 from corrwise.registry import PLANNER_PATHS
+from corrwise.validation import ConfigError, did_you_mean, hints_of
 
 __all__ = ["IN_A_COST", "RENAMED", "parse"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from corrwise.experiments.cli.checks import Range, check, check_that, validated
 from corrwise.experiments.cli.options import OwnTask
+from corrwise.validation import Range, check, check_that, validated
 
 NAME = "preview"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from corrwise.experiments.cli.checks import validated
+from corrwise.validation import validated
 
 NAME = "report"
 

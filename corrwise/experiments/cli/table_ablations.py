@@ -9,10 +9,18 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.checks import SEVERAL, Names, check_tuning_seeds, validated
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Lockstep, Processes, Tasks
+from corrwise.experiments.cli.options import (
+    BODY_NAMES,
+    CHOOSES_ROWS,
+    SPEED_ONLY,
+    Count,
+    Device,
+    ExecutorConfig,
+    Lockstep,
+    Processes,
+    Tasks,
+)
+from corrwise.validation import SEVERAL, Names, check_tuning_seeds, validated
 
 NAME = "table ablations"
 

@@ -8,21 +8,22 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from corrwise.experiments.cli.checks import SEVERAL, Range, check, validated
-from corrwise.experiments.cli.cost import canonical_costs
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    SPEED_ONLY,
     Count,
     Device,
+    ExecutorConfig,
     Horizon,
     Lockstep,
     Processes,
     Steps,
     Supersample,
+    canonical_costs,
     check_memory,
     ray_bytes,
 )
+from corrwise.validation import SEVERAL, Range, check, validated
 
 NAME = "table agents"
 

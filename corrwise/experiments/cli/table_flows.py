@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from corrwise.costs.presets import NAMED_FLOWS
-from corrwise.experiments.cli.checks import SEVERAL, Names, Range, check, validated
-from corrwise.experiments.cli.marks import CHOOSES_ROWS
-from corrwise.experiments.cli.options import BODY_NAMES, Count, Device, Horizon, Seed, check_memory
+from corrwise.experiments.cli.options import BODY_NAMES, CHOOSES_ROWS, Count, Device, Horizon, Seed, check_memory
+from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table flows"
 COMPARED = (*NAMED_FLOWS, "exact")
@@ -67,6 +66,6 @@ class FlowTableConfig:
 
 def run(config: FlowTableConfig) -> Path:
     """Make the table, and return its path."""
-    from corrwise.experiments.studies.flows.table import run_flow_table
+    from corrwise.experiments.studies.flows.bench import run_flow_table
 
     return run_flow_table(config)

@@ -9,11 +9,19 @@ from typing import Annotated
 import tyro
 
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.checks import SEVERAL, Range, validated
-from corrwise.experiments.cli.cost import CONTROL_NAMES, canonical_costs
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import TASK_NAMES, Device, Lockstep, Processes, Tasks
+from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    CONTROL_NAMES,
+    SPEED_ONLY,
+    TASK_NAMES,
+    Device,
+    ExecutorConfig,
+    Lockstep,
+    Processes,
+    Tasks,
+    canonical_costs,
+)
+from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "table mpc"
 

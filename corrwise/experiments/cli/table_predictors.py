@@ -9,14 +9,13 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.checks import SEVERAL, Range, validated
-from corrwise.experiments.cli.cost import canonical_costs
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
+    CHOOSES_ROWS,
+    SPEED_ONLY,
     Count,
     Device,
+    ExecutorConfig,
     Horizon,
     Lockstep,
     Processes,
@@ -24,9 +23,11 @@ from corrwise.experiments.cli.options import (
     Steps,
     Supersample,
     Tasks,
+    canonical_costs,
     check_memory,
     ray_bytes,
 )
+from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "table predictors"
 

@@ -6,20 +6,23 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import SEVERAL, Range, check_tuning_seeds, validated
-from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import (
     BODY_NAMES,
+    CHOOSES_ROWS,
+    DEFAULT_FLOW,
+    SPEED_ONLY,
     Count,
     Device,
+    FlowName,
     Horizon,
     Lockstep,
     Size,
     Tasks,
+    canonical_costs,
     check_memory,
 )
+from corrwise.validation import SEVERAL, Range, check_tuning_seeds, validated
 
 NAME = "table ranking"
 

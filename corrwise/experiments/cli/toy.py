@@ -6,10 +6,19 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.cost import canonical_costs, spec_of
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.cli.options import Count, Device, Processes, Seed, Steps, check_memory
+from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    SPEED_ONLY,
+    Count,
+    Device,
+    Processes,
+    Seed,
+    Steps,
+    canonical_costs,
+    check_memory,
+    spec_of,
+)
+from corrwise.validation import Range, check, validated
 
 NAME = "toy"
 
@@ -48,6 +57,9 @@ class ToyConfig:
     """Width of the range of positions, about the centre, as a share of the images' width."""
     steps: Steps = 2000
     """Optimiser steps of an average image; 10000 in the paper."""
+    warm_start: Annotated[int, Range(0, 1_000_000_000)] = 0
+    """How many of them, at the beginning, use the cost's base distance between pixels at the same place. The paper has
+    none; flows of little reach match a first guess better than noise, and fewer steps are then enough."""
     batch: Count = 4
     """Scenes in a step."""
     lr: Annotated[float, Range(0, 1, open="low")] = 5e-4
@@ -72,12 +84,13 @@ class ToyConfig:
         check(bool(self.costs or self.curves), "costs", "at least one, or --curves with one", "none")
         for cost in (*self.costs, *self.curves):
             least = spec.smallest if (spec := spec_of(cost)) else 1
-            check(
-                min(self.height, self.width) >= least, "height", f"at least {least} pixels for cost {cost}", self.height
-            )
+            wanted = f"at least {least} pixels for cost {cost}"
+            for name in ("height", "width"):
+                check(getattr(self, name) >= least, name, wanted, getattr(self, name))
         for name in ("height", "width"):
             check(getattr(self, name) % 8 == 0, name, "a multiple of 8 pixels", getattr(self, name))
         check(self.curve_reach < self.width, "curve_reach", f"below the width of {self.width}", self.curve_reach)
+        check(self.warm_start < self.steps, "warm_start", f"below the {self.steps} steps", self.warm_start)
         positions = round(self.offset_range * self.width) + 1
         activations = 40 * self.channels * self.height * self.width
         scenes = 12 * self.height * self.width * max(positions, self.batch)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from corrwise.experiments.cli.checks import Range, check, validated
-from corrwise.experiments.cli.cost import DEFAULT_FLOW, FlowName, canonical_costs
-from corrwise.experiments.cli.options import Accelerator, Count, Horizon, Seed, Steps
+from corrwise.experiments.cli.options import (
+    DEFAULT_FLOW,
+    Accelerator,
+    Count,
+    FlowName,
+    Horizon,
+    Seed,
+    Steps,
+    canonical_costs,
+)
+from corrwise.validation import Range, check, validated
 
 NAME = "train"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.checks import FIRST_TEST_SEED, Range, check, validated
 from corrwise.experiments.cli.options import Accelerator, Count, Seed, Size, Steps, check_memory
 from corrwise.experiments.cli.train import Decay, Rate
+from corrwise.validation import FIRST_TEST_SEED, Range, check, validated
 
 NAME = "train-flow"
 

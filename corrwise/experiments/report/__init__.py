@@ -1,1 +1,1 @@
-"""The report of a run: one page, its pictures and videos."""
+"""The report of a run: one page, its images and videos."""

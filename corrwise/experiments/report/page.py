@@ -1,7 +1,6 @@
-"""One HTML file that shows a run to a person: the table, the curves and every episode, playable, from disk, offline.
+"""One offline HTML file of a run: the result, the table, the curves, and every episode, playable.
 
-Everything is derived from config.json, rows.jsonl and episodes/*.png; nothing is typed in, so a report can be made anew
-at any time.
+Everything is derived from config.json, rows.jsonl and episodes/*.png, so a report can be made again at any time.
 """
 
 from __future__ import annotations
@@ -24,128 +23,13 @@ from corrwise.experiments.report.table import (
     ENOUGH_PAIRS,
     decimals_for,
     number,
+    percent,
     result_sentence,
+    signed,
     table_rows,
-    term_rows,
     terminal_table,
 )
 from corrwise.experiments.runs.rows import read_rows, row_key
-
-__all__ = ["METHOD", "run_report", "run_text", "task_view", "template", "write_report"]
-
-Row = dict[str, Any]
-COLORS = 8  # as many as style.css has
-UNITS = "m and rad"
-
-
-def task_view(rows: Sequence[Row], baseline: str, images: StripImages) -> dict[str, Any]:
-    """Return what the template draws for the rows of one task."""
-    lines = summarize(rows, baseline=baseline)
-    names = _names(lines)
-    styles = _styles(lines, baseline)
-    curves: dict[tuple[str, str], list[Series]] = {(names[m], styles[m]): [] for m in names}
-    for row in rows:
-        curves[names[_method(row)], styles[_method(row)]].append(row.get("distances") or [])
-    seeds = sorted({row["seed"] for row in rows})
-    decimals = decimals_for(lines)
-    return {
-        "name": rows[0]["task"],
-        "sentence": result_sentence(lines, baseline=baseline),
-        "lines": table_rows(lines, names, styles, decimals=decimals, baseline=baseline),
-        "terms": term_rows(lines, names, styles),
-        "compared": any(line.pairs for line in lines),
-        "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
-        "warnings": [
-            *_left_out(rows),
-            *filter(None, (line.rejected.sentence(names[_method_of(line)]) for line in lines)),
-        ],
-        "plot": distance_plot(curves),
-        "units": rows[0].get("unit") or UNITS,
-        "decimals": decimals,
-        "cards": [
-            _card([r for r in rows if r["seed"] == seed], list(names), names, styles, decimals, images)
-            for seed in seeds
-        ],
-    }
-
-
-def _left_out(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence about what the images of these episodes do not show, if there is any."""
-    parts = dict.fromkeys(part for row in rows for part in row.get("left_out") or [])
-    return [f'The images leave out {", ".join(parts)}; renderer="gl" draws it all'] if parts else []
-
-
-def _method(row: Row) -> Method:
-    return row["task"], row["cost"], row["planner"], row["predictor"]
-
-
-def _method_of(line: Summary) -> Method:
-    return line.task, line.cost, line.planner, line.predictor
-
-
-def _names(lines: Sequence[Summary]) -> dict[Method, str]:
-    """Name methods by their cost, and by planner and predictor only where the cost alone is ambiguous."""
-    costs = [line.cost for line in lines]
-    return {
-        _method_of(ln): ln.cost if costs.count(ln.cost) == 1 else f"{ln.cost} ({ln.planner}, {ln.predictor})"
-        for ln in lines
-    }
-
-
-def _styles(lines: Sequence[Summary], baseline: str) -> dict[Method, str]:
-    """Give the baseline the first colour, the other methods the next ones, the controls a muted dash each."""
-    styles, used = {}, 0
-    for ln in lines:
-        if ln.control:
-            style = f"control c{CONTROLS.index(ln.cost)}"
-        elif ln.cost == baseline:
-            style = "m0"
-        else:
-            used += 1
-            style = f"m{(used - 1) % (COLORS - 1) + 1}"
-        styles[_method_of(ln)] = style
-    return styles
-
-
-def _card(
-    rows: list[Row],
-    order: list[Method],
-    names: dict[Method, str],
-    styles: dict[Method, str],
-    d: int,
-    images: StripImages,
-) -> Row:
-    """One episode: every method on the same start and goal, on one clock and one distance scale."""
-    rows = sorted(rows, key=lambda row: order.index(_method(row)))
-    distances = [row.get("distances") or [] for row in rows]
-    top = max((x for series in distances for x in series if x is not None), default=1.0) or 1.0
-    strips: list[Row] = []
-    for row, series in zip(rows, distances, strict=True):
-        panels = [str(name) for name in row.get("panels") or PANELS]
-        strips.append(
-            {
-                "name": names[_method(row)],
-                "style": styles[_method(row)],
-                "panels": panels,
-                "image": images.get(row.get("strip"), len(panels)),
-                "flow": bool(row.get("seconds_flow")),  # a cost that estimated none has none to show
-                "video": local_file(images.out, row.get("video")),
-                "curve": curve_points(series, top=top * 1.06),
-                "distances": [None if x is None else round(x, 4) for x in series],
-                "nearest": number(_float(row.get("min_distance")), d),
-                "final": number(_float(row.get("final_distance")), d),
-            }
-        )
-    steps = max((strip["image"].steps for strip in strips if strip["image"]), default=0)
-    start = number(_float(rows[0].get("start_distance")), d)
-    crop = crop_to_motion(strip["image"] for strip in strips)
-    shown = {"strips": strips, "steps": steps, "crop": crop, "top": round(top * 1.06, 4)}
-    return {"seed": rows[0]["seed"], "start": start, **shown}
-
-
-def _float(x: Any) -> float:
-    return float("nan") if x is None else float(x)
-
 
 METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
 EMBED_BYTES = 64 * 2**20
@@ -153,6 +37,10 @@ FACTS = (
     *("planner", "predictor", "renderer", "aggregate", "steps", "horizon", "candidates"),
     *("iterations", "size", "seed"),
 )
+COLORS = 8  # as many as style.css has
+UNITS = "m and rad"
+
+Row = dict[str, Any]
 
 
 def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BYTES) -> Path:
@@ -170,12 +58,11 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     out = Path(out)
     config = _config(out / "config.json")
     rows = list({row_key(row): row for row in read_rows(out / "rows.jsonl")}.values())
-    names = list(dict.fromkeys(row["task"] for row in rows))
     images = StripImages(out, embed_bytes)
     with reading(out / "rows.jsonl", "holds a row that no report can be made of", RunFolderError):
-        tasks = [task_view([row for row in rows if row["task"] == name], baseline, images) for name in names]
+        tasks = [_task_view(mine, baseline, images) for mine in _by_task(rows).values()]
     page = template("report.html").render(
-        title=" and ".join(names or [str(config.get("task", "no task yet"))]),
+        title=" and ".join([task["name"] for task in tasks] or [str(config.get("task", "no task yet"))]),
         tasks=tasks,
         facts=_facts(config),
         costs=_described(row["cost"] for row in rows),
@@ -190,24 +77,116 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     return out / "report.html"
 
 
-def run_text(rows: Sequence[Row], *, baseline: str = "l1") -> str:
-    """Return what the report opens with, as text: of each task the result in a sentence, and the table."""
-    tasks: dict[str, list[Row]] = {}
-    for row in rows:
-        tasks.setdefault(row["task"], []).append(row)
-    parts = []
-    for name, mine in tasks.items():
-        lines = summarize(mine, baseline=baseline)
-        sentence = result_sentence(lines, baseline=baseline)
-        parts.append(f"{name}: {sentence}\n\n{terminal_table(lines, _names(lines), baseline=baseline)}")
-    return "\n\n".join(parts)
-
-
 def run_report(config: ReportConfig) -> Path:
-    """Make a folder's report anew, and warn of what its planners refused; see ``write_report``."""
+    """Make a folder's report again, and warn of rejected candidates; see ``write_report``."""
     report = write_report(config.out)
     warn(rejection_warnings(read_rows(config.out / "rows.jsonl"), METHOD))
     return report
+
+
+def run_text(rows: Sequence[Row], *, baseline: str = "l1") -> str:
+    """Return what the report opens with, as text: of each task the result in a sentence, and the table."""
+    parts = []
+    for task, mine in _by_task(rows).items():
+        lines = summarize(mine, baseline=baseline)
+        sentence = result_sentence(lines, baseline=baseline)
+        parts.append(f"{task}: {sentence}\n\n{terminal_table(lines, _names(lines), baseline=baseline)}")
+    return "\n\n".join(parts)
+
+
+def _by_task(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    tasks: dict[str, list[Row]] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], []).append(row)
+    return tasks
+
+
+def _task_view(rows: Sequence[Row], baseline: str, images: StripImages) -> dict[str, Any]:
+    """Return what the template draws for the rows of one task."""
+    lines = summarize(rows, baseline=baseline)
+    names, styles = _names(lines), _styles(lines, baseline)
+    curves: dict[tuple[str, str], list[Series]] = {(names[m], styles[m]): [] for m in names}
+    for row in rows:
+        curves[names[_method(row)], styles[_method(row)]].append(row.get("distances") or [])
+    rows = sorted(rows, key=lambda row: (row["seed"], list(names).index(_method(row))))
+    left_out = dict.fromkeys(part for row in rows for part in row.get("left_out") or [])
+    decimals = decimals_for(lines)
+    return {
+        "name": rows[0]["task"],
+        "sentence": result_sentence(lines, baseline=baseline),
+        "lines": table_rows(lines, names, styles, decimals=decimals, baseline=baseline),
+        "compared": any(line.pairs for line in lines),
+        "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
+        "warnings": [
+            *([f'The images leave out {", ".join(left_out)}; renderer="gl" draws it all'] if left_out else []),
+            *filter(None, (line.rejected.sentence(names[line.method]) for line in lines)),
+        ],
+        "plot": distance_plot(curves),
+        "units": rows[0].get("unit") or UNITS,
+        "decimals": decimals,
+        "cards": [
+            _card([row for row in rows if row["seed"] == seed], names, styles, images)
+            for seed in dict.fromkeys(row["seed"] for row in rows)
+        ],
+    }
+
+
+def _method(row: Row) -> Method:
+    return row["task"], row["cost"], row["planner"], row["predictor"]
+
+
+def _names(lines: Sequence[Summary]) -> dict[Method, str]:
+    """Name methods by their cost, and by planner and predictor only where the cost alone is ambiguous."""
+    costs = [line.cost for line in lines]
+    return {
+        ln.method: ln.cost if costs.count(ln.cost) == 1 else f"{ln.cost} ({ln.planner}, {ln.predictor})" for ln in lines
+    }
+
+
+def _styles(lines: Sequence[Summary], baseline: str) -> dict[Method, str]:
+    """Give the baseline the first colour, the other methods the next ones, the controls a muted dash each."""
+    styles, used = {}, 0
+    for ln in lines:
+        if ln.control:
+            style = f"control c{CONTROLS.index(ln.cost)}"
+        elif ln.cost == baseline:
+            style = "m0"
+        else:
+            used += 1
+            style = f"m{(used - 1) % (COLORS - 1) + 1}"
+        styles[ln.method] = style
+    return styles
+
+
+def _card(rows: list[Row], names: dict[Method, str], styles: dict[Method, str], images: StripImages) -> Row:
+    """Return one episode: every method on the same start and goal, on one clock and one distance scale."""
+    distances = [row.get("distances") or [] for row in rows]
+    top = 1.06 * (max((x for series in distances for x in series if x is not None), default=1.0) or 1.0)
+    strips: list[Row] = []
+    for row, series in zip(rows, distances, strict=True):
+        panels = [str(name) for name in row.get("panels") or PANELS]
+        strips.append(
+            {
+                "name": names[_method(row)],
+                "style": styles[_method(row)],
+                "panels": panels,
+                "image": images.get(row.get("strip"), len(panels)),
+                "flow": bool(row.get("seconds_flow")),  # a cost without a flow has none to show
+                "video": local_file(images.out, row.get("video")),
+                "curve": curve_points(series, top=top),
+                "distances": [None if x is None else round(x, 4) for x in series],
+                "nearest": row.get("min_distance"),
+                "final": row.get("final_distance"),
+            }
+        )
+    return {
+        "seed": rows[0]["seed"],
+        "start": rows[0].get("start_distance"),
+        "strips": strips,
+        "steps": max((strip["image"].steps for strip in strips if strip["image"]), default=0),
+        "crop": crop_to_motion(strip["image"] for strip in strips),
+        "top": round(top, 4),
+    }
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -222,30 +201,30 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _facts(config: dict[str, Any]) -> dict[str, str]:
     """Return the settings that a reader asks for first, wherever the configuration keeps them."""
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
 
     def visit(node: dict[str, Any]) -> None:
         for name, value in node.items():
             if isinstance(value, dict):
                 visit(value)
             elif name in FACTS and isinstance(value, (str, int, float)):
-                found.setdefault(name.replace("_", " "), str(value))
+                facts.setdefault(name, str(value))
 
     visit(config)
-    return {name: found[name] for name in (fact.replace("_", " ") for fact in FACTS) if name in found}
+    return {name.replace("_", " "): facts[name] for name in FACTS if name in facts}
 
 
 def _described(costs: Iterable[str]) -> dict[str, str]:
     """Return what the image costs among these are made of, in a sentence each."""
-    found = {}
+    described = {}
     for cost in dict.fromkeys(costs):
         with suppress(ValueError):
-            found[cost] = CostSpec.parse(cost).describe()
-    return found
+            described[cost] = CostSpec.parse(cost).describe()
+    return described
 
 
 def template(name: str) -> Any:
-    """Return one of the templates, with our style and player at hand."""
+    """Return one of the templates, with the page's style and player."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -257,8 +236,8 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    # Our own files, put in as they are: they hold braces that are no template's.
+    environment.filters.update(number=number, signed=signed, percent=percent)
+    # These files are put in as they are: they hold braces that are no template's.
     environment.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
     environment.globals["player"] = Markup((folder / "player.js").read_text("utf-8"))
     return environment.get_template(name)

@@ -1,18 +1,14 @@
-"""Where the report's lines, bars and ticks go: plain geometry, drawn by the templates as SVG."""
+"""Geometry of the report's lines, bars and ticks, which the templates draw as SVG."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from math import inf
 
 import numpy as np
 
 from corrwise.experiments.report.statistics import Estimate, mean_curve
-
-__all__ = ["Curve", "Plot", "curve_points", "distance_plot", "nice_ticks", "whisker"]
 
 Series = Sequence[float | int | None] | np.ndarray
 WIDTH, HEIGHT = 1180, 340
@@ -35,7 +31,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """Distance over time. Ticks are (position in the picture, text)."""
+    """Distance over time. Ticks are (position in the plot, text)."""
 
     curves: list[Curve]
     x_ticks: list[tuple[float, str]]
@@ -51,7 +47,7 @@ class Plot:
 def distance_plot(methods: Mapping[tuple[str, str], Sequence[Series]]) -> Plot | None:
     """Lay out distance over time for methods, (name, style) -> one series per episode; None without any number.
 
-    Controls show their mean only: their single episodes would fill the picture and stretch its scale.
+    Controls show their mean only: their single episodes would fill the plot and stretch its scale.
     """
     series = {key: [np.asarray(s, dtype=float) for s in many if len(s)] for key, many in methods.items()}
     series = {key: many for key, many in series.items() if any(np.isfinite(s).any() for s in many)}
@@ -63,21 +59,29 @@ def distance_plot(methods: Mapping[tuple[str, str], Sequence[Series]]) -> Plot |
     steps = max(max(len(s) for s in drawn) - 1, 1)
     x_ticks = [t for t in nice_ticks(steps, whole=True) if t <= steps]
     y_ticks = nice_ticks(max(np.nanmax(s, initial=0.0) for s in drawn))
-    place = partial(_place, steps=steps, top=y_ticks[-1])
+
+    def x(step: float | int) -> float:
+        return LEFT + step * (WIDTH - RIGHT - LEFT) / steps
+
+    def y(distance: float) -> float:
+        return HEIGHT - BOTTOM - distance * (HEIGHT - BOTTOM - TOP) / y_ticks[-1]
+
+    def place(values: np.ndarray) -> list[tuple[float, float]]:
+        return [(x(step), y(float(distance))) for step, distance in enumerate(values)]
+
     lines = {key: place(mean) for key, mean in means.items()}
     ends = [[point for point in line if math.isfinite(point[1])][-1] for line in lines.values()]
     curves = [
         Curve(*key, _path(lines[key]), [_path(place(s)) for s in thin[key]], *end, label)
-        for key, end, label in zip(series, ends, _spread([y for _, y in ends]), strict=True)
+        for key, end, label in zip(series, ends, _spread([end_y for _, end_y in ends]), strict=True)
     ]
-    return Plot(curves, [(_x(t, steps), f"{t:g}") for t in x_ticks], [(_y(t, y_ticks[-1]), f"{t:g}") for t in y_ticks])
+    return Plot(curves, [(x(t), f"{t:g}") for t in x_ticks], [(y(t), f"{t:g}") for t in y_ticks])
 
 
 def curve_points(series: Series, *, top: float, width: int = 100, height: int = 30) -> str:
     """Return the SVG path of a small curve that fills ``width`` and has ``top`` at its upper edge."""
     values = np.asarray(series, dtype=float)
-    x = np.linspace(0, width, len(values))
-    return _path([(float(a), float(height * (1 - b / top))) for a, b in zip(x, values, strict=True)])
+    return _path(zip(np.linspace(0, width, len(values)), height * (1 - values / top), strict=True))
 
 
 def whisker(estimate: Estimate, *, reach: float | int, width: int = 130) -> dict[str, float] | None:
@@ -91,7 +95,7 @@ def whisker(estimate: Estimate, *, reach: float | int, width: int = 130) -> dict
 
 def nice_ticks(highest: float | int, *, count: int = 5, whole: bool = False) -> list[float]:
     """Return round numbers from 0 to at least ``highest``, about ``count`` of them; whole numbers on request."""
-    if not 1e-100 < highest < inf:
+    if not 1e-100 < highest < math.inf:
         return [0.0, 1.0]
     raw = highest / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -100,19 +104,7 @@ def nice_ticks(highest: float | int, *, count: int = 5, whole: bool = False) -> 
     return [round(i * step, 10) for i in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _x(step: float | int, steps: int) -> float:
-    return LEFT + step * (WIDTH - RIGHT - LEFT) / steps
-
-
-def _y(distance: float, top: float) -> float:
-    return HEIGHT - BOTTOM - distance * (HEIGHT - BOTTOM - TOP) / top
-
-
-def _place(series: np.ndarray, *, steps: int, top: float) -> list[tuple[float, float]]:
-    return [(_x(step, steps), _y(float(distance), top)) for step, distance in enumerate(series)]
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
+def _path(points: Iterable[tuple[float, float]]) -> str:
     parts, pen = [], "M"
     for x, y in points:
         if math.isfinite(y):
@@ -122,8 +114,8 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _spread(wanted: Sequence[float]) -> list[float]:
-    """Move labels apart until none overlaps another, keeping their order and staying inside the picture."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    """Move labels apart until none overlaps another, keeping their order and staying inside the plot."""
+    order = np.argsort(wanted, kind="stable")
     placed = [wanted[i] for i in order]
     for i in range(1, len(placed)):
         placed[i] = max(placed[i], placed[i - 1] + LABEL_GAP)
@@ -131,7 +123,4 @@ def _spread(wanted: Sequence[float]) -> list[float]:
     for i in reversed(range(len(placed))):
         placed[i] = min(placed[i], limit)
         limit = placed[i] - LABEL_GAP
-    result = [0.0] * len(placed)
-    for i, y in zip(order, placed, strict=True):
-        result[i] = y
-    return result
+    return [placed[i] for i in np.argsort(order)]

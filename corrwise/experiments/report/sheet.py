@@ -1,4 +1,4 @@
-"""A contact sheet: many small images, enlarged, each with what is wrong with it written under it."""
+"""A contact sheet: many small images, enlarged, each with its faults written under it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
-__all__ = ["Numbers", "Shot", "contact_sheet"]
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 Numbers = dict[str, float]
 Color = tuple[int, int, int]
 
 _PAPER, _INK, _QUIET = (255, 255, 255), (28, 30, 33), (110, 114, 120)
 _CUT, _THIN, _HIDDEN = (206, 32, 41), (168, 94, 0), (38, 92, 160)
-_SIDE = 190  # pixels; about how large an image is shown
+_SIDE = 190  # pixels; about the size of a shown image
 _LARGEST = 256
 _DIM = 0.6  # how far what lies around an image fades into the paper
 _GAP, _PAIR_GAP, _EDGE = 8, 28, 20
@@ -31,15 +29,15 @@ class Shot:
     """One image of a sheet.
 
     Attributes:
-        title: what stands over it.
+        title: the text above it.
         goal: whether it is a goal, or a start.
         image: uint8 (size, size, 3).
         around: the same with a margin, uint8 (wide, wide, 3).
         body: where that shows something that moves, (wide, wide).
         edges: whether something crosses the left, top, right and bottom edge, (4,).
-        cut: by how many pixels which geoms lie outside.
-        thin: how many pixels thick geoms are that are thinner than one.
-        hidden: geoms that no pixel shows though they lie inside.
+        cut: pixels outside the image, by geom.
+        thin: thickness in pixels of geoms below one.
+        hidden: geoms inside the image that no pixel shows.
     """
 
     title: str
@@ -55,25 +53,21 @@ class Shot:
 
 def contact_sheet(title: str, lines: Sequence[str], shots: Sequence[Shot]) -> np.ndarray:
     """Return a sheet of pairs of shots under a title and a summary, uint8 (H, W, 3)."""
-    tiles = [_tile(shot) for shot in shots]
+    tiles, notes = [_tile(shot) for shot in shots], [_notes(shot) for shot in shots]
     side, columns = tiles[0].width, min(_PAIRS, (len(shots) + 1) // 2)
-    notes = [_notes(shot) for shot in shots]
-    below = (_SMALL + 4) * max(len(each) for each in notes)
-    pair, row = 2 * side + _GAP, _TEXT + 8 + side + 4 + below + 14
-    width = 2 * _EDGE + columns * pair + (columns - 1) * _PAIR_GAP
-    header = _header(title, lines, width)
-    rows = -(-len(shots) // (2 * columns))
-    sheet = Image.new("RGB", (width, header.height + rows * row + _EDGE), _PAPER)
-    sheet.paste(header, (0, 0))
+    pair, top = 2 * side + _GAP, _TEXT + 8
+    row = top + side + 4 + (_SMALL + 4) * max(map(len, notes)) + 14
+    header = _header(title, lines, 2 * _EDGE + columns * pair + (columns - 1) * _PAIR_GAP)
+    sheet = ImageOps.expand(header, (0, 0, 0, -(-len(shots) // (2 * columns)) * row + _EDGE), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for i, (shot, tile) in enumerate(zip(shots, tiles, strict=True)):
         place, second = divmod(i, 2)
         x = _EDGE + (place % columns) * (pair + _PAIR_GAP) + second * (side + _GAP)
         y = header.height + place // columns * row
         draw.text((x, y), shot.title, fill=_INK, font=_font(_TEXT))
-        sheet.paste(tile, (x, y + _TEXT + 8))
+        sheet.paste(tile, (x, y + top))
         for line, (text, color) in enumerate(notes[i]):
-            at = (x, y + _TEXT + 8 + side + 4 + line * (_SMALL + 4))
+            at = (x, y + top + side + 4 + line * (_SMALL + 4))
             draw.text(at, _fitted(text, side, _font(_SMALL)), fill=color, font=_font(_SMALL))
     return np.asarray(sheet)
 
@@ -90,7 +84,8 @@ def _tile(shot: Shot) -> Image.Image:
     faded[margin : margin + size, margin : margin + size] = shot.image
     shown = size * max(1, round(_SIDE / size)) if size <= _LARGEST else _LARGEST
     scale = shown / size
-    tile = Image.fromarray(faded.round().astype(np.uint8)).resize((round(wide * scale),) * 2, _resampling(scale))
+    sampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    tile = Image.fromarray(faded.round().astype(np.uint8)).resize((round(wide * scale),) * 2, sampling)
     low, high = round(margin * scale) - 2, round((margin + size) * scale) + 1  # just outside of the image
     draw = ImageDraw.Draw(tile)
     draw.rectangle((low + 1, low + 1, high - 1, high - 1), outline=_QUIET)
@@ -101,24 +96,24 @@ def _tile(shot: Shot) -> Image.Image:
     return tile
 
 
-def _resampling(scale: float) -> Image.Resampling:
-    return Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-
-
 def _notes(shot: Shot) -> list[tuple[str, Color]]:
-    """Return the lines under an image: what is cut off, thin and hidden."""
-    marks = (("cut off", shot.cut, " ({:.1f} px)", _CUT), ("thin", shot.thin, " ({:.1f} px)", _THIN))
+    """Return the lines under an image: geoms that are cut off, thin and hidden."""
+    marks = (
+        ("cut off", shot.cut, " ({:.1f} px)", _CUT),
+        ("thin", shot.thin, " ({:.1f} px)", _THIN),
+        ("hidden", shot.hidden, "", _HIDDEN),
+    )
     notes = []
-    for label, found, unit, color in (*marks, ("hidden", shot.hidden, "", _HIDDEN)):
-        if found:
-            largest = sorted(found.items(), key=lambda item: -item[1])
+    for label, geoms, unit, color in marks:
+        if geoms:
+            largest = sorted(geoms.items(), key=lambda item: -item[1])
             names = ", ".join(name + unit.format(pixels) for name, pixels in largest)
-            notes.append((f"{label}: {names}" if len(found) == 1 else f"{label} ({len(found)}): {names}", color))
+            notes.append((f"{label}: {names}" if len(geoms) == 1 else f"{label} ({len(geoms)}): {names}", color))
     return notes
 
 
 def _header(title: str, lines: Sequence[str], width: int) -> Image.Image:
-    """Return the title, the summary and what the marks mean, wrapped to the sheet's width."""
+    """Return the title, the summary and the legend, wrapped to the sheet's width."""
     legend = (
         "Faded: around the image, the body in red. Red edge: a part of the body crosses it. px: pixels of the image."
     )

@@ -1,8 +1,8 @@
-"""What rows say: centres, paired differences and their intervals, as pure functions of numbers.
+"""Centres, paired differences and their intervals, as pure functions of numbers.
 
 Methods are compared on the same starts and goals, so every comparison is paired by seed. Intervals are bootstrapped
 over pairs with an explicit generator: the same rows always give the same table. Values that are missing (a row's null)
-or not finite take no part.
+or not finite are left out.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Estimate", "iqm", "mean_and_error", "mean_curve", "paired_difference", "paired_ratio", "share_nearer"]
-
 Array = np.ndarray
 Numbers = Sequence[float | int | None] | Sequence[float] | Array
-RESAMPLES = 9999
+RESAMPLES, LEVEL = 9999, 0.95
+_NAN = float("nan")
 
 
 class Estimate(NamedTuple):
-    """A value with its interval; ``low`` and ``high`` are NaN where the data say nothing about the spread."""
+    """A value with its interval; ``low`` and ``high`` are NaN with a single value."""
 
     value: float
     low: float
@@ -44,15 +43,15 @@ def iqm(x: Numbers) -> float:
     from scipy.stats import trim_mean
 
     values = _finite(x)
-    return float(trim_mean(values, 0.25)) if values.size else float("nan")
+    return float(trim_mean(values, 0.25)) if values.size else _NAN
 
 
 def mean_and_error(x: Numbers) -> tuple[float, float]:
     """Return the mean and its standard error; the error is NaN below two values, both are without data."""
     values = _finite(x)
     if not values.size:
-        return float("nan"), float("nan")
-    error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else float("nan")
+        return _NAN, _NAN
+    error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else _NAN
     return float(values.mean()), float(error)
 
 
@@ -66,64 +65,49 @@ def mean_curve(curves: Sequence[Numbers]) -> Array:
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
 
 
-def paired_difference(a: Numbers, b: Numbers, *, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Return mean(a - b) over pairs with its bootstrap interval (BCa).
+def paired_difference(a: Numbers, b: Numbers) -> Estimate:
+    """Return mean(a - b) over pairs with its bootstrap interval of 95 % (BCa).
 
     One pair has a difference but no spread: the interval is NaN. Pairs that all differ by the same amount have an
-    interval of zero width. Where BCa is undefined the percentile interval stands in.
+    interval of zero width. Where BCa is undefined the percentile interval is returned.
     """
     x, y = _pairs(a, b)
     if not x.size:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    difference = x - y
-    return _bootstrap((difference,), lambda d, axis=-1: d.mean(axis=axis), seed=seed, level=level)
+        return Estimate(_NAN, _NAN, _NAN)
+    return _bootstrap((x - y,), lambda d, axis=-1: d.mean(axis=axis))
 
 
-def paired_ratio(a: Numbers, b: Numbers, *, seed: int = 0, level: float = 0.95) -> Estimate:
+def paired_ratio(a: Numbers, b: Numbers) -> Estimate:
     """Return mean(a) / mean(b) over pairs with its paired bootstrap interval; NaN where the mean of ``b`` is zero."""
     x, y = _pairs(a, b)
     if not x.size or y.mean() == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    return _bootstrap((x, y), lambda u, v, axis=-1: u.mean(axis=axis) / v.mean(axis=axis), seed=seed, level=level)
+        return Estimate(_NAN, _NAN, _NAN)
+    return _bootstrap((x, y), lambda u, v, axis=-1: u.mean(axis=axis) / v.mean(axis=axis))
 
 
 def share_nearer(a: Numbers, b: Numbers) -> float:
     """Return the share of pairs in which ``a`` is smaller than ``b``; a tie counts half. NaN without pairs."""
     x, y = _pairs(a, b)
-    return float(np.mean((x < y) + 0.5 * (x == y))) if x.size else float("nan")
+    return float(np.mean((x < y) + 0.5 * (x == y))) if x.size else _NAN
 
 
-def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any], *, seed: int, level: float) -> Estimate:
-    value = float(statistic(*data))
-    if data[0].size < 2:
-        return Estimate(value, float("nan"), float("nan"))
-    if all(np.ptp(values) <= 1e-12 * np.abs(values).max() for values in data):  # rounding is no spread
-        return Estimate(value, value, value)
-    for method in ("BCa", "percentile"):
-        low, high = _interval(data, statistic, method=method, seed=seed, level=level)
-        if np.isfinite(low) and np.isfinite(high):
-            return Estimate(value, low, high)
-    return Estimate(value, float("nan"), float("nan"))
-
-
-def _interval(
-    data: tuple[Array, ...], statistic: Callable[..., Any], *, method: str, seed: int, level: float
-) -> tuple[float, float]:
+def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any]) -> Estimate:
     from scipy.stats import bootstrap
 
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # BCa warns where it is undefined; NaN says the same
-        result = bootstrap(
-            data,
-            statistic,
-            n_resamples=RESAMPLES,
-            paired=len(data) > 1,
-            vectorized=True,
-            confidence_level=level,
-            method=method,
-            rng=np.random.default_rng(seed),
-        )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    value = float(statistic(*data))
+    if data[0].size < 2:
+        return Estimate(value, _NAN, _NAN)
+    if all(np.ptp(values) <= 1e-12 * np.abs(values).max() for values in data):  # rounding is no spread
+        return Estimate(value, value, value)
+    options = {"n_resamples": RESAMPLES, "confidence_level": LEVEL, "paired": len(data) > 1, "vectorized": True}
+    for method in ("BCa", "percentile"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # BCa warns where it is undefined, and gives NaN
+            result = bootstrap(data, statistic, method=method, rng=np.random.default_rng(0), **options)
+        low, high = map(float, result.confidence_interval)
+        if np.isfinite(low) and np.isfinite(high):
+            return Estimate(value, low, high)
+    return Estimate(value, _NAN, _NAN)
 
 
 def _numbers(x: Numbers) -> Array:

@@ -1,4 +1,4 @@
-"""The table of a run: one line per task and method, made from rows alone, and candidates that were rejected."""
+"""The table of a run: one line per task and method, made from rows alone, and rejected candidates."""
 
 from __future__ import annotations
 
@@ -18,31 +18,16 @@ from corrwise.experiments.report.statistics import (
 )
 from corrwise.experiments.runs.rows import row_key
 
-__all__ = [
-    "CONTROLS",
-    "PHASES",
-    "TERMS",
-    "Method",
-    "Rejections",
-    "Summary",
-    "planned_rows",
-    "quoted",
-    "rejection_warnings",
-    "seconds_of",
-    "summarize",
-    "warn",
-]
-
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Rejections:
-    """What became of the candidates of some episodes.
+    """Candidates and plans of some episodes that were rejected.
 
     Attributes:
         candidates: those whose cost was not finite.
-        scored: all of them; 0 where the rows do not say it.
+        scored: all candidates; 0 where rows have no count.
         plans, of: plans in which every candidate was rejected, and all plans.
     """
 
@@ -59,7 +44,7 @@ class Rejections:
 
     @property
     def everything(self) -> bool:
-        """Whether no candidate was left in any plan: whatever happened then, no planner did it."""
+        """Whether no candidate was left in any plan, so that nothing was planned."""
         return 0 < self.scored == self.candidates
 
     def sentence(self, name: str) -> str:
@@ -111,22 +96,22 @@ TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise 
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of the table. Distances are position-only; a NaN is a number that the rows do not hold.
+    """One line of the table. Distances are position-only; NaN stands for a number that the rows lack.
 
     Attributes:
         task, cost, planner, predictor: what was run.
-        control: whether the cost is a yardstick (zero or random actions, the true state) and no method.
+        control: whether the cost is a control (zero or random actions, exact flow, the true state).
         n: episodes.
         start, final, nearest: mean distances at the start and at the end, and mean smallest distance of an episode.
         last10, last10_error: mean over episodes of the distance over the last 10 steps, and its standard error.
         last10_iqm: its interquartile mean.
-        pairs: seeds shared with the baseline; 0 for the baseline itself and where there is nothing to compare.
+        pairs: seeds shared with the baseline; 0 for the baseline itself and without a comparison.
         difference: last10 minus the baseline's, paired by seed; below zero is better than the baseline.
         ratio: the baseline's last10 over this one's, paired by seed: how many times nearer.
         nearer: share of pairs that ended nearer than the baseline.
-        seconds: per control step, by phase; ``other`` is what the phases do not explain.
-        terms: mean over episodes of what the rows say a correspondence-wise cost was made of, by name (``TERMS``); NaN
-            for other costs and for rows from before they were noted.
+        seconds: per control step, by phase; ``other`` is the rest.
+        terms: mean over episodes of the parts of a correspondence-wise cost, by name (``TERMS``); NaN for other costs
+            and for older rows.
         rejected: candidates whose cost was not finite, over all episodes.
     """
 
@@ -149,6 +134,16 @@ class Summary:
     seconds: dict[str, float]
     terms: dict[str, float]
     rejected: Rejections
+
+    @property
+    def method(self) -> Method:
+        """Task, cost, planner and predictor."""
+        return self.task, self.cost, self.planner, self.predictor
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether any part of the cost is known."""
+        return any(value == value for value in self.terms.values())
 
 
 def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:
@@ -204,7 +199,7 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
 
 
 def seconds_of(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the mean seconds of a control step by phase; ``other`` is what the phases do not explain."""
+    """Return the mean seconds of a control step by phase; ``other`` is the rest."""
     total: Counter[str] = Counter()
     for row in rows:
         parts = {phase: row.get(f"seconds_{phase}") or 0.0 for phase in PHASES}

@@ -12,21 +12,6 @@ from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.report.plot import whisker
 from corrwise.experiments.report.summary import Method, Summary, quoted, warn
 
-__all__ = [
-    "ENOUGH_PAIRS",
-    "NONE",
-    "decimals_for",
-    "markdown_table",
-    "number",
-    "percent",
-    "result_sentence",
-    "signed",
-    "table_rows",
-    "term_rows",
-    "terminal_table",
-    "write_table",
-]
-
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 # With fewer pairs even all of them on one side is no evidence at the 5 % level (two-sided sign test: 2 / 2**5 > 0.05).
 ENOUGH_PAIRS = 6
@@ -38,23 +23,23 @@ def decimals_for(lines: Sequence[Summary]) -> int:
     return 2 if starts and max(starts) >= 2 else 3
 
 
-def number(x: float | int, decimals: int = 2) -> str:
-    """Format a number; an en dash where there is none and a true minus sign."""
-    return f"{x:.{decimals}f}".replace("-", MINUS) if math.isfinite(x) else NONE
+def number(x: float | None, decimals: int = 2, sign: str = "") -> str:
+    """Return a number as text, with a true minus sign; an en dash if it is None or not finite."""
+    return NONE if x is None or not math.isfinite(x) else f"{x:{sign}.{decimals}f}".replace("-", MINUS)
 
 
-def signed(x: float, decimals: int = 2) -> str:
-    """Format a difference with its sign."""
-    return f"{x:+.{decimals}f}".replace("-", MINUS) if math.isfinite(x) else NONE
+def signed(x: float | None, decimals: int = 2) -> str:
+    """Return a difference as text, with its sign."""
+    return number(x, decimals, "+")
 
 
-def percent(x: float, decimals: int = 0) -> str:
-    """Format a share."""
-    return f"{100 * x:.{decimals}f} %" if math.isfinite(x) else NONE
+def percent(x: float | None, decimals: int = 0) -> str:
+    """Return a share as text."""
+    return NONE if x is None or not math.isfinite(x) else f"{100 * x:.{decimals}f} %"
 
 
 def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:
-    """Say in plain words which cost ended nearest to the goal, and how sure the numbers are of it."""
+    """Return a sentence: which cost ended nearest to the goal, and whether the interval excludes zero."""
     methods = sorted((ln for ln in lines if not ln.control and math.isfinite(ln.last10)), key=lambda ln: ln.last10)
     if methods and all(ln.rejected.everything for ln in methods):
         count = sum(ln.rejected.candidates for ln in methods)
@@ -123,20 +108,14 @@ def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseli
     d = decimals_for(lines)
     rows = [("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")]
     for row in table_rows(lines, names, dict.fromkeys(names, ""), decimals=d, baseline=baseline):
-        line = row["line"]
-        compared = f"{row['difference']} ({row['interval']})" if line.pairs else row["alone"]
-        distances = f"{row['last10']} ± {row['error']}", row["nearest"], row["final"]
-        rows.append((row["name"], str(line.n), *distances, compared, row["milliseconds"]))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-    return [first.strip().ljust(widths[0]), *others]
-
-
-Row = dict[str, Any]
+        ln = row["line"]
+        compared = f"{signed(ln.difference.value, d)} ({row['interval']})" if ln.pairs else row["alone"]
+        distances = f"{number(ln.last10, d)} ± {number(ln.last10_error, d)}", number(ln.nearest, d), number(ln.final, d)
+        rows.append((row["name"], str(ln.n), *distances, compared, row["milliseconds"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    )
 
 
 def table_rows(
@@ -146,36 +125,28 @@ def table_rows(
     *,
     decimals: int,
     baseline: str = "l1",
-) -> list[Row]:
-    """Return what the template writes into each row of the table."""
+) -> list[dict[str, Any]]:
+    """Return each line of the table, and what the template and the terminal show of it besides its numbers."""
     reach = _reach(lines)
     slowest = max((sum(ln.seconds.values()) for ln in lines), default=0.0)
     lost = any(ln.cost == baseline and ln.rejected.everything for ln in lines)
-    table = []
-    for ln in lines:
-        method = (ln.task, ln.cost, ln.planner, ln.predictor)
-        named = {"name": names[method], "style": styles[method], "alone": _alone(ln, baseline, lost)}
-        table.append({**named, **_cells(ln, decimals, reach), **_time(ln, slowest)})
-    return table
-
-
-def term_rows(lines: Sequence[Summary], names: dict[Method, str], styles: dict[Method, str]) -> list[Row]:
-    """Return the rows about what the correspondence-wise costs were made of; none for rows that do not say."""
     return [
         {
-            "name": names[ln.task, ln.cost, ln.planner, ln.predictor],
-            "style": styles[ln.task, ln.cost, ln.planner, ln.predictor],
-            "residual": number(ln.terms["residual"], 4),
-            "displacement": number(ln.terms["displacement_px"], 2),
-            "occluded": percent(ln.terms["occluded"], 1),
+            "line": ln,
+            "name": names[ln.method],
+            "style": styles[ln.method],
+            "alone": _alone(ln, baseline, lost),
+            "interval": _interval(ln, decimals),
+            "whisker": whisker(ln.difference, reach=reach) if ln.pairs else None,
+            "verdict": _verdict(ln),
+            **_time(ln, slowest),
         }
         for ln in lines
-        if any(math.isfinite(value) for value in ln.terms.values())
     ]
 
 
 def _alone(ln: Summary, baseline: str, lost: bool) -> str:
-    """Say why a line is compared with nothing."""
+    """Return why a line is compared with nothing."""
     if ln.rejected.everything:
         return "nothing was planned"
     if ln.cost == baseline:
@@ -183,44 +154,28 @@ def _alone(ln: Summary, baseline: str, lost: bool) -> str:
     return f"{baseline} planned nothing" if lost else "no shared episode"
 
 
-def _reach(lines: Sequence[Summary]) -> float:
-    """Return how far the axis of the differences goes: a control far off must not shrink the methods to dots."""
-    far = {
-        control: max(
-            (abs(x) for ln in lines if ln.control == control for x in ln.difference if abs(x) >= 0), default=0.0
-        )
-        for control in (False, True)
-    }
-    return max(far[False], min(far[True], 2 * far[False] or far[True]))
-
-
-def _cells(ln: Summary, d: int, reach: float) -> Row:
-    value, low, high = ln.difference
-    return {
-        "line": ln,
-        "last10": number(ln.last10, d),
-        "error": number(ln.last10_error, d),
-        "iqm": number(ln.last10_iqm, d),
-        "final": number(ln.final, d),
-        "nearest": number(ln.nearest, d),
-        "difference": signed(value, d),
-        "interval": f"{signed(low, d)} to {signed(high, d)}" if math.isfinite(low) else "one pair: no interval",
-        "whisker": whisker(ln.difference, reach=reach) if ln.pairs else None,
-        "verdict": _verdict(ln),
-        "ratio": number(ln.ratio.value, 2 if abs(ln.ratio.value) >= 0.1 else 3),
-        "ratio_interval": f"{number(ln.ratio.low, 2)} to {number(ln.ratio.high, 2)}",
-        "nearer": percent(ln.nearer),
-    }
+def _interval(ln: Summary, decimals: int) -> str:
+    _, low, high = ln.difference
+    return f"{signed(low, decimals)} to {signed(high, decimals)}" if low == low else "one pair: no interval"
 
 
 def _verdict(ln: Summary) -> str:
-    """Say which way the interval points, and whether there are enough pairs to believe it."""
+    """Return which way the interval points, and whether there are enough pairs for a claim."""
     if not ln.difference.excludes_zero:
         return "open"
     return ("better" if ln.difference.value < 0 else "worse") + ("" if ln.pairs >= ENOUGH_PAIRS else " tentative")
 
 
-def _time(ln: Summary, slowest: float) -> Row:
+def _reach(lines: Sequence[Summary]) -> float:
+    """Return how far the axis of the differences goes: a control far off must not shrink the methods to dots."""
+    methods, controls = (
+        max((abs(x) for ln in lines if ln.control == control for x in ln.difference if x == x), default=0.0)
+        for control in (False, True)
+    )
+    return max(methods, min(controls, 2 * methods or controls))
+
+
+def _time(ln: Summary, slowest: float) -> dict[str, Any]:
     total = sum(ln.seconds.values())
     if not (math.isfinite(total) and slowest > 0):
         return {"milliseconds": NONE, "phases": []}

@@ -10,8 +10,6 @@ import numpy as np
 
 from corrwise._writing import write_aside
 
-__all__ = ["label_panels", "write_video"]
-
 Array = np.ndarray
 BAND = 18  # pixels above each panel for its label
 GAP = 6
@@ -23,6 +21,8 @@ def write_video(path: Path, frames: Array, *, fps: int = 10) -> None:
 
     Odd sizes get their last line or column repeated, because yuv420p halves both. The file appears as a whole.
     """
+    import av
+
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"expected frames as uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
@@ -30,8 +30,16 @@ def write_video(path: Path, frames: Array, *, fps: int = 10) -> None:
         raise ValueError(f"expected frames per second above 0, got {fps}")
     _, height, width, _ = frames.shape
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with write_aside(path) as aside:
-        _encode(aside, frames, fps)
+    with (
+        write_aside(path) as aside,
+        av.open(str(aside), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+    ):
+        stream: Any = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
 
 
 def label_panels(panels: Mapping[str, Array], *, scale: int = 4) -> Array:
@@ -59,15 +67,3 @@ def _banner(names: list[str], *, step_x: int, width: int) -> Array:
     for index, name in enumerate(names):
         draw.text((index * step_x + 4, BAND // 2), name, fill=INK, font=ImageFont.load_default(12), anchor="lm")
     return np.asarray(image)
-
-
-def _encode(path: Path, frames: Array, fps: int) -> None:
-    import av
-
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from corrwise._faults import Failure
-from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.options import ExecutorConfig
 from corrwise.experiments.runs.executors import LOST, TRIES, attempted, one_thread
 
 __all__ = ["Cluster", "Lost", "Ray", "Spread", "Submitit", "cluster_of"]

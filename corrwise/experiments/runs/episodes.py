@@ -16,8 +16,8 @@ from corrwise.costs import CorrespondenceWise
 from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
-from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import CONTROL_NAMES
 from corrwise.experiments.report.summary import TERMS
 from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.parts import (

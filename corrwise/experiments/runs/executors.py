@@ -21,8 +21,8 @@ from types import FrameType
 from typing import Any, Protocol, cast, runtime_checkable
 
 from corrwise._faults import Failure
-from corrwise.experiments.cli.executor import ExecutorConfig
-from corrwise.experiments.cli.stopping import interruptions_later
+from corrwise._process import interruptions_later
+from corrwise.experiments.cli.options import ExecutorConfig
 
 __all__ = ["LOST", "Executor", "Local", "attempted", "executor_of", "one_thread"]
 

@@ -166,6 +166,7 @@ class RunFolder:
         *,
         unit: str = "row",
         again: Collection[RowKey] = (),
+        ended: Callable[[Job], Any] | None = None,
     ) -> list[Row]:
         """Make the rows that the folder lacks, and return the current row of every key that was asked for.
 
@@ -174,6 +175,7 @@ class RunFolder:
             executor: who makes it; by default this process, with all threads.
             unit: what the progress bar counts.
             again: keys of rows that are made anew, also where the folder has them.
+            ended: called with each job when the last of its missing rows has been appended.
 
         Raises:
             ConfigMismatch: the rows of the folder are of another torch, and making two of them again gives others.
@@ -181,13 +183,15 @@ class RunFolder:
         """
         if self._stack is None:
             with self:
-                return self.run(jobs, executor, unit=unit, again=again)
+                return self.run(jobs, executor, unit=unit, again=again, ended=ended)
         jobs, executor = list(jobs), Local(1) if executor is None else executor
         there = self._current(jobs)
         parts = [part for job in jobs for part in job.parts(there.keys() - set(again))]
         if parts:
             self._check_torch(jobs, there)
             stamps = {key: stamp for job in jobs for key, stamp in job.rows.items()}
+            missing = {key for part in parts for key in part.keys}
+            open_jobs = [job for job in jobs if job.rows.keys() & missing]
             here = isinstance(executor, Local) and executor.here(len(parts))
             with _Bar(parts, unit, self.out.name, here=here) as bar:
                 for keys, rows in executor(bar.worker, parts):
@@ -195,6 +199,12 @@ class RunFolder:
                         if (key := self._key.of(row)) in keys:  # others may have come along
                             self.append({**row, **stamps[key]})
                     bar.done(keys)
+                    missing -= set(keys)
+                    for job in [job for job in open_jobs if not job.rows.keys() & missing]:
+                        open_jobs.remove(job)
+                        if ended is not None:
+                            bar.end_label()
+                            ended(job)
         return list(self._current(jobs).values())
 
     def append(self, row: Row) -> None:
@@ -277,6 +287,12 @@ class _Bar:
         self._bar.update(self._left if self._here else len(keys))
         self._left = 0
 
+    def end_label(self) -> None:
+        """Close the bar of a label that is complete; the one bar of all parts stays."""
+        if self._here and self._bar is not None:
+            self._bar.close()
+            self._bar = self._label = None
+
     def _begin(self, part: _Part) -> None:
         if self._label != part.label:
             self._open(part.label)
@@ -288,8 +304,7 @@ class _Bar:
             self._bar.update()
 
     def _open(self, label: str) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.end_label()
         self._label = label
         unit = "step" if self._here and self._unit == "episode" else self._unit
         self._bar = tqdm(total=self._total[label], unit=unit, desc=" ".join(filter(None, (self._name, label))))

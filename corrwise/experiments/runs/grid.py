@@ -10,8 +10,8 @@ from typing import Any
 
 from corrwise._files import read_json
 from corrwise.envs.tasks.manifest import Manifest
-from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor
 from corrwise.experiments.runs.folder import Job, RunFolder

@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
-from corrwise.experiments.cli.cost import cost_label
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.report.page import METHOD, run_text, write_report
 from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.report.summary import rejection_warnings, warn
+from corrwise.experiments.report.summary import rejection_warnings, summarize, warn
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
@@ -80,11 +80,20 @@ def run_mpc(config: MPCConfig) -> Path:
             ],
             executor,
             unit="episode",
+            ended=lambda job: tqdm.write(_result(config, folder.rows, job.label), file=sys.stderr),
         )
         report = write_report(config.out)
         print(run_text(folder.rows))
         warn(rejection_warnings(folder.rows, METHOD))
         return report
+
+
+def _result(config: MPCConfig, rows: Sequence[Row], cost: str) -> str:
+    """Return the result of one cost in a line: it is printed as soon as the last episode of that cost is done."""
+    this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
+    (line,) = summarize(row for row in rows if this.items() <= row.items())
+    distance = f"{line.last10:.3g} ± {line.last10_error:.2g} from the goal over the last 10 steps"
+    return f"{cost}: {distance} (mean ± standard error, {line.n} episode{'s' * (line.n != 1)}; start {line.start:.3g})"
 
 
 def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:

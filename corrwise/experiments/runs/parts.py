@@ -20,8 +20,8 @@ from corrwise.costs import CorrespondenceWise, GoalCost, PerView, l1, recommende
 from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import TASKS, MujocoSimulator, Task
 from corrwise.envs.tasks import find_task, is_environment
-from corrwise.experiments.cli.cost import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.runs.settings import Settings
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.predictors import CopyLast, OraclePredictor

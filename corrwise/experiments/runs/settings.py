@@ -36,7 +36,7 @@ __all__ = [
 
 Row = dict[str, Any]
 _ABSENT = object()
-_FREE = {"speed_only", "chooses_rows"}  # see cli.marks
+_FREE = {"speed_only", "chooses_rows"}  # see cli.options
 _LONGEST = 300  # characters of a value in a sentence
 _PACKAGES = ("mujoco", "torch", "torchvision", "numpy", "opencv-python-headless", "gymnasium", "dm-control")
 

@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from corrwise._files import read_json
 from corrwise._writing import write_json_atomic
-from corrwise.experiments.cli.cost import spec_of
-from corrwise.experiments.cli.options import check_memory, device_named
+from corrwise.experiments.cli.options import check_memory, device_named, spec_of
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import FREE, TrainConfig
 from corrwise.experiments.runs.folder import RunFolder

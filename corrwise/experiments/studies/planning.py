@@ -13,9 +13,8 @@ import numpy as np
 from corrwise._writing import write_aside
 from corrwise.costs.spec import RECOMMENDED
 from corrwise.envs.tasks.manifest import frozen_manifest
-from corrwise.experiments.cli.cost import CONTROL_NAMES
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.options import TASK_NAMES
+from corrwise.experiments.cli.options import CONTROL_NAMES, TASK_NAMES
 from corrwise.experiments.cli.table_mpc import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.report.statistics import (
     Estimate,

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.cli.cost import cost_label
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings

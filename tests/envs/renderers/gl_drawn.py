@@ -1,8 +1,7 @@
-"""What MuJoCo draws, in both renderers: run as ``MUJOCO_GL=egl python -m tests.envs.renderers.gl_drawn``."""
+"""Both renderers draw and hide what MuJoCo does by default; ``gl_worlds`` runs these checks."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,6 @@ import mujoco
 import numpy as np
 import torch
 
-import tests.conftest  # noqa: F401  # the run-time shape checks
 from corrwise.envs import GLRenderer, MujocoSimulator, RaycastRenderer
 from tests.envs.renderers.drawn import CLOTH, SHAPES, SKIN, TURNS, VISIBILITY, cell, cubes, grid, patterned
 from tests.envs.worlds import state_of, task_of
@@ -50,7 +48,7 @@ def textures_lie_alike_on_all_shapes() -> None:
     for kind, uniform in product(("2d", "cube"), ("false", "true")):
         model = _compiled(lambda kind=kind, uniform=uniform: patterned(kind=kind, uniform=uniform))
         gl, rays = _images(model, supersample=2)
-        plain = _images(model, textures=False)[1]
+        plain = _rays(model, textures=False)
         for number in range(model.ngeom):
             with_it, without = (np.abs(cell(gl, number) - cell(each, number)).mean() for each in (rays, plain))
             text = f"{kind}, uniform {uniform}, shape {number}: off by {with_it:.3f}, without by {without:.3f}"
@@ -74,22 +72,22 @@ def _compiled(spec: Callable[[], mujoco.MjSpec]) -> mujoco.MjModel:
     return replace(task_of("<mujoco/>"), model=spec).compile()
 
 
-def _images(model: mujoco.MjModel, *, supersample: int = 1, textures: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images of the model's rest by OpenGL and by rays."""
-    state = state_of(model)[None]
-    rays = RaycastRenderer(model, height=SIZE, width=SIZE, supersample=supersample, textures=textures)
+def _images(model: mujoco.MjModel, *, supersample: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of the model's rest pose by OpenGL and by rays."""
     gl = GLRenderer(model, height=SIZE, width=SIZE)
-    return gl.render(state)[0].numpy(), rays.render(state)[0].numpy()
+    return gl.render(state_of(model)[None])[0].numpy(), _rays(model, supersample=supersample)
+
+
+def _rays(model: mujoco.MjModel, *, supersample: int = 1, textures: bool = True) -> np.ndarray:
+    rays = RaycastRenderer(model, height=SIZE, width=SIZE, supersample=supersample, textures=textures)
+    return rays.render(state_of(model)[None])[0].numpy()
 
 
 def main() -> None:
-    warnings.simplefilter("error")
-    both_draw_and_hide_the_same()
-    sites_have_the_same_outlines()
-    cubes_in_the_hand_show_the_same_faces()
-    textures_lie_alike_on_all_shapes()
-    cloth_and_skin_are_drawn_by_opengl()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        both_draw_and_hide_the_same()
+        sites_have_the_same_outlines()
+        cubes_in_the_hand_show_the_same_faces()
+        textures_lie_alike_on_all_shapes()
+        cloth_and_skin_are_drawn_by_opengl()

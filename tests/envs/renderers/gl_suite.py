@@ -19,7 +19,7 @@ from corrwise.envs.renderers.shapes import Shapes
 from tests.envs.worlds import state_of, task_of
 
 OVERLAP = 0.8  # of the pixels that moving parts cover in one renderer and in the other
-EXCEPTIONS = {"dog": "1 skin"}  # what the ray caster then says that it leaves out
+EXCEPTIONS = {"dog": "1 skin"}  # what the ray caster reports as left out
 SIZE, FOVY = 72, 40.0
 
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def world(domain: str, task: str) -> tuple[mujoco.MjModel, np.ndarray]:
-    """Return a domain's model under a camera that sees all that moves, and a state in which it starts."""
+    """Return a domain's model with a camera that shows all moving parts, and an initial state; step and render it."""
     from dm_control import suite
     from dm_control.mujoco import engine
 
@@ -74,7 +74,10 @@ def world(domain: str, task: str) -> tuple[mujoco.MjModel, np.ndarray]:
         for field in ("qpos", "mocap_pos", "mocap_quat"):
             getattr(data, field)[:] = getattr(physics.data, field)
 
-    return model, state_of(model, pose)
+    state = state_of(model, pose)
+    assert env.step(env.action_spec().minimum).reward is not None, f"this MuJoCo does not step dm_control's {domain}"
+    assert physics.render(32, 32).std() > 0, f"this MuJoCo does not render dm_control's {domain}"
+    return model, state
 
 
 def hide_what_moves(model: mujoco.MjModel) -> None:
@@ -89,7 +92,7 @@ def hide_what_moves(model: mujoco.MjModel) -> None:
 
 
 def _write(folder: Path, xml: Any, assets: dict[str, Any]) -> None:
-    """Write a model and its assets to where MuJoCo looks for them."""
+    """Write a model and its assets to a folder that MuJoCo can load."""
     text = xml if isinstance(xml, str) else xml.decode()
     kept = re.findall(r'(?:mesh|texture)dir="([^"]*)"', text)
     for name, content in {**assets, "model.xml": text}.items():
@@ -99,7 +102,7 @@ def _write(folder: Path, xml: Any, assets: dict[str, Any]) -> None:
 
 
 def _framing(model: mujoco.MjModel, data: mujoco.MjData) -> Camera:
-    """Return a camera that sees all shapes that move, from the front and above."""
+    """Return a camera that shows all moving shapes, from the front and above."""
     shapes = Shapes.of_model(model)
     centres = np.concatenate([data.geom_xpos, data.site_xpos[shapes.sites]])[shapes.moving]
     reach = np.concatenate([model.geom_rbound, shapes.size[model.ngeom :].max(axis=1)])[shapes.moving, None]

@@ -1,4 +1,4 @@
-"""What only a process with OpenGL can check: run as ``MUJOCO_GL=egl python -m tests.envs.renderers.gl_worlds``."""
+"""Checks that need OpenGL: run as ``MUJOCO_GL=egl python -m tests.envs.renderers.gl_worlds``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import tests.conftest  # noqa: F401  # the run-time shape checks
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.renderers import RENDERERS, GLRenderer, RaycastRenderer
 from corrwise.testing import check_renderer
+from tests.envs.renderers import gl_drawn
 from tests.envs.worlds import some_states
 
 SIZE = 24
 
 
 def silhouettes_agree(name: str) -> None:
-    """The moving bodies' masks of both renderers overlap, and neither is shifted; an empty stage is the reference."""
+    """The moving bodies' masks of both renderers, against images without bodies, overlap and are not shifted."""
     model, states = MujocoSimulator(TASKS[name], size=SIZE).model, some_states(name)[1::2]
     empty = states.copy()
-    empty[:, 1 : 4 if model.nq > 2 else 2] = 1e4  # the body has left the picture
+    empty[:, 1 : 4 if model.nq > 2 else 2] = 1e4  # the body has left the image
     size = 160 if name == "cartpole" else 72  # its pole is thin
     gl = GLRenderer(model, height=size, width=size)
-    rays = RaycastRenderer(model, height=size, width=size, supersample=4)  # OpenGL smooths its edges by 4 samples, too
+    rays = RaycastRenderer(model, height=size, width=size, supersample=2)  # OpenGL smooths its edges by 4 samples, too
     first, second = (_mask(each.render(states) - each.render(empty)) for each in (gl, rays))
     overlap = (first & second).sum(dim=(1, 2)) / (first | second).sum(dim=(1, 2))
     shift = torch.stack([_centre(one) - _centre(two) for one, two in zip(first, second, strict=True)]).abs().amax()
@@ -33,7 +34,7 @@ def silhouettes_agree(name: str) -> None:
 
 
 def closing_one_leaves_the_other() -> None:
-    """Renderers come and go, as simulators do; each keeps its own context."""
+    """Renderers are made and closed in any order; each keeps its own context."""
     model, states = MujocoSimulator(TASKS["ant"], size=SIZE).model, some_states("ant")[:2]
     kept = GLRenderer(model, height=SIZE, width=SIZE)
     before = kept.render(states)
@@ -78,7 +79,7 @@ def large_images_are_drawn() -> None:
 
 
 def depths_agree(name: str) -> None:
-    """Metres along the optical axis, of both renderers; at edges they may see different things."""
+    """Both renderers give the same metres along the optical axis, except at edges."""
     cameras = ("main", *TASKS[name].cameras)
     model, states = TASKS[name].compile(cameras), some_states(name)[1::2]
     made = {"height": 48, "width": 64, "cameras": cameras, "depth": True}
@@ -98,7 +99,7 @@ def _flat(depth: torch.Tensor) -> torch.Tensor:
 
 
 def views_are_what_each_camera_draws() -> None:
-    """Stacked views equal those drawn alone, and depth leaves the colours as they are."""
+    """Stacked views equal those drawn alone, and depth does not change the colours."""
     task, states = TASKS["humanoid"], some_states("humanoid")[:3]
     model = task.compile(("side",))
     renderer = GLRenderer(model, height=20, width=24, cameras=("side", "main"), depth=True)
@@ -120,6 +121,7 @@ def main() -> None:
     closing_one_leaves_the_other()
     copies_draw_the_same()
     large_images_are_drawn()
+    gl_drawn.main()
     fleet = Fleet(MujocoSimulator(TASKS["cartpole"], size=32, renderer="gl"))
     assert fleet.reset([0])[0].frames.shape == (1, 1, 3, 32, 32)
 

@@ -1,4 +1,4 @@
-"""Exact flow is what geometry says: nothing for equal states, a known shift, there and back again, occlusion."""
+"""Exact flow follows from geometry: zero for equal states, a known shift, there and back again, occlusion."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_equal_states_do_not_move_and_hide_nothing(name):
     assert (simulator(name).renderer.displacement(states, states) == 0).all()
 
 
-def test_a_plate_that_slides_across_the_view_moves_by_the_shift_that_geometry_says():
+def test_a_plate_that_slides_across_the_view_moves_by_the_shift_of_the_geometry():
     model, renderer = _world(_BOX)
     a, b = state_of(model, _pose(-0.5, 0, 0)), state_of(model, _pose(0.3, 0, 0.2))
     flow, visible = renderer.correspondence(a, b)
@@ -76,9 +76,9 @@ def test_a_plate_that_slides_across_the_view_moves_by_the_shift_that_geometry_sa
     assert (flow[:, ~mask] == 0).all()
     assert visible[mask].all()
     assert renderer.displacement(a, b) == pytest.approx(float(expected.norm()), abs=1e-3)
-    pictures = renderer.render(np.stack([a, b]))
-    left = (warp(pictures[1:], flow[None])[0] - pictures[0])[:, mask].abs()
-    assert left.mean() < 0.1 * (pictures[1] - pictures[0])[:, mask].abs().mean()
+    images = renderer.render(np.stack([a, b]))
+    left = (warp(images[1:], flow[None])[0] - images[0])[:, mask].abs()
+    assert left.mean() < 0.1 * (images[1] - images[0])[:, mask].abs().mean()
 
 
 @pytest.mark.parametrize("geom", _SHAPES)
@@ -112,7 +112,7 @@ def _check_round_trip(model: mujoco.MjModel, renderer: RaycastRenderer, a: np.nd
     assert error.median() <= 1e-4
 
 
-def test_what_is_hidden_and_what_has_left_the_picture_is_not_visible():
+def test_what_is_hidden_and_what_has_left_the_image_is_not_visible():
     wall = '<geom type="box" size="0.4 0.05 2" pos="1 -1 0" rgba="0 0 1 1"/>'
     model, renderer = _world('<geom size="0.2"/>', still=wall)
     a, behind, out = (state_of(model, _pose(x, 0, 0)) for x in (-0.5, 1.3, 9.0))
@@ -148,7 +148,7 @@ def test_leading_axes_broadcast_and_do_not_matter():
     assert torch.allclose(squares[:, 0], renderer.displacement(goal, states[1:], power=2), rtol=1e-3)
 
 
-def test_a_state_without_a_picture_has_no_flow_and_harms_no_other():
+def test_a_state_without_a_image_has_no_flow_and_harms_no_other():
     states, renderer = some_states("ant"), simulator("ant").renderer
     broken = states.copy()
     broken[1] = np.nan

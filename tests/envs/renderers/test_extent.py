@@ -83,7 +83,7 @@ def test_a_shape_may_leave_the_image_while_its_centre_stays():
     assert 0 < extents.share[0] < 0.8
 
 
-def test_a_sphere_is_cut_by_as_much_as_geometry_says():
+def test_a_sphere_is_cut_by_as_much_as_its_projection():
     straight = Camera(position=(0.0, -4.0, 0.0), target=(0.0, 0.0, 0.0), fovy=90.0)
     view, state = _extents_of(_world('<geom type="sphere" size=".5" pos="3.8 0 0"/>'), straight, angle=0.0)
     away, half = np.hypot(4.0, 3.8), np.arctan2(3.8, 4.0)
@@ -177,7 +177,7 @@ def test_copies_and_pickles_give_the_same():
         assert np.array_equal(same.share(states), before)
 
 
-def test_info_says_what_of_body_and_goal_is_out_of_view():
+def test_info_has_the_shares_of_body_and_goal_that_are_out_of_view():
     env = VisualTask("cartpole-short", size=16)
     cut = {seed: env.reset(seed=seed)[1] for seed in range(4)}
     assert [info["goal_out_of_view"] > 0 for info in cut.values()] == [True, False, True, False]
@@ -193,7 +193,7 @@ def test_info_says_what_of_body_and_goal_is_out_of_view():
     assert all(type(info[name]) is float for name in ("out_of_view", "goal_out_of_view"))
 
 
-def test_copies_in_a_vector_environment_say_the_same():
+def test_copies_in_a_vector_environment_report_the_same():
     near = replace(TASKS["cartpole-short"], goal=replace(TASKS["cartpole-short"].goal, min_distance=0.1))
     envs = VectorVisualTask(4, task=shorter(near, 5), size=16)
     _, infos = envs.reset(seed=0)
@@ -204,7 +204,7 @@ def test_copies_in_a_vector_environment_say_the_same():
     assert infos["_goal_out_of_view"].all()
 
 
-def test_a_simulator_says_it_of_any_states():
+def test_a_simulator_reports_the_share_of_any_states():
     made = MujocoSimulator(TASKS["cartpole"], size=16)
     assert np.array_equal(
         made.out_of_view(some_states("cartpole")), made.physics.extents.share(some_states("cartpole"))

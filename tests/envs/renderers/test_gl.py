@@ -1,4 +1,4 @@
-"""OpenGL lives in processes of its own: it must not touch the others' renderer, and it clashes with triton."""
+"""OpenGL runs in processes of its own: it must not affect the other tests' renderer, and it clashes with triton."""
 
 from __future__ import annotations
 
@@ -26,19 +26,13 @@ def _run(*arguments: str, gl: str = "egl") -> subprocess.CompletedProcess[str]:
 
 
 @needs_egl
-def test_gl_keeps_the_renderers_contract_and_agrees_with_the_ray_caster():
+def test_gl_keeps_the_renderers_contract_and_agrees_with_the_ray_caster_in_what_is_drawn_and_hidden():
     done = _run("-m", "tests.envs.renderers.gl_worlds")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_egl
-def test_both_renderers_draw_and_hide_the_same():
-    done = _run("-m", "tests.envs.renderers.gl_drawn")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@needs_egl
-def test_what_moves_in_dm_control_s_domains_is_where_opengl_has_it():
+def test_this_mujoco_and_dm_control_work_together_and_moving_parts_are_where_opengl_draws_them():
     done = _run("-m", "tests.envs.renderers.gl_suite")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -57,22 +51,7 @@ import torchvision
     assert "Traceback" not in done.stderr, "the context was not freed in time"
 
 
-@needs_egl
-@pytest.mark.parametrize("domain", ["cartpole", "walker", "cheetah"])
-def test_this_mujoco_and_this_dm_control_go_together(domain):
-    task = {"cartpole": "swingup", "walker": "walk", "cheetah": "run"}[domain]
-    code = f"""
-from dm_control import suite
-env = suite.load("{domain}", "{task}")
-env.reset()
-assert env.step(env.action_spec().minimum).reward is not None
-assert env.physics.render(32, 32).std() > 0
-"""
-    done = _run("-c", code)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_machine_without_gl_says_what_to_do():
+def test_a_machine_without_gl_gets_an_error_with_the_remedy():
     code = """
 from corrwise.envs import TASKS, MujocoSimulator
 try:

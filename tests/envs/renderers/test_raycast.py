@@ -36,16 +36,16 @@ def test_keeps_the_renderers_contract(name, supersample):
     check_renderer(renderer, some_states(name)[:4])
 
 
-def test_a_ball_covers_the_pixels_that_geometry_says():
+def test_a_ball_covers_the_pixels_of_its_projection():
     model, renderer = _scene(_FREE.format(_BALL.format("")), height=64, width=64)
-    picture = renderer.render(state_of(model)[None])[0]
-    rows, columns = torch.nonzero(picture[0] > 0, as_tuple=True)
+    image = renderer.render(state_of(model)[None])[0]
+    rows, columns = torch.nonzero(image[0] > 0, as_tuple=True)
     focal = 32 / np.tan(np.radians(22.5))
     radius = focal * 0.5 / np.sqrt(4.0**2 - 0.5**2)  # the silhouette of a sphere 4 m away
     assert len(rows) == pytest.approx(np.pi * radius**2, rel=0.03)
     assert (rows.float().mean(), columns.float().mean()) == pytest.approx((31.5, 31.5), abs=0.1)
     assert (rows.max() - rows.min() + 1).item() == pytest.approx(2 * radius, abs=1)
-    assert picture[1:].max() == 0, "a red ball before no sky shows another colour"
+    assert image[1:].max() == 0, "a red ball before no sky shows another colour"
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_a_ball_covers_the_pixels_that_geometry_says():
 )
 def test_up_is_up_and_right_is_right(position, row, column):
     model, renderer = _scene(_FREE.format(_BALL.format("")), height=64, width=64)
-    picture = renderer.render(state_of(model, _at(*position))[None])[0]
-    rows, columns = torch.nonzero(picture[0] > 0, as_tuple=True)
+    image = renderer.render(state_of(model, _at(*position))[None])[0]
+    rows, columns = torch.nonzero(image[0] > 0, as_tuple=True)
     assert (rows.float().mean(), columns.float().mean()) == pytest.approx((row, column), abs=1.5)
 
 
 def test_the_lit_side_faces_the_light_and_the_nearest_body_is_seen():
     near = '<body pos="0 -1 0"><freejoint/><geom size="0.2" rgba="0 1 0 1"/></body>'
     model, renderer = _scene(_FREE.format(_BALL.format("")).replace("</worldbody>", near + "</worldbody>"))
-    picture = renderer.render(state_of(model)[None])[0]
-    assert picture[1, 32, 32] > 0.3
-    assert picture[0, 32, 32] == 0
-    assert picture[0, 32, 40] > 0.1
+    image = renderer.render(state_of(model)[None])[0]
+    assert image[1, 32, 32] > 0.3
+    assert image[0, 32, 32] == 0
+    assert image[0, 32, 40] > 0.1
     wall = '<geom type="box" size="9 0.1 9" pos="0 -2 0" rgba="0 0 1 1"/></worldbody>'
     model, renderer = _scene(_FREE.format(_BALL.format("")).replace("</worldbody>", wall))
     assert torch.equal(*renderer.render(np.stack([state_of(model), state_of(model, _at(1, 0, 0))]))), (
@@ -76,9 +76,9 @@ def test_a_mocap_body_moves_and_a_hidden_group_is_not_drawn():
     model, renderer = _scene(_MOCAP.format(_BALL.format("")), height=16, width=16)
     here = state_of(model)
     there = state_of(model, lambda data: data.mocap_pos.__setitem__(0, [1.0, 0.0, 0.0]))
-    pictures = renderer.render(np.stack([here, there]))
-    assert not torch.equal(*pictures)
-    assert (pictures[:, 0] > 0.2).any(dim=(1, 2)).all()
+    images = renderer.render(np.stack([here, there]))
+    assert not torch.equal(*images)
+    assert (images[:, 0] > 0.2).any(dim=(1, 2)).all()
     for group, shown in ((0, True), (2, True), (3, False), (5, False)):
         model, renderer = _scene(_FREE.format(_BALL.format(f'group="{group}"')), height=16, width=16)
         assert (renderer.render(state_of(model)[None]) > 0.2).any() == shown
@@ -88,8 +88,8 @@ def test_a_mocap_body_moves_and_a_hidden_group_is_not_drawn():
 
 def test_a_model_in_which_nothing_moves_can_be_drawn():
     model, renderer = _scene(_STILL.format(_BALL.format("")), height=16, width=24)
-    pictures = renderer.render(np.stack([state_of(model)] * 3))
-    assert (pictures[:, 0] > 0.2).any(dim=(1, 2)).all()
+    images = renderer.render(np.stack([state_of(model)] * 3))
+    assert (images[:, 0] > 0.2).any(dim=(1, 2)).all()
 
 
 def test_colours_come_from_materials():
@@ -99,9 +99,9 @@ def test_colours_come_from_materials():
         ('<geom size="0.5" material="m" rgba="0 0 1 1"/>', 2),
     ):
         model, renderer = _scene(_FREE.format(geom).replace("<worldbody>", asset), height=16, width=16)
-        picture = renderer.render(state_of(model)[None])[0]
-        assert picture[channel].max() > 0.4
-        assert picture.amax(dim=(1, 2)).argmax() == channel
+        image = renderer.render(state_of(model)[None])[0]
+        assert image[channel].max() > 0.4
+        assert image.amax(dim=(1, 2)).argmax() == channel
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -109,8 +109,8 @@ def test_bodies_are_where_plain_rays_find_them(name):
     model, states = simulator(name).model, some_states(name)
     renderer = RaycastRenderer(model, height=32, width=40)
     nowhere = renderer.background
-    for picture, state in zip(renderer.render(states), states, strict=True):
-        differs = ((picture - nowhere).abs() > 1 / 255).any(dim=0).numpy()
+    for image, state in zip(renderer.render(states), states, strict=True):
+        differs = ((image - nowhere).abs() > 1 / 255).any(dim=0).numpy()
         mask = moving_mask(model, state, height=32, width=40)
         assert not (differs & ~mask).any(), "something is drawn where no body is"
         assert mask.any()
@@ -132,7 +132,7 @@ def _everything(corners, view, *, height, width):
 
 
 def _scattered(name: str) -> np.ndarray:
-    """Random poses: in the picture, at its edges, far away, around, at and behind the camera."""
+    """Random poses: in the image, at its edges, far away, around, at and behind the camera."""
     model, rng = simulator(name).model, np.random.default_rng(0)
     camera = np.array(TASKS[name].camera.position)
     states = []
@@ -156,7 +156,7 @@ def test_culling_keeps_a_body_around_the_camera(geom, monkeypatch):
     poses = _poses_near(np.random.default_rng(1), 300)
     states = np.array([state_of(model, lambda data, q=q: data.qpos.__setitem__(slice(None), q)) for q in poses])
     culled = renderer.render(states)
-    assert culled.amax(dim=(1, 2, 3)).count_nonzero() > 50, "hardly any body is in these pictures"
+    assert culled.amax(dim=(1, 2, 3)).count_nonzero() > 50, "hardly any body is in these images"
     monkeypatch.setattr(scene, "covered", _everything)
     assert torch.equal(culled, renderer.render(states))
 
@@ -165,8 +165,8 @@ def test_a_broken_state_is_passed_over_in_silence(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     states = some_states("humanoid")[:3]
     states[0, 1], states[1, 1 + 20] = np.nan, 1e13
-    pictures = simulator("humanoid").renderer.render(states)
-    assert pictures.isnan().all(dim=3).all(dim=2).all(dim=1).tolist() == [True, True, False]
+    images = simulator("humanoid").renderer.render(states)
+    assert images.isnan().all(dim=3).all(dim=2).all(dim=1).tolist() == [True, True, False]
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
 
@@ -201,7 +201,7 @@ def test_the_given_model_is_left_as_it_was():
     assert np.array_equal(model.geom_group, groups)
 
 
-def test_bad_input_says_what_is_wrong(unhooked):
+def test_bad_input_is_one_sentence(unhooked):
     model = simulator("cartpole").model
     for options in ({"height": 0}, {"width": -1}, {"supersample": 0}):
         with pytest.raises(ValueError, match="height, width and supersample must be at least 1, got"):
@@ -215,15 +215,15 @@ def test_bad_input_says_what_is_wrong(unhooked):
             renderer.render(wrong)
 
 
-def test_a_camera_turned_by_its_up_direction_turns_the_picture():
+def test_a_camera_turned_by_its_up_direction_turns_the_image():
     upright = task_of(_FREE.format(_BALL.format("")))
     turned = task_of(
         _FREE.format(_BALL.format("")),
         camera=Camera(position=(0.0, -4.0, 0.0), target=(0.0, 0.0, 0.0), up=(0.0, 0.0, -1.0)),
     )
     state = state_of(upright.compile(), _at(0.7, 0, 0.4))[None]
-    pictures = [RaycastRenderer(task.compile(), height=32, width=32).render(state)[0] for task in (upright, turned)]
-    assert torch.allclose(pictures[0].rot90(2, dims=(1, 2)), pictures[1], atol=2 / 255)
+    images = [RaycastRenderer(task.compile(), height=32, width=32).render(state)[0] for task in (upright, turned)]
+    assert torch.allclose(images[0].rot90(2, dims=(1, 2)), images[1], atol=2 / 255)
 
 
 def test_a_texture_repeats_to_the_last_bit_below_its_edge():

@@ -1,11 +1,11 @@
-"""Environments hand out tensors, mappings and rewards in every form; the reward of their pictures stays the same."""
+"""Environments return tensors, mappings and rewards in every form; the image reward stays the same."""
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from corrwise.costs import l1
 from corrwise.envs import ImageGoalReward, RenderToInfo, VecImageGoalReward, VectorImageGoalReward, VectorVisualTask
@@ -33,15 +33,15 @@ def stacked(values):
     return np.stack([np.zeros_like(some) if each is None else each for each in values])
 
 
-def one_each(told):
+def one_each(infos):
     """Return one dictionary for each copy, None for those that say nothing."""
-    names = [name for name in told if not name.startswith("_")]
+    names = [name for name in infos if not name.startswith("_")]
     return np.array(
-        [{name: told[name][i] for name in names if told[f"_{name}"][i]} or None for i in range(N)], dtype=object
+        [{name: infos[name][i] for name in names if infos[f"_{name}"][i]} or None for i in range(N)], dtype=object
     )
 
 
-def with_final(observation, info=lambda told: told):
+def with_final(observation, info=lambda infos: infos):
     """Return a change of infos: what to do to final_obs and final_info."""
     return lambda infos: (
         {**infos, "final_obs": observation(infos["final_obs"]), "final_info": info(infos["final_info"])}
@@ -89,7 +89,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize(("kind", "source"), [("state", "render"), ("picture", "observation"), ("dict", "pixels")])
+@pytest.mark.parametrize(("kind", "source"), [("state", "render"), ("image", "observation"), ("dict", "pixels")])
 def test_the_form_of_what_an_environment_returns_changes_no_reward(kind, source, mode, change):
     def made(**change):
         copies = [lambda length=length: RenderToInfo(Walk(length, kind=kind)) for length in (2, 3, 5)]
@@ -125,7 +125,7 @@ def test_actions_may_be_tensors():
     np.testing.assert_array_equal(many(tensor), many(action))
 
 
-def test_pictures_of_a_single_environment_may_be_tensors():
+def test_images_of_a_single_environment_may_be_tensors():
     class Tensors(Walk):
         def render(self):
             return tensors(super().render())
@@ -133,7 +133,7 @@ def test_pictures_of_a_single_environment_may_be_tensors():
         def _observe(self):
             return tensors(super()._observe())
 
-    for env in (Tensors(), Tensors(kind="picture")):
+    for env in (Tensors(), Tensors(kind="image")):
         source = "render" if env.kind == "state" else "observation"
         rewarded = ImageGoalReward(env, l1, tensors(columns(8)), source=source)
         rewarded.reset()
@@ -160,12 +160,8 @@ def vector(own, kind=SyncVectorEnv, **options):
     return VectorImageGoalReward(kind([lambda: RenderToInfo(Own(own))] * N), l1, columns(8), **options)
 
 
-def stable(own, kind=DummyVecEnv, **options):
-    return VecImageGoalReward(kind([lambda: RenderToInfo(Own(own))] * N), l1, columns(8), **options)
-
-
-def processes(own, **options):
-    return stable(own, SubprocVecEnv, **options)
+def stable(own, **options):
+    return VecImageGoalReward(DummyVecEnv([lambda: RenderToInfo(Own(own))] * N), l1, columns(8), **options)
 
 
 def first_reward(env):
@@ -201,32 +197,31 @@ def test_own_rewards_of_one_number_for_each_copy_are_added(values):
 
 
 @pytest.mark.parametrize("make", [single, vector, stable])
-def test_no_own_reward_to_add_to_is_said(make):
-    with pytest.raises(ValueError, match=r"added=True needs a reward of the environment itself to add to, got .*n"):
+def test_no_own_reward_to_add_to_is_refused(make):
+    with pytest.raises(ValueError, match=r"added=True needs rewards of the environment itself, got .*n"):
         first_reward(make(None, added=True))
 
 
 @pytest.mark.parametrize("own", ["much", np.array([1.0, 2.0]), [None, 1.0]])
-def test_an_own_reward_that_is_no_number_is_said(own):
-    with pytest.raises(ValueError, match="expected own rewards of 1 environments to add to, got"):
+def test_an_own_reward_that_is_no_number_is_refused(own):
+    with pytest.raises(ValueError, match="added=True needs rewards of 1 environments themselves, got"):
         first_reward(single(own, added=True))
 
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated")
 def test_copies_in_processes_may_have_no_own_reward():
-    assert first_reward(processes(None)) == pytest.approx(-cost(3))
     assert first_reward(vector(None, AsyncVectorEnv)) == pytest.approx(-cost(3))
 
 
-def test_a_last_observation_that_is_missing_is_said():
-    inner = SyncVectorEnv([lambda: Walk(1, kind="picture")] * N, autoreset_mode=AutoresetMode.SAME_STEP)
+def test_a_last_observation_that_is_missing_is_refused():
+    inner = SyncVectorEnv([lambda: Walk(1, kind="image")] * N, autoreset_mode=AutoresetMode.SAME_STEP)
     envs = VectorImageGoalReward(Changed(inner, infos=lambda infos: {}), l1, columns(8), source="observation")
     envs.reset()
     with pytest.raises(ValueError, match="expected final_obs of copy 0, which was reset in the step that ended it"):
         envs.step(RIGHT)
 
 
-def test_infos_in_a_list_are_said():
+def test_infos_in_a_list_are_refused():
     envs = gymnasium.wrappers.vector.DictInfoToList(SyncVectorEnv([lambda: RenderToInfo(Walk())] * N))
     with pytest.raises(TypeError, match="expected infos as a dictionary, got list; put DictInfoToList around this"):
         VectorImageGoalReward(envs, l1, columns(8)).reset()

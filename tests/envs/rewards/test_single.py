@@ -1,4 +1,4 @@
-"""A goal picture's reward for one environment."""
+"""The reward from a goal image, for a single environment."""
 
 import cv2
 import gymnasium
@@ -28,17 +28,17 @@ def test_the_reward_is_minus_the_cost_of_what_is_rendered():
     assert _rewards(env) == pytest.approx([-cost(3), -cost(4), -cost(5)])
 
 
-@pytest.mark.parametrize(("kind", "source"), [("picture", "observation"), ("first", "observation"), ("dict", "pixels")])
-def test_the_picture_may_be_in_the_observation(kind, source):
+@pytest.mark.parametrize(("kind", "source"), [("image", "observation"), ("first", "observation"), ("dict", "pixels")])
+def test_the_image_may_be_in_the_observation(kind, source):
     env = ImageGoalReward(Walk(kind=kind, render_mode=None), l1, columns(8), source=source)
     assert _rewards(env) == pytest.approx([-cost(3), -cost(4), -cost(5)])
 
 
-@pytest.mark.parametrize("kind", ["picture", "first"])
+@pytest.mark.parametrize("kind", ["image", "first"])
 def test_of_stacked_frames_the_newest_counts(kind):
     stacked = gymnasium.wrappers.FrameStackObservation(Walk(kind=kind), 2)
     assert _rewards(ImageGoalReward(stacked, l1, columns(8), source="observation"))[0] == pytest.approx(-cost(3))
-    axis = -1 if kind == "picture" else 0
+    axis = -1 if kind == "image" else 0
     space = gymnasium.spaces.Box(
         0, 255, tuple(6 if n == 3 else n for n in Walk(kind=kind).observation_space.shape), np.uint8
     )
@@ -53,12 +53,12 @@ def test_each_episode_may_have_its_own_goal():
 
 
 def test_the_goal_may_be_a_file_or_have_its_channels_first(tmp_path):
-    picture = columns(8)
-    picture[..., 0] = 0  # no red: colours must not be swapped
-    cv2.imwrite(str(tmp_path / "goal.png"), picture[..., ::-1])
-    plain = _rewards(ImageGoalReward(Walk(), l1, picture))
+    image = columns(8)
+    image[..., 0] = 0  # no red: colours must not be swapped
+    cv2.imwrite(str(tmp_path / "goal.png"), image[..., ::-1])
+    plain = _rewards(ImageGoalReward(Walk(), l1, image))
     assert _rewards(ImageGoalReward(Walk(), l1, tmp_path / "goal.png")) == plain
-    assert _rewards(ImageGoalReward(Walk(), l1, np.moveaxis(picture, -1, 0))) == plain
+    assert _rewards(ImageGoalReward(Walk(), l1, np.moveaxis(image, -1, 0))) == plain
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.9])
@@ -104,17 +104,15 @@ def test_it_is_a_gymnasium_environment():
 def test_hindsight_asks_the_wrapper_for_rewards_of_its_own_distance():
     env = ImageGoalReward(Walk(kind="dict"), lambda x, y: 2 * l1(x, y), goal_key="wanted", source="pixels")
     pair = np.stack([columns(3), columns(4)]), np.stack([columns(8), columns(8)])
-    for pictures in (pair, [np.moveaxis(each, -1, 1) for each in pair]):
-        assert env.get_wrapper_attr("compute_reward")(*pictures, [{}] * 2) == pytest.approx(
-            [-2 * cost(3), -2 * cost(4)]
-        )
+    for images in (pair, [np.moveaxis(each, -1, 1) for each in pair]):
+        assert env.get_wrapper_attr("compute_reward")(*images, [{}] * 2) == pytest.approx([-2 * cost(3), -2 * cost(4)])
     assert env.compute_reward(pair[0][0], pair[1][0], {}) == pytest.approx(-2 * cost(3))
     for options in ({"form": "improvement"}, {"added": True}):
-        with pytest.raises(ValueError, match="hindsight needs form='negative'"):
+        with pytest.raises(ValueError, match="hindsight replay needs form='negative'"):
             ImageGoalReward(Walk(kind="dict"), l1, goal_key="wanted", source="pixels", **options).compute_reward(
                 *pair, {}
             )
-    with pytest.raises(ValueError, match="hindsight needs form='negative'"):
+    with pytest.raises(ValueError, match="hindsight replay needs form='negative'"):
         ImageGoalReward(Walk(), l1, columns(8)).compute_reward(*pair, {})
 
 
@@ -136,7 +134,7 @@ def test_a_goal_stays_what_it_was_when_it_was_given():
     info = RenderToInfo(env).reset()[1]
     env.step(RIGHT)
     env.render()
-    np.testing.assert_array_equal(info["picture"], columns(2))
+    np.testing.assert_array_equal(info["render"], columns(2))
 
 
 class _Shows(Walk):
@@ -150,7 +148,7 @@ class _Shows(Walk):
     [(4, 84, 84), (84, 84, 4), (1, 84, 84), (96, 96, 1), (4, 96, 96), (4, 84, 84, 1), (480, 640, 4), (84, 84), (84,)],
 )
 def test_what_has_no_three_colours_is_refused_at_every_size(shape):
-    with pytest.raises(ValueError, match="to be a uint8 picture"):
+    with pytest.raises(ValueError, match="to be a uint8 image"):
         ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
 
 
@@ -163,52 +161,52 @@ def test_what_has_no_three_colours_is_refused_at_every_size(shape):
 )  # fmt: skip
 def test_what_has_three_colours_is_taken_at_every_size_with_a_goal_of_that_size(shape, size):
     ImageGoalReward(_Shows(shape), l1, np.zeros((*size, 3), np.uint8), source="observation")
-    with pytest.raises(ValueError, match=f"the goal is 16 x 16 pixels, the pictures are {size[0]} x {size[1]}"):
+    with pytest.raises(ValueError, match=f"the goal is 16 x 16 pixels, the images are {size[0]} x {size[1]}"):
         ImageGoalReward(_Shows(shape), l1, columns(8), source="observation")
 
 
 def _grey():
-    env = Walk(kind="picture")
+    env = Walk(kind="image")
     return gymnasium.wrappers.GrayscaleObservation(env)
 
 
 @pytest.mark.parametrize(
-    ("make", "options", "said"),
+    ("make", "options", "message"),
     [
-        (Walk, {}, "expected either a goal picture, or goal_key"),
-        (Walk, {"goal": columns(1), "goal_key": "x"}, "expected either a goal picture, or goal_key"),
-        (lambda: Walk(render_mode=None), {"goal": columns(1)}, "renders no pictures: make it with render_mode"),
-        (Walk, {"goal": columns(1), "source": "pixels"}, "where the observation is no Dict, got 'pixels'"),
-        (Walk, {"goal": columns(1), "source": "observation"}, "to be a uint8 picture"),
-        (_grey, {"goal": columns(1), "source": "observation"}, "to be a uint8 picture"),
+        (Walk, {}, "expected a goal image, or goal_key"),
+        (Walk, {"goal": columns(1), "goal_key": "x"}, "expected a goal image, or goal_key"),
+        (lambda: Walk(render_mode=None), {"goal": columns(1)}, "renders no images: make it with render_mode"),
+        (Walk, {"goal": columns(1), "source": "pixels"}, "for an observation that is not a Dict, got 'pixels'"),
+        (Walk, {"goal": columns(1), "source": "observation"}, "to be a uint8 image"),
+        (_grey, {"goal": columns(1), "source": "observation"}, "to be a uint8 image"),
         (lambda: Walk(kind="dict"), {"goal": columns(1), "source": "rgb"}, "no source 'rgb'; there are pixels, wanted"),
         (lambda: Walk(kind="dict"), {"goal_key": "goal"}, "no goal_key 'goal'; there are pixels, wanted"),
-        (lambda: Walk(kind="dict"), {"goal_key": "pixels", "source": "pixels"}, "to be another entry than the source"),
-        (lambda: Walk(kind="picture"), {"goal_key": "observation"}, "expected a Dict observation for goal_key"),
-        (Walk, {"goal": columns(1)[..., 0]}, "expected a goal picture uint8"),
-        (Walk, {"goal": columns(1) / 255}, "expected a goal picture uint8"),
+        (lambda: Walk(kind="dict"), {"goal_key": "pixels", "source": "pixels"}, "to name different entries"),
+        (lambda: Walk(kind="image"), {"goal_key": "observation"}, "expected a Dict observation for goal_key"),
+        (Walk, {"goal": columns(1)[..., 0]}, "expected a goal image, uint8"),
+        (Walk, {"goal": columns(1) / 255}, "expected a goal image, uint8"),
         (Walk, {"goal": columns(1), "form": "sparse"}, "expected form to be one of negative, improvement, normalised"),
         (Walk, {"goal": columns(1), "gamma": 1.5}, "expected gamma in"),
     ],
 )
-def test_bad_input_is_one_sentence(make, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_input_is_one_sentence(make, options, message):
+    with pytest.raises(ValueError, match=message):
         ImageGoalReward(make(), l1, **options)
 
 
 def test_bad_files_and_sizes_are_one_sentence(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no goal picture at"):
+    with pytest.raises(FileNotFoundError, match="there is no goal image at"):
         ImageGoalReward(Walk(), l1, tmp_path / "none.png")
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match="is no picture that can be read"):
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(ValueError, match="is not an image that can be read"):
         ImageGoalReward(Walk(), l1, str(tmp_path / "text.png"))
-    with pytest.raises(ValueError, match=f"the goal is 20 x 20 pixels, the pictures are {SIDE} x {SIDE}"):
+    with pytest.raises(ValueError, match=f"the goal is 20 x 20 pixels, the images are {SIDE} x {SIDE}"):
         ImageGoalReward(Walk(), l1, np.zeros((20, 20, 3), np.uint8)).reset()
-    with pytest.raises(ValueError, match=f"the goal is 20 x 24 pixels, the pictures are {SIDE} x {SIDE}"):
+    with pytest.raises(ValueError, match=f"the goal is 20 x 24 pixels, the images are {SIDE} x {SIDE}"):
         ImageGoalReward(Walk(kind="dict"), l1, np.zeros((20, 24, 3), np.uint8), source="pixels")
 
 
-def test_what_is_no_environment_and_no_distance_is_said(unhooked):
+def test_what_is_no_environment_and_no_distance_is_refused(unhooked):
     with pytest.raises(TypeError, match=r"expected an environment of Gymnasium, got SyncVectorEnv; VectorImageGoal"):
         ImageGoalReward(SyncVectorEnv([Walk]), l1, columns(8))
     with pytest.raises(TypeError, match=r"such as corrwise\.costs\.l1, got None"):

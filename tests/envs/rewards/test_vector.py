@@ -55,7 +55,7 @@ def _copies(wrap=RenderToInfo, **options):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @pytest.mark.parametrize(
-    ("kind", "source"), [("state", "render"), ("picture", "observation"), ("first", "observation"), ("dict", "pixels")]
+    ("kind", "source"), [("state", "render"), ("image", "observation"), ("first", "observation"), ("dict", "pixels")]
 )
 def test_every_copy_is_rewarded_as_if_it_were_alone(mode, form, kind, source):
     wrap = RenderToInfo if source == "render" else lambda env: env
@@ -158,7 +158,7 @@ def test_hindsight_over_all_copies_is_refused():
     envs = VecImageGoalReward(DummyVecEnv(_copies()), l1, columns(8))
     envs.reset()
     assert envs.env_method("render")[0].shape == (16, 16, 3)
-    with pytest.raises(ValueError, match="hindsight replays the reward of the environment itself"):
+    with pytest.raises(ValueError, match="hindsight replay reads the rewards of the copies"):
         envs.env_method("compute_reward", None, None, None)
 
 
@@ -186,27 +186,42 @@ def test_each_episode_has_its_own_goal_to_its_end(mode):
 
 
 @pytest.mark.parametrize(
-    ("vec", "form", "kind", "source"),
-    [(DummyVecEnv, form, "state", "render") for form in FORMS]
-    + [(DummyVecEnv, "improvement", "picture", "observation"), (DummyVecEnv, "improvement", "dict", "pixels")]
-    + [(SubprocVecEnv, "improvement", "state", "render")],
+    ("form", "kind", "source"),
+    [(form, "state", "render") for form in FORMS]
+    + [("improvement", "image", "observation"), ("improvement", "dict", "pixels")],
 )
-def test_stable_baselines_copies_are_rewarded_as_if_they_were_alone(vec, form, kind, source):
+def test_stable_baselines_copies_are_rewarded_as_if_they_were_alone(form, kind, source):
     wrap = RenderToInfo if source == "render" else lambda env: env
+    _as_if_alone(DummyVecEnv(_copies(wrap, kind=kind)), form=form, source=source)
+
+
+def test_stable_baselines_copies_in_processes_need_no_own_reward():
+    _as_if_alone(SubprocVecEnv(_copies(lambda env: RenderToInfo(Unrewarded(env)))[:2]), form="improvement")
+
+
+class Unrewarded(gymnasium.Wrapper):
+    """An environment without a reward."""
+
+    def step(self, action):
+        observation, _, *rest = self.env.step(action)
+        return observation, None, *rest
+
+
+def _as_if_alone(inner, *, form, source="render"):
     distance = Counted()
-    envs = VecImageGoalReward(vec(_copies(wrap, kind=kind)), distance, columns(8), form=form, source=source)
+    envs = VecImageGoalReward(inner, distance, columns(8), form=form, source=source)
     envs.reset()
-    assert [info["goal_cost"] for info in envs.reset_infos] == pytest.approx([cost(2)] * 3)
-    rows = [envs.step(np.ones((3, 1), np.float32)) for _ in range(STEPS)]
+    assert [info["goal_cost"] for info in envs.reset_infos] == pytest.approx([cost(2)] * envs.num_envs)
+    rows = [envs.step(np.ones((envs.num_envs, 1), np.float32)) for _ in range(STEPS)]
     assert len(distance.calls) == STEPS + 1
-    for i, length in enumerate(LENGTHS):
+    for i, length in enumerate(LENGTHS[: envs.num_envs]):
         got = [(rewards[i], infos[i]["goal_cost"]) for _, rewards, _, infos in rows]
         np.testing.assert_allclose(got, _alone(length, STEPS, form=form), atol=1e-6)
     envs.close()
 
 
 def test_stable_baselines_wrappers_go_below_and_above():
-    inner = VecTransposeImage(VecFrameStack(DummyVecEnv(_copies(lambda env: env, kind="picture")), 4))
+    inner = VecTransposeImage(VecFrameStack(DummyVecEnv(_copies(lambda env: env, kind="image")), 4))
     envs = VecMonitor(VecImageGoalReward(inner, l1, columns(8), source="observation"))
     envs.reset()
     rewards = np.array([envs.step(np.ones((3, 1), np.float32))[1] for _ in range(STEPS)])
@@ -221,15 +236,15 @@ def test_an_agent_learns_from_it_unmodified():
     SAC("MlpPolicy", envs, learning_starts=4, batch_size=4, policy_kwargs={"net_arch": [8]}).learn(8)
 
 
-def test_what_is_missing_is_said_in_a_sentence():
+def test_what_is_missing_is_one_sentence():
     plain = [lambda: Walk()]
-    with pytest.raises(ValueError, match="put RenderToInfo around each"):
+    with pytest.raises(ValueError, match="wrap each copy in RenderToInfo"):
         VectorImageGoalReward(SyncVectorEnv(plain), l1, columns(8)).reset()
-    with pytest.raises(ValueError, match="put RenderToInfo around each"):
+    with pytest.raises(ValueError, match="wrap each copy in RenderToInfo"):
         VecImageGoalReward(DummyVecEnv(plain), l1, columns(8)).reset()
     with pytest.raises(TypeError, match="expected a VecEnv of Stable-Baselines3, got SyncVectorEnv"):
         VecImageGoalReward(SyncVectorEnv(plain), l1, columns(8))
-    with pytest.raises(ValueError, match="renders no pictures: make it with render_mode='rgb_array'"):
+    with pytest.raises(ValueError, match="renders no images: make it with render_mode='rgb_array'"):
         RenderToInfo(Walk(render_mode=None))
     with pytest.raises(ValueError, match="no source 'rgb'; there are pixels, wanted"):
         VecImageGoalReward(DummyVecEnv(_copies(kind="dict")), l1, columns(8), source="rgb")
@@ -242,7 +257,7 @@ def test_what_is_missing_is_said_in_a_sentence():
         VecImageGoalReward(DummyVecEnv(_copies()), l1, small).reset()
     silent = SyncVectorEnv(_copies())
     silent.metadata = {}
-    with pytest.raises(ValueError, match="does not say in metadata"):
+    with pytest.raises(ValueError, match="expected metadata"):
         VectorImageGoalReward(silent, l1, columns(8))
 
 
@@ -251,8 +266,8 @@ class _Lines(Walk):
         return "text"
 
 
-def test_what_renders_no_picture_is_refused():
-    with pytest.raises(ValueError, match="expected render\\(\\) to return a uint8 picture \\(H, W, 3\\), got str"):
+def test_what_renders_no_image_is_refused():
+    with pytest.raises(ValueError, match="expected render\\(\\) to return a uint8 image \\(H, W, 3\\), got str"):
         gymnasium.Wrapper(RenderToInfo(_Lines())).reset()
 
 
@@ -271,5 +286,7 @@ def test_views_are_read_from_the_observation_as_the_distance_asks(unhooked):
     assert last.reset(seed=3)[1]["goal_cost"] == pytest.approx(seen, rel=1e-4), "of a stack the newest counts"
     with pytest.raises(ValueError, match="expected source and goal_key, entries of the observation, for 2 views"):
         ImageGoalReward(VisualTask(**options, render_mode="rgb_array"), views, goal_key="desired_goal")
-    with pytest.raises(ValueError, match=r"one of Views\(count=2, depth=True\): VisualTask\(distance=\) rewards depth"):
+    with pytest.raises(
+        ValueError, match=r"one of Views\(count=2, depth=True\); for depth use VisualTask\(distance=\.\.\.\)"
+    ):
         ImageGoalReward(VisualTask(**options), PerView(l1, Views(2, depth=True)), **keys)

@@ -1,4 +1,4 @@
-"""A tiny world whose picture says how far it is from anything: as many white columns as steps were taken."""
+"""A tiny environment whose image has as many white columns as steps were taken."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ SIDE = 16
 
 
 def columns(count: int) -> np.ndarray:
-    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    picture[:, :count] = 255
-    return picture
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    image[:, :count] = 255
+    return image
 
 
 class Walk(gymnasium.Env):
@@ -27,7 +27,7 @@ class Walk(gymnasium.Env):
         box = gymnasium.spaces.Box
         self.observation_space = {
             "state": box(-99, 99, (1,), np.float32),
-            "picture": box(0, 255, (SIDE, SIDE, 3), np.uint8),
+            "image": box(0, 255, (SIDE, SIDE, 3), np.uint8),
             "first": box(0, 255, (3, SIDE, SIDE), np.uint8),
             "dict": gymnasium.spaces.Dict(
                 {"pixels": box(0, 255, (SIDE, SIDE, 3), np.uint8), "wanted": box(0, 255, (SIDE, SIDE, 3), np.uint8)}
@@ -51,15 +51,15 @@ class Walk(gymnasium.Env):
         return columns(self.at)
 
     def _observe(self):
-        picture = columns(self.at)
+        image = columns(self.at)
         return {
             "state": lambda: np.array([self.at], np.float32),
-            "picture": lambda: picture,
-            "first": lambda: np.moveaxis(picture, -1, 0),
-            "dict": lambda: {"pixels": picture, "wanted": columns(8 + self.episode)},
+            "image": lambda: image,
+            "first": lambda: np.moveaxis(image, -1, 0),
+            "dict": lambda: {"pixels": image, "wanted": columns(8 + self.episode)},
         }[self.kind]()
 
 
 def cost(at: int, goal: int = 8) -> float:
-    """What L1 of the pictures is."""
+    """Return the L1 distance of the images."""
     return abs(at - goal) / SIDE

@@ -84,7 +84,7 @@ def test_a_velocity_weight_that_weighs_nothing_is_refused(weight):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "said"),
+    ("numbers", "message"),
     [
         ({"min_distance": 0.0}, "a finite min_distance above 0, got 0.0"),
         ({"min_distance": float("nan")}, "a finite min_distance above 0, got nan"),
@@ -93,8 +93,8 @@ def test_a_velocity_weight_that_weighs_nothing_is_refused(weight):
         ({"std": -1.0}, "a finite std above 0, got -1.0"),
     ],
 )
-def test_goals_that_are_none_are_refused(numbers, said):
-    with pytest.raises(ValueError, match=f"expected {said}"):
+def test_goals_that_are_none_are_refused(numbers, message):
+    with pytest.raises(ValueError, match=f"expected {message}"):
         GoalSampling(min_steps=1, max_steps=5, **numbers)
 
 
@@ -136,7 +136,7 @@ def _bytes(model: mujoco.MjModel) -> bytes:
 
 
 def test_a_camera_that_looks_straight_up_is_refused():
-    with pytest.raises(ValueError, match=r"looks along its up direction: position \(0.0, 0.0, 5.0\)"):
+    with pytest.raises(ValueError, match=r"points along its up direction: position \(0.0, 0.0, 5.0\)"):
         Camera(position=(0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0)).axes()
 
 

@@ -110,7 +110,7 @@ def test_the_camera_stands_where_the_motion_shows(axis):
     camera = fitted_camera(task, _states(task.compile(), PLACES))
     direction = np.subtract(camera.position, camera.target)
     moved = np.array(axis.split(), dtype=float)
-    assert abs(direction @ moved) < 0.8 * np.linalg.norm(direction), "it looks along the motion"
+    assert abs(direction @ moved) < 0.8 * np.linalg.norm(direction), "the camera points along the motion"
     simulator = MujocoSimulator(replace(task, camera=camera), size=16)
     extents = simulator.physics.extents.extents(_states(simulator.model, PLACES)[0])
     assert extents.cut.mean() <= 0.1
@@ -128,6 +128,6 @@ def test_the_camera_stands_where_the_motion_shows(axis):
 )
 def test_a_fixed_camera_of_the_model_is_taken_if_it_frames_what_moves(camera, taken):
     task = task_of(SLIDER.format(camera, "1 0 0"))
-    found = fitted_camera(task, _states(task.compile(), PLACES))
-    assert (found.position == (3.0, -0.5, 1.0) and found.fovy == 60) == taken
-    assert not taken or np.allclose((found.target, found.up), ((3.0, 0.5, 1.0), (0.0, 0.0, 1.0)))
+    camera = fitted_camera(task, _states(task.compile(), PLACES))
+    assert (camera.position == (3.0, -0.5, 1.0) and camera.fovy == 60) == taken
+    assert not taken or np.allclose((camera.target, camera.up), ((3.0, 0.5, 1.0), (0.0, 0.0, 1.0)))

@@ -1,4 +1,4 @@
-"""Why no goal was found, by reason; and what a task's start must be."""
+"""Reasons for which states are refused as goals, and what a task's start must be."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _draw(task: Task, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def fewer_tries(monkeypatch):
-    """A task that has no goals is found to have none eight times sooner."""
+    """A task without goals is refused after an eighth of the tries."""
     monkeypatch.setattr(goals, "_TRIES", 8)
 
 
@@ -58,7 +58,7 @@ def _placed(x: float):
     ],
     ids=["near", "refused", "diverged", "start", "goal"],
 )  # fmt: skip
-def test_the_error_says_the_most_frequent_reason_first_and_what_to_change(task, reason, remedy):
+def test_the_error_gives_the_most_frequent_reason_first_and_what_to_change(task, reason, remedy):
     with pytest.raises(RuntimeError, match=f"test: none of 128 hidden action sequences .*goal: {reason}.*; {remedy}"):
         _draw(task)
 
@@ -83,9 +83,7 @@ def test_a_goal_deeper_than_its_start_is_refused():
         "<body>", '<geom type="plane" size="1 1 1" pos="0 0 -.21"/><body>'
     )
     pressed = floor.replace('gear="20"', 'gear="5000" ctrllimited="true" ctrlrange="-1 -.9"')
-    with pytest.raises(
-        RuntimeError, match=r"goal: \d{2,3} ended in contacts too deep to be sound.*; draw starts that do"
-    ):
+    with pytest.raises(RuntimeError, match=r"goal: \d{2,3} ended in contacts that are too deep.*; draw starts that do"):
         _draw(task_of(pressed.replace('size=".2"', 'size=".2" solref="-100 -1"')))
 
 
@@ -97,7 +95,7 @@ def test_goals_in_view_are_in_view(seed):
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("start", "message"),
     [
         (lambda model, rng: (np.array([0.0, np.nan]), np.zeros(2)), r"finite numbers, got qpos\[1\] = nan"),
         (lambda model, rng: (np.zeros(2), np.array([np.inf, 0.0])), r"finite numbers, got qvel\[0\] = inf"),
@@ -108,8 +106,8 @@ def test_goals_in_view_are_in_view(seed):
         (lambda model, rng: (np.zeros(2), np.zeros(2), 0), r"two arrays \(qpos, qvel\), got \("),
     ],
 )  # fmt: skip
-def test_a_start_that_is_none_is_refused_at_once(start, said, unhooked):
-    with pytest.raises(ValueError, match=f"cartpole: start must return .*{said}"):
+def test_a_start_that_is_none_is_refused_at_once(start, message, unhooked):
+    with pytest.raises(ValueError, match=f"cartpole: start must return .*{message}"):
         sample_episode(replace(TASKS["cartpole"], start=start), simulator("cartpole").physics, np.random.default_rng(0))
 
 

@@ -33,9 +33,9 @@ def test_every_task_has_a_hundred_frozen_episodes(name):
 def test_they_are_what_their_seeds_draw():
     frozen, drawn = frozen_manifest("cartpole"), draw_manifest("cartpole", [10003])
     model = TASKS["cartpole"].compile()
-    for mine, theirs in zip(frozen.chosen([10003]), (drawn.starts, drawn.goals), strict=True):
+    for one, other in zip(frozen.chosen([10003]), (drawn.starts, drawn.goals), strict=True):
         # Not to the bit: another release of MuJoCo may round otherwise, and that is why they are frozen.
-        assert np.allclose(split_state(model, mine)[0], split_state(model, theirs)[0], atol=1e-4)
+        assert np.allclose(split_state(model, one)[0], split_state(model, other)[0], atol=1e-4)
 
 
 def test_a_damaged_file_is_refused(tmp_path, monkeypatch):

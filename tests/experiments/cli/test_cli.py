@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import corrwise
-from corrwise.experiments.cli import commands, main, parse
+from corrwise.experiments import cli
+from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.doctor import gpu
+from corrwise.experiments.cli.parse import RENAMED, _options
 from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
@@ -137,8 +139,8 @@ def test_words_that_make_no_command_are_one_sentence_with_what_there_is(argv, se
 
 
 def test_every_renamed_option_is_gone_and_its_new_name_is_an_option_of_some_command():
-    options = [dict(parse._options(command.config)) for command in commands.commands().values()]
-    for old, new in parse.RENAMED.items():
+    options = [dict(_options(command.config)) for command in commands().values()]
+    for old, new in RENAMED.items():
         owners = [each for each in options if new in each]
         assert owners, f"no command has {new}"
         assert not any(old in each for each in owners), f"{old} is still an option beside {new}"
@@ -150,7 +152,7 @@ def test_the_version_is_the_packages(capsys):
 
 
 def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
-    known = commands.commands()
+    known = commands()
     assert main(["--help"]) == 0
     listed = [line[2:21].strip() for line in capsys.readouterr().out.splitlines() if line[:3].strip()]
     assert [name for name in listed if name in known] == list(known)
@@ -164,8 +166,8 @@ def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
 
 
 def test_every_file_of_a_command_is_listed():
-    files = sorted(file.stem for file in Path(commands.__file__).parent.glob("*.py") if "\nNAME = " in file.read_text())
-    assert files == sorted(commands._FILES)
+    files = sorted(file.stem for file in Path(cli.__file__).parent.glob("*.py") if "\nNAME = " in file.read_text())
+    assert files == sorted(cli._FILES)
 
 
 @pytest.mark.parametrize("command", ["mpc", "collect", "preview"])

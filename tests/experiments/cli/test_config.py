@@ -1,4 +1,4 @@
-"""Options: the names match the rooms' registries, and what makes no run is refused in one sentence."""
+"""Options: the names match the registries, and what makes no run is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import pytest
 
 from corrwise.envs import TASKS
 from corrwise.envs.renderers import RENDERERS
-from corrwise.experiments.cli import cost as cost_options
 from corrwise.experiments.cli import mpc as options
-from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.options import TASK_NAMES
+from corrwise.experiments.cli.options import CONTROL_NAMES, TASK_NAMES
 from corrwise.experiments.report.summary import CONTROLS
 from corrwise.experiments.runs.parts import PREDICTORS
+from corrwise.validation import ConfigError
 
 
-def test_every_name_on_the_command_line_is_in_its_rooms_registry():
+def test_every_name_on_the_command_line_is_in_its_packages_registry():
     assert tuple(TASKS) == TASK_NAMES
     assert {name: task.name for name, task in TASKS.items()} == {name: name for name in TASK_NAMES}
     assert [make.__name__ for make in RENDERERS.values()] == ["RaycastRenderer", "GLRenderer"]
     assert tuple(PREDICTORS) == options.PREDICTOR_NAMES
-    assert set(CONTROLS) == set(cost_options.CONTROL_NAMES)
+    assert set(CONTROLS) == set(CONTROL_NAMES)
 
 
 @pytest.mark.parametrize("option", ["task", "planner", "predictor", "renderer", "aggregate"])

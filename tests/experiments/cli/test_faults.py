@@ -11,8 +11,8 @@ import torch
 
 from corrwise._faults import Failure, described, place_of
 from corrwise.experiments import cli
-from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.faults import sentence_of
+from corrwise.experiments.cli import sentence_of
+from corrwise.validation import ConfigError
 
 MINE = (
     "from dataclasses import replace\nfrom corrwise.envs import TASKS\n"

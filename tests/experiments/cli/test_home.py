@@ -16,8 +16,7 @@ from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import load_net, save_net
 from corrwise.envs import ImageGoalReward
 from corrwise.experiments import load_agent
-from corrwise.experiments.cli import main
-from corrwise.experiments.cli.commands import commands
+from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.parse import parse
 from corrwise.experiments.runs.parts import named_task
 from corrwise.predictors.models.registry import load_model, make_model
@@ -100,7 +99,7 @@ def test_weights_of_costs(home):
         Perceptual("~/vgg.pth")
 
 
-def test_goal_pictures_and_task_files(home):
+def test_goal_images_and_task_files(home):
     cv2.imwrite(str(home / "goal.png"), np.ascontiguousarray(columns(8)[..., ::-1]))
     assert ImageGoalReward(Walk(), l1, "~/goal.png").reset()[1]["goal_cost"] > 0
     (home / "tasks.py").write_text("from corrwise.envs import TASKS\nMINE = TASKS['ant']\n")

@@ -39,7 +39,7 @@ def test_closed_streams_change_no_exit_status(closed, tmp_path):
 
 def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path):
     script = (
-        "import os\nfrom corrwise.experiments import cli\nfrom corrwise.experiments.cli import program\n"
+        "import os\nfrom corrwise.experiments import cli\nfrom corrwise import __main__ as program\n"
         f"def main(): return os.open({str(tmp_path / 'rows')!r}, os.O_CREAT | os.O_RDWR) <= 2\n"
         "cli.main = main\nprogram.run()"
     )
@@ -49,7 +49,7 @@ def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path):
 
 def test_a_path_without_letters_for_it_is_printed_all_the_same(tmp_path):
     script = "from corrwise.experiments import cli\n"
-    script += "from corrwise.experiments.cli import program\ncli.main = lambda: print('\\xfc\\udcff')\nprogram.run()"
+    script += "from corrwise import __main__ as program\ncli.main = lambda: print('\\xfc\\udcff')\nprogram.run()"
     environment = {**BUFFERED, "PYTHONIOENCODING": "ascii:strict"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\xfc\\udcff\n", "")
@@ -67,7 +67,7 @@ def test_a_folder_that_was_removed_is_one_sentence(tmp_path):
 def test_logs_that_cannot_be_written_are_one_sentence(tmp_path):
     script = (
         "import sys\nfrom pathlib import Path\nfrom corrwise.experiments import cli\n"
-        "from corrwise.experiments.cli import program\n"
+        "from corrwise import __main__ as program\n"
         "from tensorboard.compat.tensorflow_stub.io import gfile\n"
         "def full(*words): raise OSError(28, 'No space left on device')\n"
         "gfile.LocalFileSystem._write = full\n"

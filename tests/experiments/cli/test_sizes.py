@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli import options
-from corrwise.experiments.cli.checks import ConfigError, hints_of
+from corrwise.experiments.cli import commands, options
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.cli.train_flow import TrainFlowConfig
+from corrwise.validation import ConfigError, hints_of
 
 HERE = Path()
 REQUIRED = {

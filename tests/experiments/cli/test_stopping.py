@@ -12,8 +12,8 @@ import time
 
 import pytest
 
+from corrwise._process import interruptions_later, stoppable
 from corrwise.experiments import cli
-from corrwise.experiments.cli.stopping import interruptions_later, stoppable
 from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
@@ -179,7 +179,7 @@ def test_an_interruption_of_the_imports_prints_nothing_else():
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'tyro': signal.raise_signal(signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupts())\nsys.argv[1:] = ['doctor']\n"
-        "from corrwise.experiments.cli.program import run\nrun()\n"
+        "from corrwise.__main__ import run\nrun()\n"
     )
     run = _begin("-c", script)
     assert run.communicate()[1] == sentence(signal.SIGINT)
@@ -188,7 +188,7 @@ def test_an_interruption_of_the_imports_prints_nothing_else():
 
 def test_a_program_that_cannot_stop_is_stopped():
     script = (
-        "import sys, time\nfrom corrwise.experiments.cli import stopping\nstopping._PATIENCE = 0.1\n"
+        "import sys, time\nfrom corrwise import _process as stopping\nstopping._PATIENCE = 0.1\n"
         "from corrwise.experiments.report import page\n"
         "def work(config):\n"
         "    print('begun', flush=True, file=sys.stderr)\n"
@@ -196,7 +196,7 @@ def test_a_program_that_cannot_stop_is_stopped():
         "        try: time.sleep(3600)\n"
         "        except BaseException: pass\n"
         "page.run_report = work\nsys.argv[1:] = ['report', 'nowhere']\n"
-        "from corrwise.experiments.cli.program import run\nrun()\n"
+        "from corrwise.__main__ import run\nrun()\n"
     )
     run = _begin("-c", script)
     assert run.stderr.readline() == "begun\n"

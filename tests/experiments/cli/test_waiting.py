@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from corrwise._process import POLICIES, wait_passively, waits
 from corrwise.experiments.cli.doctor import threads
-from corrwise.experiments.cli.waiting import POLICIES, wait_passively, waits
 
 
 @pytest.fixture

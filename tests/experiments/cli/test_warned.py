@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import corrwise
-from corrwise.experiments.cli.faults import plain_warnings
+from corrwise.experiments.cli import plain_warnings
 
 GLASS = '''
 import mujoco

@@ -34,27 +34,27 @@ def test_a_predictor_of_nan_has_no_headline(tmp_path, capsys):
     run = _broken_model(tmp_path / "broken")
     out = tmp_path / "out"
     assert cli.main(["mpc", "--predictor", run, "--out", str(out), "--costs", "l1", "zero-action", *PLAN]) == 0
-    told = "16 of 16 candidates had a cost that is not finite and were rejected, all in every plan"
-    assert f"corrwise: warning: cartpole, l1, cem, broken: {told}" in capsys.readouterr().err
+    warning = "16 of 16 candidates had a cost that is not finite and were rejected, all in every plan"
+    assert f"corrwise: warning: cartpole, l1, cem, broken: {warning}" in capsys.readouterr().err
     rows = {row["cost"]: row for row in read_rows(out / "rows.jsonl") if row["seed"] == 0}
     assert [rows["l1"][name] for name in ("rejected", "scored", "plans_rejected")] == [8, 8, 2]
     assert [rows["zero-action"][name] for name in ("rejected", "scored", "plans_rejected")] == [0, 0, 0]
     page = (out / "report.html").read_text()
-    assert page.index(told) < page.index("Nothing was planned: 16 of 16") < page.index("<table")
+    assert page.index(warning) < page.index("Nothing was planned: 16 of 16") < page.index("<table")
     assert "came within" not in page
     assert cli.main(["report", str(out)]) == 0
-    assert told in capsys.readouterr().err
+    assert warning in capsys.readouterr().err
 
 
-def test_frames_that_are_not_finite_are_said_of_an_evaluation(tmp_path, capsys):
+def test_frames_that_are_not_finite_are_reported_by_an_evaluation(tmp_path, capsys):
     run, clips = _broken_model(tmp_path / "broken"), tmp_path / "clips"
     assert cli.main(["collect", "--out", str(clips), "--episodes", "2", "--steps", "6", "--size", "16"]) == 0
     words = ["--windows", "2", "--horizon", "3", "--videos", "0", "--device", "cpu"]
     assert cli.main(["evaluate", "--models", run, "--data", str(clips), "--out", str(tmp_path / "out"), *words]) == 0
-    told = "broken: 6 of 6 predicted frames are not finite and count as black; its numbers are no result"
-    assert f"corrwise: warning: {told}" in capsys.readouterr().err
-    assert (tmp_path / "out" / "table.md").read_text().startswith(f"> **Warning:** {told}.")
-    assert told in (tmp_path / "out" / "evaluation.html").read_text()
+    warning = "broken: 6 of 6 predicted frames are not finite and count as black; its numbers are no result"
+    assert f"corrwise: warning: {warning}" in capsys.readouterr().err
+    assert (tmp_path / "out" / "table.md").read_text().startswith(f"> **Warning:** {warning}.")
+    assert warning in (tmp_path / "out" / "evaluation.html").read_text()
 
 
 def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch):
@@ -69,13 +69,13 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
     assert planned_rows(rows, ("task", "method")) == []
     monkeypatch.setattr("corrwise.experiments.studies.planning.cells_of", lambda config: [cell])
     assert cli.main(["table", "mpc", "--out", str(tmp_path), "--processes", "1"]) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("> **Warning:** cartpole, l1: 8 of 8 candidates")
-    assert "corrwise: warning: cartpole, l1: 8 of 8 candidates" in said.err
+    output = capsys.readouterr()
+    assert output.out.startswith("> **Warning:** cartpole, l1: 8 of 8 candidates")
+    assert "corrwise: warning: cartpole, l1: 8 of 8 candidates" in output.err
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    ("counts", "message"),
     [
         ({}, ""),
         ({"rejected": 0, "scored": 8}, ""),
@@ -85,8 +85,8 @@ def test_a_table_of_refused_candidates_warns_above(tmp_path, capsys, monkeypatch
          "nothing was planned, and its numbers are no result"),
     ],
 )  # fmt: skip
-def test_the_sentence_counts(counts, said):
-    assert Rejections.in_rows([counts]).sentence("m") == said
+def test_the_sentence_counts(counts, message):
+    assert Rejections.in_rows([counts]).sentence("m") == message
 
 
 def test_counts_are_over_all_rows_of_a_method():
@@ -116,7 +116,7 @@ def test_what_planned_nothing_is_compared_with_nothing():
 
 
 def test_the_report_says_why_a_line_stands_alone(fake_run):
-    run = fake_run(costs=("l1", "corr-l1", "corr-l1-reg"), seeds=1, steps=3, pictures=False)
+    run = fake_run(costs=("l1", "corr-l1", "corr-l1-reg"), seeds=1, steps=3, images=False)
     for row in read_rows(run / "rows.jsonl"):
         append_row(run / "rows.jsonl", {**row, **(ALL if row["cost"] == "corr-l1" else {})})
     page = write_report(run).read_text()

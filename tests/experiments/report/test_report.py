@@ -78,7 +78,7 @@ def test_the_table_has_a_line_per_cost_with_the_numbers_of_the_rows(fake_run):
 
 
 def test_what_a_cost_was_made_of_is_shown_with_units_where_rows_say_it(fake_run):
-    run = fake_run(costs=("l1", "corr-l1"), seeds=2, steps=4, pictures=False)
+    run = fake_run(costs=("l1", "corr-l1"), seeds=2, steps=4, images=False)
     assert "Parts of the costs" not in write_report(run).read_text("utf-8"), "older rows do not say it"
     for row in read_rows(run / "rows.jsonl"):
         of = row["cost"] == "corr-l1"
@@ -104,7 +104,7 @@ def test_every_episode_has_its_strips_and_the_later_ones_are_folded(fake_run):
 
 def test_everything_from_the_rows_is_escaped(fake_run):
     evil = "<script>alert(1)</script>\"'&"
-    run = fake_run(costs=("l1", evil.replace("/", "\\")), seeds=1, steps=3, task="<b>ant</b>", pictures=False)
+    run = fake_run(costs=("l1", evil.replace("/", "\\")), seeds=1, steps=3, task="<b>ant</b>", images=False)
     (run / "config.json").write_text(json.dumps({"note": evil, "planner": evil}))
     text = write_report(run).read_text("utf-8")
     assert "alert(1)" in text
@@ -123,7 +123,7 @@ def test_nothing_is_fetched_from_anywhere(fake_run):
     assert all(source.startswith("data:image/png;base64,") for source in sources)
 
 
-def test_pictures_beyond_the_budget_are_linked_and_said_so(fake_run):
+def test_images_beyond_the_budget_are_linked_and_said_so(fake_run):
     run = fake_run(costs=("l1",), seeds=3, steps=4)
     size = (run / "episodes" / "cartpole-l1-cem-oracle-0.png").stat().st_size
     text = write_report(run, embed_bytes=int(size * 1.5)).read_text("utf-8")
@@ -132,7 +132,7 @@ def test_pictures_beyond_the_budget_are_linked_and_said_so(fake_run):
 
 
 def test_a_name_that_leaves_the_folder_is_not_followed(fake_run):
-    run = fake_run(costs=("l1",), seeds=1, steps=3, pictures=False)
+    run = fake_run(costs=("l1",), seeds=1, steps=3, images=False)
     row = read_rows(run / "rows.jsonl")[0]
     (run.parent / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     for seed, name in enumerate(("../secret.png", str(run.parent / "secret.png"), "javascript:alert(1)"), start=1):
@@ -155,7 +155,7 @@ def test_a_link_that_leaves_the_folder_is_not_followed(fake_run):
     assert write_report(run.parent / "link").read_text("utf-8") == text
 
 
-def test_a_picture_that_declares_more_than_any_strip_is_none(fake_run):
+def test_an_image_that_declares_more_than_any_strip_is_none(fake_run):
     run = fake_run(costs=("l1",), seeds=1, steps=3)
     strip = run / "episodes" / "cartpole-l1-cem-oracle-0.png"
     data = strip.read_bytes()
@@ -192,7 +192,7 @@ def rows_of(**near):
 
 
 @pytest.mark.parametrize(
-    ("near", "said"),
+    ("near", "words"),
     [
         ({"l1": [4.0] * 3, "corr": [1.0, 1.5, 2.0]}, "ends nearer in 3 of 3 episodes; fewer than 6 are too few"),
         ({"l1": np.arange(8) + 4.0, "corr": np.arange(8) * 0.5}, "excludes zero."),
@@ -202,8 +202,8 @@ def rows_of(**near):
         ({"state": [0.0]}, "No episode with an image cost has finished yet."),
     ],
 )
-def test_the_sentence_claims_what_the_numbers_allow(near, said):
-    assert said in result_sentence(summarize(rows_of(**near)))
+def test_the_sentence_claims_what_the_numbers_allow(near, words):
+    assert words in result_sentence(summarize(rows_of(**near)))
 
 
 def test_the_plot_keeps_curves_inside_and_labels_apart():
@@ -280,7 +280,7 @@ def test_a_crop_keeps_small_motion_readable_and_large_motion_whole():
 
 
 def test_the_text_of_a_run_is_what_its_report_opens_with(fake_run):
-    run = fake_run(costs=("l1", "corr-l1", "zero-action"), seeds=7, steps=6, pictures=False)
+    run = fake_run(costs=("l1", "corr-l1", "zero-action"), seeds=7, steps=6, images=False)
     rows = read_rows(run / "rows.jsonl")
     text, page = run_text(rows), write_report(run).read_text("utf-8")
     sentence, table = text.split("\n\n")

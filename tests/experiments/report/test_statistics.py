@@ -43,17 +43,15 @@ def test_the_interval_of_a_difference_agrees_with_the_normal_one_on_many_pairs()
     assert value == pytest.approx(np.mean(a - b))
     assert low == pytest.approx(value - half, abs=0.15 * half)
     assert high == pytest.approx(value + half, abs=0.15 * half)
-    wide = paired_difference(a, b, level=0.99)
-    assert wide.low < low < high < wide.high
 
 
-def test_intervals_are_decided_by_the_seed_alone():
+def test_intervals_are_the_same_each_time():
     a, b = np.random.default_rng(0).normal(size=(2, 12))
     np.random.seed(3)  # noqa: NPY002  the global generator must not matter
-    first = paired_difference(a, b, seed=7)
-    assert paired_difference(a, b, seed=7) == first
-    assert paired_difference(a, b, seed=8) != first
-    assert paired_ratio(a + 9, b + 9, seed=7) == paired_ratio(a + 9, b + 9, seed=7)
+    first = paired_difference(a, b)
+    np.random.seed(4)  # noqa: NPY002
+    assert paired_difference(a, b) == first
+    assert paired_ratio(a + 9, b + 9) == paired_ratio(a + 9, b + 9)
 
 
 def test_swapping_the_pair_mirrors_difference_and_share():
@@ -69,7 +67,7 @@ def test_a_scaled_method_has_that_ratio_and_no_spread():
     assert (value, low, high) == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_degenerate_data_say_what_they_know():
+def test_degenerate_data_have_what_they_know():
     assert paired_difference([2.0, 3, 4], [1.0, 2, 3]) == (1.0, 1.0, 1.0)
     assert paired_difference([0.3, 0.4], [0.1, 0.2])[1:] == pytest.approx((0.2, 0.2))
     one = paired_difference([2.0], [1.0])

@@ -34,7 +34,7 @@ def test_a_video_decodes_to_its_frames(tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    ("frames", "told"),
+    ("frames", "message"),
     [
         (np.zeros((3, 8, 8, 3)), "float64"),
         (np.zeros((8, 8, 3), np.uint8), r"\(8, 8, 3\)"),
@@ -42,8 +42,8 @@ def test_a_video_decodes_to_its_frames(tmp_path, size):
         (np.zeros((3, 3, 8, 8), np.uint8), r"\(3, 3, 8, 8\)"),
     ],
 )
-def test_wrong_frames_are_told_and_nothing_is_written(tmp_path, frames, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_frames_are_refused_and_nothing_is_written(tmp_path, frames, message):
+    with pytest.raises(ValueError, match=message):
         write_video(tmp_path / "a.mp4", frames)
     assert list(tmp_path.iterdir()) == []
 

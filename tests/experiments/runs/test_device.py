@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.commands import commands
+from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import mpc_settings

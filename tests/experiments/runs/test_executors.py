@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from corrwise.experiments import Job, RunFolder, cli
-from corrwise.experiments.cli.checks import ConfigError
-from corrwise.experiments.cli.executor import ExecutorConfig
+from corrwise.experiments.cli.options import ExecutorConfig
 from corrwise.experiments.cli.parse import parse
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.runs import clusters
 from corrwise.experiments.runs.executors import Local, executor_of
 from corrwise.experiments.runs.folder import RunFolder as Folder
 from corrwise.experiments.runs.rows import NUMBER, Key, read_rows
+from corrwise.validation import ConfigError
 
 KEY = Key({"name": str, "seed": int}, {"square": NUMBER})
 

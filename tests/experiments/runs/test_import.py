@@ -16,7 +16,6 @@ from PIL import Image
 
 from corrwise._writing import RunFolderError
 from corrwise.experiments import cli
-from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.runs.import_clips import run_import
 from corrwise.predictors.data import ClipFolder, ClipWindows, read_shard
@@ -25,6 +24,7 @@ from corrwise.predictors.data.formats import shard_writer
 from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.shard_writer import ShardWriter
 from corrwise.predictors.data.sources import DATASETS, open_clips
+from corrwise.validation import ConfigError
 
 
 def _images(folder, length=4, seed=0, actions=None, size=(20, 24)):

@@ -18,13 +18,13 @@ from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
-from corrwise.experiments.cli.checks import ConfigError
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.episodes import run_episodes
 from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
 from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
 from corrwise.experiments.runs.settings import ConfigMismatch, differences
+from corrwise.validation import ConfigError
 
 TINY = MPCConfig(
     costs=("l1", "corr-l1"), episodes=3, seed=5, steps=3, horizon=3, candidates=4, iterations=2, size=16, lockstep=2

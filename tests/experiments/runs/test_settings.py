@@ -10,8 +10,8 @@ import pytest
 from corrwise.costs import presets
 from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments import cli
-from corrwise.experiments.cli.marks import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY
 from corrwise.experiments.runs import grid
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.runs.mpc import mpc_settings

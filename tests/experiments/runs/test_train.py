@@ -13,8 +13,8 @@ import torch
 
 from corrwise.costs import l1
 from corrwise.experiments import cli
+from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.collect import CollectConfig
-from corrwise.experiments.cli.commands import commands
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train

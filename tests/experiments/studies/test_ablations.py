@@ -86,7 +86,7 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--axes", "colour"], "unknown axis 'colour'; there are planner, horizon"),
         (["--methods", "ssim"], "unknown method 'ssim'; there are l1, recommended"),
@@ -94,7 +94,7 @@ def test_the_command_tries_an_axis_on_tuning_episodes(tmp_path, monkeypatch, cap
         (["--episodes", "0"], "episodes must be at least 1, got 0"),
     ],
 )
-def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+def test_bad_options_are_one_sentence(flags, message, tmp_path, capsys):
     assert cli.main(["table", "ablations", "--out", str(tmp_path / "run"), *flags]) == 2
-    assert capsys.readouterr().err.startswith(f"corrwise: {said}")
+    assert capsys.readouterr().err.startswith(f"corrwise: {message}")
     assert not (tmp_path / "run").exists()

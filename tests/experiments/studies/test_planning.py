@@ -1,4 +1,4 @@
-"""The planning table: what it says follows from the rows, and the command makes it whole."""
+"""The planning table: it follows from the rows, and the command makes it whole."""
 
 from itertools import product
 
@@ -58,14 +58,14 @@ def test_pairs_are_pairs_and_what_is_missing_is_left_out():
     assert _line(mpc_table(rows), "`recommended`")[9].startswith("86%")
     alone = [row for row in _rows() if row["method"] == "recommended"]
     plain = ["cartpole", "`recommended`", "6", "1.75", "0.75", "0.75", "4.00", "2.00 / 1.00 / 0.50 / 0.50"]
-    assert _line(mpc_table(alone), "`recommended`") == plain, "nothing is said beside no L1"
+    assert _line(mpc_table(alone), "`recommended`") == plain, "without L1 there is no comparison"
 
 
 def test_the_papers_numbers_stand_under_ours():
-    last, ours, theirs = paper_table([*_rows(), _row("corr-l1:flow=all-pairs", 99, 1.0)]).splitlines()[2:]
+    last, ours, published = paper_table([*_rows(), _row("corr-l1:flow=all-pairs", 99, 1.0)]).splitlines()[2:]
     assert ours == "| nearest | 2.25 | 1.00 | 0.75 (3.00x) | 0.65 (3.46x) | 0.50 (4.50x) |", "99 has no L1"
     assert last == "| **cartpole**, last 10 steps | 3.25 | 2.00 | 1.75 (1.86x) | 1.65 (1.97x) | 1.50 (2.17x) |"
-    assert theirs == "| the paper's | 5.520 | 1.653 (3.34x) |  |  |  |"
+    assert published == "| the paper's | 5.520 | 1.653 (3.34x) |  |  |  |"
     _, short = paper_table([_row("l1", 0, 1.0, task="cartpole-short")]).splitlines()[2:]
     assert short == "| nearest | 1.00 |", "which the paper does not have"
 
@@ -88,7 +88,7 @@ def test_no_share_of_a_gap_that_may_be_none_and_no_empty_column():
     assert "gap to exact flow closed" in mpc_table(_rows())
 
 
-def test_pictures_are_drawn_of_any_rows(tmp_path):
+def test_images_are_drawn_of_any_rows(tmp_path):
     draw_table(tmp_path / "none.png", [])
     assert not (tmp_path / "none.png").exists()
     draw_table(tmp_path / "some.png", [*_rows(), _row("zero-action", 0, 3.0, task="ant")])
@@ -115,7 +115,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(planning, "PLAIN", replace(planning.PLAIN, **few))
 
 
-def test_the_command_leaves_rows_table_and_picture(tmp_path, quick, capsys):
+def test_the_command_leaves_rows_table_and_image(tmp_path, quick, capsys):
     out = tmp_path / "table"
     flags = ["--tasks", "cartpole", "--methods", "l1", "corr-l1", "state", "--episodes", "2", "--processes", "1"]
     assert cli.main(["table", "mpc", "--out", str(out), *flags]) == 0

@@ -92,7 +92,7 @@ def test_a_candidate_that_broke_down_changes_no_sets_number(monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid"),
         (["--costs", "state"], "unknown cost 'state'; there are l1, mse"),
@@ -102,9 +102,9 @@ def test_a_candidate_that_broke_down_changes_no_sets_number(monkeypatch, tmp_pat
         (["--seed", "9990"], "seed must be zero or above, its last below 10000, got 9990"),
     ],
 )
-def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+def test_bad_options_are_one_sentence(flags, message, tmp_path, capsys):
     assert cli.main(["table", "ranking", "--out", str(tmp_path / "run"), *flags]) == 2
-    assert capsys.readouterr().err.startswith(f"corrwise: {said}")
+    assert capsys.readouterr().err.startswith(f"corrwise: {message}")
     assert not (tmp_path / "run").exists()
 
 
@@ -114,8 +114,8 @@ def test_a_cost_that_is_never_finite_has_no_line_but_a_warning(tmp_path, capsys,
     monkeypatch.setattr(ranking, "make_distance", lambda cost: broken if cost == "ssim" else made(cost))
     config = replace(TINY, costs=("l1", "ssim"), episodes=1, moments=(0,), out=tmp_path / "run")
     table = run_ranking(config).read_text()
-    told = "cartpole, ssim: 24 of 24 candidates had a cost that is not finite"
-    assert table.startswith(f"> **Warning:** {told}")
+    warning = "cartpole, ssim: 24 of 24 candidates had a cost that is not finite"
+    assert table.startswith(f"> **Warning:** {warning}")
     assert "| `l1` |" in table
     assert "`ssim`" not in table
-    assert told in capsys.readouterr().err
+    assert warning in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a picture does not say of a body that has turned, and the table of it."""
+"""What an image does not show of a body that has turned, and the table of it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_a_shard_keeps_clips_to_the_bit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("clips", "said"),
+    ("clips", "message"),
     [
         ([], "expected 1 to 10 clips in a shard, got 0"),
         ([_clip()] * 11, "expected 1 to 10 clips in a shard, got 11"),
@@ -54,8 +54,8 @@ def test_a_shard_keeps_clips_to_the_bit(tmp_path):
         ([Clip(_clip().frames, _clip().actions[1:])], r"expected actions \(5, A\) between 6 frames, got \(4, 2\)"),
     ],
 )
-def test_clips_that_do_not_fit_are_refused(tmp_path, clips, said):
-    with pytest.raises(ValueError, match=said):
+def test_clips_that_do_not_fit_are_refused(tmp_path, clips, message):
+    with pytest.raises(ValueError, match=message):
         write_shard(tmp_path / "a.h5", clips, {})
 
 
@@ -132,8 +132,8 @@ def test_windows_are_all_there_is_and_nothing_more():
     windows = ClipWindows(_Numbers(5, 2, 4), 3)
     assert len(windows) == 3 + 0 + 2
     batch = windows.windows(np.arange(5))
-    found = [(int(255 * w[0, 0, 0, 0] + 0.5), (255 * w[:, 1, 0, 0]).round().int().tolist()) for w in batch.frames]
-    assert found == [(0, [0, 1, 2]), (0, [1, 2, 3]), (0, [2, 3, 4]), (2, [0, 1, 2]), (2, [1, 2, 3])]
+    windows = [(int(255 * w[0, 0, 0, 0] + 0.5), (255 * w[:, 1, 0, 0]).round().int().tolist()) for w in batch.frames]
+    assert windows == [(0, [0, 1, 2]), (0, [1, 2, 3]), (0, [2, 3, 4]), (2, [0, 1, 2]), (2, [1, 2, 3])]
     assert batch.actions.shape == (5, 2, 0)
 
 

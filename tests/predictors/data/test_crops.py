@@ -8,7 +8,7 @@ from corrwise.predictors.data.windows import moving_crops
 
 
 def _with_a_dot(n=200):
-    """Windows of two frames, 20 x 30, where one pixel at (17, 3) lights up; every pixel says where it is."""
+    """Windows of two frames, 20 x 30, where one pixel at (17, 3) lights up; the value of a pixel is its place."""
     frames = np.zeros((n, 2, 20, 30, 3), dtype=np.uint8)
     frames[..., 0], frames[..., 1] = np.arange(20)[:, None], np.arange(30)
     frames[:, 1, 17, 3, 2] = 255

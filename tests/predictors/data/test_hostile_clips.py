@@ -103,7 +103,7 @@ def _virtual(file):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (_huge, r"frames declares 201326592000000 bytes .*, and the file holds 0 of them"),
         (_wide, r"expected size as \(H, W\) from 1 to 8192 pixels, got \[100000, 100000\]"),
@@ -115,11 +115,11 @@ def _virtual(file):
         (_virtual, "expected the numbers of frames in the file itself, got those of '/tmp/secret.h5'"),
     ],
 )
-def test_what_a_shard_declares_is_checked_and_the_others_stay(folder, damage, said):
+def test_what_a_shard_declares_is_checked_and_the_others_stay(folder, damage, message):
     with h5py.File(folder / "shard-00000.h5", "r+") as file:
         damage(file)
     tracemalloc.start()
-    with pytest.warns(UserWarning, match=rf"shard-00000\.h5 is no shard of clips that can be read: {said}"):
+    with pytest.warns(UserWarning, match=rf"shard-00000\.h5 is no shard of clips that can be read: {message}"):
         clips = ClipFolder(folder)
     assert clips.lengths == [4]
     assert clips.read(0, 0, 4)[0].all()
@@ -144,7 +144,7 @@ def test_what_a_shard_says_of_itself_has_types(folder, name, value):
     with h5py.File(folder / "shard-00000.h5", "r+") as file:
         file.attrs["about"] = json.dumps({**json.loads(file.attrs["about"]), name: value})
     if (name, value) == ("episodes", [None]):
-        return  # what they are called is theirs
+        return  # names in it are free
     with pytest.warns(UserWarning, match=r"shard-00000\.h5 is no shard of clips that can be read: "):
         assert ClipFolder(folder).lengths == [4]
 
@@ -175,7 +175,7 @@ def test_minari_declares_no_more_than_it_holds(tmp_path):
         file["episode_1/actions"] = h5py.ExternalLink("/tmp/secret.h5", "/actions")
         file.create_dataset("episode_2/observations", (3, 10**5, 10**5, 3), np.uint8, chunks=(1, 64, 64, 3))
         file["episode_2/actions"] = np.zeros((2, 1))
-    for i, said in enumerate(
+    for i, message in enumerate(
         [
             r"actions declares 800000 bytes \(2, 100000\), and the file holds 0",
             r"expected actions in the file itself, got a link to '/tmp/secret\.h5:/actions'",
@@ -186,7 +186,7 @@ def test_minari_declares_no_more_than_it_holds(tmp_path):
             for name in ("observations", "actions"):  # copied by link, as they are
                 one.require_group("episode_0")
                 _copied(file, f"episode_{i}/{name}", one, f"episode_0/{name}")
-        with pytest.raises(ValueError, match=rf"{i}\.h5.*{said}"):
+        with pytest.raises(ValueError, match=rf"{i}\.h5.*{message}"):
             MinariClips(tmp_path / f"{i}.h5", 4)
 
 
@@ -199,18 +199,18 @@ def _copied(source, name, target, new):
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "said"),
+    ("at", "value", "message"),
     [
         (548, 2**32 - 1, "expected frames of 1 to 65535 pixels to a side in .*, got 8 x 4294967295"),
         (552, 0, "expected frames of 1 to 65535 pixels to a side in .*, got 0 x 8"),
         (572, 2**32 - 1, "declares 4294967295 frames, and its 1024 bytes can hold no more than 0"),
     ],
 )
-def test_a_norpix_header_declares_what_its_file_can_hold(tmp_path, at, value, said):
+def test_a_norpix_header_declares_what_its_file_can_hold(tmp_path, at, value, message):
     header = bytearray(1024)
     header[:4], header[4:24] = (0xFEED).to_bytes(4, "little"), "Norpix seq".encode("utf-16-le")
     struct.pack_into("<9Id", header, 548, 8, 8, 8, 8, 192, 102, 2, 0, 0, 30.0)
     struct.pack_into("<I", header, at, value)
     (tmp_path / "V000.seq").write_bytes(header)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         NorpixSequence(tmp_path / "V000.seq")

@@ -31,8 +31,8 @@ def test_they_are_what_they_stand_for(layer, shape, plain):
     torch.manual_seed(0)
     x = torch.randn(shape, requires_grad=True)
     weights = (x, layer.weight, layer.bias)
-    found, expected = layer(x), plain(*weights)
-    torch.testing.assert_close(found, expected)
-    gradients = [torch.autograd.grad(y.square().sum(), weights) for y in (found, expected)]
+    actual, expected = layer(x), plain(*weights)
+    torch.testing.assert_close(actual, expected)
+    gradients = [torch.autograd.grad(y.square().sum(), weights) for y in (actual, expected)]
     for one, two in zip(*gradients, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)

@@ -77,7 +77,7 @@ def test_the_oracle_predicts_what_the_environment_then_shows(task):
             assert torch.equal(predicted[:, candidate, step], shown.frames[:, -1])
             if step in (5, 2):
                 assert torch.equal(some[:, candidate, [5, 2].index(step)], shown.frames[:, -1])
-    assert not torch.equal(predicted[:, 0, -1], predicted[:, 1, -1]), "all candidates look the same"
+    assert not torch.equal(predicted[:, 0, -1], predicted[:, 1, -1]), "all candidates have the same frames"
 
 
 def test_the_oracle_keeps_a_broken_candidate_to_itself():

@@ -151,7 +151,7 @@ def test_latents_are_shared_by_candidates_and_drawn_from_copies(name):
 @pytest.mark.parametrize("name", ["svg", "svg-prime"])
 @pytest.mark.parametrize(("recursive", "length"), [(False, 3), (True, 5)])
 def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the_prior(name, recursive, length):
-    """Over one frame more than the context, or over all where training, too, goes on from its own frames."""
+    """Over one frame more than the context, or over all where training, too, continues from its own frames."""
     model, batch = awake(_model(name, recursive=recursive)), _batch(length)
 
     class Blind(torch.nn.Module):
@@ -159,10 +159,10 @@ def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the
         begin = staticmethod(model.posterior.begin)
 
         def forward(self, features, states):
-            (mean, log_variance), states = told(features, states)
+            (mean, log_variance), states = posterior(features, states)
             return (0 * mean + 0.3, 0 * log_variance - 60), states
 
-    told = model.posterior.forward
+    posterior = model.posterior.forward
     model.posterior = Blind()
     prior = model.prior.forward
     model.prior.forward = lambda features, states: (lambda made: ((0 * made[0][0] + 0.3, made[0][1]), made[1]))(
@@ -179,12 +179,12 @@ def test_training_and_imagining_agree_where_the_posterior_knows_no_more_than_the
 @pytest.mark.parametrize("name", ["svg", "svg-prime"])
 def test_recursive_training_sees_its_own_frames_after_the_context(name):
     model, batch = awake(_model(name)), _batch(5)
-    found = {}
+    frames = {}
     for recursive in (False, True):
         model.config = replace(model.config, recursive=recursive)
         with torch.no_grad():
-            found[recursive] = model.learn(batch, torch.Generator().manual_seed(0)).frames
-    true, own = found[False], found[True]
+            frames[recursive] = model.learn(batch, torch.Generator().manual_seed(0)).frames
+    true, own = frames[False], frames[True]
     torch.testing.assert_close(true[:, :2], own[:, :2])
     assert (true[:, 2:] - own[:, 2:]).abs().max() > 1e-3, "its own frames after the context are not the true ones"
 
@@ -279,7 +279,7 @@ def test_bad_files_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"width": 10**9}, "expected width of at most 65536, got 1000000000"),
         ({"width": "4"}, "expected width of resnet3d to be int, got '4'"),
@@ -292,18 +292,18 @@ def test_bad_files_are_one_sentence(tmp_path):
         ({"colour": 1}, "resnet3d has no such options"),
     ],
 )
-def test_a_configuration_that_asks_for_the_moon_is_refused_before_anything_is_made(options, said, tmp_path):
+def test_a_configuration_that_is_too_large_is_refused_before_memory_is_allocated(options, message, tmp_path):
     _model("resnet3d").save_pretrained(tmp_path)
-    told = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**told, "config": {**told["config"], **options}}))
-    with pytest.raises(ValueError, match=rf"config\.json describes no resnet3d that can be made: {said}"):
+    contents = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**contents, "config": {**contents["config"], **options}}))
+    with pytest.raises(ValueError, match=rf"config\.json describes no resnet3d that can be made: {message}"):
         load_model(tmp_path)
 
 
 def test_no_more_is_made_than_the_weights_hold(tmp_path, monkeypatch):
     _model("resnet3d").save_pretrained(tmp_path)
-    told = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**told, "config": {**told["config"], "width": 256}}))
+    contents = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**contents, "config": {**contents["config"], "width": 256}}))
     made, build = [], ResNet3D.__init__
 
     def counted(self, config):
@@ -321,8 +321,8 @@ def test_no_more_is_made_than_the_weights_hold(tmp_path, monkeypatch):
 )
 def test_what_a_model_says_of_its_clips_has_types(about, tmp_path):
     _model("resnet3d").save_pretrained(tmp_path)
-    told = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**told, "about": about}))
+    contents = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**contents, "about": about}))
     with pytest.raises(ValueError, match=r"config\.json does not describe a model: expected "):
         load_model(tmp_path)
 
@@ -333,7 +333,7 @@ def test_the_largest_published_model_can_be_made():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("gan", {}, "unknown model 'gan'"),
         ("svg", {"layers": 10**6}, "expected layers of at most 100, got 1000000"),
@@ -345,8 +345,8 @@ def test_the_largest_published_model_can_be_made():
         ("svg-prime", {"beta": -1.0}, "expected action_dim and beta of at least 0"),
     ],
 )
-def test_bad_options_are_one_sentence(name, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_options_are_one_sentence(name, options, message):
+    with pytest.raises(ValueError, match=message):
         make_model(name, **options)
 
 
@@ -377,8 +377,8 @@ def test_channels_are_an_option_and_older_files_have_three(name, tmp_path):
         FramePrediction(model, l1).loss(_batch())
     older = awake(_model(name))
     older.save_pretrained(tmp_path)
-    told = json.loads((tmp_path / "config.json").read_text())
-    assert told["config"].pop("channels") == 3
-    (tmp_path / "config.json").write_text(json.dumps(told))
+    contents = json.loads((tmp_path / "config.json").read_text())
+    assert contents["config"].pop("channels") == 3
+    (tmp_path / "config.json").write_text(json.dumps(contents))
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path)(_context(_batch()), actions), older(_context(_batch()), actions))

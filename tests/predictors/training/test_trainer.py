@@ -28,7 +28,7 @@ class Points:
 
 
 class Circle:
-    """Points on a circle; the same ones at each step, whatever was asked for before."""
+    """Points on a circle; the batch of a step does not depend on earlier calls."""
 
     def batch(self, step):
         angles = 2 * torch.pi * torch.rand(32, generator=torch.Generator().manual_seed(step))
@@ -255,7 +255,7 @@ def test_phases_follow_each_other_over_and_over():
 
 
 @pytest.mark.parametrize(
-    ("phases", "said"),
+    ("phases", "message"),
     [
         ((), r"expected phases with different names, at least one, got \[\]"),
         ((PHASES[0], PHASES[0]), "expected phases with different names"),
@@ -264,10 +264,10 @@ def test_phases_follow_each_other_over_and_over():
         ((Phase("a", ("critic",)),), r"to learn in phase 'a', got \['critic'\]"),
     ],
 )
-def test_phases_that_make_no_run_are_refused(phases, said):
+def test_phases_that_make_no_run_are_refused(phases, message):
     objective = Adversarial()
     objective.phases = phases
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         check_objective(objective)
 
 

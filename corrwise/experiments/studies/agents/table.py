@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from corrwise._files import reading
-from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
+from corrwise._writing import write_aside
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference, paired_ratio
-from corrwise.experiments.report.table import markdown_table
+from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.rows import NUMBER, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.studies.agents.agents import Lesson, run_lesson
-
-__all__ = ["KEY", "agent_table", "draw_curves", "run_agent_table"]
+from corrwise.experiments.studies.agents.agents import AgentRun, train_agent
 
 _BASELINES = {"reward": "l1", "hindsight": "random"}
 
@@ -44,7 +41,7 @@ def agent_table(rows: Sequence[Row]) -> str:
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
-    """Draw a picture for each lesson: the distance at the end of an episode over the control steps learned from."""
+    """Draw a plot for each lesson: the distance at the end of an episode over the control steps learned from."""
     from matplotlib.figure import Figure
 
     lessons = _by_arm(rows)
@@ -70,10 +67,10 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
 
 def _by_arm(rows: Sequence[Row]) -> dict[str, dict[str, dict[int, Row]]]:
     """Return the rows by lesson, by what was learned from, and by seed."""
-    found: dict[str, dict[str, dict[int, Row]]] = {}
+    lessons: dict[str, dict[str, dict[int, Row]]] = {}
     for row in rows:
-        found.setdefault(row["lesson"], {}).setdefault(row["arm"], {})[row["seed"]] = row
-    return found
+        lessons.setdefault(row["lesson"], {}).setdefault(row["arm"], {})[row["seed"]] = row
+    return lessons
 
 
 def _uneven(row: Row) -> str | None:
@@ -98,27 +95,23 @@ def run_agent_table(config: AgentTableConfig) -> Path:
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
-    jobs = [Job(_setup, each, {(each.lesson, each.arm, each.seed): {}}) for each in _lessons(config)]
-    with RunFolder(config.out, settings_of(config, "agents"), KEY, digits=True) as folder:
-        folder.run(jobs, executor_of(config.where, config.processes, config.out), unit="agent")
-        table = config.out / "table.md"
-        with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
-            draw_curves(config.out / "curves.png", folder.rows)
-            write_bytes_atomic(table, agent_table(folder.rows).encode())
-    return table
-
-
-def _setup(lesson: Lesson, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], list[Row]]:
-    return lambda keys: [run_lesson(lesson, threads=threads)]
-
-
-def _lessons(config: AgentTableConfig) -> list[Lesson]:
-    """Return all lessons, the agents of one seed together."""
     arms = {"reward": config.rewards, "hindsight": ("random", "hindsight")}
     seeds = {"reward": config.seeds, "hindsight": config.hindsight_seeds}
-    return [
-        Lesson(lesson, arm, seed, config)
+    jobs = [
+        Job(_setup, AgentRun(lesson, arm, seed, config), {(lesson, arm, seed): {}})
         for lesson in config.lessons
         for seed in range(seeds[lesson])
         for arm in arms[lesson]
     ]
+    with RunFolder(config.out, settings_of(config, "agents"), KEY, digits=True) as folder:
+        folder.run(jobs, executor_of(config.where, config.processes, config.out), unit="agent")
+
+        def page() -> tuple[str, list[str]]:
+            draw_curves(config.out / "curves.png", folder.rows)
+            return agent_table(folder.rows), []
+
+        return write_table(config.out, page)
+
+
+def _setup(run: AgentRun, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], list[Row]]:
+    return lambda keys: [train_agent(run, threads=threads)]

@@ -1,111 +1,118 @@
-"""How far a flow net's estimates are from the truth: the loss it learns by, and the errors it is judged by."""
+"""What the table of flows measures: held-out pairs of a body, and the numbers of a flow on them."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from corrwise.costs import CorrespondenceWise, l1
+from corrwise.costs import PRESETS, CorrespondenceWise, Preset, l1
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded
-from corrwise.costs.flow.learned.net import CELL, Estimate
-from corrwise.experiments.studies.flows.candidates import Given, preset_of
-from corrwise.experiments.studies.flows.exact_pairs import Pairs
+from corrwise.costs.flow.learned.loss import MOVES, endpoint_errors
+from corrwise.envs import TASKS
+from corrwise.envs.flow_data import BodyPairs, Pairs, Pool, degraded, displaced, make_pool, painted, suite_task
+from corrwise.envs.renderers import RaycastRenderer
+from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
 from corrwise.types import Flow
 
-__all__ = [
-    "BANDS",
-    "band_name",
-    "curve_numbers",
-    "curve_statistics",
-    "endpoint_errors",
-    "error_numbers",
-    "flow_loss",
-    "l1_curve",
-    "speed_numbers",
-    "true_fields",
-]
-
-BANDS = ((0.0, 2.0), (2.0, 8.0), (8.0, 32.0))  # displacement, pixels
-DECAY = 0.8  # an earlier estimate counts this much less than the next (RAFT, Eq. 7)
-TOKENS = 0.5  # what the tokens' estimates count beside the pixels'
-LENGTH = 0.5  # what the error of the mean length over the body counts beside the mean error of its pixels
-STILL = 0.5  # what background counts beside bodies
-RELATIVE = 8.0  # pixels; an error counts half at this displacement and less beyond it
-SOFT = 0.05  # pixels; below it the error counts by its square
-MOVES = 1e-3  # pixels; less is background
-
-
-def flow_loss(estimate: Estimate, pairs: Pairs, differs: Bool[Tensor, "B h w"]) -> Float[Tensor, ""]:
-    """Return the mean weighted endpoint error of all estimates, both directions, later ones counting more."""
-    truth = torch.cat((pairs.flow_xy, pairs.flow_yx))
-    known = torch.isfinite(truth).all(dim=1)
-    truth = torch.where(known[:, None], truth, 0.0)
-    length = truth.norm(dim=1)
-    moves = length > MOVES
-    weight = known / (1 + length / RELATIVE)
-    body, still = weight * moves, weight * (~moves & torch.cat((differs, differs)))
-    total = truth.new_zeros(())
-    for i, flow in enumerate(estimate.flows):
-        error = _error(flow, truth)
-        each = _mean(error, body) + STILL * _mean(error, still) + LENGTH * _length_error(flow, length, moves & known)
-        total = total + DECAY ** (len(estimate.flows) - 1 - i) * each.mean()
-    share = F.avg_pool2d(body[:, None], CELL)
-    cells = F.avg_pool2d(truth * body[:, None], CELL) / share.clamp(min=1e-9)
-    for i, flow in enumerate(estimate.coarse):
-        each = _mean(_error(flow, cells), share[:, 0])
-        total = total + TOKENS * DECAY ** (len(estimate.coarse) - 1 - i) * each.mean()
-    return total
-
-
-def endpoint_errors(
-    flow: Float[Tensor, "B 2 h w"], truth: Float[Tensor, "B 2 h w"], seen: Bool[Tensor, "B h w"]
-) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Return the endpoint error and the displacement, in pixels, of every visible pixel of a moving body."""
-    length = truth.norm(dim=1)
-    chosen = seen & (length > MOVES) & torch.isfinite(length)
-    return (flow - truth).norm(dim=1)[chosen], length[chosen]
-
-
-def _length_error(flow: Tensor, length: Tensor, body: Tensor) -> Tensor:
-    """Return how far the body's mean length is off; estimates that hedge between two matches come out short."""
-    off = _mean((flow.square().sum(dim=1) + SOFT**2).sqrt() - (length**2 + SOFT**2).sqrt(), body).abs()
-    return off / (1 + _mean(length, body) / RELATIVE)
-
-
-def _error(flow: Tensor, truth: Tensor) -> Tensor:
-    return ((flow - truth).square().sum(dim=1) + SOFT**2).sqrt() - SOFT
-
-
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean over each sample's pixels, 0 where no pixel counts."""
-    return (values * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1e-6)
-
-
+EXACT = "exact"  # the ground-truth flow
+BANDS = ("0_2", "2_8", "8_32")  # displacement, pixels; as row fields name them
 CHUNK = 64  # pairs at a time
+
+_HELD_OUT = 2**31  # training seeds lie below it, so no state here was ever drawn there
+_VIEWS = 3  # cameras of a body that is none of the tasks
+_POOLS, _PAIRS, _FAULTS, _CURVE, _TIMED = range(1, 6)  # separate streams: no measure changes another's data
+
 Row = dict[str, Any]
 Fields = Callable[[slice], tuple[Tensor, Tensor]]  # both flows of some pairs
 
 
-def band_name(low: float, high: float) -> str:
-    """Return what a band of displacements is called in rows: ``8_32``."""
-    return f"{low:g}_{high:g}"
+class FlowScene:
+    """Held-out data of one body. Each part is made on first use and does not depend on the others."""
+
+    def __init__(self, body: str, config: FlowTableConfig) -> None:
+        self.body, self._config = body, config
+
+    @cached_property
+    def clean(self) -> Pairs:
+        """Pairs as the renderer draws them."""
+        return self._pairs(self._config.pairs, self._rng(_PAIRS))
+
+    @cached_property
+    def degraded(self) -> Pairs:
+        """The same pairs with y blurred, ghosted, noisy or tinted, as a prediction may be."""
+        clean = self.clean
+        return replace(clean, y=degraded(clean.y, clean.y.roll(1, 0), self._rng(_FAULTS)))
+
+    def timed(self) -> tuple[Float[Tensor, "B 3 h w"], Float[Tensor, "B 3 h w"]]:
+        """Return the images of the pairs that are timed."""
+        pairs = self._pairs(self._config.timed_pairs, self._rng(_TIMED))
+        return pairs.x, pairs.y
+
+    @cached_property
+    def moved(self) -> tuple[Float[Tensor, "n d 3 h w"], Bool[Tensor, "n d h w"]]:
+        """Images with the body at offsets of 0 to ``reach`` pixels, and the masks of the body."""
+        pool = self._pools[0]
+        assert isinstance(pool.simulator.renderer, RaycastRenderer)
+        images = pool.images[pool.usable].float() / 255
+        chosen = self._rng(_CURVE).permutation(len(images))
+        background = pool.simulator.renderer.background
+        return displaced(images[chosen], background, n=self._config.pictures, reach=self._config.reach)
+
+    @cached_property
+    def _pools(self) -> list[Pool]:
+        rng, size = self._rng(_POOLS), self._config.size
+        tasks = [TASKS[self.body]] if self.body in TASKS else [suite_task(self.body, rng) for _ in range(_VIEWS)]
+        episodes = max(2, self._config.episodes // len(tasks))
+        return [make_pool(task, episodes=episodes, size=size, rng=rng) for task in tasks]
+
+    def _pairs(self, n: int, rng: np.random.Generator) -> Pairs:
+        if self.body == "textures":
+            return Pairs(*painted(n, self._config.size, rng, checked=True))
+        counts = np.diff(np.linspace(0, n, len(self._pools) + 1).round().astype(int))
+        parts = zip(self._pools, counts, strict=True)
+        return Pairs.joined([BodyPairs(pool).sample(int(count), rng) for pool, count in parts if count])
+
+    def _rng(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng([_HELD_OUT + self._config.seed, stream, BODIES.index(self.body) + 1])
+
+
+def preset_of(name: str) -> Preset:
+    """Return the preset of a flow; the ground-truth flow has a penalty on its displacement."""
+    return Preset(form="disp") if name == EXACT else PRESETS[name]
+
+
+class _Given:
+    """A flow of two given fields, whatever the images."""
+
+    def __init__(self, forward: Float[Tensor, "B 2 h w"], backward: Float[Tensor, "B 2 h w"]) -> None:
+        self._forward, self._backward = forward, backward
+
+    def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        return self._forward
+
+    def both(
+        self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        return self._forward, self._backward
 
 
 @torch.no_grad()
 def error_numbers(flow: Flow, pairs: Pairs) -> Row:
     """Return errors in pixels over the visible pixels of moving bodies, both directions, by displacement.
 
-    For each band: ``epe`` the mean endpoint error; ``relative`` the mean of error / displacement; ``displacement`` its
-    mean; ``marked`` the share of pixels that the flow's own forward-backward check marks and ``epe_unmarked`` the mean
-    error of the others; ``pixels`` how many there are. NaN where a band is empty.
+    For each band: ``epe``, the mean endpoint error; ``relative``, the mean of error / displacement; ``displacement``,
+    its mean; ``marked``, the share of pixels that the flow's forward-backward check marks; ``epe_unmarked``, the mean
+    error of the others; ``pixels``, their number. NaN where a band is empty.
     """
     chunks = zip(pairs.x.split(CHUNK), pairs.y.split(CHUNK), strict=True)
     fields = [both_ways(flow, x, y) for x, y in chunks]
@@ -115,46 +122,40 @@ def error_numbers(flow: Flow, pairs: Pairs) -> Row:
     marked = torch.cat((occluded(forward, backward), occluded(backward, forward)))
     marked = marked[seen & (truth.norm(dim=1) > MOVES) & torch.isfinite(truth).all(dim=1)]
     row: Row = {}
-    for low, high in BANDS:
+    for name in BANDS:
+        low, high = map(float, name.split("_"))
         band = (length >= low) & (length < high)
         e, d, m = error[band].double(), length[band].double(), marked[band]
         numbers = {
             "epe": e.mean(), "relative": (e / d).mean(), "displacement": d.mean(), "marked": m.double().mean(),
             "epe_unmarked": e[~m].mean(),
         }  # fmt: skip
-        row |= {f"{name}_{band_name(low, high)}": float(value) for name, value in numbers.items()}
-        row[f"pixels_{band_name(low, high)}"] = int(band.sum())
+        row |= {f"{number}_{name}": float(value) for number, value in numbers.items()}
+        row[f"pixels_{name}"] = int(band.sum())
     return row
 
 
-def true_fields(masks: Bool[Tensor, "n d h w"]) -> tuple[Float[Tensor, "p 2 h w"], Float[Tensor, "p 2 h w"]]:
-    """Return the exact flow between offset 0 and each offset, and back, of ``FlowScene.moved``; p = n * d pairs."""
-    offsets = torch.arange(masks.shape[1], dtype=torch.float32, device=masks.device)[None, :, None, None]
-    forward, backward = masks[:, :1] * offsets, -(masks * offsets)
-    return tuple(torch.stack((dx, torch.zeros_like(dx)), dim=2).flatten(0, 1) for dx in (forward, backward))  # type: ignore[return-value]
-
-
-def l1_curve(pictures: Float[Tensor, "n d 3 h w"]) -> Row:
+def l1_curve(images: Float[Tensor, "n d 3 h w"]) -> Row:
     """Return the pixel L1 between offset 0 and each offset."""
-    return curve_statistics(l1(pictures[:, :1].expand_as(pictures), pictures))
+    return curve_statistics(l1(images[:, :1].expand_as(images), images))
 
 
 @torch.no_grad()
-def curve_numbers(fields: Fields, pictures: Float[Tensor, "n d 3 h w"], *, name: str, form: str) -> Row:
-    """Return the loss between offset 0 and each offset: mean and standard error over the n pictures.
+def curve_numbers(fields: Fields, images: Float[Tensor, "n d 3 h w"], *, name: str, form: str) -> Row:
+    """Return the loss between offset 0 and each offset: mean and standard error over the n images.
 
     Args:
         fields: the two flows of a slice of the n * d pairs.
-        pictures: see ``FlowScene.moved``.
-        name: of the flow, whose preset says what a form weighs.
-        form: one of a preset's, or "unscaled": matched all the way, without any penalty (the paper's Fig. A2).
+        images: see ``FlowScene.moved``.
+        name: of the flow, whose preset has the weights of a form.
+        form: one of a preset's, or "unscaled": full warp, without any penalty (the paper's Fig. A2).
     """
-    n, d = pictures.shape[:2]
-    x, y = pictures[:, :1].expand_as(pictures).flatten(0, 1), pictures.flatten(0, 1)
+    n, d = images.shape[:2]
+    x, y = images[:, :1].expand_as(images).flatten(0, 1), images.flatten(0, 1)
     losses = []
     for at in range(0, n * d, CHUNK):
         part = slice(at, min(at + CHUNK, n * d))
-        flow = Given(*fields(part))
+        flow = _Given(*fields(part))
         unscaled = CorrespondenceWise(l1, flow, scaling=0)
         distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
         losses.append(distance(x[part], y[part]))
@@ -172,7 +173,7 @@ def curve_statistics(losses: Float[Tensor, "n d"]) -> Row:
 
 @torch.no_grad()
 def speed_numbers(flow: Flow, x: Float[Tensor, "B 3 h w"], y: Float[Tensor, "B 3 h w"], *, repeats: int) -> Row:
-    """Return the median milliseconds for both directions of a batch, on the device of the pictures."""
+    """Return the median milliseconds for both directions of a batch, on the device of the images."""
 
     def once() -> float:
         _finish(x)

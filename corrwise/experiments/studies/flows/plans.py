@@ -1,7 +1,7 @@
-"""What a planner meets when a flow net steers it: the pairs in which the net's own errors have been sought out.
+"""Training pairs from the plans that a flow net's own cost leads to.
 
-A planner looks for candidates that its cost favours, and so for those at which the flow errs in their favour. Random
-motion seldom leads there; the plans themselves do (as in DAgger, Ross et al. 2011).
+A planner selects the candidates at which the flow errs in their favour. Random motion seldom reaches those states, so
+they are taken from the plans themselves (as in DAgger, Ross et al. 2011).
 """
 
 from __future__ import annotations
@@ -25,27 +25,22 @@ from corrwise.experiments.runs.policies import Planning, Recorded, StateCost, st
 from corrwise.mpc import CEM, AgentConfig, Aggregate, VisualMPC
 from corrwise.types import Cost, Goal, Planner
 
-__all__ = ["planned_states", "plans_of"]
-
 HORIZON = 12
 _LOCKSTEP = 8
-_CHEAPEST, _OTHERS = 6, 6  # candidates kept of each iteration: where the net may err, and the rest
+_CHEAPEST, _OTHERS = 6, 6  # candidates kept of each iteration: the best ones, and some of the rest
 
 States = Float32[np.ndarray, "_ 2 _"]  # a candidate at the end of the horizon, and the goal it was compared with
 
 
 def plans_of(weights: str, *, size: int, episodes: int, folder: Path, progress: Callable[[str], None]) -> list[States]:
-    """Return each task's planned states, from the folder where they are there already; none for no episodes."""
+    """Return each task's planned states, from the folder if it has them; none for no episodes."""
     if not episodes:
         return []
     return [_kept(folder / f"plans-{task}.npz", task, weights, size, episodes, progress) for task in BODY_NAMES]
 
 
 def planned_states(task: str, weights: str, *, size: int, episodes: int, candidates: int = 48) -> States:
-    """Return candidates, and their goals, of all plans of some episodes that this flow net steers.
-
-    The planner is the default one, with the recommended cost.
-    """
+    """Return candidates and goals of all plans of some episodes: CEM with the recommended cost of these weights."""
     simulator = MujocoSimulator(TASKS[task], size=size)
     cost = GoalCost(CostSpec("l1", "learned", "disp", options=(("weights", weights),)).build())
     planner = CEM(simulator.physics.action_dim, horizon=HORIZON, candidates=candidates)
@@ -84,7 +79,7 @@ def _candidates(simulator: MujocoSimulator, cost: Cost, planner: Planner, seeds:
 
 
 def _image_cost(simulator: MujocoSimulator, cost: Cost, goal: Goal) -> StateCost:
-    """Return what the image cost says of states, one environment at a time as planners ask it."""
+    """Return the image cost as a cost of states; environments are compared one at a time, as planners do."""
     goals = [Goal(frames[None]) for frames in goal.frames]
 
     def of_states(states: np.ndarray, _: np.ndarray) -> Float[Tensor, "B N T"]:

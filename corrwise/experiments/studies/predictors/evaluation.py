@@ -1,14 +1,17 @@
-"""How good predicted frames are, and what rows of them say: a table, curves, and a page with videos."""
+"""The results of ``corrwise evaluate``: a table, curves, strips of frames, and a page with videos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from corrwise._writing import write_aside
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
@@ -17,7 +20,12 @@ from corrwise.experiments.report.table import markdown_table
 from corrwise.predictors.metrics import METRICS
 
 CURVES, STRIPS = "curves.png", "strips.png"
-FLOOR = "copy-last"  # what every model is judged beside
+BASELINE = "copy-last"
+_WINDOWS, _COLUMNS = 6, 6  # windows, and predicted frames of each, that are drawn at most
+_ROWS = 24  # rows of frames that are drawn at most, unless one window has more panels
+_AROUND = 4  # px around what moves
+_CHANGED = 12  # levels of 255 that are motion
+_SIDE = 1.1  # inches of a frame
 
 Row = dict[str, Any]
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
@@ -28,42 +36,45 @@ def evaluation_table(rows: Sequence[Row]) -> str:
     metrics = _metrics(rows)
     lines = [(model, str(windows), *cells) for model, windows, cells in table_cells(rows)]
     table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
-    told = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
-    return table + ("" if "lpips" in metrics else told)
+    missing = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
+    return table + ("" if "lpips" in metrics else missing)
 
 
 def broken_frames(rows: Sequence[Row]) -> list[str]:
     """Return a sentence about each model that predicted frames which are not finite."""
-    said = []
-    for model in dict.fromkeys(row["model"] for row in rows):
-        mine = [row for row in rows if row["model"] == model]
+    sentences = []
+    for model, mine in _by_model(rows).items():
         broken, frames = sum(row.get("broken") or 0 for row in mine), sum(len(row["psnr"]) for row in mine)
         if broken:
             end = "; its numbers are no result" if broken == frames else ""
-            said.append(f"{model}: {broken} of {frames} predicted frames are not finite and count as black{end}")
-    return said
+            sentences.append(f"{model}: {broken} of {frames} predicted frames are not finite and count as black{end}")
+    return sentences
 
 
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
     """Yield each model's name, its number of windows, and its numbers as text."""
-    for model in dict.fromkeys(row["model"] for row in rows):
-        mine = [row for row in rows if row["model"] == model]
-        cells = []
-        for name in _metrics(rows):
-            mean, error = mean_and_error(list(clip_means(mine, name).values()))
-            cells.append(f"{mean:.{_digits(name)}f} ± {error:.{_digits(name)}f}")
-        yield model, len(mine), cells
+    for model, mine in _by_model(rows).items():
+        each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in _metrics(rows)}
+        digits = {name: 2 if name == "psnr" else 3 for name in each}
+        yield model, len(mine), [f"{mean:.{digits[n]}f} ± {error:.{digits[n]}f}" for n, (mean, error) in each.items()]
+
+
+def _by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    models: dict[str, list[Row]] = {}
+    for row in rows:
+        models.setdefault(row["model"], []).append(row)
+    return models
 
 
 def clip_means(rows: Sequence[Row], metric: str) -> dict[int, float]:
-    """Return a metric of each clip, over its windows and their steps, where it has one.
+    """Return a metric of each clip, over its windows and their steps, where it has any.
 
-    Windows of one clip overlap, so they say little more than one of them does.
+    Windows of one clip overlap, so they are no independent samples.
     """
-    found: dict[int, list[float]] = {}
+    values: dict[int, list[float]] = {}
     for row in rows:
-        found.setdefault(row["clip"], []).extend(value for value in row[metric] if value is not None)
-    return {clip: float(np.mean(values)) for clip, values in sorted(found.items()) if values}
+        values.setdefault(row["clip"], []).extend(value for value in row[metric] if value is not None)
+    return {clip: float(np.mean(mine)) for clip, mine in sorted(values.items()) if mine}
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
@@ -71,18 +82,19 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics = _metrics(rows)
+    metrics, curves = _metrics(rows), _by_model(rows)
     kinds: dict[str, list[str]] = {}
-    for model in dict.fromkeys(row["model"] for row in rows):
-        kinds.setdefault(_kind(model), []).append(model)
+    for model in curves:
+        name, _, number = model.rpartition("-")
+        kinds.setdefault(name if number.isdigit() else model, []).append(model)  # seeds of one kind
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
     figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         for i, (kind, models) in enumerate(kinds.items()):
-            color, line = ("black", "--") if kind == FLOOR else (palette(i % palette.N), "-")
+            color, line = ("black", "--") if kind == BASELINE else (palette(i % palette.N), "-")
             label: str | None = f"{kind}, {len(models)} models" if len(models) > 1 else models[0]
             for model in models:
-                means = mean_curve([row[name] for row in rows if row["model"] == model])
+                means = mean_curve([row[name] for row in curves[model]])
                 seen = np.isfinite(means)
                 steps = np.arange(1, len(means) + 1)[seen]
                 axis.plot(steps, means[seen], label=label, color=color, linestyle=line)
@@ -94,10 +106,47 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
         figure.savefig(aside, dpi=110)
 
 
-def _kind(model: str) -> str:
-    """Return the name that models of several seeds share."""
-    name, _, number = model.rpartition("-")
-    return name if number.isdigit() else model
+def draw_strips(path: Path, panels: Mapping[str, Float[Tensor, "n T 3 h w"]], context: int) -> None:
+    """Draw frames of each panel for the first windows: the context's last, and some that are predicted.
+
+    Args:
+        path: of a PNG.
+        panels: the true frames first; all begin with the same context.
+        context: how many frames that is.
+    """
+    from matplotlib.figure import Figure
+
+    frames = {name: to_uint8(panel) for name, panel in panels.items()}
+    true = next(iter(frames.values()))
+    ahead = true.shape[1] - context
+    shown = np.unique(np.linspace(0, ahead, min(ahead, _COLUMNS) + 1).round().astype(int))
+    windows = min(len(true), _WINDOWS, max(1, _ROWS // len(frames)))
+    rows = [(name, window) for window in range(windows) for name in frames]
+    figure = Figure(figsize=(_SIDE * len(shown) + 1.4, _SIDE * len(rows) + 0.3), layout="constrained")
+    for line, (name, window) in zip(figure.subplots(len(rows), len(shown), squeeze=False), rows, strict=True):
+        top, left, side = moving_square(true[window, context - 1 :])
+        for axis, step in zip(line, shown, strict=True):
+            frame = frames[name][window, context - 1 + step]
+            axis.imshow(frame[top : top + side, left : left + side], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for axis, step in zip(figure.axes, shown, strict=False):
+        axis.set_title(f"step {step}" if step else "last seen", fontsize=9)
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=80)
+
+
+def moving_square(frames: UInt8[np.ndarray, "T h w 3"]) -> tuple[int, int, int]:
+    """Return the top, left and side of the smallest square, inside the frame, around all that moves in a clip."""
+    height, width = frames.shape[1:3]
+    moved = (np.abs(frames.astype(int) - frames[0]).max(axis=(0, 3)) > _CHANGED).nonzero()
+    if not len(moved[0]):
+        return 0, 0, max(height, width)
+    spans = [(int(where.min()) - _AROUND, int(where.max()) + 1 + _AROUND) for where in moved]
+    side = min(height, width, max(end - begin for begin, end in spans))
+    starts = ((begin + end - side) // 2 for begin, end in spans)
+    top, left = (min(max(0, start), whole - side) for start, whole in zip(starts, (height, width), strict=True))
+    return top, left, side
 
 
 def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str]) -> str:
@@ -106,12 +155,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
         template("evaluation.html").render(
             metrics=[_NAMES[name] for name in _metrics(rows)],
             lines=list(table_cells(rows)),
-            facts={
-                "clips": str(config.data),
-                "windows": config.windows,
-                "horizon": config.horizon,
-                "seed": config.seed,
-            },
+            facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
             warnings=broken_frames(rows),
             lpips="lpips" in _metrics(rows),
             curves=embedded((config.out / CURVES).read_bytes()),
@@ -124,7 +168,3 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
     return [name for name in (*METRICS, "lpips") if all(row.get(name) is not None for row in rows)]
-
-
-def _digits(name: str) -> int:
-    return 2 if name == "psnr" else 3

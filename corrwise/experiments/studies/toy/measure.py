@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.experiments.cli.cost import cost_label
+from corrwise.costs.spec import CostSpec
+from corrwise.experiments.cli.options import cost_label, spec_of
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.report.strip import save_strip
 from corrwise.experiments.runs.executors import one_thread
@@ -49,12 +50,14 @@ def average_rows(subject: Subject, *, threads: int, progress: Callable[[], Any])
     """
     one_thread()
     config, distance = subject.config, make_distance(subject.cost)
+    spec = spec_of(subject.cost)
+    base = distance if spec is None else CostSpec(spec.base, vgg=spec.vgg).build()
     scenes = make_scenes(config)
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         for kind, cost, seed in keys:
             began = time.perf_counter()
-            image = _average(scenes, distance, config, seed, progress)
+            image = _average(scenes, (base, distance), config, seed, progress)
             seconds = time.perf_counter() - began
             if not image.isfinite().all():
                 raise FloatingPointError(f"the average image of {cost} is not finite; a smaller --lr may help")
@@ -114,8 +117,9 @@ def crispness(image: Float[Tensor, "3 h w"], scenes: Scenes) -> Row:
 
 
 def _average(
-    scenes: Scenes, distance: Distance, config: ToyConfig, seed: int, progress: Callable[[], Any]
+    scenes: Scenes, distances: tuple[Distance, Distance], config: ToyConfig, seed: int, progress: Callable[[], Any]
 ) -> Float[Tensor, "3 h w"]:
+    """Return the image after a warm start by the first distance, and all other steps by the second."""
     generator = Generator("cpu").manual_seed(seed)
     images = scenes.all.to(config.device)
 
@@ -124,7 +128,9 @@ def _average(
         return images[chosen.to(images.device)][:, None]
 
     network = NetworkImage((config.height, config.width), width=config.channels, seed=seed).to(config.device)
-    return average_image(network, draw, distance, steps=config.steps, lr=config.lr, progress=progress)[0].cpu()
+    for distance, steps in zip(distances, (config.warm_start, config.steps - config.warm_start), strict=True):
+        image = average_image(network, draw, distance, steps=steps, lr=config.lr, progress=progress)
+    return image[0].cpu()
 
 
 def _losses(image: Tensor, scenes: Scenes, distance: Distance, device: str) -> Row:

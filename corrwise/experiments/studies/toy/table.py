@@ -12,7 +12,7 @@ import numpy as np
 
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_aside
-from corrwise.experiments.cli.cost import cost_label
+from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.strip import local_file
@@ -22,7 +22,7 @@ from corrwise.experiments.runs.folder import Job, RunFolder
 from corrwise.experiments.runs.parts import make_distance, network_of, with_costs
 from corrwise.experiments.runs.rows import COUNT, NUMBER, NUMBERS, TEXT, TEXT_BY_NAME, Key, Row
 from corrwise.experiments.runs.settings import Settings, settings_of
-from corrwise.experiments.studies.flows.table import draw_line
+from corrwise.experiments.studies.flows.report import draw_line
 from corrwise.experiments.studies.toy.drawings import BACKGROUNDS, OBJECTS
 from corrwise.experiments.studies.toy.measure import AVERAGE, CURVE, Subject, average_rows, curve_rows
 from corrwise.experiments.studies.toy.scenes import Scenes, curve_scenes, make_scenes

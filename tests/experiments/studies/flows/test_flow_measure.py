@@ -10,17 +10,15 @@ from corrwise.experiments.cli import main
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.runs.grid import Cell
 from corrwise.experiments.studies.ablations import variants
-from corrwise.experiments.studies.flows.measure import band_name, error_numbers, true_fields
-from corrwise.experiments.studies.flows.planning import gap_closed, planning_cells
-from corrwise.experiments.studies.flows.scenes import FlowScene, displaced
-from corrwise.experiments.studies.flows.text import bodies_table, flows_table
-from corrwise.experiments.studies.planning import METHODS, method_config
+from corrwise.experiments.studies.flows.measure import BANDS, FlowScene, error_numbers
+from corrwise.experiments.studies.flows.report import bodies_table, flows_table
+from corrwise.experiments.studies.planning import METHODS, gap_closed, method_config
+from tools.planning_cells import planning_cells
 
 TINY = FlowTableConfig(size=32, pairs=8, episodes=2, reach=16)
-BANDS = ("0_2", "2_8", "8_32")
 
 
-def test_the_truth_has_no_error_and_a_wrong_flow_is_marked():
+def test_the_ground_truth_has_no_error_and_a_wrong_flow_is_marked():
     pairs = FlowScene("cartpole", TINY).clean
 
     def exact(target, source):
@@ -31,28 +29,6 @@ def test_the_truth_has_no_error_and_a_wrong_flow_is_marked():
     wrong = error_numbers(lambda target, source: exact(target, source) + 5, pairs)
     assert all(wrong[f"epe_{band}"] == pytest.approx(50**0.5, rel=1e-4) for band in BANDS if wrong[f"pixels_{band}"])
     assert all(wrong[f"marked_{band}"] == 1 for band in BANDS if wrong[f"pixels_{band}"])
-    assert band_name(8.0, 32.0) == "8_32"
-
-
-def test_a_body_moves_whole_over_its_own_background():
-    background = torch.rand(3, 8, 20)
-    images = background.repeat(2, 1, 1, 1)
-    images[0, :, 2:5, 8:12] = 2.0
-    images[1, :, 2:5, 0:19] = 2.0  # too wide to move
-    pictures, masks = displaced(images, background, n=5, reach=6)
-    assert pictures.shape == (1, 7, 3, 8, 20)
-    for d in range(7):
-        assert torch.equal(masks[0, d], masks[0, 0].roll(d, 1))
-        assert masks[0, d].sum() == 12
-        assert (pictures[0, d][:, masks[0, d]] == 2).all()
-        assert torch.equal(pictures[0, d][:, ~masks[0, d]], background[:, ~masks[0, d]])
-    forward, backward = true_fields(masks)
-    assert forward[6][0][masks[0, 0]].eq(6).all()
-    assert backward[6][0][masks[0, 6]].eq(-6).all()
-    assert forward[:, 1].abs().sum() == 0
-    assert forward[6][0].count_nonzero() == 12
-    with pytest.raises(ValueError, match="leaves room for the body, at most 16 pixels, got 17"):
-        displaced(images, background, n=5, reach=17)
 
 
 def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
@@ -60,7 +36,7 @@ def test_tables_mean_over_the_bodies_and_leave_gaps_empty():
         {"kind": "error", "flow": "zero", "body": body, "variant": "clean", "epe_0_2": epe, "epe_2_8": None}
         for body, epe in (("cartpole", 1.0), ("ant", 2.0), ("humanoid", 3.0), ("walker", 50.0))
     ]
-    assert flows_table(rows[:2], {}).splitlines()[2].startswith("| `zero` |  |"), "a mean of fewer bodies flatters"
+    assert flows_table(rows[:2], {}).splitlines()[2].startswith("| `zero` |  |"), "a mean of fewer bodies is left empty"
     table = flows_table(rows, {("zero", "ant"): "40%"}).splitlines()
     assert table[0].endswith("| gap closed, cartpole | gap closed, ant | gap closed, humanoid |")
     assert table[2] == "| `zero` | 2.00 |  |  |  |  |  | no |  |  | 40% |  |"
@@ -77,7 +53,7 @@ def test_the_gap_closed_is_paired_by_seed():
     assert gap.value == pytest.approx(4.5 / 6)
 
 
-def test_planning_with_a_flow_is_judged_by_rows_of_its_settings_alone():
+def test_planning_with_a_flow_is_scored_by_rows_of_its_settings_alone():
     tried = {**{name: method_config(name, "ant") for name in METHODS}, **dict(variants("flow", "ant"))}
 
     def rows(method, *distances, **changed):

@@ -15,10 +15,9 @@ from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.runs.folder import ConfigMismatch
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.flows.bench import FlowBench
-from corrwise.experiments.studies.flows.scenes import FlowScene
-from corrwise.experiments.studies.flows.table import run_flow_table
-from corrwise.experiments.studies.flows.text import KEY, flow_row_key
+from corrwise.experiments.studies.flows.bench import FlowBench, run_flow_table
+from corrwise.experiments.studies.flows.measure import FlowScene
+from corrwise.experiments.studies.flows.report import KEY, flow_row_key
 
 TINY = FlowTableConfig(
     flows=("zero", "all-pairs", "exact"), bodies=("cartpole",), size=32, pairs=8, episodes=2, pictures=2, reach=16,
@@ -39,7 +38,7 @@ def rows_of(config):
     return {flow_row_key(row): row for row in read_rows(config.out / "rows.jsonl", KEY)}
 
 
-def test_a_run_leaves_a_row_for_each_question_and_small_pictures(run):
+def test_a_run_leaves_a_row_for_each_measure_and_small_images(run):
     curves = {("curve", f, "cartpole", v) for f in ("zero", "all-pairs", "exact") for v in ("scaled", "unscaled")}
     curves |= {("curve", f, "cartpole", "recommended") for f in ("zero", "all-pairs", "exact")}
     errors = {("error", f, "cartpole", v) for f in ("zero", "all-pairs") for v in ("clean", "degraded")}
@@ -80,7 +79,7 @@ def test_pixel_l1_flattens_where_a_matching_loss_grows(run):
     l1 = loss("none", "cartpole", "l1")
     assert l1[0] == 0
     assert len(l1) == 17
-    assert l1[16] < 1.05 * l1[9], "the body's own width is where a pixel loss ends to tell"
+    assert l1[16] < 1.05 * l1[9], "a pixel loss is constant beyond the body's own width"
     for flow in ("exact", "all-pairs"):
         far = loss(flow, "cartpole", "recommended")
         assert far[0] == pytest.approx(0, abs=1e-6)
@@ -113,7 +112,7 @@ def test_another_configuration_or_a_foreign_row_is_refused(run, tmp_path):
         run_flow_table(replace(run, out=tmp_path))
 
 
-def test_a_flow_without_weights_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+def test_a_flow_without_weights_is_left_out_with_a_sentence(tmp_path, monkeypatch, capsys):
     def absent(weights):
         raise FileNotFoundError(weights)
 
@@ -145,7 +144,7 @@ def test_rows_of_weights_that_changed_are_measured_anew(tmp_path, monkeypatch):
     assert prints[0] == prints[1] != prints[2] == prints[3]
 
 
-def test_rows_of_other_prices_are_measured_anew(tmp_path, monkeypatch):
+def test_rows_of_other_weights_of_the_penalty_are_measured_anew(tmp_path, monkeypatch):
     config = replace(TINY, out=tmp_path, flows=("zero",), measures=("curves",), bodies=("cartpole",))
     run_flow_table(config)
     before = read_rows(tmp_path / "rows.jsonl", KEY)

@@ -9,20 +9,20 @@ import torch
 
 from corrwise._writing import jsonable
 from corrwise.costs.flow.learned.estimator import LearnedFlow
-from corrwise.costs.flow.learned.net import Estimate, FlowNet, FlowNetConfig
+from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import facts_of, load_net, save_net
-from corrwise.envs import TASKS, MujocoSimulator
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.envs.flow_data import Pairs, PlannedPairs
+from corrwise.envs.flow_data import pairs as flow_pairs
 from corrwise.envs.tasks.goals import start_state
+from corrwise.envs.tasks.metric import integration_size
 from corrwise.experiments import cli
-from corrwise.experiments.cli.options import BODY_NAMES
-from corrwise.experiments.cli.train_flow import TrainFlowConfig
+from corrwise.experiments.cli.train_flow import FIRST_PLANNED_SEED, TrainFlowConfig
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.studies.flows import pairs as flow_pairs
 from corrwise.experiments.studies.flows import plans as flow_plans
-from corrwise.experiments.studies.flows.card import command
-from corrwise.experiments.studies.flows.exact_pairs import Pairs
-from corrwise.experiments.studies.flows.measure import endpoint_errors, flow_loss
-from corrwise.experiments.studies.flows.train import make_flow_trainer, run_train_flow
+from corrwise.experiments.studies.flows import train as flow_train
+from corrwise.experiments.studies.flows.plans import planned_states
+from corrwise.experiments.studies.flows.train import command, make_flow_trainer, run_train_flow
 from corrwise.predictors.training import Trainer
 
 SMALL_NET = {"fine": 4, "coarse": 8, "width": 16, "heads": 2, "hidden": 4, "updates": 2, "refinements": 1}
@@ -33,8 +33,12 @@ TINY = TrainFlowConfig(
 
 @pytest.fixture
 def few_bodies(monkeypatch):
+    """Train on Cartpole and a pendulum, and evaluate on Cartpole."""
+    monkeypatch.setattr(flow_pairs, "TASK_BODIES", ("cartpole",))
     monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
     monkeypatch.setattr(flow_pairs, "CAMERAS", 1)
+    for module, name in ((flow_train, "BODY_NAMES"), (flow_train, "BODIES"), (flow_plans, "BODY_NAMES")):
+        monkeypatch.setattr(module, name, ("cartpole",))
 
 
 def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypatch):
@@ -90,7 +94,8 @@ def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
         run_train_flow(config)
 
 
-def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, few_bodies):
+def test_the_folder_holds_weights_that_load_and_a_card_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow_pairs, "OTHER_BODIES", ("pendulum",))
     weights = run_train_flow(replace(TINY, out=tmp_path / "run"))
     flow = LearnedFlow(weights)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
     assert flow.isfinite().all()
@@ -130,47 +135,16 @@ def test_a_loss_that_is_not_finite_stops_and_changes_nothing(tmp_path):
     assert all(torch.equal(before[name].nan_to_num(7), after[name].nan_to_num(7)) for name in before)
 
 
-def _judged() -> tuple[Estimate, Estimate, Pairs]:
-    """What a net estimates of pairs in which everything moved by (3, 3), the truth in its place, and the pairs."""
-    net = FlowNet(FlowNetConfig(**SMALL_NET))
-    x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
-    everywhere = torch.ones(2, 32, 32, dtype=torch.bool)
-    estimate = net(x, y, everywhere)
-    exact = replace(estimate, flows=torch.full_like(estimate.flows, 3.0), coarse=torch.full_like(estimate.coarse, 3.0))
-    truth = torch.full((2, 2, 32, 32), 3.0)
-    return estimate, exact, Pairs(x, y, truth, truth, everywhere, everywhere)
-
-
-def test_the_loss_is_nothing_for_the_truth():
-    estimate, exact, pairs = _judged()
-    everywhere = pairs.seen_xy
-    assert flow_loss(exact, pairs, everywhere) == pytest.approx(0, abs=1e-5)
-    assert flow_loss(estimate, pairs, everywhere) > 1
-
-
-def test_an_estimate_that_hedges_between_two_matches_costs_more_for_being_short(monkeypatch):
-    estimate, _, pairs = _judged()
-    everywhere = pairs.seen_xy
-    said = {name: replace(estimate, flows=torch.full_like(estimate.flows, 3.0)) for name in ("short", "aside")}
-    said["short"].flows[:, :, 0] = 1.0
-    said["aside"].flows[:, :, 0] = 5.0
-    with_length = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
-    monkeypatch.setattr("corrwise.experiments.studies.flows.measure.LENGTH", 0.0)
-    without = {name: float(flow_loss(each, pairs, everywhere)) for name, each in said.items()}
-    assert without["short"] == pytest.approx(without["aside"], rel=1e-4), "both are 2 px off"
-    assert with_length["short"] > without["short"] + 0.1
-
-
-def test_what_is_unknown_takes_no_part():
-    _, exact, pairs = _judged()
-    truth, everywhere = pairs.flow_xy, pairs.seen_xy
-    hole = truth.clone()
-    hole[0, :, 4:9, 4:9] = float("nan")
-    assert flow_loss(exact, replace(pairs, flow_xy=hole), everywhere) == pytest.approx(0, abs=1e-5)
-    error, length = endpoint_errors(truth + 1, hole, everywhere)
-    assert len(error) == 2 * 32 * 32 - 25
-    assert torch.allclose(error, torch.tensor(2.0).sqrt())
-    assert torch.allclose(length, torch.tensor(18.0).sqrt())
+def test_plans_are_learned_from():
+    states = planned_states("cartpole", "small", size=16, episodes=1, candidates=4)
+    simulator = MujocoSimulator(TASKS["cartpole"], size=16)
+    steps, iterations = TASKS["cartpole"].episode_steps, 3
+    assert states.shape == (steps * iterations * 4, 2, integration_size(simulator.model))
+    assert (states[:, 1] == states[0, 1]).all(), "one episode has one goal"
+    _, goal = Fleet(MujocoSimulator(TASKS["cartpole"], size=16)).reset([FIRST_PLANNED_SEED])
+    pairs = PlannedPairs(simulator, states).sample(5, np.random.default_rng(0))
+    assert torch.equal(pairs.x[0], goal.frames[0, 0]), "x is the goal, y the candidate"
+    assert pairs.flow_xy.nan_to_num(0).abs().amax() > 1, "candidates are elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -246,10 +220,10 @@ def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
     first = run_train_flow(replace(TINY, out=tmp_path / "first", steps=2))
     second = replace(TINY, out=tmp_path / "second", steps=2, tasks=0.9, init_from=str(first), plans=3)
     weights = run_train_flow(second)
-    assert planned == [(task, str(first), 32, 3) for task in BODY_NAMES]
+    assert planned == [("cartpole", str(first), 32, 3)]
     (tmp_path / "second" / "checkpoint.pt").unlink()
     run_train_flow(second)
-    assert len(planned) == len(BODY_NAMES), "what was planned is kept"
+    assert len(planned) == 1, "what was planned is kept"
     assert "half of them as 3 planned episodes of each" in (weights.parent / "card.md").read_text()
 
 

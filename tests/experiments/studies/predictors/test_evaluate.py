@@ -15,10 +15,12 @@ from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import ConfigMismatch
-from corrwise.experiments.studies.predictors.evaluate import KEY, draw_strips, imagined, moving_square, run_evaluate
+from corrwise.experiments.studies.predictors.evaluate import KEY, predict, run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import (
     draw_curves,
+    draw_strips,
     evaluation_table,
+    moving_square,
 )
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import ClipFolder, ClipWindows
@@ -59,7 +61,7 @@ def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
 def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips):
     windows = ClipWindows(ClipFolder(clips), 5)
     batch = windows.windows(np.array([2]))
-    shown = imagined(CopyLast(), batch, 2)
+    shown = predict(CopyLast(), batch, 2)
     assert torch.equal(shown, batch.frames[:, 1:2].expand(-1, 3, -1, -1, -1))
 
 
@@ -70,7 +72,7 @@ def test_the_table_leaves_out_frames_in_which_nothing_moved():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"--models": "nowhere"}, "there is no model in nowhere"),
         ({"--data": "nowhere"}, "there is no folder of clips at nowhere"),
@@ -78,10 +80,10 @@ def test_the_table_leaves_out_frames_in_which_nothing_moved():
         ({"--windows": "0"}, "windows must be at least 1, got 0"),
     ],
 )
-def test_bad_input_is_one_sentence(clips, model, tmp_path, capsys, change, said):
+def test_bad_input_is_one_sentence(clips, model, tmp_path, capsys, change, message):
     options = {"--models": str(model), "--data": str(clips), "--out": str(tmp_path / "ev"), **change}
     assert cli.main(["evaluate", *(word for pair in options.items() for word in pair)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "ev").exists()
 
 
@@ -96,19 +98,19 @@ def test_a_model_for_other_actions_is_one_sentence(clips, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("trained", "message"),
     [
         ({"task": "ant"}, "was trained on clips of task ant, and these are of cartpole"),
         ({"size": [24, 24]}, r"was trained on clips of size [24, 24], and these are of [32, 32]"),
         ({"supersample": 2}, "was trained on clips of supersample 2, and these are of 1"),
     ],
 )
-def test_a_model_of_other_clips_is_one_sentence(clips, tmp_path, capsys, told, said):
+def test_a_model_of_other_clips_is_one_sentence(clips, tmp_path, capsys, trained, message):
     made = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
-    made.save_pretrained(tmp_path / "other", {"clips": told})
+    made.save_pretrained(tmp_path / "other", {"clips": trained})
     words = ["evaluate", "--models", str(tmp_path / "other"), "--data", str(clips), "--out", str(tmp_path / "ev")]
     assert cli.main([*words, "--horizon", "3"]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "ev").exists()
 
 
@@ -144,11 +146,11 @@ def test_strips_show_the_square_that_moves():
     assert (top, left, side) == (2, 26, 13)
     assert moving_square(clip[:1]) == (0, 0, 40)
     clip[:, :, 0] = np.array([0, 90, 180])[:, None, None]
-    assert moving_square(clip) == (0, 7, 20), "no larger than the picture"
+    assert moving_square(clip) == (0, 7, 20), "no larger than the frame"
 
 
 @pytest.mark.parametrize(("panels", "lines"), [(2, 6), (8, 24), (14, 14)])
-def test_the_picture_of_many_models_shows_fewer_windows(panels, lines, tmp_path):
+def test_the_image_of_many_models_shows_fewer_windows(panels, lines, tmp_path):
     clips = torch.rand(3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     draw_strips(tmp_path / "strips.png", {f"model {i}": clips for i in range(panels)}, context=2)
     height = cv2.imread(str(tmp_path / "strips.png")).shape[0]

@@ -9,8 +9,15 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.predictors.table import held_frames, held_plans, run_predictor_table
-from corrwise.experiments.studies.predictors.text import pixel_wise, predictor_tables, train_config, warm_config
+from corrwise.experiments.studies.predictors.table import (
+    held_frames,
+    held_plans,
+    pixel_wise,
+    predictor_tables,
+    run_predictor_table,
+    train_config,
+    warm_config,
+)
 
 TINY = PredictorTableConfig(
     tasks=("cartpole",), seeds=1, clips=2, held=1, warm=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
@@ -33,28 +40,28 @@ def test_arms_of_a_model_begin_with_the_same_weights():
     assert train_config(TINY, "ant", "resnet3d-corr-l1:flow=dis", 0).init_from == str(first.pop().out)
 
 
-def test_the_regularised_arm_is_trained_and_judged(tmp_path):
-    run_predictor_table(replace(TINY, out=tmp_path, arms=("resnet3d-corr-mse:form=reg",), episodes=0, steps=2))
-    models = tmp_path / "models" / "cartpole"
-    assert sorted(folder.name for folder in models.iterdir()) == ["resnet3d-corr-mse:form=reg-0", "resnet3d-warm-0"]
-
-
-def test_the_arms_of_every_model_are_trained_and_judged(tmp_path):
-    arms = ("resnet3d-mse", "svg-mse", "svg-prime-mse")
+def test_the_arms_of_every_model_are_trained_and_evaluated(tmp_path):
+    arms = ("resnet3d-corr-mse:form=reg", "svg-mse", "svg-prime-mse")
     table = run_predictor_table(replace(TINY, out=tmp_path, arms=arms, episodes=0, size=64)).read_text()
     for arm in arms:
         assert f"| cartpole | `{arm}` | 1 |" in table
+    models = {folder.name for folder in (tmp_path / "models" / "cartpole").iterdir()}
+    assert models == {f"{arm}-0" for arm in (*arms, "resnet3d-warm", "svg-warm", "svg-prime-warm")}
 
 
-def test_the_table_tells_of_all_that_the_folder_holds(tmp_path):
+def test_a_run_is_continued_and_the_table_shows_all_that_the_folder_holds(tmp_path, monkeypatch):
     config = replace(TINY, out=tmp_path, arms=("resnet3d-corr-l1:flow=dis",))
     run_predictor_table(config)
+    rows = read_rows(tmp_path / "plans" / "rows.jsonl", KEY)
+    assert [row["method"] for row in rows] == ["zero-action", "oracle", "copy-last", "resnet3d-corr-l1:flow=dis-0"]
     table = run_predictor_table(replace(config, arms=("resnet3d-l1",), episodes=0)).read_text()
     frames, plans = table.split("### Plans")
     lines = [line.split("|")[2].strip(" `") for line in frames.splitlines() if line.startswith("| cartpole")]
     assert lines == ["resnet3d-l1", "resnet3d-corr-l1:flow=dis", "copy-last"]
     assert "`resnet3d-corr-l1:flow=dis`" in plans
     assert "`resnet3d-l1`" not in plans, "its plans were not asked for"
+    monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
+    assert run_predictor_table(config).read_text() == table, "nothing is made twice"
 
 
 def test_of_what_was_made_twice_the_newest_counts(tmp_path):
@@ -74,27 +81,6 @@ def test_of_what_was_made_twice_the_newest_counts(tmp_path):
     row = {"task": "ant", "method": "resnet3d-l1-0", "seed": 1, "min_distance": 1.0, "last10_distance": 1.0}
     file.write_text("".join(f"{json.dumps({**row, 'settings': each})}\n" for each in ("old", "new")))
     assert held_plans(tmp_path) == [{**row, "method": "resnet3d-l1", "settings": "new"}]
-
-
-def test_the_same_command_goes_on(tmp_path, monkeypatch):
-    config = replace(TINY, out=tmp_path)
-    table = run_predictor_table(config).read_text()
-    for line in (
-        "| cartpole | `resnet3d-l1` | 1 |",
-        "| cartpole | `resnet3d-corr-l1:flow=dis` | 1 |",
-        "| cartpole | `copy-last` |",
-    ):
-        assert line in table
-    rows = read_rows(tmp_path / "plans" / "rows.jsonl", KEY)
-    assert [row["method"] for row in rows] == [
-        "zero-action",
-        "oracle",
-        "copy-last",
-        "resnet3d-l1-0",
-        "resnet3d-corr-l1:flow=dis-0",
-    ]
-    monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
-    assert run_predictor_table(config).read_text() == table
 
 
 def _frames(model, clip, sharpness):
@@ -134,7 +120,7 @@ def test_tables_pair_clips_and_episodes():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
         (["--tasks", "cat"], "unknown task 'cat'"),
@@ -143,21 +129,21 @@ def test_tables_pair_clips_and_episodes():
         (["--steps", "0"], "steps must be at least 1, got 0"),
     ],
 )
-def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, message):
     assert cli.main(["table", "predictors", "--out", str(tmp_path / "x"), *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"size": 50, "arms": ("resnet3d-l1",)}, "multiples of 4"),
         ({"size": 36, "arms": ("svg-mse",)}, "36"),
         ({"tasks": ("ant",), "shown": 30}, "expected context and horizon of at most the 31 frames of ant, got 32"),
     ],
 )
-def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_can_only_fail_later_is_refused_at_once(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         run_predictor_table(replace(TINY, out=tmp_path / "table", **options))
     assert not (tmp_path / "table").exists()

@@ -221,10 +221,10 @@ def test_broken_seq_files_are_one_sentence(tmp_path):
             r"expected frames of format 102 or 201 \(JPEG\) in .*, got format 100",
         ),
     }
-    for name, (content, said) in cases.items():
+    for name, (content, message) in cases.items():
         path = tmp_path / f"{name}.seq"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             NorpixSequence(path)
     with pytest.raises(FileNotFoundError, match=r"there is no .seq file at .*none.seq"):
         NorpixSequence(tmp_path / "none.seq")

@@ -166,9 +166,9 @@ def test_what_is_no_media_is_counted_and_left(tmp_path):
     (tmp_path / ".DS_Store").write_text("")
     (tmp_path / ".thumbnails").mkdir()
     _images(tmp_path / "alone", _frames(1))
-    found = scan_media(tmp_path)
-    assert [clip.name for clip in found.clips] == ["film.mkv"]
-    assert found.left == {"hidden": 2, "images alone in their folder": 1, "neither video nor image": 3}
+    media = scan_media(tmp_path)
+    assert [clip.name for clip in media.clips] == ["film.mkv"]
+    assert media.left == {"hidden": 2, "images alone in their folder": 1, "neither video nor image": 3}
 
 
 def test_numbers_in_names_order_frames_and_clips(tmp_path):
@@ -193,9 +193,9 @@ def test_links_are_followed_and_loops_are_cut(tmp_path):
     (source / "again.mp4").symlink_to(outside / "film.mp4")
     (source / "walk" / "up").symlink_to(source)
     (outside / "loop").symlink_to(source)
-    found = scan_media(source)
-    assert [clip.name for clip in found.clips] == ["b/film.mp4", "b/run", "walk"]
-    assert found.left == {"links to what is taken already": 5}
+    media = scan_media(source)
+    assert [clip.name for clip in media.clips] == ["b/film.mp4", "b/run", "walk"]
+    assert media.left == {"links to what is taken already": 5}
     linked = tmp_path / "linked"
     linked.mkdir()
     for i in (2, 10, 1):  # links to images are frames wherever they are, even twice
@@ -262,7 +262,7 @@ def test_declared_sizes_of_videos_are_checked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 2)}", f"at most {MAX_ACTION_BYTES} bytes"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 2)}", f"at most {MAX_ACTION_BYTES} bytes"),
@@ -272,11 +272,11 @@ def test_declared_sizes_of_videos_are_checked(tmp_path, monkeypatch):
         ("((((((", "cannot be read as an array"),
     ],
 )
-def test_declared_sizes_of_actions_are_checked(tmp_path, header, said):
+def test_declared_sizes_of_actions_are_checked(tmp_path, header, message):
     header = header.ljust(117).encode() + b"\n"
     path = tmp_path / "a.npy"
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(32))
-    with pytest.raises(ValueError, match=rf"a.npy cannot be read as an array of actions: .*{said}|{said}"):
+    with pytest.raises(ValueError, match=rf"a.npy cannot be read as an array of actions: .*{message}|{message}"):
         load_actions(path)
 
 
@@ -300,9 +300,9 @@ def test_actions_lie_beside_their_clip(tmp_path):
     np.save(tmp_path / "take" / "actions.npy", taken[3])
     clips = MediaClips(tmp_path, 16)
     assert clips.action_dim == 2
-    found = {clip.about["name"]: clip.actions for clip in clips}
+    actions_of = {clip.about["name"]: clip.actions for clip in clips}
     for name, actions in zip(("inside", "run.1", "film.mp4", "take/film.mp4"), taken, strict=True):
-        np.testing.assert_array_equal(found[name], actions)
+        np.testing.assert_array_equal(actions_of[name], actions)
 
 
 def test_actions_are_brought_to_one():
@@ -314,7 +314,7 @@ def test_actions_are_brought_to_one():
 
 
 @pytest.mark.parametrize(
-    ("actions", "scale", "said"),
+    ("actions", "scale", "message"),
     [
         ([[0.5, -1.5]], (-1, 1), "expected actions from -1 to 1 in a, got -1.5 to 0.5; state the low and high"),
         ([[0.5, 2.5]], (0, 2), "expected actions from 0 to 2 in a, got 0.5 to 2.5"),
@@ -324,8 +324,8 @@ def test_actions_are_brought_to_one():
         ([[0.0]], (1, 1), "expected a low below high, got 1 and 1"),
     ],
 )
-def test_actions_that_cannot_be_used_are_one_sentence(actions, scale, said):
-    with pytest.raises(ValueError, match=said):
+def test_actions_that_cannot_be_used_are_one_sentence(actions, scale, message):
+    with pytest.raises(ValueError, match=message):
         scaled_actions(np.array(actions), "a", tuple(map(float, scale)))
 
 
@@ -448,7 +448,7 @@ def test_minari_actions_are_brought_to_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("episode", "key", "said"),
+    ("episode", "key", "message"),
     [
         ((np.zeros((4, 17)), _actions(3)), None, r"expected images, .* in episode_0 of .*, got float64 \(4, 17\)"),
         ((np.zeros((4, 128), np.uint8), _actions(3)), None, r"got uint8 \(4, 128\)"),
@@ -459,8 +459,8 @@ def test_minari_actions_are_brought_to_one(tmp_path):
         ((_frames(4), _actions(4)), None, "expected 3 actions between the 4 images of episode_0 of .*, got 4"),
     ],
 )
-def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode, key, said):
-    with pytest.raises(ValueError, match=said):
+def test_minari_datasets_that_cannot_be_used_are_one_sentence(tmp_path, episode, key, message):
+    with pytest.raises(ValueError, match=message):
         MinariClips(_minari(tmp_path, [episode], key=key), 16)
 
 

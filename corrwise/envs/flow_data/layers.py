@@ -1,4 +1,4 @@
-"""Painted pairs with exact flow, and the degradations that predictions show."""
+"""Painted pairs with ground-truth flow, and the degradations that predictions show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RADIUS = 3
 def degraded(
     images: Float[Tensor, "B 3 h w"], ghosts: Float[Tensor, "B 3 h w"], rng: np.random.Generator
 ) -> Float[Tensor, "B 3 h w"]:
-    """Return each image with one of the four faults, its strength at random; ``ghosts`` are what may shine through."""
+    """Return each image with one of the four degradations at random strength; ``ghosts`` are blended in."""
     n = len(images)
     kind = torch.from_numpy(rng.choice(len(KINDS), size=n, p=KINDS))[:, None, None, None]
     weight = torch.from_numpy(rng.uniform(*GHOST, (n, 1, 1, 1))).float()
@@ -50,8 +50,8 @@ def _blurred(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 STICKS = 7
-PRESENT = 0.7  # share of the sticks that a picture shows
-LENGTH = (0.0, 14.0)  # half of the axis, pixels of a 64 px picture
+PRESENT = 0.7  # share of the sticks that an image shows
+LENGTH = (0.0, 14.0)  # half of the axis, pixels of a 64 px image
 RADIUS = (1.0, 4.5)
 SHARED_SHIFT = 14.0  # standard deviation of the motion that all sticks share, pixels
 OWN_SHIFT = 4.0
@@ -74,7 +74,7 @@ def painted(n: int, size: int, rng: np.random.Generator, *, checked: bool = Fals
 
 
 class _Scene:
-    """Sticks with a pose in each of two pictures; layer 0 is the background, later layers lie in front."""
+    """Sticks with a pose in each of two images; layer 0 is the background, later layers lie in front."""
 
     def __init__(self, n: int, size: int, rng: np.random.Generator, *, checked: bool) -> None:
         def uniform(low: float | int, high: float | int, *shape: int) -> Tensor:
@@ -110,7 +110,7 @@ class _Scene:
         self.pixels = torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5
 
     def local(self, side: int, points: Float[Tensor, "n l p 2"]) -> Tensor:
-        """Return points of a picture in the layers' own frames."""
+        """Return points of an image in the layers' own frames."""
         away = (points - self.centre[side][:, :, None]) / self.grow[side][..., None, None]
         cos, sin = self.angle[side].cos()[..., None], self.angle[side].sin()[..., None]
         return torch.stack((cos * away[..., 0] + sin * away[..., 1], cos * away[..., 1] - sin * away[..., 0]), dim=-1)
@@ -128,7 +128,7 @@ class _Scene:
         return (covered * order).argmax(dim=1)
 
     def paint(self, side: int, top: Tensor) -> Tensor:
-        """Return the picture, (n, 3, h, w)."""
+        """Return the image, (n, 3, h, w)."""
         local = self._of(top, self.local(side, self.pixels[None, None].expand(len(top), STICKS + 1, -1, -1)))
         layer = top[..., None]
         colour = self.colour.gather(1, layer.expand(-1, -1, 3))
@@ -137,22 +137,22 @@ class _Scene:
         shade = 1 + self.depth.gather(1, top) * wave
         at = (local / self.size).clamp(-1, 1)[:, None]
         ground = F.grid_sample(self.ground, at, align_corners=True)[:, :, 0].transpose(1, 2)
-        picture = colour * shade[..., None] + ground * (layer == 0)
-        return picture.clamp(0, 1).transpose(1, 2).reshape(len(top), 3, self.size, self.size)
+        image = colour * shade[..., None] + ground * (layer == 0)
+        return image.clamp(0, 1).transpose(1, 2).reshape(len(top), 3, self.size, self.size)
 
     def flow(self, side: int, top: Tensor, other_top: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where each pixel's point lies in the other picture, and whether it is seen there."""
+        """Return where each pixel's point lies in the other image, and whether it is seen there."""
         n, other = len(top), 1 - side
         local = self._of(top, self.local(side, self.pixels[None, None].expand(n, STICKS + 1, -1, -1)))
         angle, grow = self.angle[other].gather(1, top), self.grow[other].gather(1, top)[..., None]
         cos, sin = angle.cos(), angle.sin()
         turned = torch.stack((cos * local[..., 0] - sin * local[..., 1], sin * local[..., 0] + cos * local[..., 1]), -1)
-        place = grow * turned + self.centre[other].gather(1, top[..., None].expand(-1, -1, 2))
-        inside = ((place >= 0) & (place <= self.size)).all(dim=-1)
-        pixel = place.floor().long().clamp(0, self.size - 1)
+        position = grow * turned + self.centre[other].gather(1, top[..., None].expand(-1, -1, 2))
+        inside = ((position >= 0) & (position <= self.size)).all(dim=-1)
+        pixel = position.floor().long().clamp(0, self.size - 1)
         shown = other_top.gather(1, pixel[..., 1] * self.size + pixel[..., 0])
         seen = inside & (shown == top)
-        flow = (place - self.pixels).transpose(1, 2).reshape(n, 2, self.size, self.size)
+        flow = (position - self.pixels).transpose(1, 2).reshape(n, 2, self.size, self.size)
         return torch.where(flow.abs() < 1e-4, 0.0, flow), seen.reshape(n, self.size, self.size)
 
     def _of(self, top: Tensor, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bodies to learn optical flow from, and how a camera is put so that each fills the picture."""
+"""Simulated bodies in random motion, each under a camera that it fills."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ import mujoco
 import numpy as np
 import torch
 
-from corrwise.envs import Camera, GoalSampling, MujocoSimulator, Task
 from corrwise.envs.physics import Physics
 from corrwise.envs.renderers.culling import moving_geoms
 from corrwise.envs.renderers.shapes import SHOWN_GROUPS
+from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.tasks.models import dm_control_model
+from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 
-__all__ = ["HELD_OUT", "OTHER_BODIES", "Pool", "make_pool", "suite_task"]
+__all__ = ["OTHER_BODIES", "TASK_BODIES", "Pool", "make_pool", "suite_task"]
 
+TASK_BODIES = ("cartpole", "ant", "humanoid")
 OTHER_BODIES = ("acrobot", "ball_in_cup", "finger", "hopper", "humanoid", "manipulator", "pendulum", "reacher")
-HELD_OUT = ("walker", "cheetah")  # never trained on: they judge what was learned
 
 _FOVY = 40.0
-_MARGIN = 1.15  # how much more than the body's usual place the picture holds
+_MARGIN = 1.15  # radius of the view, in radii of the body's usual positions
 _STEPS = 24  # control steps of an episode
-_SEEN = 0.5  # share of the usual number of body pixels below which the body has left the picture
+_SEEN = 0.5  # share of the usual number of body pixels below which the body has left the image
 
 
 @dataclass(frozen=True)
 class Pool:
-    """States of one body with their pictures.
+    """States of one body with their images.
 
     Attributes:
         simulator: the body, with its camera.
         states: (episodes, steps, S) integration states.
         images: uint8 (episodes, steps, 3, h, w).
-        usable: (episodes, steps), False where the body is out of the picture or the physics broke down.
+        usable: (episodes, steps), False where the body is out of view or the physics diverged.
     """
 
     simulator: MujocoSimulator
@@ -46,9 +47,9 @@ class Pool:
 
 
 def make_pool(task: Task, *, episodes: int, size: int, rng: np.random.Generator) -> Pool:
-    """Return what random, time-correlated actions do with the body from random starts."""
+    """Return the states and images of a body under random, time-correlated actions from random starts."""
     simulator = MujocoSimulator(task, size=size)
-    states = _wander(task, simulator.physics, episodes, rng)
+    states = _random_walk(task, simulator.physics, episodes, rng)
     frames = simulator.render(states)
     images = (frames.nan_to_num(0.0) * 255).round().to(torch.uint8)
     covered = _body_pixels(frames)
@@ -57,22 +58,22 @@ def make_pool(task: Task, *, episodes: int, size: int, rng: np.random.Generator)
 
 
 def suite_task(name: str, rng: np.random.Generator) -> Task:
-    """Return a dm_control body under a camera at a random angle that keeps it in the picture."""
-    anywhere = Camera((0.0, -5.0, 1.0), (0.0, 0.0, 0.5), _FOVY)
+    """Return a dm_control body under a camera at a random angle that keeps it in view."""
+    placeholder = Camera((0.0, -5.0, 1.0), (0.0, 0.0, 0.5), _FOVY)
     goal = GoalSampling(min_steps=1, max_steps=_STEPS)
-    task = Task(name, partial(_without_sites, name), anywhere, 8, _STEPS, _anyhow, goal)
+    task = Task(name, partial(_without_sites, name), placeholder, 8, _STEPS, _random_pose, goal)
     return replace(task, camera=_framing(task, rng))
 
 
 def _without_sites(name: str) -> mujoco.MjSpec:
-    """Return a body as the shipped weights have seen it: without the marks that MuJoCo draws at its sites."""
+    """Return a body without the markers that MuJoCo draws at its sites: the shipped weights were trained so."""
     spec = dm_control_model(f"{name}.xml")
     for site in spec.sites:
         site.group = SHOWN_GROUPS
     return spec
 
 
-def _anyhow(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _random_pose(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return a pose anywhere within the joints' limits; free and ball joints keep near the model's own pose."""
     qpos = model.qpos0.copy()
     for joint in range(model.njnt):
@@ -88,16 +89,16 @@ def _anyhow(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray
 
 
 def _framing(task: Task, rng: np.random.Generator) -> Camera:
-    """Return a camera at a random angle around where the body's geoms usually are."""
+    """Return a camera at a random angle around the usual positions of the body's geoms."""
     model = task.compile()
-    states = _wander(task, Physics(model, task.frame_skip), 8, rng).reshape(-1, integration_size(model))
+    states = _random_walk(task, Physics(model, task.frame_skip), 8, rng).reshape(-1, integration_size(model))
     data = mujoco.MjData(model)
-    moving, places = moving_geoms(model) & (model.geom_group < SHOWN_GROUPS), []
+    moving, positions = moving_geoms(model) & (model.geom_group < SHOWN_GROUPS), []
     for state in states[np.isfinite(states).all(axis=1)][::4]:
         mujoco.mj_setState(model, data, state, int(mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_kinematics(model, data)
-        places.append(data.geom_xpos[moving].copy())
-    points = np.concatenate(places)
+        positions.append(data.geom_xpos[moving].copy())
+    points = np.concatenate(positions)
     low, high = np.quantile(points, [0.03, 0.97], axis=0)
     centre, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 0.05) * _MARGIN
     azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.9)
@@ -115,7 +116,7 @@ def _flat(points: np.ndarray) -> bool:
     return bool(spread[1] < 0.3 * max(spread[0], spread[2]))
 
 
-def _wander(task: Task, physics: Physics, episodes: int, rng: np.random.Generator) -> np.ndarray:
+def _random_walk(task: Task, physics: Physics, episodes: int, rng: np.random.Generator) -> np.ndarray:
     """Return the states (episodes, steps, S) that correlated random actions of random strength lead through."""
     model = physics.model
     starts = np.stack([start_state(task, model, rng) for _ in range(episodes)])
@@ -127,7 +128,7 @@ def _wander(task: Task, physics: Physics, episodes: int, rng: np.random.Generato
 
 
 def _body_pixels(frames: torch.Tensor) -> np.ndarray:
-    """Return how many pixels of each picture differ from the pictures' median, which is the background."""
+    """Return the number of pixels of each image that differ from the median image, which is the background."""
     flat = frames.reshape(-1, *frames.shape[2:])
     median = flat[:: max(1, len(flat) // 200)].nan_to_num(0.0).median(dim=0).values
     differs = ((flat - median).abs().amax(dim=1) > 0.03).sum(dim=(1, 2))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from corrwise.experiments.cli.checks import SEVERAL, ConfigError, Names, Range, validated
+from corrwise.validation import SEVERAL, ConfigError, Names, Range, validated
 
 
 @validated

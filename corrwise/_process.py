@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM: a command ends within seconds, with one sentence; and processes that start undisturbed."""
+"""This process: Ctrl-C and SIGTERM end it within seconds, in one sentence; its OpenMP threads sleep while waiting."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -14,11 +15,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["STOPS", "Stop", "interruptions_later", "leave", "leave_in_time", "say_stopped", "stoppable"]
-
 STOPS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 4.0  # seconds in which a command may clean up
-_SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # any of them is the user's own choice
 
 
 @dataclass
@@ -68,9 +68,9 @@ def interruptions_later() -> Iterator[None]:
             signal.raise_signal(caught[0])
 
 
-def say_stopped(number: int) -> int:
+def report_stop(number: int) -> int:
     """Print the one sentence about a signal, and return the exit status that shells know it by."""
-    name = _SAID[signal.Signals(number)]
+    name = _NAMES[signal.Signals(number)]
     print(f"corrwise: {name}; the same command continues where it stopped", file=sys.stderr, flush=True)
     return 128 + number
 
@@ -80,7 +80,7 @@ def leave(number: int, frame: FrameType | None = None) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     sys.stderr = sys.__stderr__  # which the parser of options takes for itself
-    os._exit(say_stopped(number))
+    os._exit(report_stop(number))
 
 
 def leave_in_time() -> None:
@@ -92,6 +92,39 @@ def leave_in_time() -> None:
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=_leave_late, args=(read,), daemon=True).start()
+
+
+def wait_passively() -> bool:
+    """Let OpenMP threads sleep while they wait, in this process and those it starts, and return whether that was new.
+
+    It is left as it is where the environment says something about it, and where torch, whose threads it is about, has
+    been loaded.
+    """
+    if "torch" in sys.modules or any(name in os.environ for name in POLICIES):
+        return False
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    return True
+
+
+def waits() -> tuple[bool, str]:
+    """Return whether threads sleep while they wait, and the variable that says so."""
+    said = {name: os.environ[name] for name in POLICIES if name in os.environ}
+    # libgomp, which torch ships, counts spins; the count wins over the policy.
+    spins = said.get("GOMP_SPINCOUNT")
+    passive = (
+        spins.strip() == "0" if spins is not None else said.get("OMP_WAIT_POLICY", "").strip().upper() == "PASSIVE"
+    )
+    return passive, " ".join(f"{name}={value}" for name, value in said.items())
+
+
+def not_read() -> bool:
+    """Return whether standard output is a pipe that nobody reads any more, as after ``corrwise mpc --help | head``."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):  # no file, or a closed one
+        return False
 
 
 def _leave_late(read: int) -> None:
