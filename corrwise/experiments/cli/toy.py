@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from corrwise.experiments.cli.options import (
     CHOOSES_ROWS,
@@ -62,8 +62,11 @@ class ToyConfig:
     none; flows of little reach match a first guess better than noise, and fewer steps are then enough."""
     batch: Count = 4
     """Scenes in a step."""
-    lr: Annotated[float, Range(0, 1, open="low")] = 5e-4
-    """Learning rate of Adam; 2e-4 in the paper."""
+    image: Literal["network", "pixels"] = "network"
+    """What is optimised: network, the weights of a network whose input is fixed noise (the paper's); or pixels, from
+    the mean of all scenes on, in a tenth of the time."""
+    lr: Annotated[float, Range(0, 1, open="low")] | None = None
+    """Learning rate of Adam; none is 2e-4 for a network, as in the paper, and 0.01 for pixels."""
     channels: Annotated[int, Range(1, 1024)] = 16
     """Channels of the network's first convolution; 64 in the paper."""
     curve_backgrounds: Annotated[int, Range(2, 1_000_000)] = 32

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
+from math import inf
 from typing import Any
 
 import torch
@@ -23,13 +25,15 @@ from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import Row, RowKey
 from corrwise.experiments.studies.flows.measure import curve_statistics
 from corrwise.experiments.studies.toy.scenes import Scenes, curve_scenes, make_scenes
-from corrwise.predictors.average_image import NetworkImage, average_image
+from corrwise.predictors.average_image import NetworkImage, PixelImages, average_image
 from corrwise.types import Distance
 
 __all__ = ["AVERAGE", "CURVE", "Subject", "average_rows", "closed_form", "crispness", "curve_losses", "curve_rows"]
 
 AVERAGE, CURVE = "average", "curve"  # kinds of rows
 _CHUNK = 16  # pairs of images at a time
+_LR = {"network": 2e-4, "pixels": 0.01}
+_SHIFT = 2  # pixels, largest shift of a whole image that is undone
 _TINY = 1e-12  # an object as bright as its background everywhere has no detail
 
 Rows = Callable[[Sequence[RowKey]], Iterator[Row]]
@@ -104,16 +108,27 @@ def closed_form(cost: str, scenes: Scenes) -> Float[Tensor, "3 h w"] | None:
 def crispness(image: Float[Tensor, "3 h w"], scenes: Scenes) -> Row:
     """Return how much of the object's detail an image shows, and how far it is from the nearest true scene.
 
-    ``offset`` is that of the scene with the least mean absolute difference where the object may be, and ``distance``
-    that difference. ``crispness`` is the least-squares factor of the object's part of the brightness gradient, the
-    scene's without the background's, in the image's without the background's: 1 for the scene and 0 for the background,
-    less for a blur. What does not look like the object, such as noise, adds nothing to it on average.
+    ``offset`` is the object's in the scene with the least mean absolute difference where the object may be, and
+    ``distance`` that difference. Before, the whole image is moved by ``shift``, up to two pixels (dx, dy): flows of a
+    bias leave such shifts, which a matched cost hardly counts. ``crispness`` is the least-squares factor of the
+    object's part of the brightness gradient, the scene's without the background's, in the image's without the
+    background's: 1 for the scene and 0 for the background, less for a blur. What does not look like the object, such as
+    noise, adds nothing to it on average.
     """
-    away = (image - scenes.all).abs().mean(dim=1)[:, scenes.region].mean(dim=1)
-    best = int(away.argmin())
-    drawn, true = (_gradient(each - scenes.background) for each in (image, scenes.all[best]))
+    height, width = image.shape[-2:]
+    padded = F.pad(image[None], (_SHIFT,) * 4, mode="replicate")[0]
+    least, best = inf, (0, 0, 0)
+    for dx, dy in sorted(
+        product(range(-_SHIFT, _SHIFT + 1), repeat=2), key=lambda shift: abs(shift[0]) + abs(shift[1])
+    ):
+        moved = padded[:, _SHIFT + dy : _SHIFT + dy + height, _SHIFT + dx : _SHIFT + dx + width]
+        away = (moved[:, scenes.region] - scenes.all[:, :, scenes.region]).abs().mean(dim=(1, 2))
+        if (value := float(away.min())) < least:
+            least, best, nearest = value, (dx, dy, int(away.argmin())), moved
+    dx, dy, number = best
+    drawn, true = (_gradient(each - scenes.background) for each in (nearest, scenes.all[number]))
     share = (drawn * true).sum() / true.square().sum().clamp(min=_TINY)
-    return {"crispness": float(share), "distance": float(away[best]), "offset": scenes.offsets[best]}
+    return {"crispness": float(share), "distance": least, "offset": scenes.offsets[number], "shift": [dx, dy]}
 
 
 def _average(
@@ -127,9 +142,14 @@ def _average(
         chosen = torch.randint(len(images), (config.batch,), generator=generator, dtype=torch.int64, device="cpu")
         return images[chosen.to(images.device)][:, None]
 
-    network = NetworkImage((config.height, config.width), width=config.channels, seed=seed).to(config.device)
+    if config.image == "network":
+        made: NetworkImage | PixelImages = NetworkImage((config.height, config.width), width=config.channels, seed=seed)
+    else:
+        made = PixelImages(scenes.all.mean(dim=0, keepdim=True))
+    made.to(config.device)
+    lr = _LR[config.image] if config.lr is None else config.lr
     for distance, steps in zip(distances, (config.warm_start, config.steps - config.warm_start), strict=True):
-        image = average_image(network, draw, distance, steps=steps, lr=config.lr, progress=progress)
+        image = average_image(made, draw, distance, steps=steps, lr=lr, progress=progress)
     return image[0].cpu()
 
 

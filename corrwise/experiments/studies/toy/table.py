@@ -59,7 +59,7 @@ KEY = Key(
     {
         **dict.fromkeys(("crispness", "distance", "distance_background"), NUMBER),
         **dict.fromkeys(("loss_centre", "optimum_error", "offset", "seconds"), NUMBER),
-        **dict.fromkeys(("offsets", "error"), NUMBERS),
+        **dict.fromkeys(("offsets", "error", "shift"), NUMBERS),
         **{"pictures": COUNT, "image": TEXT, "network": TEXT, "versions": TEXT_BY_NAME},
     },
     also=_incomplete,
@@ -133,18 +133,29 @@ def toy_table(rows: Iterable[Row]) -> str:
 
 
 def _averages_table(rows: Sequence[Row]) -> str:
-    head = ("cost", "images", "crispness", "distance", "offset, px", "cost / centre's", "from the optimum", "minutes")
+    head = (
+        "cost",
+        "images",
+        "crispness",
+        "distance",
+        "offset, px",
+        "shift, px",
+        "cost / centre's",
+        "from the optimum",
+        "minutes",
+    )
     lines: list[tuple[str, ...]] = []
     for cost in dict.fromkeys(row["cost"] for row in rows):
         mine = [row for row in rows if row["cost"] == cost]
         ratios = [row["loss"] / row["loss_centre"] if row["loss_centre"] else nan for row in mine]
         lines.append((
             f"`{cost}`", str(len(mine)), _mean(mine, "crispness", 2), _mean(mine, "distance", 4),
-            ", ".join(str(row.get("offset")) for row in mine), number(mean_and_error(ratios)[0], 2),
+            ", ".join(str(row.get("offset")) for row in mine),
+            ", ".join(" ".join(map(str, row.get("shift") or ())) for row in mine), number(mean_and_error(ratios)[0], 2),
             _mean(mine, "optimum_error", 4), number(mean_and_error([row.get("seconds") for row in mine])[0] / 60, 1),
         ))  # fmt: skip
-    lines.append(("*a true scene*", "", "1.00", "0.0000", "", "", "", ""))
-    lines.append(("*background alone*", "", "0.00", _mean(rows[:1], "distance_background", 4), "", "", "", ""))
+    lines.append(("*a true scene*", "", "1.00", "0.0000", "", "", "", "", ""))
+    lines.append(("*background alone*", "", "0.00", _mean(rows[:1], "distance_background", 4), "", "", "", "", ""))
     return markdown_table(head, lines)
 
 
