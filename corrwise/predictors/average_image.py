@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import cos, pi
 
 import torch
 from jaxtyping import Float
@@ -80,6 +81,7 @@ def average_image(
     *,
     steps: int,
     lr: float,
+    decay: bool = False,
     progress: Callable[[], object] = lambda: None,
 ) -> Float[Tensor, "n C h w"]:
     """Minimise the expected distance between n images and random ones by Adam, and return the images.
@@ -92,7 +94,8 @@ def average_image(
         draw: ``draw(step)`` returns S targets for each of the n images.
         distance: one value per pair of images, with gradients.
         steps: of Adam.
-        lr: its learning rate.
+        lr: its learning rate, the first one if it decays.
+        decay: whether it falls to zero along a cosine, which removes the noise of the last draws.
         progress: called after each step.
 
     Raises:
@@ -100,6 +103,8 @@ def average_image(
     """
     adam = torch.optim.Adam(image.parameters(), lr=lr)
     for step in range(steps):
+        for group in adam.param_groups if decay else ():
+            group["lr"] = lr * (1 + cos(pi * step / steps)) / 2
         targets = draw(step)
         adam.zero_grad()
         loss = distance(image().expand_as(targets).flatten(0, 1), targets.flatten(0, 1)).sum()

@@ -32,7 +32,7 @@ __all__ = ["AVERAGE", "CURVE", "Subject", "average_rows", "closed_form", "crispn
 
 AVERAGE, CURVE = "average", "curve"  # kinds of rows
 _CHUNK = 16  # pairs of images at a time
-_LR = {"network": 2e-4, "pixels": 0.01}
+_LR = {"network": 2e-4, "pixels": 0.03}
 _SHIFT = 2  # pixels, largest shift of a whole image that is undone
 _TINY = 1e-12  # an object as bright as its background everywhere has no detail
 
@@ -108,12 +108,12 @@ def closed_form(cost: str, scenes: Scenes) -> Float[Tensor, "3 h w"] | None:
 def crispness(image: Float[Tensor, "3 h w"], scenes: Scenes) -> Row:
     """Return how much of the object's detail an image shows, and how far it is from the nearest true scene.
 
-    ``offset`` is the object's in the scene with the least mean absolute difference where the object may be, and
-    ``distance`` that difference. Before, the whole image is moved by ``shift``, up to two pixels (dx, dy): flows of a
-    bias leave such shifts, which a matched cost hardly counts. ``crispness`` is the least-squares factor of the
-    object's part of the brightness gradient, the scene's without the background's, in the image's without the
-    background's: 1 for the scene and 0 for the background, less for a blur. What does not look like the object, such as
-    noise, adds nothing to it on average.
+    A displacement of the whole image, ``shift`` (dx, dy) of up to two pixels, is undone before: a biased flow leaves
+    one, which a cost between matched pixels hardly counts. ``offset`` is the object's in the scene with the least mean
+    absolute difference where the object may be, and ``distance`` that difference. ``crispness`` is the least-squares
+    factor of the object's part of the brightness gradient, the scene's without the background's, in the image's without
+    the background's: 1 for the scene, 0 for the background and less than 1 for a blur. Noise, which does not look like
+    the object, adds nothing to it on average.
     """
     height, width = image.shape[-2:]
     padded = F.pad(image[None], (_SHIFT,) * 4, mode="replicate")[0]
@@ -142,14 +142,16 @@ def _average(
         chosen = torch.randint(len(images), (config.batch,), generator=generator, dtype=torch.int64, device="cpu")
         return images[chosen.to(images.device)][:, None]
 
-    if config.image == "network":
-        made: NetworkImage | PixelImages = NetworkImage((config.height, config.width), width=config.channels, seed=seed)
-    else:
-        made = PixelImages(scenes.all.mean(dim=0, keepdim=True))
+    pixels = config.image == "pixels"
+    made: NetworkImage | PixelImages = (
+        PixelImages(scenes.all.mean(dim=0, keepdim=True))
+        if pixels
+        else NetworkImage((config.height, config.width), width=config.channels, seed=seed)
+    )
     made.to(config.device)
     lr = _LR[config.image] if config.lr is None else config.lr
     for distance, steps in zip(distances, (config.warm_start, config.steps - config.warm_start), strict=True):
-        image = average_image(made, draw, distance, steps=steps, lr=lr, progress=progress)
+        image = average_image(made, draw, distance, steps=steps, lr=lr, decay=pixels, progress=progress)
     return image[0].cpu()
 
 

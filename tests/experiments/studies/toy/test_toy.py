@@ -42,6 +42,21 @@ def square(side=20, margin=4, alpha=255):
     return rgba
 
 
+def test_pixels_find_the_closed_forms_and_the_warm_start_is_the_pixel_wise_cost(tmp_path):
+    pixels = replace(TINY, image="pixels", curves=(), steps=120, lr=0.005)
+    run_toy(replace(pixels, out=tmp_path / "cold", costs=("l1", "mse")))
+    rows = {row["cost"]: row for row in read_rows(tmp_path / "cold" / "rows.jsonl", KEY)}
+    assert rows["l1"]["optimum_error"] < 0.01
+    assert rows["mse"]["optimum_error"] < 0.01
+    assert rows["l1"]["loss"] <= rows["l1"]["loss_centre"] + 1e-6
+    warm = replace(pixels, out=tmp_path / "warm", costs=("corr-mse:flow=dis",), warm_start=119, steps=120)
+    run_toy(warm)
+    (row,) = read_rows(tmp_path / "warm" / "rows.jsonl", KEY)
+    mean = closed_form("mse", make_scenes(warm))
+    image = np.asarray(Image.open(tmp_path / "warm" / row["image"]), dtype=float) / 255
+    assert np.abs(image - mean.permute(1, 2, 0).numpy()).mean() < 0.015
+
+
 @pytest.mark.parametrize("name", OBJECTS)
 def test_built_in_objects_are_cut_to_where_they_are_opaque(name):
     alpha = read_object(name)[..., 3]
@@ -86,7 +101,7 @@ def test_crispness_is_one_for_a_scene_and_none_for_the_background_and_less_for_a
     scenes = make_scenes(replace(SMALL, background=background))
     for offset in (-8, 0, 5):
         row = crispness(scenes.at([offset])[0], scenes)
-        assert row == {"crispness": pytest.approx(1), "distance": 0, "offset": offset}
+        assert row == {"crispness": pytest.approx(1), "distance": 0, "offset": offset, "shift": [0, 0]}
     assert crispness(scenes.background, scenes)["crispness"] == 0
     faded = crispness((scenes.at([3])[0] + scenes.background) / 2, scenes)
     assert faded["crispness"] == pytest.approx(0.5, abs=1e-5)
@@ -97,6 +112,15 @@ def test_crispness_is_one_for_a_scene_and_none_for_the_background_and_less_for_a
     noisy = scenes.at([0])[0] + 0.05 * torch.randn(3, 32, 64, generator=torch.Generator("cpu").manual_seed(0))
     assert crispness(noisy, scenes)["crispness"] == pytest.approx(1, abs=0.1)
     assert closed_form("corr-l1", scenes) is None
+
+
+def test_a_shift_of_the_whole_image_is_reported_and_takes_no_crispness():
+    scenes = make_scenes(SMALL)
+    moved = torch.roll(scenes.at([4])[0], (-1, 2), dims=(1, 2))
+    row = crispness(moved, scenes)
+    assert row["shift"] == [2, -1], "to the right and up"
+    assert row["offset"] == 4
+    assert row["crispness"] > 0.95
 
 
 @pytest.mark.parametrize("scaling", [0.0, 0.1])
@@ -214,6 +238,7 @@ def test_an_object_and_backgrounds_of_ones_own_and_curves_alone(tmp_path, capsys
         (lambda p: save(p, square()), ["--costs"], "costs must be at least one"),
         (lambda p: save(p, square()), ["--costs", "l1", "l1"], "costs must be different from each other"),
         (lambda p: save(p, square()), ["--costs", "corr-l3"], "unknown cost"),
+        (lambda p: save(p, square()), ["--warm-start", "3"], "warm_start must be below the 3 steps"),
         (lambda p: save(p, square()), ["--height", "20"], "height must be a multiple of 8"),
         (lambda p: save(p, square()), ["--costs", "corr-l1:flow=raft"], "height must be at least 32 pixels for cost"),
     ],
