@@ -1,16 +1,16 @@
-# Everything a person needs: `make demo` shows it, `make test` proves it. Both do all their set-up.
+# `make demo` shows what the package does, and `make test` checks it. Both do all their set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo table test lint unit wheel clean help
 
-help:            ## say what there is to make
+help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 demo: .venv/installed  ## run visual MPC on Cartpole with three costs and leave runs/demo/report.html
 	$(BIN)/corrwise mpc --task cartpole --flow all-pairs --costs l1 corr-l1 corr-l1:form=reg --episodes 6 --steps 32 --lockstep 6 --out runs/demo
 
-table: .venv/installed  ## plan with every cost on 100 frozen episodes of each task; hours, and goes on where it was stopped
+table: .venv/installed  ## plan with every cost on 100 frozen episodes of each task; takes hours, and continues where it was stopped
 	$(BIN)/corrwise table mpc --out runs/table-mpc
 
 test: .venv/installed-dev lint unit wheel  ## everything that CI runs

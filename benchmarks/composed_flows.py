@@ -1,4 +1,4 @@
-"""Flows made of flows: what reducing and polishing gain in error and cost in time, on 64 and 128 px pictures.
+"""Flows made of flows: what reducing and polishing gain in error and cost in time, on 64 and 128 px images.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/composed_flows.py
 
@@ -17,14 +17,16 @@ from corrwise.types import Flow
 
 OUT = Path("docs/results/flows/composed.md")
 BODIES = ("ant", "humanoid")
-PRICE, RIGIDITY = 0.001, 0.015
+PENALTY, RIGIDITY = 0.001, 0.015
 POLISH = DISFlow(finest_scale=0)
 COMPOSED: dict[str, Flow] = {
-    "all-pairs": AllPairsFlow(penalty=PRICE),
-    "`CoarseToFine` of it": CoarseToFine(penalty=PRICE),
-    "all-pairs, `Polished` by DIS": Polished(AllPairsFlow(penalty=PRICE), POLISH),
+    "all-pairs": AllPairsFlow(penalty=PENALTY),
+    "`CoarseToFine` of it": CoarseToFine(penalty=PENALTY),
+    "all-pairs, `Polished` by DIS": Polished(AllPairsFlow(penalty=PENALTY), POLISH),
     "rigid": FLOWS["rigid"](),
-    "`CoarseToFine` of rigid": CoarseToFine(FLOWS["rigid"](penalty=2 * PRICE, rigidity=2 * RIGIDITY), penalty=PRICE),
+    "`CoarseToFine` of rigid": CoarseToFine(
+        FLOWS["rigid"](penalty=2 * PENALTY, rigidity=2 * RIGIDITY), penalty=PENALTY
+    ),
     "rigid, `Polished` by DIS": Polished(FLOWS["rigid"](), POLISH),
 }
 

@@ -49,7 +49,7 @@ def main() -> int:
     for name, per_pair in rows.items():
         print(f"{name:<26}{per_pair:>12.3f}{per_pair * int(name.rpartition('x')[2]):>14.1f}")
     default = args == parser.parse_args([])
-    verdict = ("pass" if ratio >= TARGET_RATIO else "MISS") if default else "not judged with these options"
+    verdict = ("pass" if ratio >= TARGET_RATIO else "MISS") if default else "not evaluated with these options"
     print(f"raft / dis, one pair: {ratio:.0f}x (target: at least {TARGET_RATIO}x): {verdict}")
     result = {"ms_per_pair": rows, "ratio_raft_dis": ratio, "threads": args.threads, "torch": torch.__version__}
     print(json.dumps(result))
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def scenes(batch: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pairs of a textured body (about a tenth of the picture) on a checker floor, 2 to 20 px apart at 64 px."""
+    """Return pairs of a textured body (about a tenth of the image) on a checker floor, 2 to 20 px apart at 64 px."""
     cells = (torch.arange(size) * 8 // size) % 2
     floor = (0.35 + 0.2 * (cells[:, None] ^ cells)).expand(batch, 3, size, size)
     side = size * 10 // 32

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.parts import make_distance
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor

@@ -71,10 +71,10 @@ FLOWS: dict[str, Any] = {
 def shipped(package: str, *names: str) -> list[str]:
     """Return the paths of files that a package ships; nothing if it is not installed."""
     try:
-        found = {path.name: str(path.locate()) for path in files(package) or []}
+        paths = {path.name: str(path.locate()) for path in files(package) or []}
     except PackageNotFoundError:
         return []
-    return [found[name] for name in names if name in found]
+    return [paths[name] for name in names if name in paths]
 
 
 def image(path: str) -> Tensor:

@@ -33,9 +33,9 @@ def run() -> None:
 
 
 def _open_streams() -> None:
-    """Open standard streams that were closed, or the next file that is opened gets their number and what they are told.
+    """Open standard streams that were closed, or the next file that is opened gets their number and their output.
 
-    A path may hold bytes that standard output has no letters for.
+    A path may hold bytes that standard output cannot encode.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:

@@ -97,8 +97,7 @@ def leave_in_time() -> None:
 def wait_passively() -> bool:
     """Let OpenMP threads sleep while they wait, in this process and those it starts, and return whether that was new.
 
-    It is left as it is where the environment says something about it, and where torch, whose threads it is about, has
-    been loaded.
+    Nothing changes where the environment states a policy, or where torch has been loaded already.
     """
     if "torch" in sys.modules or any(name in os.environ for name in POLICIES):
         return False
@@ -107,14 +106,14 @@ def wait_passively() -> bool:
 
 
 def waits() -> tuple[bool, str]:
-    """Return whether threads sleep while they wait, and the variable that says so."""
-    said = {name: os.environ[name] for name in POLICIES if name in os.environ}
+    """Return whether threads sleep while they wait, and the variables that decide it."""
+    given = {name: os.environ[name] for name in POLICIES if name in os.environ}
     # libgomp, which torch ships, counts spins; the count wins over the policy.
-    spins = said.get("GOMP_SPINCOUNT")
+    spins = given.get("GOMP_SPINCOUNT")
     passive = (
-        spins.strip() == "0" if spins is not None else said.get("OMP_WAIT_POLICY", "").strip().upper() == "PASSIVE"
+        spins.strip() == "0" if spins is not None else given.get("OMP_WAIT_POLICY", "").strip().upper() == "PASSIVE"
     )
-    return passive, " ".join(f"{name}={value}" for name, value in said.items())
+    return passive, " ".join(f"{name}={value}" for name, value in given.items())
 
 
 def not_read() -> bool:

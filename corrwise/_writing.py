@@ -1,18 +1,31 @@
-"""Atomic writing: a file is either the old one or the complete new one, however the run ends."""
+"""Files that are either the old one or the whole new one however a run ends, and folders that one run holds."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RunFolderError", "open_plain", "refuse_file", "write_aside", "write_bytes_atomic", "write_json_atomic"]
+__all__ = [
+    "RunFolderError",
+    "only_run",
+    "open_plain",
+    "refuse_file",
+    "write_aside",
+    "write_bytes_atomic",
+    "write_json_atomic",
+]
+
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # any other error means that the disk has no locks
 
 
 class RunFolderError(ValueError):
@@ -112,3 +125,32 @@ def refuse_file(folder: Path) -> None:
     """Raise a RunFolderError if the output folder is a file."""
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"cannot use {folder} as output folder: it is a file, not a folder")
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Make the folder and hold its lock for the block; where the disk has no locks, warn and go on without one.
+
+    The system releases it however the run ends.
+
+    Raises:
+        RunFolderError: another process holds it, or the folder cannot be made.
+    """
+    refuse_file(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open_plain(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise RunFolderError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                held = f"another run is writing to {folder}; wait for it or choose another one"
+                raise RunFolderError(held) from error
+            sentence = f"{folder} cannot be locked ({error.strerror or error}); start no second run in it"
+            print(f"corrwise: warning: {sentence}", file=sys.stderr)
+        yield
+    finally:
+        os.close(handle)

@@ -20,11 +20,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
-from inspect import get_annotations
 from math import inf
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 __all__ = [
     "FIRST_TEST_SEED",
@@ -47,7 +46,7 @@ _SINGULAR = {"bodies": "body", "axes": "axis"}
 
 
 class ConfigError(Exception):
-    """An option that cannot be used, said in one sentence; no ValueError, which tyro would draw a box around."""
+    """An option that cannot be used, in one sentence; no ValueError, which tyro would draw a box around."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def validated(config: type[ConfigT]) -> type[ConfigT]:
 @cache
 def hints_of(config: Any) -> dict[str, Any]:
     """Return the annotations of a dataclass, resolved, with what ``Annotated`` adds."""
-    return get_annotations(config, eval_str=True)
+    return get_type_hints(config, include_extras=True)
 
 
 def _check(option: str, kind: Any, value: Any) -> None:

@@ -21,6 +21,7 @@ QUICK = {
     "num_envs=16": "num_envs=2, size=32",
     'make("corrwise/Cartpole-v0", distance': 'make("corrwise/Cartpole-v0", size=36, distance',
     "learn(50)": "learn(46)",
+    'episodes=3, out="runs/library"': 'episodes=1, steps=2, size=16, candidates=4, out="runs/library"',
 }
 PRINTS = {  # what a reader sees, by a line of the block
     "at the nearest": r"\d\.\d\d away at first, \d\.\d\d at the nearest\n",

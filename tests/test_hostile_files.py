@@ -30,11 +30,10 @@ from corrwise.costs._weights import read_file
 from corrwise.costs.flow.learned.net import FlowNet, FlowNetConfig
 from corrwise.costs.flow.learned.net_file import FORMAT, load_net, save_net
 from corrwise.envs.tasks import manifest
-from corrwise.experiments import cli
+from corrwise.experiments import RunFolder, cli
 from corrwise.experiments.cli.table_mpc import MPCTableConfig
 from corrwise.experiments.report.page import write_report
 from corrwise.experiments.runs import grid
-from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import open_rows, read_rows
 from corrwise.experiments.studies import ranking as ranking_text
 from corrwise.experiments.studies.agents import table as agents
@@ -220,7 +219,7 @@ READERS = [
     Reader("report of settings", _run, "config.json", write_report, damaged_json),
     Reader("report of images", _run, "episodes/cartpole-l1-cem-oracle-0.png", write_report, damaged_bytes),
     Reader("settings", _run, "config.json",
-           lambda f: claim_folder(f, SETTINGS), damaged_json),
+           lambda f: RunFolder(f, SETTINGS).run([]), damaged_json),
     Reader("planning table", _rows(*PLANNED), "rows.jsonl",
            lambda f: mpc_table(read_rows(f / "rows.jsonl", grid.KEY)), damaged_lines),
     Reader("ranking", _rows(*RANKED), "rows.jsonl",

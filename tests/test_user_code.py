@@ -1,4 +1,4 @@
-"""Code of one's own by name: found with its neighbours, each folder's for itself, and told from other versions."""
+"""User code by name: it imports its neighbours, separately for each folder, and changes make another version."""
 
 import sys
 from multiprocessing import get_context

@@ -18,7 +18,6 @@ from typing import Any
 from corrwise.costs.presets import DEFAULT_FLOW, NUMBERS
 from corrwise.costs.spec import CostSpec
 from corrwise.experiments.cli.options import CONTROL_NAMES
-from corrwise.experiments.runs.grid import cell_settings
 from corrwise.experiments.runs.settings import Settings, fingerprint, frozen_defaults
 
 Json = dict[str, Any]
@@ -59,8 +58,8 @@ def new_name(old: str, numbers: Json) -> str:
 
 def print_of(settings: Json, *, free: tuple[str, ...] = ()) -> str:
     """Return the fingerprint of a cell's settings, all of them or those that differ from the frozen defaults."""
-    known = Settings(settings, defaults=frozen_defaults()["mpc"]["defaults"], free=free)
-    return fingerprint(cell_settings(known))
+    known = Settings(settings, defaults=frozen_defaults()["mpc"]["defaults"], free=(*free, "task"))
+    return fingerprint(known)
 
 
 def migrate_grid(folder: Path) -> None:

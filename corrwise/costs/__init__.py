@@ -67,13 +67,13 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "DISTANCES":
-        found: object = {each: _imported(*path.split(":")) for each, path in _BASES.items()}
+        value: object = {each: _imported(*path.split(":")) for each, path in _BASES.items()}
     elif name in _HOME_OF:
-        found = _imported(_HOME_OF[name], name)
+        value = _imported(_HOME_OF[name], name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def _imported(module: str, name: str) -> object:

@@ -1,4 +1,4 @@
-"""Shape checks at the border of this room: metadata only, so that nothing waits for a device."""
+"""Checks of shape, type and device at the package's border; they read metadata only, so nothing waits for a device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_images(name: str, images: Any) -> None:
     """Raise unless ``images`` is a floating tensor with at least the three axes C, h, w.
 
     Raises:
-        TypeError: not a tensor, or a tensor of integers (uint8 pictures are converted where they come in).
+        TypeError: not a tensor, or a tensor of integers (uint8 images are converted by adapters).
         ValueError: fewer than three axes.
     """
     if not isinstance(images, Tensor):

@@ -18,7 +18,7 @@ SSIM_WINDOW = 11
 
 
 def l1(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
-    """Mean absolute difference, in [0, 1]; half of what the same pictures give in the paper's [-1, 1] range.
+    """Mean absolute difference, in [0, 1]; half of what the same images give in the paper's [-1, 1] range.
 
     Raises:
         TypeError, ValueError: not two float images of one shape, or a view with depth.
@@ -29,7 +29,7 @@ def l1(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Fl
 
 
 def mse(x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Float[Tensor, "*batch"]:
-    """Mean squared difference, in [0, 1]; a quarter of what the same pictures give in the paper's [-1, 1] range.
+    """Mean squared difference, in [0, 1]; a quarter of what the same images give in the paper's [-1, 1] range.
 
     Raises:
         TypeError, ValueError: not two float images of one shape, or a view with depth.

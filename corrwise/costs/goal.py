@@ -17,9 +17,9 @@ __all__ = ["GoalCost"]
 class GoalCost:
     """How far every predicted frame is from the goal: a ``Cost`` made of a ``Distance``.
 
-    One goal picture (``G = 1``) is compared with every frame. A goal video is followed frame by frame: it must have as
+    One goal image (``G = 1``) is compared with every frame. A goal video is followed frame by frame: it must have as
     many frames as the prediction, and frame t is compared with goal frame t. Only a prediction of a single frame (``T =
-    1``, as for an aggregate that looks at the last frame) is compared with the last goal frame of any video.
+    1``, as for an aggregate that reads the last frame) is compared with the last goal frame of any video.
 
     A distance with ``encode(images)`` and ``compare(features, features)`` has the goal encoded once per ``Goal`` object
     (the last one is remembered); a goal's frames must therefore not be changed in place.
@@ -71,4 +71,4 @@ def _check(frames: Any, goal: Any) -> None:
     if frames.shape[0] != goal.shape[0]:
         raise ValueError(f"expected goals for {frames.shape[0]} environments, got {goal.shape[0]}")
     if goal.shape[1] != 1 and frames.shape[2] not in (1, goal.shape[1]):
-        raise ValueError(f"expected one goal picture or a goal video of {frames.shape[2]} frames, got {goal.shape[1]}")
+        raise ValueError(f"expected one goal image or a goal video of {frames.shape[2]} frames, got {goal.shape[1]}")

@@ -52,10 +52,10 @@ class Perceptual(nn.Module):
         if weights is not None:
             state = load_weights(weights, "VGG19_Weights")
             wanted = self.features.state_dict()
-            found = {name: state[key] for name in wanted for key in (f"features.{name}", name) if key in state}
-            if found.keys() != wanted.keys() or not fits(found, wanted):
+            loaded = {name: state[key] for name in wanted for key in (f"features.{name}", name) if key in state}
+            if loaded.keys() != wanted.keys() or not fits(loaded, wanted):
                 raise ValueError(f"expected the weights of a VGG-19, got {len(state)} tensors of another network")
-            self.features.load_state_dict(found)
+            self.features.load_state_dict(loaded)
         self.requires_grad_(False)
         self.train(False)
 

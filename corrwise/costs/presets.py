@@ -59,7 +59,7 @@ class Option:
         kind: float, int or str.
         default: what stands for an option that is left out.
         low, high: the ends of a number's range, both included.
-        choices: all values that there are; none where the range says it.
+        choices: all values that there are; none where the range states it.
     """
 
     kind: type
@@ -247,18 +247,8 @@ NAMED_FLOWS: Mapping[str, NamedFlow] = {
     ),
     # It finds no displacement that a regulariser could count.
     "zero": NamedFlow("corrwise.costs.flow.zero:ZeroFlow", smallest=1),
-    "affine": NamedFlow(
-        "corrwise.costs.flow.parametric:AffineFit",
-        _FITTED,
-        _PENALTY,
-        smallest=3,
-    ),
-    "homography": NamedFlow(
-        "corrwise.costs.flow.parametric:HomographyFit",
-        _FITTED,
-        _PENALTY,
-        smallest=3,
-    ),
+    "affine": NamedFlow("corrwise.costs.flow.parametric:AffineFit", _FITTED, _PENALTY, smallest=3),
+    "homography": NamedFlow("corrwise.costs.flow.parametric:HomographyFit", _FITTED, _PENALTY, smallest=3),
     # Trained to tell where a body is however far it went: its displacement is what a planner wants to shrink.
     # The displacement decides, squared as the state distance is made of squares, and the residual breaks ties; what
     # cannot be matched both ways costs, too, or a planner finds the candidates at which the net errs in its favour.

@@ -115,48 +115,48 @@ class CostSpec:
         Args:
             text: such as ``corr-l1:flow=dis,epsilon=0.2``; spaces, ``,`` and ``%`` in a value are written as ``%20``,
                 ``%2C`` and ``%25``.
-            flow: the flow of a cost between matched pixels whose text says none.
+            flow: the flow of a cost between matched pixels whose text names none.
 
         Raises:
-            ValueError: the text names no cost; the message says what is known.
+            ValueError: the text names no cost; the message lists those that are known.
         """
         if not isinstance(text, str) or not text:
             raise ValueError(f"expected the name of a cost, such as corr-l1:flow=dis, got {text!r}")
         if any(letter.isspace() or not letter.isprintable() for letter in text):
             raise ValueError(f"expected a cost without spaces, which a value writes as %20, got {text!r}")
         head, colon, rest = text.partition(":")
-        said = _pairs(text, rest) if colon else {}
+        given = _pairs(text, rest) if colon else {}
         if head == RECOMMENDED:
-            if said:
+            if given:
                 raise ValueError(f"{RECOMMENDED} takes no options; write them behind corr-l1:form=disp, got {text!r}")
             return cls("l1", DEFAULT_FLOW, "disp")
         base = head.removeprefix("corr-")
         if base not in BASE_NAMES:
             raise ValueError(_unknown(head, text))
-        fixed: dict[str, Any] = {"vgg": said.pop("vgg")} if "vgg" in said else {}
+        fixed: dict[str, Any] = {"vgg": given.pop("vgg")} if "vgg" in given else {}
         if head == base:
-            for name in said:
+            for name in given:
                 raise ValueError(f"{name} needs a cost between matched pixels, corr-{base}, got {text!r}")
             return cls(base, **fixed)
-        fixed |= {name: said.pop(name) for name in ("flow", "form", "directions") if name in said}
+        fixed |= {name: given.pop(name) for name in ("flow", "form", "directions") if name in given}
         fixed = {"flow": flow, **fixed}
         if "directions" in fixed:
             fixed["directions"] = _read("directions", fixed["directions"], _DIRECTIONS)
         bare = cls(base, **fixed)
         known = bare.known_options()
-        for name in said:
+        for name in given:
             if name not in known:
                 raise ValueError(bare._not_an_option(name, known))
-        return replace(bare, options=tuple((name, _read(name, value, known[name])) for name, value in said.items()))
+        return replace(bare, options=tuple((name, _read(name, value, known[name])) for name, value in given.items()))
 
     def __str__(self) -> str:
         """Return the text, without what is the default."""
         if self == _DEFAULT:
             return RECOMMENDED
-        said: dict[str, Value] = {"flow": self.flow} if self.flow not in ("", DEFAULT_FLOW) else {}
-        said |= {name: value for name, value, default in self._plain_parts if value != default}
-        said |= dict(self.options)
-        text = ",".join(f"{name}={_written(value)}" for name, value in said.items())
+        given: dict[str, Value] = {"flow": self.flow} if self.flow not in ("", DEFAULT_FLOW) else {}
+        given |= {name: value for name, value, default in self._plain_parts if value != default}
+        given |= dict(self.options)
+        text = ",".join(f"{name}={_written(value)}" for name, value in given.items())
         return ("corr-" if self.flow else "") + self.base + (f":{text}" if text else "")
 
     @property
@@ -167,15 +167,15 @@ class CostSpec:
     def settings(self) -> dict[str, Any]:
         """Return all that the name stands for, fit for JSON: numbers that the flow's preset chose among it.
 
-        Weights are left out: their path says less than their content, which tells networks apart.
+        Weights are left out: networks are distinguished by their content, not by their path.
         """
-        said: dict[str, Any] = {"base": self.base, **({"vgg": self.vgg or _VGG} if self._adds_vgg else {})}
+        given: dict[str, Any] = {"base": self.base, **({"vgg": self.vgg or _VGG} if self._adds_vgg else {})}
         if self.flow:
             numbers = {
                 name: self._value(name, each) for name, each in self.known_options().items() if name != "weights"
             }
-            said |= {"flow": self.flow, "form": self.form, "directions": self.directions, **numbers}
-        return said
+            given |= {"flow": self.flow, "form": self.form, "directions": self.directions, **numbers}
+        return given
 
     def describe(self) -> str:
         """Return a sentence about what is compared, with all numbers and their units."""
@@ -248,7 +248,7 @@ class CostSpec:
         return parts[0] if len(parts) == 1 else _Sum(*parts)
 
     def known_options(self) -> dict[str, Option]:
-        """Return what may be said of this form and this flow, with the defaults that they have together."""
+        """Return the options of this form and this flow, with the defaults that they have together."""
         if not self.flow:
             return {}
         preset, flow = PRESETS[self.flow], NAMED_FLOWS[self.flow]
@@ -299,15 +299,15 @@ class _Sum:
 
 
 def _pairs(text: str, rest: str) -> dict[str, str]:
-    said: dict[str, str] = {}
+    given: dict[str, str] = {}
     for pair in rest.split(","):
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
             raise ValueError(f"expected options as name=value with commas between them, got {pair!r} in {text!r}")
-        if name in said:
+        if name in given:
             raise ValueError(f"expected each option once, got {name} twice in {text!r}")
-        said[name] = unquote(value, errors="surrogateescape")
-    return said
+        given[name] = unquote(value, errors="surrogateescape")
+    return given
 
 
 def _read(name: str, text: str, option: Option) -> Value:

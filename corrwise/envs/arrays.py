@@ -74,3 +74,16 @@ def beside(images: np.ndarray) -> np.ndarray:
     """Return uint8 images (..., H, W, 3V) with their views side by side, (..., H, V W, 3)."""
     views = images.shape[-1] // COLOURS
     return images if views == 1 else np.concatenate(np.split(images, views, axis=-1), axis=-2)
+
+
+def depth_to_grey(metres: Float[np.ndarray, "B h w"]) -> np.ndarray:
+    """Return depths as grey images uint8 (B, h, w, 3): near bright, by their inverses, each in its own range.
+
+    What has no depth is black. The inverses keep what moves apart, tens of metres before a simulator's far plane.
+    """
+    known = (metres > 0) & np.isfinite(metres)
+    inverse = np.where(known, 1 / np.where(known, metres, 1.0), 0.0)
+    low = np.where(known, inverse, np.inf).min(axis=(1, 2), keepdims=True)
+    span = np.maximum(inverse.max(axis=(1, 2), keepdims=True) - low, 1e-9)
+    grey = np.where(known, (inverse - low) / span, 0.0).clip(0, 1)
+    return np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=-1)

@@ -1,4 +1,4 @@
-"""Where images and masks of Gymnasium and Stable-Baselines3 come in; checked here and nowhere further inside."""
+"""Convert and check images, goals, masks and states from Gymnasium and Stable-Baselines3; nothing checks them again."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def check_context(predictor: Predictor | None, context: Context) -> None:
     """Let a predictor with a method ``check(context)`` refuse what it cannot predict from.
 
     Raises:
-        ValueError: what the predictor says.
+        ValueError: raised by the predictor.
     """
     if isinstance(predictor, CheckingPredictor):
         predictor.check(context)
@@ -113,7 +113,7 @@ def to_mask(episode_start: Any, batch: int) -> Bool[Tensor, " B"]:
 
 
 def to_states(source: Callable[[], np.ndarray] | None, batch: int) -> Float64[np.ndarray, "B S"] | None:
-    """Return what ``source`` says the simulators' states are, as a float64 copy.
+    """Return the simulators' states from ``source``, as a float64 copy.
 
     Raises:
         ValueError: when there is not one state per environment, or one is not finite.

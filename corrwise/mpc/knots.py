@@ -32,7 +32,7 @@ class Knots:
 
     Args:
         planner: its ``horizon`` is the number of knots.
-        horizon: control steps that the plan looks ahead.
+        horizon: of the plan, in control steps.
         interpolation: zero (each knot is held), linear or cubic.
 
     Raises:

@@ -72,7 +72,7 @@ def new_proposal(batch: int, horizon: int, *, action_dim: int, initial_std: floa
 def shift(proposal: Proposal, planner: Planner | None = None) -> Proposal:
     """Return the warm start of the next plan: every sequence moves on by one step and repeats its last action.
 
-    A ``planner`` whose sequences are not actions says by its method ``one_step_later`` what that means. The std returns
+    A ``planner`` whose sequences are not actions defines this by its method ``one_step_later``. The std returns
     to its initial value, the iteration to 0 and the best cost to +inf. The elites' costs belong to the old plan: they
     only say which slots are filled (finite) and must not be compared with new ones.
     """

@@ -36,7 +36,7 @@ class PlannerSpec:
 
     @classmethod
     def parse(cls, text: str, *, find: Callable[[str], Callable[..., Planner]] = PLANNERS.__getitem__) -> PlannerSpec:
-        """Return what ``NAME`` or ``NAME:option=value,...`` says; dashes in options count as underscores.
+        """Parse ``NAME`` or ``NAME:option=value,...``; dashes in options count as underscores.
 
         The planner is imported only where there are options to check.
 
@@ -143,10 +143,10 @@ def _same(value: Value, default: object) -> bool:
 
 
 def _value(option: str, text: str, kind: Any) -> Value:
-    """Return what a text says, as an annotation has it.
+    """Return the value of a text, of the type in an annotation.
 
     Raises:
-        ValueError: the text says no value of that kind.
+        ValueError: the text is no value of that type.
     """
     kinds = [each for each in get_args(kind) if each is not NoneType] if get_origin(kind) is not Literal else [kind]
     kind = kinds[0] if len(kinds) == 1 else kind

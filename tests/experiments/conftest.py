@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from corrwise.costs.flow_colors import flow_to_rgb
+from corrwise.experiments import RunFolder
 from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.runs.folder import claim_folder
 from corrwise.experiments.runs.rows import append_row
 
 SIDE = 64
@@ -64,7 +64,8 @@ def write_fake_run(
 ) -> Path:
     """Write config.json, rows.jsonl and episodes/."""
     planner = {"planner": "cem", "candidates": 48, "iterations": 3, "horizon": 8}
-    claim_folder(out, {"task": task, "costs": costs, "episodes": seeds, "steps": steps, "seed": 0, **planner})
+    with RunFolder(out, {"task": task, "costs": costs, "episodes": seeds, "steps": steps, "seed": 0, **planner}):
+        pass
     for seed in range(seeds):
         for cost in costs:
             distances, clip = episode(cost, seed, steps)

@@ -22,8 +22,8 @@ def grey(value, *lead, first=False):
 
 
 def observed(value, goal, *lead, first=False):
-    picture = grey(value, *lead, first=first)
-    return {"observation": picture, "achieved_goal": picture, "desired_goal": grey(goal, *lead, first=first)}
+    image = grey(value, *lead, first=first)
+    return {"observation": image, "achieved_goal": image, "desired_goal": grey(goal, *lead, first=first)}
 
 
 def agent(*, planner=None, predictor=None, goal=None, **config):

@@ -28,8 +28,8 @@ class _Still(torch.nn.Module):
 def test_plans_are_made_where_the_predictor_or_the_configuration_says(weights, device):
     x, y = bodies(1)
     predictor, config = _Still().to(weights), AgentConfig(device=device)
-    picture = (255 * x[0]).byte().permute(1, 2, 0).numpy()
+    image = (255 * x[0]).byte().permute(1, 2, 0).numpy()
     agent = VisualMPC(predictor, GoalCost(recommended(l1)), CEM(2, candidates=8), goal=Goal(y[None]), config=config)
-    action, state = agent.predict(picture)
-    again, _ = agent.predict(picture, state)
+    action, state = agent.predict(image)
+    again, _ = agent.predict(image, state)
     assert action.shape == again.shape == (2,)

@@ -20,7 +20,7 @@ from tests.fakes import FakeCost, FakePredictor
 
 
 class Grey(gymnasium.Env):
-    """A grey picture of 36x36 to be brought to 128 in ``length`` steps."""
+    """A grey image of 36x36 to be brought to 128 in ``length`` steps."""
 
     def __init__(self, length):
         image = gymnasium.spaces.Box(0, 255, (36, 36, 3), np.uint8)
@@ -30,8 +30,8 @@ class Grey(gymnasium.Env):
         self.length = length
 
     def _seen(self):
-        picture = np.full((36, 36, 3), round(self.value), np.uint8)
-        return {"observation": picture, "achieved_goal": picture, "desired_goal": np.full_like(picture, 128)}
+        image = np.full((36, 36, 3), round(self.value), np.uint8)
+        return {"observation": image, "achieved_goal": image, "desired_goal": np.full_like(image, 128)}
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

@@ -1,4 +1,4 @@
-"""Optical flow estimators: ``flow(target, source)`` says where to sample ``source`` so that it matches ``target``."""
+"""Optical flow estimators: ``flow(target, source)`` is where to sample ``source`` so that it matches ``target``."""
 
 from collections.abc import Callable
 

@@ -38,7 +38,7 @@ def occluded(
     Deviation: both papers interpolate ``b`` between the four. A limb of two or three pixels is all edge, and where a
     point lands between limb and background a mean of two motions leads nowhere: the vote keeps such pixels.
 
-    It judges the flows by each other alone: two flows that agree on a wrong match, such as two that find no motion at
+    It compares the flows with each other: two flows that agree on a wrong match, such as two that find no motion at
     all, pass.
 
     Args:

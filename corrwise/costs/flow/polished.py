@@ -1,4 +1,4 @@
-"""What one flow leaves over, found by another: a far-sighted match made sub-pixel by a variational one."""
+"""A flow refined by another: matches over long distances, made sub-pixel by a variational flow."""
 
 from __future__ import annotations
 

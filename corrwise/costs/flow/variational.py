@@ -128,7 +128,7 @@ class TVL1Flow:
         """Return the flow after one linearisation of the data term about ``start``."""
         warped, *slopes = warp(moving, start, "border").tensor_split(3, dim=1)
         # The mean of both images' derivatives makes the linearisation exact to second order.
-        gx, gy = ((ours + theirs) / 2 for ours, theirs in zip(slope.tensor_split(2, dim=1), slopes, strict=True))
+        gx, gy = ((first + second) / 2 for first, second in zip(slope.tensor_split(2, dim=1), slopes, strict=True))
         # The residual at a flow u is ``rest + gx u_x + gy u_y``.
         rest = warped - reference - gx * start[:, :1] - gy * start[:, 1:]
         inside = _inside(start)
@@ -219,7 +219,7 @@ def _smoothness_weights(
 
 
 def _inside(flow: Tensor) -> Float[Tensor, "B 1 h w"]:
-    """Return 1 where the flow leads into the image and 0 elsewhere: what lies outside says nothing."""
+    """Return 1 where the flow leads into the image and 0 elsewhere: pixels outside have no information."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, dtype=flow.dtype, device=flow.device)
     y = flow[:, 1:] + torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]

@@ -171,7 +171,7 @@ def debugging() -> bool:
 
 
 def _for_want_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, NumPy's and C++'s error is one type, torch's is told by name or message."""
+    """Whether memory ran out: Python's, NumPy's and C++'s error is one type, torch's has its own name or message."""
     torchs = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or torchs or type(error).__name__ == "OutOfMemoryError"
 

@@ -27,7 +27,7 @@ renderer.render()
 
 @validated
 class DoctorConfig:
-    """Say what this machine offers, and the one command for each thing that is missing."""
+    """Report what this machine offers, with one command for each thing that is missing."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Finding:
     Attributes:
         name: what it is.
         works: whether it is there.
-        says: what was found, or what its absence means.
+        message: what was detected, or what its absence means.
         command: how to get it, where it is missing and can be had.
     """
 
     name: str
     works: bool
-    says: str
+    message: str
     command: str | None = None
 
 
@@ -54,14 +54,14 @@ def run(config: DoctorConfig) -> int:
     findings += [threads(set_here), Finding("recommended", True, CostSpec.parse(RECOMMENDED).describe())]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        print(f"{'ok     ' if finding.works else 'missing'}  {finding.name:<{width}}  {finding.says}")
+        print(f"{'ok     ' if finding.works else 'missing'}  {finding.name:<{width}}  {finding.message}")
         if not finding.works and finding.command:
             print(f"{'':<{width + 9}}  get it: {finding.command}")
     return 0 if findings[0].works else 1
 
 
 def raycast() -> Finding:
-    """Look whether the default renderer works."""
+    """Check whether the default renderer works."""
     try:
         from corrwise.envs import TASKS, MujocoSimulator
 
@@ -72,7 +72,7 @@ def raycast() -> Finding:
 
 
 def opengl() -> Finding:
-    """Look whether MuJoCo can draw by OpenGL without a display, in a process of its own."""
+    """Check in a separate process whether MuJoCo can render with OpenGL without a display."""
     probe = subprocess.run(
         [sys.executable, "-c", _GL_PROBE], env={**os.environ, "MUJOCO_GL": "egl"}, capture_output=True, check=False
     )
@@ -83,18 +83,18 @@ def opengl() -> Finding:
 
 
 def gpu() -> Finding:
-    """Look for a GPU that torch can use, and state what runs on one."""
+    """Detect a GPU that torch can use, and state what runs on one."""
     import torch
 
     there = "costs, flows, trained predictors and training; physics, the ray caster and flow dis stay on the CPU"
     if torch.cuda.is_available():
-        says = f"{torch.cuda.get_device_name()}, used with --device cuda for {there}"
-        return Finding("GPU", True, says)
+        message = f"{torch.cuda.get_device_name()}, used with --device cuda for {there}"
+        return Finding("GPU", True, message)
     return Finding("GPU", False, f"everything runs on the CPU; --device cuda would run {there}")
 
 
 def flow_weights() -> Finding:
-    """Look for RAFT weights that torchvision has already stored."""
+    """Detect RAFT weights that torchvision has already stored."""
     import torch
     from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
 
@@ -108,7 +108,7 @@ def flow_weights() -> Finding:
 
 
 def video() -> Finding:
-    """Look whether PyAV brings an H.264 encoder."""
+    """Check whether PyAV brings an H.264 encoder."""
     try:
         import av
 
@@ -119,10 +119,10 @@ def video() -> Finding:
 
 
 def threads(set_here: bool) -> Finding:
-    """Look whether torch's threads sleep while they wait for each other."""
+    """Check whether torch's threads sleep while they wait for each other."""
     passive, variables = waits()
     if passive:
         return Finding("threads", True, f"wait passively ({variables}, set by {'corrwise' if set_here else 'you'})")
     why = f"{variables}, set by you" if variables else "nothing is set"
-    says = f"spin while they wait ({why}): several times slower beside one busy process"
-    return Finding("threads", False, says, "export OMP_WAIT_POLICY=PASSIVE")
+    message = f"spin while they wait ({why}): several times slower beside one busy process"
+    return Finding("threads", False, message, "export OMP_WAIT_POLICY=PASSIVE")

@@ -14,7 +14,7 @@ NAME = "evaluate"
 
 @validated
 class EvaluateConfig:
-    """Say what trained video predictors are worth, beside the floor that nothing moves: numbers, curves and videos."""
+    """Evaluate trained video predictors beside the baseline that nothing moves: numbers, curves and videos."""
 
     models: Annotated[tuple[Path, ...], SEVERAL] = field(metadata=CHOOSES_ROWS)
     """Folders of runs of corrwise train, or of their models."""

@@ -25,7 +25,7 @@ class ImportConfig:
     size: Size = 64
     """Pixels to a side that every frame is resized to, whatever its shape."""
     key: str = "pixels"
-    """Which observation of a Minari dataset shows the pictures, where there are several."""
+    """Name of the observation that holds the images of a Minari dataset, where it has several."""
     low: Annotated[float, Range()] = -1.0
     """Lowest number in an action; actions from low to high are mapped to [-1, 1]."""
     high: Annotated[float, Range()] = 1.0
@@ -36,7 +36,7 @@ class ImportConfig:
     """The value that is white in images of more than 8 bits, such as 4095 in images of 12 bits; without it 65535, and
     clips whose values stay at or below 16383 are refused."""
     skip_broken: bool = field(default=False, metadata=CHOOSES_ROWS)
-    """Go on without clips that cannot be read, and list them at the end."""
+    """Skip clips that cannot be read, and list them at the end."""
 
     def __post_init__(self) -> None:
         """Refuse an empty range of actions."""

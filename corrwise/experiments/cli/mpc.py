@@ -7,28 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from corrwise.experiments.cli.options import (
-    CHOOSES_ROWS,
-    DEFAULT_FLOW,
-    SPEED_ONLY,
-    Count,
-    Device,
-    ExecutorConfig,
-    FlowName,
-    Horizon,
-    Lockstep,
-    OwnTask,
-    Processes,
-    Size,
-    Steps,
-    Supersample,
-    canonical_costs,
-    check_memory,
-    ray_bytes,
-    spec_of,
-)
+from corrwise.experiments.cli import options
 from corrwise.mpc.config import AggregateName
 from corrwise.mpc.spec import PlannerSpec, split
 from corrwise.registry import PLANNER_PATHS, RENDERER_PATHS
@@ -52,50 +31,52 @@ def _is_planner(text: str) -> bool:
 
 
 def run_name(folder: Path) -> str:
-    """Return the name of a training run, of whose folder or of whose model's folder this is the path."""
+    """Return the name of a training run, given its folder or the folder of its model."""
     path = folder.resolve()
     return path.parent.name if path.name == "model" else path.name
 
 
 @validated
-class MPCConfig:
-    """Plan from pixels toward a goal picture, and show what happened."""
+class MPCConfig(options.Parallel):
+    """Plan from pixels toward a goal image, and report the result."""
 
-    task: OwnTask = "cartpole"
+    task: options.OwnTask = "cartpole"
     """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
     dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
-    costs: Annotated[tuple[str, ...], SEVERAL] = field(default=("l1", "corr-l1", "recommended"), metadata=CHOOSES_ROWS)
+    costs: Annotated[tuple[str, ...], SEVERAL] = field(
+        default=("l1", "corr-l1", "recommended"), metadata=options.CHOOSES_ROWS
+    )
     """Image costs l1, mse, ssim, each also between matched pixels as corr-l1, with options as in
     corr-l1:flow=dis,form=reg,magnitude=2 (docs/choose_a_flow.md); recommended, the default of planning; your own as
     file.py:NAME, which runs that file as Python code; and the controls zero-action, random-action, state (the true
     state distance), exact-flow (how far the goal's body pixels lie from their true places: a flow without error) and
     exact-flow-squared."""
-    flow: FlowName = field(default=DEFAULT_FLOW, metadata=CHOOSES_ROWS)
-    """Flow of the costs named corr-* whose name says none: learned, all-pairs, rigid, dis, tv-l1, raft, zero, affine or
-    homography."""
+    flow: options.FlowName = field(default=options.DEFAULT_FLOW, metadata=options.CHOOSES_ROWS)
+    """Flow of the costs named corr-* whose name states none: learned, all-pairs, rigid, dis, tv-l1, raft, zero, affine
+    or homography."""
     planner: Annotated[str, Names(tuple(PLANNER_PATHS), "your own as file.py:NAME", _is_planner)] = "cem"
     """random, cem, icem or mppi, with options where wanted, as icem:momentum=0.2,keep_fraction=0.5; or your own, as
     file.py:NAME, which runs that file as Python code. See docs/add_a_planner.md."""
-    knots: Horizon | None = None
+    knots: options.Horizon | None = None
     """Points that the planner draws for each action, between which the actions of the horizon are interpolated; without
     it each step has an action of its own. The planner's option interpolation is zero, linear or cubic."""
     action_change_penalty: Annotated[float, Range(0)] = 0.0
     """Weight of the mean squared difference of successive actions, which is added to the cost, in its unit."""
     predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", _is_folder)] = "oracle"
     """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
-    episodes: Count = field(default=3, metadata=CHOOSES_ROWS)
+    episodes: options.Count = field(default=3, metadata=options.CHOOSES_ROWS)
     """How many start and goal pairs."""
-    seed: int = field(default=0, metadata=CHOOSES_ROWS)
+    seed: int = field(default=0, metadata=options.CHOOSES_ROWS)
     """Seed of the first episode; episode i has seed + i."""
     out: Path = Path("runs/mpc")
-    """Folder for rows, pictures and the report. The same command continues a run that was stopped."""
-    steps: Steps | None = None
+    """Folder for rows, images and the report. The same command continues a run that was stopped."""
+    steps: options.Steps | None = None
     """Control steps of an episode; None is the task's own number."""
-    horizon: Horizon = 12
-    """Control steps that each plan looks ahead."""
-    candidates: Count = 48
+    horizon: options.Horizon = 12
+    """Horizon of each plan in control steps."""
+    candidates: options.Count = 48
     """Action sequences tried in each iteration of a plan."""
-    iterations: Horizon = 3
+    iterations: options.Horizon = 3
     """Iterations of a plan."""
     aggregate: AggregateName = "last"
     """How the horizon's costs become one number: last, sum, mean, discounted, last-times-k or min."""
@@ -103,11 +84,11 @@ class MPCConfig:
     """Discount per step for aggregate discounted."""
     k: Annotated[float, Range(0, open="low")] = 10.0
     """How often aggregate last-times-k counts the last step."""
-    context_frames: Horizon = 1
+    context_frames: options.Horizon = 1
     """Past frames that the predictor sees."""
-    size: Size = 64
-    """Pixels to a side of the picture."""
-    supersample: Supersample = 1
+    size: options.Size = 64
+    """Pixels to a side of the image."""
+    supersample: options.Supersample = 1
     """Rays per pixel side; 2 smooths edges at four times the rays."""
     renderer: Annotated[str, Names(tuple(RENDERER_PATHS))] = "raycast"
     """raycast (needs no OpenGL) or gl."""
@@ -115,27 +96,25 @@ class MPCConfig:
     """Views that are planned on, by the task's names for its cameras: main, and of its own side (ant, humanoid) or top
     (cartpole, humanoid). Several are compared one by one."""
     depth: bool = False
-    """Give each view its depth in metres, too."""
+    """Add the depth in metres to each view."""
     depth_weight: Annotated[float, Range(0)] = 1.0
-    """What a depth that is off by depth-scale costs, in the unit of the cost."""
+    """Cost of a depth error of depth-scale, in the unit of the cost."""
     depth_scale: Annotated[float, Range(0, open="low")] = 1.0
-    """Metres; depths that are farther off cost no more."""
-    lockstep: Lockstep = field(default=4, metadata=SPEED_ONLY)
+    """Depth error in metres at which the cost saturates."""
+    lockstep: options.Lockstep = field(default=4, metadata=options.SPEED_ONLY)
     """Episodes stepped together; changes the speed, never the rows."""
-    max_frames: Steps = field(default=256, metadata=SPEED_ONLY)
+    max_frames: options.Steps = field(default=256, metadata=options.SPEED_ONLY)
     """About how many predicted frames may exist at a time; bounds the memory."""
     reproducible: bool = True
     """Compare the images of one environment at a time with its goal: rows then do not depend on --lockstep. Without it
     those of all environments are compared in one call, and float rounding may differ."""
-    videos: bool = field(default=True, metadata=SPEED_ONLY)
+    videos: bool = field(default=True, metadata=options.SPEED_ONLY)
     """Write a short video of each episode."""
-    processes: Processes = field(default=1, metadata=SPEED_ONLY)
+    processes: options.Processes = field(default=1, metadata=options.SPEED_ONLY)
     """Jobs at a time; 1 works in this process with all threads, 0 is one for each core. Changes the speed, never the
     rows."""
-    device: Device = "cpu"
+    device: options.Device = "cpu"
     """Where costs, flows and trained predictors are computed: cpu or cuda. Simulators stay on the CPU."""
-    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
-    """Where the jobs run."""
 
     @property
     def label(self) -> str:
@@ -156,13 +135,13 @@ class MPCConfig:
 
     @property
     def predictor_label(self) -> str:
-        """What rows and pictures call the predictor: of a trained one, the name of its run's folder."""
+        """What rows and images call the predictor: of a trained one, the name of its run's folder."""
         return self.predictor if self.predictor in PREDICTOR_NAMES else run_name(Path(self.predictor))
 
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
-        object.__setattr__(self, "costs", canonical_costs("costs", self.costs, flow=self.flow))
-        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the costs say it now
+        object.__setattr__(self, "costs", options.canonical_costs("costs", self.costs, flow=self.flow))
+        object.__setattr__(self, "flow", options.DEFAULT_FLOW)  # the costs state it now
         if split(self.planner_text)[1] and not _is_own(self.planner):
             try:
                 PlannerSpec.parse(self.planner_text).build(1, horizon=self.horizon)
@@ -176,22 +155,22 @@ class MPCConfig:
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         for cost in self.costs:
-            least = spec.smallest if (spec := spec_of(cost)) else 1
+            least = spec.smallest if (spec := options.spec_of(cost)) else 1
             check(self.size >= least, "size", f"at least {least} pixels for cost {cost}", self.size)
-        check_memory(
+        options.check_memory(
             self._needed, "--size, --supersample, --max-frames, --candidates, --lockstep, --horizon or --steps"
         )
 
     @property
     def _needed(self) -> int:
-        """Bytes that the largest arrays take: predicted frames, actions, and the pictures of an episode."""
+        """Bytes that the largest arrays take: predicted frames, actions, and the images of an episode."""
         together = min(self.lockstep, self.episodes)
         imagined = together * self.candidates * (1 if self.aggregate == "last" else self.horizon)
         frames = min(imagined, max(self.max_frames, imagined // (together * self.candidates)))
         pixels, panels = self.size**2 * len(self.cameras), 4
         return (
             (16 if self.depth else 12) * pixels * frames
-            + (ray_bytes(self.size, self.supersample) if self.renderer == "raycast" else 0)
+            + (options.ray_bytes(self.size, self.supersample) if self.renderer == "raycast" else 0)
             + 8 * together * self.candidates * self.horizon
             + 3 * pixels * panels * together * (self.steps or 1)
             + 12 * pixels * together * self.context_frames

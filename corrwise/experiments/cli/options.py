@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
+
+import tyro
 
 from corrwise.costs.presets import DEFAULT_FLOW, NAMED_FLOWS
 from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
@@ -44,14 +47,14 @@ SPEED_ONLY: dict[str, Any] = {"speed_only": True}
 """Metadata of an option that changes the speed, or files beside the rows, and never a number in a row."""
 
 CHOOSES_ROWS: dict[str, Any] = {"chooses_rows": True}
-"""Metadata of an option that says which rows there are, and changes none of them."""
+"""Metadata of an option that selects which rows there are, and changes none of them."""
 
 CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow", "exact-flow-squared")  # not made of images
 FlowName = Annotated[str, Names(tuple(NAMED_FLOWS))]
 _HEADS = {*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES), RECOMMENDED}
 
 _FINER = 4  # rays to a side of the background for each of the image
-_LIMITS = (  # where a container says how much memory it may use
+_LIMITS = (  # where a container states how much memory it may use
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
@@ -83,7 +86,7 @@ def device_named(name: str) -> str:
 
 
 def ray_bytes(size: int, supersample: int) -> int:
-    """Return the bytes that the ray caster takes for the background of a picture, whose rays are four times as fine."""
+    """Return the bytes that the ray caster takes for the background of an image, whose rays are four times as fine."""
     return 24 * (_FINER * size * supersample) ** 2
 
 
@@ -134,6 +137,16 @@ class ExecutorConfig:
             check(fits, option.replace("_", "-"), f"left out, for it belongs to executor {owner}", given)
 
 
+@validated
+class Parallel:
+    """Options of a run whose jobs are shared out; they change the speed, never the rows."""
+
+    processes: Processes = field(default=0, metadata=SPEED_ONLY)
+    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
+    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    """Where the jobs run."""
+
+
 def canonical_costs(
     option: str,
     costs: Iterable[str],
@@ -142,36 +155,36 @@ def canonical_costs(
     controls: Iterable[str] = CONTROL_NAMES,
     own: bool = True,
 ) -> tuple[str, ...]:
-    """Return the texts of these costs as rows have them, with the flow of those that say none.
+    """Return the canonical texts of these costs, as in rows, with the flow of those that state none.
 
     Args:
         option: the name of the option, for messages.
-        costs: what the command line says.
-        flow: of costs between matched pixels whose text says none.
+        costs: as on the command line.
+        flow: of costs between matched pixels whose text states none.
         controls: which controls may stand among them.
-        own: whether code of one's own may, as ``file.py:NAME``.
+        own: whether the user's own code may, as ``file.py:NAME``.
 
     Raises:
         ConfigError: two of them are the same, or one is unknown; in one sentence.
     """
-    found = tuple(_canonical(cost, flow, tuple(controls), own) for cost in costs)
-    labels = [cost_label(cost) for cost in found]
-    check(len(set(labels)) == len(labels), option, "different from each other", " ".join(found))
-    return found
+    texts = tuple(_canonical(cost, flow, tuple(controls), own) for cost in costs)
+    labels = [cost_label(cost) for cost in texts]
+    check(len(set(labels)) == len(labels), option, "different from each other", " ".join(texts))
+    return texts
 
 
 def spec_of(cost: str) -> CostSpec | None:
-    """Return what a canonical text stands for; None for controls and for code of one's own."""
+    """Return the spec of a canonical text; None for controls and for the user's own code."""
     return None if cost in CONTROL_NAMES or is_own(cost) else CostSpec.parse(cost)
 
 
 def is_own(cost: str) -> bool:
-    """Return whether a cost is code of one's own, as ``file.py:NAME`` or ``package.module:NAME``."""
+    """Return whether a cost is the user's own code, as ``file.py:NAME`` or ``package.module:NAME``."""
     return cost.partition(":")[0] not in _HEADS and "=" not in cost and is_user_code(cost)
 
 
 def cost_label(cost: str) -> str:
-    """Return what rows and images call a cost: its text; of code of one's own, the name without its file."""
+    """Return what rows and images call a cost: its text; for the user's own code, the name without its file."""
     return cost.rpartition(":")[2] if is_own(cost) else cost
 
 
@@ -182,7 +195,7 @@ def _canonical(cost: str, flow: str, controls: tuple[str, ...], own: bool) -> st
         label = cost_label(cost)
         check(label not in {*_HEADS, *CONTROL_NAMES}, "cost", "named otherwise than one that is built in", cost)
         return cost
-    home = re.sub(r"(?<==)~[^/,]*(?=/)", lambda found: quote(os.path.expanduser(found[0]), safe="/"), cost)
+    home = re.sub(r"(?<==)~[^/,]*(?=/)", lambda match: quote(os.path.expanduser(match[0]), safe="/"), cost)
     try:
         return str(CostSpec.parse(home, flow=flow))
     except ValueError as error:

@@ -1,8 +1,7 @@
-"""Turn the words of a command line into a configuration, by tyro; whatever cannot be used is one sentence.
+"""Parse the words of a command line into a configuration with tyro; every error is one sentence.
 
-Options that have been renamed stand in ``RENAMED``, those of every command: an option that a command does not have is
-looked up there, and refused with the new name where the command has that one. Add a line for each that you rename.
-Those that became a part of the names of costs stand in ``IN_A_COST``.
+``RENAMED`` lists renamed options of all commands: an old name is refused with the new one, where the command has it.
+``IN_A_COST`` lists options that became part of the names of costs.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ RENAMED = {
     "--readers": "--num-workers",
     "--judged": "--eval-pairs",
     "--accelerator": "--device",
+    "--lessons": "--methods",
+    "--looks": "--evaluations",
+    "--look": "--plan-horizon",
+    "--pictures": "--images",
 }
 
 IN_A_COST = {  # options that costs once had, and what their names have instead
@@ -108,7 +111,7 @@ def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
 
 @_REGISTRY.primitive_rule
 def _as_written(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Hand on as it was written what is no number or not among the names: the check of its field refuses it."""
+    """Keep text that is not a number or not a listed name: the validator of its field refuses it."""
     if info.type in (int, float):
         metavar, read = info.type.__name__.upper(), _reader(info.type)
     elif get_origin(info.type) is Literal:
@@ -168,15 +171,15 @@ def _refused(command: str, stop: SystemExit, config: Any, options: dict[str, boo
 
 
 def _check_planner_options(words: Sequence[str]) -> None:
-    """Refuse the spelling ``--icem.momentum 0.2``, and name the one that there is."""
+    """Refuse the spelling ``--icem.momentum 0.2`` and name the right one."""
     for word, following in zip(words, [*words[1:], ""], strict=False):
-        found = _PLANNER_OPTION.match(word)
-        if found:
-            planner, option, value = found[1], found[2], found[3] or following or "VALUE"
+        match = _PLANNER_OPTION.match(word)
+        if match:
+            planner, option, value = match[1], match[2], match[3] or following or "VALUE"
             raise ConfigError(f"--{planner}.{option} is an option of the planner: --planner {planner}:{option}={value}")
 
 
 def _expanded(word: str) -> str:
     """Return a word of the command line with ``~`` expanded: a shell leaves it in ``--out=~/runs`` and in quotes."""
-    found = _HOME.match(word)
-    return f"{found[1] or ''}{found[2] or ''}{os.path.expanduser(found[3])}" if found else word
+    match = _HOME.match(word)
+    return f"{match[1] or ''}{match[2] or ''}{os.path.expanduser(match[3])}" if match else word

@@ -13,7 +13,7 @@ NAME = "report"
 
 @validated
 class ReportConfig:
-    """Make report.html of a run folder anew, from its rows and images alone."""
+    """Write report.html of a run folder again, from its rows and images alone."""
 
     out: tyro.conf.Positional[Path]
     """The run folder."""

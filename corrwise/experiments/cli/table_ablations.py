@@ -6,20 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import tyro
-
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.options import (
-    BODY_NAMES,
-    CHOOSES_ROWS,
-    SPEED_ONLY,
-    Count,
-    Device,
-    ExecutorConfig,
-    Lockstep,
-    Processes,
-    Tasks,
-)
+from corrwise.experiments.cli import options
 from corrwise.validation import SEVERAL, Names, check_tuning_seeds, validated
 
 NAME = "table ablations"
@@ -34,32 +22,28 @@ METHOD_NAMES = (*ALIKE, "state", "exact-flow", "exact-flow-squared")
 
 
 @validated
-class AblationTableConfig:
-    """Change each choice behind the planning table alone, on tuning episodes, and say what it does."""
+class AblationTableConfig(options.Parallel):
+    """Vary one choice of the planning table at a time, on tuning episodes, and report its effect."""
 
     out: Path = Path("runs/ablations")
     """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
+    tasks: options.Tasks = field(default=options.BODY_NAMES, metadata=options.CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    axes: Annotated[tuple[Axis, ...], SEVERAL] = field(default=AXIS_NAMES, metadata=CHOOSES_ROWS)
+    axes: Annotated[tuple[Axis, ...], SEVERAL] = field(default=AXIS_NAMES, metadata=options.CHOOSES_ROWS)
     """planner, horizon, candidates, aggregate, size, supersample and planner-horizon (of every method); flow, epsilon,
     regulariser, displacement, power and occlusion (of the cost)."""
     methods: Annotated[tuple[Annotated[str, Names(METHOD_NAMES)], ...], SEVERAL] = field(
-        default=ALIKE, metadata=CHOOSES_ROWS
+        default=ALIKE, metadata=options.CHOOSES_ROWS
     )
-    """Whose planner and picture are varied: l1, recommended, state, exact-flow, exact-flow-squared."""
-    episodes: Count = field(default=20, metadata=CHOOSES_ROWS)
+    """Costs whose planner and image are varied: l1, recommended, state, exact-flow, exact-flow-squared."""
+    episodes: options.Count = field(default=20, metadata=options.CHOOSES_ROWS)
     """Starts and goals; the planning table has others."""
-    seed: int = field(default=1000, metadata=CHOOSES_ROWS)
+    seed: int = field(default=1000, metadata=options.CHOOSES_ROWS)
     """Seed of the first episode."""
-    processes: Processes = field(default=0, metadata=SPEED_ONLY)
-    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    lockstep: Lockstep = field(default=5, metadata=SPEED_ONLY)
+    lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
     """Episodes that step together; changes the speed, never the rows."""
-    device: Device = "cpu"
+    device: options.Device = "cpu"
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
-    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
-    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Refuse episodes of the tests."""

@@ -6,54 +6,37 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.options import (
-    CHOOSES_ROWS,
-    CONTROL_NAMES,
-    SPEED_ONLY,
-    TASK_NAMES,
-    Device,
-    ExecutorConfig,
-    Lockstep,
-    Processes,
-    Tasks,
-    canonical_costs,
-)
+from corrwise.experiments.cli import options
 from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "table mpc"
 
-METHOD_NAMES = ("l1", "corr-l1:flow=all-pairs", "corr-l1:flow=all-pairs,form=reg", RECOMMENDED, *CONTROL_NAMES)
+METHOD_NAMES = ("l1", "corr-l1:flow=all-pairs", "corr-l1:flow=all-pairs,form=reg", RECOMMENDED, *options.CONTROL_NAMES)
 
 
 @validated
-class MPCTableConfig:
-    """Plan with every method on the same frozen starts and goals, and say who comes nearest (the paper's Table A3)."""
+class MPCTableConfig(options.Parallel):
+    """Plan with every method on the same frozen starts and goals, and compare the distances (the paper's Table A3)."""
 
     out: Path = Path("runs/table-mpc")
-    """Folder for rows, table.md and pictures. The same command continues a run that was stopped."""
-    tasks: Tasks = field(default=TASK_NAMES, metadata=CHOOSES_ROWS)
+    """Folder for rows, table.md and images. The same command continues a run that was stopped."""
+    tasks: options.Tasks = field(default=options.TASK_NAMES, metadata=options.CHOOSES_ROWS)
     """cartpole (a track of 5.4 m), ant, humanoid, cartpole-short (3.6 m)."""
-    methods: Annotated[tuple[str, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=CHOOSES_ROWS)
+    methods: Annotated[tuple[str, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=options.CHOOSES_ROWS)
     """Image costs, as in corrwise mpc, and the controls zero-action, random-action, state (the true state distance is
     the cost), exact-flow and exact-flow-squared (how far, or its square, the goal's body pixels truly lie: a flow
     without error)."""
-    episodes: Annotated[int, Range(1, 100)] = field(default=100, metadata=CHOOSES_ROWS)
+    episodes: Annotated[int, Range(1, 100)] = field(default=100, metadata=options.CHOOSES_ROWS)
     """How many of the 100 frozen starts and goals, from the first."""
-    processes: Processes = field(default=0, metadata=SPEED_ONLY)
-    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    lockstep: Lockstep = field(default=5, metadata=SPEED_ONLY)
+    lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
     """Episodes of a method that step together; changes the speed, never the rows."""
-    device: Device = "cpu"
+    device: options.Device = "cpu"
     """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
-    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
-    """Where the jobs run."""
 
     def __post_init__(self) -> None:
         """Bring the costs into the one form that rows have."""
-        object.__setattr__(self, "methods", canonical_costs("methods", self.methods, own=False))
+        object.__setattr__(self, "methods", options.canonical_costs("methods", self.methods, own=False))
 
 
 def run(config: MPCTableConfig) -> Path:

@@ -6,27 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import tyro
-
 from corrwise.costs.spec import RECOMMENDED
-from corrwise.experiments.cli.options import (
-    BODY_NAMES,
-    CHOOSES_ROWS,
-    SPEED_ONLY,
-    Count,
-    Device,
-    ExecutorConfig,
-    Horizon,
-    Lockstep,
-    Processes,
-    Size,
-    Steps,
-    Supersample,
-    Tasks,
-    canonical_costs,
-    check_memory,
-    ray_bytes,
-)
+from corrwise.experiments.cli import options
 from corrwise.validation import SEVERAL, Range, validated
 
 NAME = "table predictors"
@@ -40,66 +21,64 @@ ARM_NAMES = get_args(Arm)
 
 
 @validated
-class PredictorTableConfig:
+class PredictorTableConfig(options.Parallel):
     """Train video predictors with pixel-wise and with correspondence-wise losses; compare their frames and plans."""
 
     out: Path = Path("runs/predictors")
-    """Folder for clips, models, rows, tables and pictures. The same command continues a run that was stopped."""
-    tasks: Tasks = field(default=BODY_NAMES, metadata=CHOOSES_ROWS)
+    """Folder for clips, models, rows, tables and images. The same command continues a run that was stopped."""
+    tasks: options.Tasks = field(default=options.BODY_NAMES, metadata=options.CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
     arms: Annotated[tuple[Arm, ...], SEVERAL] = field(
-        default=("resnet3d-l1", "resnet3d-corr-l1:flow=dis"), metadata=CHOOSES_ROWS
+        default=("resnet3d-l1", "resnet3d-corr-l1:flow=dis"), metadata=options.CHOOSES_ROWS
     )
     """A model and a loss each, the loss as in corrwise train: resnet3d-l1, resnet3d-corr-l1:flow=dis, the same through
     the learned flow with flow scaling (resnet3d-corr-l1) and with the regulariser (resnet3d-corr-l1:form=reg), all of
     these with mse in place of l1, svg-mse, svg-corr-mse:flow=dis, svg-prime-mse, svg-prime-corr-mse:flow=dis. The table
     has all that the folder has rows of."""
-    seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
+    seeds: options.Lockstep = field(default=3, metadata=options.CHOOSES_ROWS)
     """Models of each arm and task."""
-    clips: Count = 400
+    clips: options.Count = 400
     """Episodes to learn from, of coloured and of random actions."""
-    supersample: Supersample = 2
+    supersample: options.Supersample = 2
     """Rays to a side of each pixel, in clips and in plans."""
-    held: Count = 40
-    """Episodes to judge frames on."""
-    warm: Steps = 5000
+    eval_episodes: options.Count = 40
+    """Held-out episodes, on which frames are evaluated."""
+    warm: options.Steps = 5000
     """Steps by mse, of one predicted frame, that a model begins with: all arms of a model and seed go on from the same
     weights."""
-    steps: Steps = 1500
+    steps: options.Steps = 1500
     """Training steps after that, with the arm's own loss."""
-    batch: Count = 16
+    batch: options.Count = 16
     """Windows in a step."""
-    horizon: Horizon = 4
+    horizon: options.Horizon = 4
     """Frames that are predicted in the arm's own steps."""
-    windows: Count = 100
-    """Windows of the held-out clips that frames are judged on."""
-    shown: Horizon = 10
+    windows: options.Count = 100
+    """Windows of the held-out clips on which frames are evaluated."""
+    shown: options.Horizon = 10
     """Frames predicted there."""
-    episodes: Annotated[int, Range(0, 100)] = field(default=30, metadata=CHOOSES_ROWS)
+    episodes: Annotated[int, Range(0, 100)] = field(default=30, metadata=options.CHOOSES_ROWS)
     """Frozen episodes that are planned with the models of each arm, which share them out, with the oracle, the last
     frame and nothing at all; 0 plans none."""
     cost: str = RECOMMENDED
     """The image cost of those plans."""
-    look: Horizon = 8
-    """Control steps that those plans look ahead."""
-    candidates: Count = 24
+    plan_horizon: options.Horizon = 8
+    """Horizon of those plans in control steps."""
+    candidates: options.Count = 24
     """Action sequences tried in each iteration of a plan."""
-    iterations: Horizon = 2
+    iterations: options.Horizon = 2
     """Iterations of a plan."""
-    size: Size = 64
+    size: options.Size = 64
     """Pixels to a side."""
-    processes: Processes = field(default=0, metadata=SPEED_ONLY)
-    """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    device: Device = "cpu"
+    device: options.Device = "cpu"
     """Where training, predictors, costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
-    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
-    """Where the jobs run."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown cost, and what no machine can hold."""
-        object.__setattr__(self, "cost", *canonical_costs("cost", (self.cost,), own=False))
+        """Refuse an unknown cost, and sizes beyond the memory of the machine."""
+        object.__setattr__(self, "cost", *options.canonical_costs("cost", (self.cost,), own=False))
         batch = 12 * self.batch * (self.horizon + 2) * self.size**2
-        check_memory(batch + ray_bytes(self.size, self.supersample), "--size, --supersample, --batch or --horizon")
+        options.check_memory(
+            batch + options.ray_bytes(self.size, self.supersample), "--size, --supersample, --batch or --horizon"
+        )
 
 
 def run(config: PredictorTableConfig) -> Path:

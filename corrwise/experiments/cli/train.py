@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
     DEFAULT_FLOW,
+    SPEED_ONLY,
     Accelerator,
     Count,
     FlowName,
@@ -26,7 +29,6 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
 }
-FREE = ("out", "checkpoint_every", "device", "steps", "num_workers")  # these never change what is learned by a step
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
 
@@ -45,10 +47,10 @@ class TrainConfig:
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
     distance, in equal parts: weights of VGG-19, a name or a file."""
     flow: FlowName = DEFAULT_FLOW
-    """Flow of a loss named corr-* whose name says none; dis is fast and has no gradient."""
+    """Flow of a loss named corr-* whose name states none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
     """Folder for checkpoints, TensorBoard logs and, in model/, the trained predictor."""
-    steps: Steps = 6000
+    steps: Steps = field(default=6000, metadata=CHOOSES_ROWS)
     """Optimiser steps; more of them can be asked for later."""
     batch: Count = 16
     """Windows in a step, over all processes."""
@@ -72,31 +74,31 @@ class TrainConfig:
     """Folder of a run of corrwise train, or of its model, of the same shape, whose weights this one begins with."""
     val_fraction: Decay = 0.05
     """Share of the clips, the last ones, that no step sees; predictions of them are logged."""
-    checkpoint_every: Steps = 500
+    checkpoint_every: Steps = field(default=500, metadata=SPEED_ONLY)
     """Steps between checkpoints, logged images and validation losses."""
     seed: Seed = 0
     """Seed of weights, windows and latents."""
-    num_workers: Annotated[int, Range(0, 1024)] = 2
+    num_workers: Annotated[int, Range(0, 1024)] = field(default=2, metadata=SPEED_ONLY)
     """Threads of each process that read the clips of the next steps meanwhile."""
-    device: Accelerator = "auto"
+    device: Accelerator = field(default="auto", metadata=SPEED_ONLY)
     """auto (a GPU when there is one), cpu or cuda. Under torchrun every process takes its share of the batch."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto (bfloat16 on a GPU), 32-true or bf16-mixed."""
 
     def __post_init__(self) -> None:
-        """Refuse losses, crops and options of the model that make no run."""
+        """Refuse losses, crops and options of the model that cannot be used."""
         (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
         object.__setattr__(self, "loss", loss)
-        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss says it now
+        object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
-            check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags say", pair)
+            check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags state", pair)
 
     @property
     def model_options(self) -> dict[str, object]:
-        """What ``options`` says, as numbers and truth values."""
+        """The parsed ``options``: numbers, truth values and text."""
         return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self._pairs)}
 
     @property

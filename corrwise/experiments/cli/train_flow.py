@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from corrwise.experiments.cli.options import Accelerator, Count, Seed, Size, Steps, check_memory
+from corrwise.experiments.cli.options import SPEED_ONLY, Accelerator, Count, Seed, Size, Steps, check_memory
 from corrwise.experiments.cli.train import Decay, Rate
 from corrwise.validation import FIRST_TEST_SEED, Range, check, validated
 
 NAME = "train-flow"
 
-FIRST_PLANNED_SEED = 5000  # of the episodes that teach; tables and tuning use others
-FREE = ("out", "device", "checkpoint_every", "eval_pairs")  # these never change what is learned
+FIRST_PLANNED_SEED = 5000  # of training episodes; tables and tuning use others
 
 Channels = Annotated[int, Range(1, 8192)]
 Repeats = Annotated[int, Range(1, 100)]
@@ -60,15 +60,15 @@ class TrainFlowConfig:
     """Recurrent updates of the tokens' flow."""
     refinements: Repeats = 2
     """Recurrent refinements of the pixels' flow."""
-    checkpoint_every: Steps = 250
+    checkpoint_every: Steps = field(default=250, metadata=SPEED_ONLY)
     """Steps between checkpoints and errors on held-out pairs."""
-    eval_pairs: Count = 64
+    eval_pairs: Count = field(default=64, metadata=SPEED_ONLY)
     """Held-out pairs of each body behind an error."""
-    device: Accelerator = "auto"
+    device: Accelerator = field(default="auto", metadata=SPEED_ONLY)
     """auto (a GPU when there is one), cpu or cuda."""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no net or no run."""
+        """Refuse options that do not fit together."""
         check(self.width % self.heads == 0, "width", f"a multiple of {self.heads} heads", self.width)
         check(self.size % 4 == 0, "size", "a multiple of 4 and at least 16", self.size)
         pixels = 4 * 2 * self.batch * self.size**2

@@ -22,8 +22,10 @@ from corrwise.experiments.report.summary import CONTROLS, Method, Summary, rejec
 from corrwise.experiments.report.table import (
     ENOUGH_PAIRS,
     decimals_for,
+    markdown_table,
     number,
     percent,
+    plain_cells,
     result_sentence,
     signed,
     table_rows,
@@ -75,6 +77,13 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
     )
     write_bytes_atomic(out / "report.html", page.encode())
     return out / "report.html"
+
+
+def run_table(rows: Sequence[Row], *, baseline: str = "l1") -> str:
+    """Return the report's table in Markdown; the rows are those of one task."""
+    lines = summarize(rows, baseline=baseline)
+    head, *cells = plain_cells(lines, _names(lines), baseline=baseline)
+    return markdown_table(head, cells)
 
 
 def run_report(config: ReportConfig) -> Path:

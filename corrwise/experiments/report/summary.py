@@ -16,7 +16,7 @@ from corrwise.experiments.report.statistics import (
     paired_ratio,
     share_nearer,
 )
-from corrwise.experiments.runs.rows import row_key
+from corrwise.experiments.runs.rows import TERMS, row_key
 
 Row = dict[str, Any]
 
@@ -91,7 +91,6 @@ def _methods(rows: Iterable[Row], by: Sequence[str]) -> dict[tuple[str, ...], li
 Method = tuple[str, str, str, str]  # task, cost, planner, predictor
 CONTROLS = ("state", "exact-flow", "exact-flow-squared", "zero-action", "random-action")
 PHASES = ("simulate", "render", "predict", "flow", "plan")
-TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise cost; null in the rows of the others
 
 
 @dataclass(frozen=True)

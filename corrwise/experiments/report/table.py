@@ -103,15 +103,23 @@ def write_table(out: Path, make: Callable[[], tuple[str, list[str]]]) -> Path:
     return out / "table.md"
 
 
-def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> str:
-    """Return the report's table as aligned text, one line per method."""
+def plain_cells(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> list[tuple[str, ...]]:
+    """Return the report's table as text: its head, and one line per method."""
     d = decimals_for(lines)
-    rows = [("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")]
+    rows: list[tuple[str, ...]] = [
+        ("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")
+    ]
     for row in table_rows(lines, names, dict.fromkeys(names, ""), decimals=d, baseline=baseline):
         ln = row["line"]
         compared = f"{signed(ln.difference.value, d)} ({row['interval']})" if ln.pairs else row["alone"]
         distances = f"{number(ln.last10, d)} ± {number(ln.last10_error, d)}", number(ln.nearest, d), number(ln.final, d)
         rows.append((row["name"], str(ln.n), *distances, compared, row["milliseconds"]))
+    return rows
+
+
+def terminal_table(lines: Sequence[Summary], names: dict[Method, str], *, baseline: str = "l1") -> str:
+    """Return the report's table as aligned text, one line per method."""
+    rows = plain_cells(lines, names, baseline=baseline)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows

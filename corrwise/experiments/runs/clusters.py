@@ -4,102 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from corrwise._faults import Failure
 from corrwise.experiments.cli.options import ExecutorConfig
-from corrwise.experiments.runs.executors import LOST, TRIES, attempted, one_thread
+from corrwise.experiments.runs.executors import Lost, Spread, attempted, cores, one_thread
 
-__all__ = ["Cluster", "Lost", "Ray", "Spread", "Submitit", "cluster_of"]
-
-_POLL = 0.5  # seconds between two looks at jobs under way; also what a Ctrl-C may wait for
-_MOST = 64  # jobs under way at a time, where nothing is said
+_POLL = 0.5  # seconds between two checks of jobs under way; also what a Ctrl-C may wait for
+_MOST = 64  # jobs under way at a time by default
 _INSTALL = "is not installed; pip install 'corrwise[scale]' brings it"
-
-
-class Lost(Exception):
-    """A job ended without a result: its worker, or the machine, was lost."""
-
-
-@runtime_checkable
-class Cluster(Protocol):
-    """Machines that run one job at a time each; handles are the cluster's own."""
-
-    def submit(self, work: Callable[..., Any], job: Any) -> Any:
-        """Start ``attempted(work, job)`` somewhere and return its handle."""
-        ...
-
-    def finished(self, handles: Sequence[Any]) -> list[Any]:
-        """Return those that have ended, whatever their end; wait for a moment where none has."""
-        ...
-
-    def result(self, handle: Any) -> Any:
-        """Return what an ended job gave.
-
-        Raises:
-            Lost: nothing, because its worker ended before it.
-        """
-        ...
-
-    def cancel(self, handle: Any) -> None:
-        """End a job that nobody waits for any more."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the machines."""
-        ...
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Runs jobs on a cluster (``Executor``), so many at a time.
-
-    Attributes:
-        cluster: connects to the cluster when the first job is at hand.
-        workers: how many jobs are under way at a time.
-    """
-
-    cluster: Callable[[], Cluster]
-    workers: int
-
-    def __call__(self, work: Callable[..., Any], jobs: Sequence[Any]) -> Iterator[Any]:
-        """Yield what each job gives, see ``Executor``."""
-        if not jobs:
-            return
-        cluster = self.cluster()
-        waiting = deque((job, 1) for job in jobs)
-        flying: dict[int, tuple[Any, Any, int]] = {}  # by the handle's identity: handle, job, which try it is
-        failed: Exception | None = None
-        try:
-            while flying or (waiting and failed is None):
-                while waiting and failed is None and len(flying) < self.workers:
-                    job, times = waiting.popleft()
-                    handle = cluster.submit(work, job)
-                    flying[id(handle)] = handle, job, times
-                for ended in cluster.finished([handle for handle, _, _ in flying.values()]):
-                    handle, job, times = flying.pop(id(ended))
-                    try:
-                        result = cluster.result(handle)
-                    except Lost:
-                        if times == TRIES:
-                            failed = failed or RuntimeError(LOST)
-                        else:
-                            waiting.appendleft((job, times + 1))
-                        continue
-                    if isinstance(result, Failure):
-                        failed = failed or result.error()
-                    else:
-                        yield result
-        finally:
-            for handle, _, _ in flying.values():
-                cluster.cancel(handle)
-            cluster.close()
-        if failed is not None:
-            raise failed
 
 
 def cluster_of(config: ExecutorConfig, workers: int, folder: Path) -> Spread:
@@ -122,13 +37,12 @@ def cluster_of(config: ExecutorConfig, workers: int, folder: Path) -> Spread:
         import ray
     except ImportError as error:
         raise RuntimeError(f"executor ray: ray {_INSTALL}") from error
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = workers or (_MOST if config.ray_address else cores)
+    most = workers or (_MOST if config.ray_address else cores())
     return Spread(lambda: Ray(ray, config.ray_address, most), most)
 
 
 class _Call:
-    """One job as submitit calls it; a job that is preempted or runs out of time begins again."""
+    """One job as submitit calls it; one that is preempted or runs out of time begins again."""
 
     def __init__(self, package: Any, work: Callable[..., Any], job: Any) -> None:
         self._package, self._work, self._job = package, work, job
@@ -151,7 +65,7 @@ class _Call:
 
 
 class Submitit:
-    """Each job is a SLURM job with one core (``Cluster``); its files and its log are in a folder.
+    """Each job is a SLURM job with one core (``Machines``); its files and its log are in a folder.
 
     Args:
         package: the module ``submitit``.
@@ -179,7 +93,7 @@ class Submitit:
         return done
 
     def result(self, handle: Any) -> Any:
-        """Return the result, see ``Cluster``."""
+        """Return the result, see ``Machines``."""
         try:
             return handle.result()
         except self._package.core.utils.FailedJobError:  # also of one that could not be loaded there
@@ -192,7 +106,7 @@ class Submitit:
         handle.cancel(check=False)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: each job has its own process."""
 
 
 @dataclass(frozen=True)
@@ -204,20 +118,20 @@ class _Flight:
 
 
 class _Actor:
-    """Keeps what is dear to build from job to job."""
+    """Keeps what takes long to build from job to job."""
 
     def __init__(self, work: Callable[..., Any]) -> None:
         one_thread()
         self._work = work
 
     def run(self, job: Any) -> Any:
-        """Return what a job gives, or a ``Failure``."""
+        """Return a job's result, or a ``Failure``."""
         return attempted(self._work, job)
 
 
 @dataclass
 class Ray:
-    """Jobs of a Ray cluster, one core each (``Cluster``); an actor that has ended its job takes the next one.
+    """Jobs of a Ray cluster, one core each (``Machines``); an actor that has ended its job takes the next one.
 
     Attributes:
         package: the module ``ray``.
@@ -255,15 +169,15 @@ class Ray:
         return [each for each in handles if each.reference in ended]
 
     def result(self, handle: _Flight) -> Any:
-        """Return the result, see ``Cluster``."""
+        """Return the result, see ``Machines``."""
         try:
-            found = self.package.get(handle.reference)
+            result = self.package.get(handle.reference)
         except self.package.exceptions.RayTaskError:
             raise
         except self.package.exceptions.RayError as error:  # the actor, its machine or its object is gone
             raise Lost(str(error)) from error
         self._idle.append(handle.actor)
-        return found
+        return result
 
     def cancel(self, handle: _Flight) -> None:
         """End the actor of a job."""

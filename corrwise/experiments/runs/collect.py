@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corrwise._clock import Clock
 from corrwise._writing import write_aside, write_json_atomic
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.clock import Clock
+from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.parts import (
-    distance_of,
-    make_predictor,
-    named_task,
-    task_label,
-    task_settings,
-    with_costs,
-)
 from corrwise.experiments.runs.policies import make_policy
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data.clip import Clip
@@ -37,15 +29,13 @@ from corrwise.predictors.data.folder import INDEX, read_index, shard_name
 from corrwise.predictors.data.formats.shard_writer import write_shard
 from corrwise.predictors.data.formats.shards import SHARD_CLIPS, BrokenShard, shard_about
 
-__all__ = ["acted", "kept_or_made", "run_collect"]
-
 Played = tuple[np.ndarray, np.ndarray]  # states (n, T, S), NaN from where physics broke down, and actions (n, T - 1, A)
 
 
 def acted(config: CollectConfig, simulator: MujocoSimulator, numbers: Sequence[int]) -> Iterator[Clip]:
     """Yield the clips with these numbers; each is the same whatever is collected beside it."""
     turns = len(config.behaviours)
-    found: dict[int, Clip] = {}
+    clips: dict[int, Clip] = {}
     for turn, name in enumerate(config.behaviours):
         mine = [number for number in numbers if number % turns == turn]
         if not mine:
@@ -54,8 +44,8 @@ def acted(config: CollectConfig, simulator: MujocoSimulator, numbers: Sequence[i
         steps = config.steps or simulator.task.episode_steps
         states, actions = BEHAVIOURS[name](config, simulator, seeds, steps)
         for number, seed, seen, done in zip(mine, seeds, states, actions, strict=True):
-            found[number] = _clip(simulator, seen, done, {"seed": seed, "behaviour": name})
-    yield from (found[number] for number in numbers)
+            clips[number] = _clip(simulator, seen, done, {"seed": seed, "behaviour": name})
+    yield from (clips[number] for number in numbers)
 
 
 def _clip(simulator: MujocoSimulator, states: np.ndarray, actions: np.ndarray, about: dict[str, object]) -> Clip:
@@ -96,10 +86,8 @@ def _mpc(config: CollectConfig, simulator: MujocoSimulator, seeds: Sequence[int]
     fleet = Fleet(simulator)
     context, goal = fleet.reset(list(seeds))
     settings = MPCConfig(task=config.task, costs=(config.cost,), size=config.size, supersample=config.supersample)
-    distance = distance_of(config.cost)
-    policy = make_policy(
-        config.cost, settings, fleet, goal, seeds, Clock(), make_predictor(settings, simulator), distance
-    )
+    predictor, distance = parts.make_predictor(settings, simulator), parts.distance_of(config.cost)
+    policy = make_policy(config.cost, settings, fleet, goal, seeds, Clock(), predictor, distance)
     states, actions = [fleet.snapshot()], []
     for _ in range(steps):
         action = policy(context).action.clamp(-1, 1)
@@ -113,76 +101,51 @@ Behaviour = Callable[[CollectConfig, MujocoSimulator, Sequence[int], int], Playe
 BEHAVIOURS: dict[str, Behaviour] = {"random": _random, "coloured": _coloured, "mpc": _mpc}
 
 
-Row = dict[str, Any]
-
-
-def kept_or_made(
-    path: Path,
-    episodes: Sequence[int],
-    make: Callable[[], Sequence[Clip]],
-    about: Mapping[str, Any],
-) -> Row:
-    """Return what a shard of these episodes tells of itself, after making it if it is not there, broken or of others.
-
-    Args:
-        path: the shard.
-        episodes: the numbers of its clips.
-        make: returns the clips.
-        about: what else is known about all of them.
-
-    Raises:
-        RunFolderError: it cannot be written.
-        ValueError: the clips do not fit each other.
-    """
-    try:
-        there = shard_about(path) if path.exists() else {}
-    except BrokenShard as error:
-        tqdm.write(f"{error}; it is made anew", file=sys.stderr)
-        there = {}
-    if there.get("episodes", [])[: len(episodes)] == list(episodes):
-        return there  # more are there when fewer are asked for
-    clips = make()
-    with write_aside(path) as aside:
-        write_shard(aside, clips, {**about, "episodes": list(episodes), "versions": versions()})
-    return shard_about(path)
-
-
 @dataclass
-class _Collecting:
-    """Makes shards; a worker builds its simulator once."""
+class _Shards:
+    """Makes shards that are missing, broken or of other episodes; a worker builds its simulator once."""
 
     config: CollectConfig
     simulator: MujocoSimulator | None = None
 
-    def __call__(self, numbers: range, *, threads: int) -> tuple[range, Row]:
-        config = self.config
+    def __call__(self, numbers: range, *, threads: int) -> tuple[range, dict[str, Any]]:
+        """Return the numbers of a shard's episodes and its metadata."""
+        path = self.config.out / shard_name(numbers.start // SHARD_CLIPS)
+        try:
+            there = shard_about(path) if path.exists() else {}
+        except BrokenShard as error:
+            tqdm.write(f"{error}; it is made again", file=sys.stderr)
+            there = {}
+        if there.get("episodes", [])[: len(numbers)] == list(numbers):
+            return numbers, there  # more are there when fewer are asked for
         if self.simulator is None:
-            self.simulator = _simulator(config, threads)
-        task = self.simulator.task
-        about = {"task": config.task, "frame_skip": task.frame_skip, "supersample": config.supersample}
-        make = partial(_clips, config, self.simulator, numbers)
-        return numbers, kept_or_made(config.out / shard_name(numbers.start // SHARD_CLIPS), numbers, make, about)
+            self.simulator = _simulator(self.config, threads)
+        clips, frame_skip = list(acted(self.config, self.simulator, numbers)), self.simulator.task.frame_skip
+        about = {"task": self.config.task, "frame_skip": frame_skip, "supersample": self.config.supersample}
+        with write_aside(path) as aside:
+            write_shard(aside, clips, {**about, "episodes": list(numbers), "versions": versions()})
+        return numbers, shard_about(path)
 
-    def __getstate__(self) -> Row:
+    def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config, "simulator": None}
 
 
 def run_collect(config: CollectConfig) -> Path:
     """Collect what the folder does not hold yet, and return the index's path.
 
-    A shard appears whole or not at all; one that cannot be read is made anew.
+    A shard appears whole or not at all; one that cannot be read is made again.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
-        ValueError: a task that cannot be had.
+        ValueError: there is no such task.
     """
     settings = settings_of(config, "collect").with_values(
-        {"task_source": None, **task_settings(config.task)},
+        {"task_source": None, **parts.task_settings(config.task)},
         evidence=("task_model", "task_numbers"),
-        normal={"task": task_label},
+        normal={"task": parts.task_label},
     )
-    settings = with_costs(settings, config.out, (config.cost,))
-    work = _Collecting(config, _simulator(config, config.threads))
+    settings = parts.with_costs(settings, config.out, (config.cost,))
+    work = _Shards(config, _simulator(config, config.threads))
     jobs = [range(i, min(i + SHARD_CLIPS, config.episodes)) for i in range(0, config.episodes, SHARD_CLIPS)]
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings, begun=lambda out: any(out.glob("shard-*.h5"))):
@@ -196,9 +159,5 @@ def run_collect(config: CollectConfig) -> Path:
 
 
 def _simulator(config: CollectConfig, threads: int) -> MujocoSimulator:
-    task = named_task(config.task)
+    task = parts.named_task(config.task)
     return MujocoSimulator(task, size=config.size, supersample=config.supersample, threads=threads)
-
-
-def _clips(config: CollectConfig, simulator: MujocoSimulator, numbers: range) -> list[Clip]:
-    return list(acted(config, simulator, numbers))

@@ -12,32 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise._clock import Clock
 from corrwise.costs import CorrespondenceWise
 from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.envs import Fleet, MujocoSimulator
-from corrwise.envs.arrays import to_uint8
+from corrwise.envs.arrays import depth_to_grey, to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.options import CONTROL_NAMES
-from corrwise.experiments.report.summary import TERMS
-from corrwise.experiments.runs.clock import Clock
-from corrwise.experiments.runs.parts import (
-    Trained,
-    context_of,
-    load_trained,
-    make_distance,
-    make_predictor,
-    named_task,
-    network_of,
-    per_view,
-)
+from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.policies import Decision, make_policy
+from corrwise.experiments.runs.rows import TERMS, Row
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, Distance, Goal, Predictor
-
-__all__ = ["Episode", "EpisodeRunner", "episode_row", "run_episodes"]
-
-Row = dict[str, Any]
-Progress = Callable[[], None]
 
 _BLANK = 40  # grey of a panel that has nothing to show
 _FLOW_RANGE = 0.25  # share of the image's width at which flow colours are full
@@ -80,13 +65,13 @@ class EpisodeRunner:
         config: task, planner, predictor and what stands behind the costs.
         cost: which of the costs.
         threads: of physics and ray caster; 0 means all CPUs.
-        images: whether episodes have panels, for who shows them.
+        images: whether episodes have panels, where they are shown.
         distance: the distance behind the cost, where it has been built already; see ``make_distance``.
         trained: the trained predictor, where it has been loaded already.
 
     Attributes:
-        network: what tells the network behind the flow from others; None without any.
-        trained: the trained predictor; None without any.
+        network: a hash of the network behind the flow; None without one.
+        trained: the trained predictor; None without one.
     """
 
     def __init__(
@@ -97,11 +82,11 @@ class EpisodeRunner:
         threads: int = 0,
         images: bool = True,
         distance: Distance | None = None,
-        trained: Trained | None = None,
+        trained: parts.Trained | None = None,
     ) -> None:
         self._config, self._cost, self._images = config, cost, images
         self._clock = Clock()
-        self._task = named_task(config.task)
+        self._task = parts.named_task(config.task)
         self._simulator = MujocoSimulator(
             self._task,
             size=config.size,
@@ -113,20 +98,19 @@ class EpisodeRunner:
         )
         self._clock.watch(self._simulator.physics, "states", "simulate")
         self._clock.watch(self._simulator.renderer, "render", "render")
-        self.trained = load_trained(config) if trained is None else trained
-        self._predictor = make_predictor(config, self._simulator, self.trained)
-        if distance is None and cost not in CONTROL_NAMES:
-            distance = make_distance(cost)
-        self.network = network_of(distance)
+        self.trained = parts.load_trained(config) if trained is None else trained
+        self._predictor = parts.make_predictor(config, self._simulator, self.trained)
+        distance = parts.distance_of(cost) if distance is None else distance
+        self.network = parts.network_of(distance)
         self._matches = isinstance(distance, CorrespondenceWise)
-        self._distance = None if distance is None else per_view(config, self._clock.watch_flow(distance))
+        self._distance = None if distance is None else parts.per_view(config, self._clock.watch_flow(distance))
 
     def __call__(
         self,
         seeds: Sequence[int],
         *,
         frozen: tuple[np.ndarray, np.ndarray] | None = None,
-        progress: Progress = lambda: None,
+        progress: Callable[[], Any] = lambda: None,
     ) -> list[Episode]:
         """Run the episodes with these seeds in lockstep; each is the same as when it runs alone.
 
@@ -137,7 +121,7 @@ class EpisodeRunner:
         """
         config, clock, simulator = self._config, self._clock, self._simulator
         clock.seconds.clear()
-        fleet = Fleet(simulator, context_frames=context_of(config))
+        fleet = Fleet(simulator, context_frames=parts.context_of(config))
         with clock.measure("environment", opaque=True):
             context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
         policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
@@ -162,18 +146,6 @@ class EpisodeRunner:
         return episodes
 
 
-def run_episodes(
-    config: MPCConfig,
-    cost: str,
-    seeds: Sequence[int],
-    *,
-    frozen: tuple[np.ndarray, np.ndarray] | None = None,
-    threads: int = 0,
-) -> list[Episode]:
-    """Run the episodes with these seeds once; see ``EpisodeRunner``."""
-    return EpisodeRunner(config, cost, threads=threads)(seeds, frozen=frozen)
-
-
 def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = None) -> None:
     near, full = fleet.distance(), fleet.distance(full=True)
     for i, episode in enumerate(episodes):
@@ -187,11 +159,14 @@ def _note(episodes: list[Episode], fleet: Fleet, decision: Decision | None = Non
 
 
 def episode_row(episode: Episode) -> Row:
-    """Return distances, seconds and the cost's terms; pictures are the caller's."""
+    """Return distances, seconds and the cost's terms; images are the caller's."""
     return {
         "seed": episode.seed,
-        **_distances("", episode.distances),
-        **_distances("_full", episode.distances_full),
+        **{
+            f"{name}_distance{suffix}": value
+            for suffix, each in (("", episode.distances), ("_full", episode.distances_full))
+            for name, value in (("start", each[0]), ("min", min(each)), ("final", each[-1]))
+        },
         "last10_distance": float(np.mean(episode.distances[-10:])),
         "steps": len(episode.distances) - 1,
         "seconds": sum(episode.seconds.values()),
@@ -206,15 +181,6 @@ def episode_row(episode: Episode) -> Row:
     }
 
 
-def _distances(suffix: str, distances: list[float]) -> Row:
-    """Return start, nearest and final distance; the nearest may be the start."""
-    return {
-        f"start_distance{suffix}": distances[0],
-        f"min_distance{suffix}": min(distances),
-        f"final_distance{suffix}": distances[-1],
-    }
-
-
 def _mean(values: list[float]) -> float | None:
     """Return the mean over the control steps that have a value, or None."""
     finite = [value for value in values if math.isfinite(value)]
@@ -222,7 +188,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 class _Shown:
-    """Collects the terms and, for who shows them, the report's panels.
+    """Collects the terms and, where they are shown, the report's panels.
 
     The panels are goal, seen, predicted, unless an oracle predicts also where the same plan really leads, and the
     flow by which the cost matched predicted and goal. Of several views each panel is followed by those of the others,
@@ -314,19 +280,6 @@ class _Shown:
                 episode.terms.setdefault(name, []).append(float(value) if whole else float("nan"))
             flows.append(terms.flow.cpu())
         return torch.cat(flows)
-
-
-def depth_to_grey(metres: Float[np.ndarray, "B h w"]) -> np.ndarray:
-    """Return depths as grey images uint8 (B, h, w, 3): near bright, by their inverses, each in its own range.
-
-    What has no depth is black. The inverses keep what moves apart, tens of metres before a simulator's far plane.
-    """
-    known = (metres > 0) & np.isfinite(metres)
-    inverse = np.where(known, 1 / np.where(known, metres, 1.0), 0.0)
-    low = np.where(known, inverse, np.inf).min(axis=(1, 2), keepdims=True)
-    span = np.maximum(inverse.max(axis=(1, 2), keepdims=True) - low, 1e-9)
-    grey = np.where(known, (inverse - low) / span, 0.0).clip(0, 1)
-    return np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:

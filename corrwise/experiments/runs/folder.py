@@ -1,19 +1,15 @@
 """A run's folder: one run at a time, one configuration, and rows that only ever grow, whoever makes them.
 
 ``RunFolder(out, settings, key).run(jobs, executor)`` is what every command with rows does: it takes the folder's lock,
-checks that the rows in it belong to these settings and versions, finds out which rows are missing, lets an executor
+checks that the rows in it belong to these settings and versions, determines which rows are missing, lets an executor
 make them, and appends each as it comes. A run that is killed goes on with the same call, and ends with the same rows.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import math
-import os
-import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,16 +17,12 @@ from typing import Any
 from tqdm import tqdm
 
 from corrwise._files import read_json
-from corrwise._writing import RunFolderError, jsonable, open_plain, refuse_file, write_json_atomic
+from corrwise._writing import RunFolderError, jsonable, only_run, write_json_atomic
 from corrwise.experiments.runs.executors import Executor, Local
-from corrwise.experiments.runs.rows import KEY, Key, Row, RowKey, append_row, open_rows, read_rows, six_digits
+from corrwise.experiments.runs.rows import KEY, Key, Row, RowKey, append_row, open_rows, six_digits, values_agree
 from corrwise.experiments.runs.settings import ConfigMismatch, compare_settings, versions
 
-__all__ = ["ConfigMismatch", "Job", "RunFolder", "claim_folder", "only_run"]
-
-_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # all else says that the disk has no locks
 _CHECKED = 2  # rows that are made again where another torch made those of the folder
-_TIMES = ("seconds", "ms_")  # how the names of fields begin that are another number each time
 _CHECKS = "spot_checks"  # in config.json
 
 Make = Callable[[Sequence[RowKey]], Iterable[Row]]
@@ -42,13 +34,13 @@ class Job:
 
     Attributes:
         setup: called as ``setup(subject, threads=n, progress=f)`` where the rows are made, once for all jobs of the
-            same subject that a worker gets in a row: it builds what is dear to build, and returns what makes rows of
+            same subject that a worker gets in a row: it builds what takes long to build, and returns what makes rows of
             their keys. ``f()`` may be called after every step. A function that a fresh interpreter can import.
         subject: what the setup depends on; two equal ones have the same setup.
-        rows: the keys of the rows, and what else a row must say to be current: a row with another ``network``, say, is
-            made anew. Every row that is made says it too.
+        rows: the keys of the rows, and fields that a row must have to be current: one with another ``network``, for
+            example, is made again. Every row that is made gets them.
         together: how many different last parts of keys, such as seeds, are made in one go.
-        label: what the progress bar says.
+        label: of the progress bar.
         steps: how often ``progress`` is called for each such last part.
     """
 
@@ -106,10 +98,10 @@ class RunFolder:
         out: the folder; it is made where there is none.
         settings: what its rows depend on, see ``Settings``; config.json shows them.
         key: what identifies a row, and what else a row may hold.
-        begun: whether the folder holds results that are no rows, or a function of the folder that says so.
+        begun: whether a folder holds results that are no rows.
         newest: whether of rows with the same key the last one counts, also where an earlier one is current.
         digits: whether rows are kept to six digits.
-        packages: whose versions a row tells; all that results depend on by default.
+        packages: whose versions a row has; by default all that results depend on.
 
     Attributes:
         out: the folder.
@@ -122,7 +114,7 @@ class RunFolder:
         settings: Mapping[str, Any],
         key: Key = KEY,
         *,
-        begun: bool | Callable[[Path], bool] = False,
+        begun: Callable[[Path], bool] = lambda out: False,
         newest: bool = False,
         digits: bool = False,
         packages: Collection[str] = (),
@@ -146,10 +138,7 @@ class RunFolder:
         """
         with ExitStack() as stack:
             stack.enter_context(only_run(self.out))
-            _refuse_other_simulator(self.out, read_rows(self.file, self._key))
-            begun = self._begun(self.out) if callable(self._begun) else self._begun
-            claim_folder(self.out, self._settings, key=self._key, begun=begun)
-            self.rows = open_rows(self.file, self._key)
+            self.rows = open_rows(self.file, self._key, check=self._claim)
             self._stack = stack.pop_all()
         return self
 
@@ -158,6 +147,29 @@ class RunFolder:
         assert self._stack is not None
         self._stack.close()
         self._stack = None
+
+    def _claim(self, rows: Sequence[Row]) -> None:
+        """Check that the folder's rows belong to these settings and this simulator, and write config.json."""
+        here, path = versions()["mujoco"], self.out / "config.json"
+        for there in (_version(row, "mujoco") for row in rows):
+            if there not in ("", here):  # results of two simulators could not be compared
+                raise ConfigMismatch(
+                    f"{self.out} holds rows made with mujoco {there}, and here is {here}; choose another folder"
+                )
+        try:
+            old = read_json(path) if path.exists() else None
+        except OSError as error:
+            raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise RunFolderError(f"{error}; move it away or choose another output folder") from error
+        checks = old.pop(_CHECKS, None) if isinstance(old, dict) else None
+        if rows or self._begun(self.out):
+            compare_settings(self.out, {} if old is None else old, self._settings)
+        elif old is not None and not (
+            isinstance(old, dict) and 2 * len(old.keys() & self._settings.keys()) >= len(old)
+        ):
+            raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")
+        write_json_atomic(path, {**self._settings, _CHECKS: checks} if checks else dict(self._settings))
 
     def run(
         self,
@@ -172,7 +184,7 @@ class RunFolder:
 
         Args:
             jobs: what is asked for.
-            executor: who makes it; by default this process, with all threads.
+            executor: makes it; by default this process, with all threads.
             unit: what the progress bar counts.
             again: keys of rows that are made anew, also where the folder has them.
             ended: called with each job when the last of its missing rows has been appended.
@@ -193,7 +205,7 @@ class RunFolder:
             missing = {key for part in parts for key in part.keys}
             open_jobs = [job for job in jobs if job.rows.keys() & missing]
             here = isinstance(executor, Local) and executor.here(len(parts))
-            with _Bar(parts, unit, self.out.name, here=here) as bar:
+            with closing(_Bar(parts, unit, self.out.name, here=here)) as bar:
                 for keys, rows in executor(bar.worker, parts):
                     for row in rows:
                         if (key := self._key.of(row)) in keys:  # others may have come along
@@ -218,15 +230,15 @@ class RunFolder:
     def _current(self, jobs: Sequence[Job]) -> dict[RowKey, Row]:
         """Return by key the newest row of each that was asked for, where there is one that is current."""
         stamps = {key: stamp for job in jobs for key, stamp in job.rows.items()}
-        found: dict[RowKey, Row] = {}
+        current: dict[RowKey, Row] = {}
         for row in self.rows:
             key = self._key.of(row)
             if key in stamps:
                 if all(row.get(name, _nothing) == value for name, value in stamps[key].items()):
-                    found[key] = row
+                    current[key] = row
                 elif self._newest:
-                    found.pop(key, None)
-        return found
+                    current.pop(key, None)
+        return current
 
     def _check_torch(self, jobs: Sequence[Job], there: Mapping[RowKey, Row]) -> None:
         """Make two rows of another torch again, and refuse to add to them if they are not the same to six digits."""
@@ -234,8 +246,8 @@ class RunFolder:
         config = read_json(self.out / "config.json")
         checks = config.get(_CHECKS) or []
         passed = {check.get("torch") for check in checks if check.get("here") == here}
-        for other in sorted({_torch_of(row) for row in self.rows} - {"", here, *passed}):
-            chosen = [key for key, row in there.items() if _torch_of(row) == other][:_CHECKED]
+        for other in sorted({_version(row, "torch") for row in self.rows} - {"", here, *passed}):
+            chosen = [key for key, row in there.items() if _version(row, "torch") == other][:_CHECKED]
             if not chosen:
                 raise ConfigMismatch(
                     f"{self.out} holds rows made with torch {other}, none of which is asked for and could be checked, "
@@ -245,44 +257,32 @@ class RunFolder:
                 (job,) = [job for job in jobs if key in job.rows]
                 made = job.setup(job.subject, threads=0, progress=_nothing)([key])
                 (again,) = [jsonable(row) for row in made if self._key.of(row) == key]
-                self._compare(key, there[key], again, other, here)
+                for name in there[key].keys() & again.keys():
+                    if not values_agree(name, was := there[key][name], now := again[name]):
+                        raise ConfigMismatch(
+                            f"{self.out} holds rows made with torch {other}, and {here} here does not give them again: "
+                            f"{name} of {' '.join(map(str, key))} is {was} there and {now} here; choose another folder"
+                        )
             checks = [*checks, {"torch": other, "here": here, "rows": [list(key) for key in chosen]}]
             write_json_atomic(self.out / "config.json", {**config, _CHECKS: checks})
-
-    def _compare(self, key: RowKey, row: Row, again: Row, other: str, here: str) -> None:
-        for name in row.keys() & again.keys():
-            texts = isinstance(row[name], str) or isinstance(again[name], str)  # names of files, for instance
-            if not texts and not name.startswith(_TIMES) and not _agree(row[name], again[name]):
-                raise ConfigMismatch(
-                    f"{self.out} holds rows made with torch {other}, and {here} here does not give them again: {name} "
-                    f"of {' '.join(map(str, key))} is {row[name]} there and {again[name]} here; choose another folder"
-                )
 
 
 class _Bar:
     """Shows how far a run is: in this process by steps, a bar for each label; elsewhere one bar of all parts."""
 
     def __init__(self, parts: Sequence[_Part], unit: str, name: str, *, here: bool) -> None:
-        self._here, self._unit, self._name = here, unit, name
-        self._total: dict[str, int] = {} if here else {"": sum(len(part.keys) for part in parts)}
-        for part in parts if here else ():
-            self._total[part.label] = self._total.get(part.label, 0) + part.steps
+        self._here, self._name, self._unit = here, name, "step" if here and unit == "episode" else unit
+        self._total = Counter[str]()
+        for part in parts:
+            self._total[part.label if here else ""] += part.steps if here else len(part.keys)
         self._bar: tqdm[Any] | None = None
         self._label: str | None = None
         self._left = 0
         self.worker = _Worker(self._step, self._begin) if here else _Worker()
-
-    def __enter__(self) -> _Bar:
-        if not self._here:
+        if not here:
             self._open("")
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def done(self, keys: Sequence[RowKey]) -> None:
-        """Count a part that has ended."""
         assert self._bar is not None
         self._bar.update(self._left if self._here else len(keys))
         self._left = 0
@@ -305,98 +305,16 @@ class _Bar:
 
     def _open(self, label: str) -> None:
         self.end_label()
-        self._label = label
-        unit = "step" if self._here and self._unit == "episode" else self._unit
-        self._bar = tqdm(total=self._total[label], unit=unit, desc=" ".join(filter(None, (self._name, label))))
+        self._label, words = label, filter(None, (self._name, label))
+        self._bar = tqdm(total=self._total[label], unit=self._unit, desc=" ".join(words))
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
-@contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Make the folder and hold its lock for the block; where the disk has no locks, warn and go on without one.
-
-    The system lets go of it however the run ends.
-
-    Raises:
-        RunFolderError: another process holds it, or the folder cannot be made.
-    """
-    refuse_file(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open_plain(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise RunFolderError(f"cannot write to the output folder {folder}: {error.strerror or error}") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _HELD:
-                held = f"another run is writing to {folder}; wait for it or choose another one"
-                raise RunFolderError(held) from error
-            said = f"{folder} cannot be locked ({error.strerror or error}); start no second run in it"
-            print(f"corrwise: warning: {said}", file=sys.stderr)
-        yield
-    finally:
-        os.close(handle)
-
-
-def claim_folder(out: Path, settings: Mapping[str, Any], *, key: Key = KEY, begun: bool = False) -> Path:
-    """Make ``out`` the folder of these settings: create it, or check that the rows in it belong to them.
-
-    Args:
-        out: the run folder.
-        settings: see ``Settings``. The file config.json is written with them, which also proves that the folder can
-            be written.
-        key: what identifies a row of this kind of run.
-        begun: whether the folder holds results that are no rows.
-
-    Raises:
-        ConfigMismatch: the folder holds rows of other settings.
-        RunFolderError: the folder cannot be written, or its config.json cannot be read.
-    """
-    out, path = Path(out), Path(out) / "config.json"
-    refuse_file(out)
-    try:
-        old = read_json(path) if path.exists() else None
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise RunFolderError(f"{error}; move it away or choose another output folder") from error
-    checks = old.pop(_CHECKS, None) if isinstance(old, dict) else None
-    if begun or read_rows(out / "rows.jsonl", key):
-        compare_settings(out, {} if old is None else old, settings)
-    elif old is not None and not (isinstance(old, dict) and 2 * len(old.keys() & settings.keys()) >= len(old)):
-        raise RunFolderError(f"{path} is not a run's configuration; move it away or choose another output folder")
-    write_json_atomic(path, {**settings, _CHECKS: checks} if checks else dict(settings))
-    return out
-
-
-def _refuse_other_simulator(out: Path, rows: Iterable[Row]) -> None:
-    """Refuse to add rows to those of another simulator: they could not be compared."""
-    here = versions()["mujoco"]
-    for row in rows:
-        there = (row.get("versions") or {}).get("mujoco", here)
-        if there != here:
-            raise ConfigMismatch(
-                f"{out} holds rows made with mujoco {there}, and here is {here}; choose another folder"
-            )
-
-
-def _torch_of(row: Row) -> str:
-    return str((row.get("versions") or {}).get("torch", ""))
-
-
-def _agree(one: Any, two: Any) -> bool:
-    """Whether two values of rows agree: numbers to six digits, all else exactly."""
-    if isinstance(one, list) and isinstance(two, list):
-        return len(one) == len(two) and all(map(_agree, one, two))
-    if isinstance(one, bool) or isinstance(two, bool) or not (_is_number(one) and _is_number(two)):
-        return bool(one == two)
-    most = max(abs(one), abs(two))
-    return most == 0 or abs(one - two) <= 1.01 * 10 ** (math.floor(math.log10(most)) - 5)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _version(row: Row, package: str) -> str:
+    return str((row.get("versions") or {}).get(package, ""))
 
 
 def _nothing() -> None:

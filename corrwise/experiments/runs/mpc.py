@@ -16,30 +16,16 @@ from tqdm import tqdm
 from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
 from corrwise.experiments.cli.options import cost_label
-from corrwise.experiments.report.page import METHOD, run_text, write_report
 from corrwise.experiments.report.strip import make_strip, save_strip
-from corrwise.experiments.report.summary import rejection_warnings, summarize, warn
 from corrwise.experiments.report.video import label_panels, write_video
+from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.parts import (
-    PREDICTORS,
-    Trained,
-    distance_of,
-    load_trained,
-    named_task,
-    network_of,
-    task_label,
-    task_settings,
-    with_costs,
-)
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
 from corrwise.experiments.runs.settings import ConfigMismatch, Settings, settings_of
 from corrwise.types import Distance
-
-__all__ = ["PlannedCost", "mpc_settings", "run_mpc"]
 
 _VIDEO_FPS = 10
 
@@ -47,53 +33,169 @@ _VIDEO_FPS = 10
 def run_mpc(config: MPCConfig) -> Path:
     """Run what the folder does not hold yet, print the result that the report opens with, and return the report's path.
 
-    An episode's row is written after its images, so a run that is killed loses at most the episodes in flight, and
-    the same command continues it.
+    Raises what ``plan_rows`` does.
     """
-    # A task, a camera or weights that cannot be had must fail before all else.
-    named_task(config.task).check_cameras(config.cameras)
-    settings = with_costs(mpc_settings(config), config.out, config.costs)
-    distances = {cost: distance_of(cost) for cost in config.costs}
-    trained = load_trained(config)
-    networks = {cost: network_of(distance) for cost, distance in distances.items()}
-    weights = None if trained is None else trained.weights
+    rows = plan_rows(config)
+    from corrwise.experiments.report.page import METHOD, run_text, write_report  # rows need no report
+    from corrwise.experiments.report.summary import rejection_warnings, warn
+
+    report = write_report(config.out)
+    print(run_text(rows))
+    warn(rejection_warnings(rows, METHOD))
+    return report
+
+
+def plan_rows(config: MPCConfig) -> list[Row]:
+    """Run what the folder does not hold yet, and return its rows.
+
+    An episode's row is written after its images, so a run that is killed loses at most the episodes in flight, and
+    the same call continues it.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, RuntimeError, ValueError: a task, a camera or weights are missing.
+    """
+    # A missing task, camera or weights must fail before all else.
+    parts.named_task(config.task).check_cameras(config.cameras)
+    settings = parts.with_costs(mpc_settings(config), config.out, config.costs)
+    trained = parts.load_trained(config)
+    planned = [PlannedCost.of(config, cost, trained) for cost in config.costs]
+    networks, weights = {cost_label(each.cost): each.network for each in planned}, planned[0].weights
     if weights or any(networks.values()):
         settings = settings.with_values({}, counted=["max_frames"])  # a network's last bits depend on the batch
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings) as folder:
         if RECOMMENDED in config.costs:
             tqdm.write(f"{RECOMMENDED}: {CostSpec.parse(RECOMMENDED).describe()}", file=sys.stderr)
-        _check_same_weights(config.out, folder.rows, {cost_label(cost): networks[cost] for cost in networks}, weights)
+        _check_same_weights(config.out, folder.rows, networks, weights)
         names = config.label, config.planner_label, config.predictor_label
         seeds = range(config.seed, config.seed + config.episodes)
-        folder.run(
-            [
-                Job(
-                    _setup,
-                    PlannedCost(config, cost, networks[cost], weights, distances[cost], trained),
-                    {(names[0], cost_label(cost), *names[1:], seed): {} for seed in seeds},
-                    together=config.lockstep,
-                    label=cost_label(cost),
-                    steps=config.steps or named_task(config.task).episode_steps,
-                )
-                for cost in config.costs
-            ],
-            executor,
-            unit="episode",
-            ended=lambda job: tqdm.write(_result(config, folder.rows, job.label), file=sys.stderr),
+        jobs = [
+            Job(
+                _shown_episodes,
+                each,
+                {(names[0], cost_label(each.cost), *names[1:], seed): {} for seed in seeds},
+                together=config.lockstep,
+                label=cost_label(each.cost),
+                steps=config.steps or parts.named_task(config.task).episode_steps,
+            )
+            for each in planned
+        ]
+        folder.run(jobs, executor, unit="episode", ended=lambda job: _print_result(config, folder.rows, job.label))
+        return folder.rows
+
+
+def mpc_settings(config: MPCConfig) -> Settings:
+    """Return what the rows of a configuration depend on: of the planners' options, those of the planner in use.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    settings = settings_of(config, "mpc")
+    del settings["knots"]  # an option of the planner's
+    return settings.with_values(
+        {**planner_settings(config), **parts.task_settings(config.task)},
+        counted=() if config.reproducible else ("lockstep",),  # float rounding depends on what shares a batch
+        evidence=("task_model", "task_numbers"),
+        normal={"task": parts.task_label, "predictor": _predictor_label},
+    )
+
+
+@dataclass(frozen=True)
+class PlannedCost:
+    """What the episodes of one cost depend on; a process that receives it builds again what cannot be pickled.
+
+    Attributes:
+        config: the configuration.
+        cost: which of its costs.
+        network, weights: hashes of the networks behind flow and predictor when the run began; None without one.
+        distance, trained: what has been built already; None in another process.
+    """
+
+    config: MPCConfig
+    cost: str
+    network: str | None
+    weights: str | None
+    distance: Distance | None = field(default=None, compare=False)
+    trained: parts.Trained | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, config: MPCConfig, cost: str, trained: parts.Trained | None) -> PlannedCost:
+        """Build the distance and note the weights; raises what ``make_distance`` does."""
+        distance, weights = parts.distance_of(cost), None if trained is None else trained.weights
+        return cls(config, cost, parts.network_of(distance), weights, distance, trained)
+
+    def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
+        """Build what runs the episodes.
+
+        Raises:
+            ValueError: a file of weights has changed since the run began.
+        """
+        runner = EpisodeRunner(
+            self.config, self.cost, threads=threads, images=images, distance=self.distance, trained=self.trained
         )
-        report = write_report(config.out)
-        print(run_text(folder.rows))
-        warn(rejection_warnings(folder.rows, METHOD))
-        return report
+        here = None if runner.trained is None else runner.trained.weights
+        for name, was, now in (("predictor", self.weights, here), (self.cost, self.network, runner.network)):
+            if was != now:
+                raise ValueError(f"the weights of {name} have changed since the run began: {was} then, {now} now")
+        return runner
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "distance": None, "trained": None}
 
 
-def _result(config: MPCConfig, rows: Sequence[Row], cost: str) -> str:
-    """Return the result of one cost in a line: it is printed as soon as the last episode of that cost is done."""
+def _shown_episodes(
+    planned: PlannedCost, *, threads: int, progress: Callable[[], Any]
+) -> Callable[[Sequence[RowKey]], Any]:
+    """Return what makes the rows of ``corrwise mpc`` and writes their images."""
+    runner, config = planned.runner(threads=threads, images=True), planned.config
+    names = {"task": config.label, "cost": cost_label(planned.cost)}
+    names |= {"planner": config.planner_label, "predictor": config.predictor_label}
+    views = {"cameras": list(config.cameras), "depth": config.depth}
+    if len(config.cameras) == 1 and not config.depth:
+        views = {}  # rows without these fields are of one camera's colours
+    weights = {"network": planned.network, "predictor_weights": planned.weights}
+
+    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
+        for episode in runner([key[-1] for key in keys], progress=progress):
+            yield {**names, **views, **episode_row(episode), **_images(config, names, episode), **weights}
+
+    return rows
+
+
+def _images(config: MPCConfig, names: dict[str, str], episode: Episode) -> Row:
+    """Write an episode's images and return their fields."""
+    words = [_file_name(value) if name == "cost" else value for name, value in names.items()]
+    stem = Path("episodes") / f"{'-'.join(words)}-{episode.seed}"
+    strip, video = Path(f"{stem}.png"), Path(f"{stem}.mp4")
+    save_strip(config.out / strip, make_strip(list(episode.panels.values())))
+    if config.videos:
+        clips = {name: np.stack(images) for name, images in episode.panels.items()}
+        write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
+    return {"strip": str(strip), "panels": list(episode.panels), "video": str(video) if config.videos else None}
+
+
+def _file_name(label: str) -> str:
+    """Return a cost's label as a part of a file name: one with a path in it is cut short and gets a digest."""
+    if "/" not in label and len(label) <= 80:
+        return label.replace(":", "-")
+    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
+    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+
+def _predictor_label(name: str) -> str:
+    return name if name in parts.PREDICTORS else run_name(Path(name))
+
+
+def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
+    """Print the result of one cost in a line, as soon as the last episode of that cost is done."""
+    from corrwise.experiments.report.summary import summarize
+
     this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
     (line,) = summarize(row for row in rows if this.items() <= row.items())
     distance = f"{line.last10:.3g} ± {line.last10_error:.2g} from the goal over the last 10 steps"
-    return f"{cost}: {distance} (mean ± standard error, {line.n} episode{'s' * (line.n != 1)}; start {line.start:.3g})"
+    count = f"{line.n} episode{'s' * (line.n != 1)}"
+    tqdm.write(f"{cost}: {distance} (mean ± standard error, {count}; start {line.start:.3g})", file=sys.stderr)
 
 
 def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:
@@ -110,101 +212,3 @@ def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str 
                 f"{out} holds rows of predictor {row['predictor']} with weights {row['predictor_weights']}, and here "
                 f"they are {weights}; choose another output folder"
             )
-
-
-def mpc_settings(config: MPCConfig) -> Settings:
-    """Return what the rows of a configuration depend on: of the planners' options, those of the planner in use.
-
-    Raises:
-        ValueError: there is no such task.
-    """
-    settings = settings_of(config, "mpc")
-    del settings["knots"]  # an option of the planner's
-    return settings.with_values(
-        {**planner_settings(config), **task_settings(config.task)},
-        evidence=("task_model", "task_numbers"),
-        normal={"task": task_label, "predictor": _predictor_label},
-    )
-
-
-@dataclass(frozen=True)
-class PlannedCost:
-    """What the episodes of one cost depend on; a process that is given it builds again what cannot travel.
-
-    Attributes:
-        config: the configuration.
-        cost: which of its costs.
-        network, weights: what tells the networks behind flow and predictor from others, when the run began.
-        distance, trained: what has been built already; nothing in another process.
-    """
-
-    config: MPCConfig
-    cost: str
-    network: str | None
-    weights: str | None
-    distance: Distance | None = field(default=None, compare=False)
-    trained: Trained | None = field(default=None, compare=False)
-
-    def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
-        """Build what runs the episodes.
-
-        Raises:
-            ValueError: a file of weights is another than when the run began.
-        """
-        runner = EpisodeRunner(
-            self.config, self.cost, threads=threads, images=images, distance=self.distance, trained=self.trained
-        )
-        here = None if runner.trained is None else runner.trained.weights
-        for name, was, now in (("predictor", self.weights, here), (self.cost, self.network, runner.network)):
-            if was != now:
-                raise ValueError(f"the weights of {name} have changed since the run began: {was} then, {now} now")
-        return runner
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "distance": None, "trained": None}
-
-
-def _setup(planned: PlannedCost, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
-    runner = planned.runner(threads=threads, images=True)
-    weights = {"network": planned.network, "predictor_weights": planned.weights}
-
-    def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
-        for episode in runner([key[-1] for key in keys], progress=progress):
-            yield {**_save(planned.config, planned.cost, episode), **weights}
-
-    return rows
-
-
-def _save(config: MPCConfig, cost: str, episode: Episode) -> Row:
-    """Write an episode's images and return its row."""
-    label = cost_label(cost)
-    name = f"{config.label}-{_file_name(label)}-{config.planner_label}-{config.predictor_label}-{episode.seed}"
-    strip, video = Path("episodes") / f"{name}.png", Path("episodes") / f"{name}.mp4"
-    save_strip(config.out / strip, make_strip(list(episode.panels.values())))
-    if config.videos:
-        clips = {name: np.stack(images) for name, images in episode.panels.items()}
-        write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
-    return {
-        **{"task": config.label, "cost": label, "planner": config.planner_label, "predictor": config.predictor_label},
-        **(
-            {}
-            if len(config.cameras) == 1 and not config.depth
-            else {"cameras": list(config.cameras), "depth": config.depth}
-        ),
-        **episode_row(episode),
-        "strip": str(strip),
-        "panels": list(episode.panels),
-        "video": str(video) if config.videos else None,
-    }
-
-
-def _predictor_label(name: str) -> str:
-    return name if name in PREDICTORS else run_name(Path(name))
-
-
-def _file_name(label: str) -> str:
-    """Return a cost's label as a part of a file name: one with a path in it is cut short and told apart by a digest."""
-    if "/" not in label and len(label) <= 80:
-        return label.replace(":", "-")
-    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
-    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.parts import context_of
 from corrwise.mpc import (
     PLANNERS,

@@ -8,6 +8,7 @@ starts on a line of its own. A whole line that is no row of its kind is never cu
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,30 +18,9 @@ from typing import Any
 from corrwise._files import named, parse_json, refuse_pipe, shown
 from corrwise._writing import RunFolderError, jsonable, open_plain
 
-__all__ = [
-    "COUNT",
-    "KEY",
-    "MEASURED",
-    "NUMBER",
-    "NUMBERS",
-    "SWITCH",
-    "TEXT",
-    "TEXTS",
-    "TEXT_BY_NAME",
-    "Field",
-    "Key",
-    "Row",
-    "RowKey",
-    "append_row",
-    "needed",
-    "open_rows",
-    "read_rows",
-    "row_key",
-    "six_digits",
-]
-
 MOST_NUMBER = 1e100  # in size: sums and squares of rows stay finite
 _MOST_COUNT = 2**63
+_TIMES = ("seconds", "ms_")  # how the names of fields begin that are another number each time
 _WORDS = {str: "text", int: "a whole number"}
 
 Row = dict[str, Any]
@@ -133,9 +113,10 @@ TEXT_BY_NAME = Field(
     "an object of texts", lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
 )
 
+TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise cost; null in the rows of the others
 MEASURED = {  # what the rows of every kind of planned episode may say
     **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
-    **dict.fromkeys(("residual", "displacement_px", "occluded", "seconds", "seconds_"), NUMBER),
+    **dict.fromkeys((*TERMS, "seconds", "seconds_"), NUMBER),
     **dict.fromkeys(("steps", "rejected", "scored", "plans_rejected"), COUNT),
     **{"diverged": SWITCH, "distances": NUMBERS, "versions": TEXT_BY_NAME, "left_out": TEXTS},
     **dict.fromkeys(("network", "predictor_weights"), TEXT),
@@ -162,13 +143,15 @@ def read_rows(path: Path, key: Key = KEY) -> list[Row]:
     return _scan(Path(path), key)[0]
 
 
-def open_rows(path: Path, key: Key = KEY) -> list[Row]:
+def open_rows(path: Path, key: Key = KEY, *, check: Callable[[list[Row]], None] = lambda rows: None) -> list[Row]:
     """Return the rows of a file after repairing its end, so that the next ``append_row`` starts on a fresh line.
 
-    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back.
+    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back. ``check`` is
+    called with the rows before that, and may raise.
     """
     path = Path(path)
     rows, end, size = _scan(path, key)
+    check(rows)
     if size != (end + 1 if rows else 0):
         try:
             with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
@@ -238,3 +221,15 @@ def six_digits(value: Any) -> Any:
     if isinstance(value, list):
         return [six_digits(each) for each in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def values_agree(name: str, one: Any, two: Any) -> bool:
+    """Return whether two values of a field agree: numbers to six digits; times and texts, such as files, always do."""
+    if name and (name.startswith(_TIMES) or isinstance(one, str) or isinstance(two, str)):
+        return True
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(values_agree("", *pair) for pair in zip(one, two, strict=True))
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, two)):
+        return bool(one == two)
+    most = max(abs(one), abs(two))
+    return most == 0 or abs(one - two) <= 1.01 * 10 ** (math.floor(math.log10(most)) - 5)

@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from tqdm import tqdm
 
-from corrwise._files import read_json
-from corrwise._writing import write_json_atomic
 from corrwise.experiments.cli.options import check_memory, device_named, spec_of
-from corrwise.experiments.cli.parse import RENAMED
-from corrwise.experiments.cli.train import FREE, TrainConfig
+from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
@@ -24,18 +19,15 @@ from corrwise.predictors.data.sources import Part, open_clips
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
-from corrwise.predictors.training import FramePrediction, Learning, Loss, Trainer, TrainerConfig
+from corrwise.predictors.training import FramePrediction, Learning, Trainer, TrainerConfig
+from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import Distance
-
-__all__ = ["MODEL", "make_loss", "make_trainer", "run_train", "starting_model", "strips", "with_names_of_today"]
 
 MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
-_RENAMED = {before[2:].replace("-", "_"): new[2:].replace("-", "_") for before, new in RENAMED.items()}
-_BEFORE = {"ema": 0.0, "max_grad_norm": 1.0}  # what runs did before there were such options
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
@@ -67,8 +59,7 @@ def run_train(config: TrainConfig) -> Path:
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
     frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
-    settings = with_costs(settings_of(config).with_values(frames, free=FREE), config.out, (config.loss,))
-    with_names_of_today(config.out, settings)
+    settings = with_costs(settings_of(config).with_values(frames), config.out, (config.loss,))
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
@@ -143,32 +134,6 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
     return model
 
 
-def with_names_of_today(out: Path, settings: Row) -> None:
-    """Give the config.json of an older run the names that options have today, and those that it lacks their values.
-
-    Args:
-        out: the run folder.
-        settings: of the run that is to go on there.
-    """
-    path = out / "config.json"
-    if not (out / CHECKPOINT).exists() or not path.is_file():
-        return
-    try:
-        old = read_json(path)
-    except (OSError, ValueError):  # who claims the folder says so
-        return
-    names = {before: new for before, new in _RENAMED.items() if new in settings and before not in settings}
-    if isinstance(old, dict) and old.keys() & names.keys():
-        before = {name: value for name, value in _BEFORE.items() if name in settings}
-        write_json_atomic(path, {**before, **{names.get(name, name): value for name, value in old.items()}})
-
-
-def _kept(trainer: Trainer[Batch]) -> VideoPredictor:
-    kept = trainer.kept("model")
-    assert isinstance(kept, VideoPredictor)
-    return kept
-
-
 def _check_learns(trainer: Trainer[Batch], batch: Batch) -> None:
     """Refuse clips that the model cannot learn from, before anything is written.
 
@@ -176,11 +141,11 @@ def _check_learns(trainer: Trainer[Batch], batch: Batch) -> None:
         ValueError: images of another size than the model's, for one.
     """
     with torch.no_grad():
-        _kept(trainer).eval().learn(batch.to(trainer.fabric.device), torch.Generator("cpu").manual_seed(0))
+        kept_model(trainer).eval().learn(batch.to(trainer.fabric.device), torch.Generator("cpu").manual_seed(0))
 
 
 def _warn_of_size(trainer: Trainer[Batch]) -> None:
-    numbers = sum(weights.numel() for weights in _kept(trainer).parameters())
+    numbers = sum(weights.numel() for weights in kept_model(trainer).parameters())
     if trainer.fabric.device.type == "cpu" and trainer.fabric.is_global_zero and numbers > _LARGE:
         tqdm.write(f"{numbers / 1e6:.0f} million weights on a CPU take days; --options small is made for one")
 
@@ -213,39 +178,9 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
 
 
 def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> None:
-    loss = held_out_loss(trainer, held, config)
+    loss = held_out_loss(trainer, held, size=config.batch, seed=config.seed)
     trainer.log("held out", loss)
     trainer.show("held out", strips(held.frames[:_STRIPS], loss.outputs["frames"][:_STRIPS]))
-
-
-def held_out_loss(trainer: Trainer[Batch], batch: Batch, config: TrainConfig) -> Loss:
-    """Return the loss of the kept model on a batch, of whatever size, on the CPU; a part of it at a time."""
-    objective = trainer.objective
-    assert isinstance(objective, FramePrediction)
-    kept = FramePrediction(_kept(trainer).eval(), objective.distance, scale=objective.scale)
-    losses = []
-    with torch.no_grad(), trainer.fabric.autocast():
-        for part in batch.split(max(1, config.batch // trainer.fabric.world_size)):
-            generator = torch.Generator("cpu").manual_seed(config.seed)
-            losses.append((len(part.frames), kept.loss(part.to(trainer.fabric.device), generator)))
-    weights = torch.tensor([n for n, _ in losses], dtype=torch.float32, device="cpu") / len(batch.frames)
-
-    def mean(values: list[Tensor]) -> Tensor:
-        return torch.stack([value.float().cpu() for value in values]) @ weights
-
-    return Loss(
-        mean([loss.total for _, loss in losses]),
-        {name: mean([loss.parts[name] for _, loss in losses]) for name in losses[0][1].parts},
-        {"frames": torch.cat([loss.outputs["frames"].float().cpu() for _, loss in losses])},
-    )
-
-
-def strips(frames: Float[Tensor, "n T 3 h w"], shown: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "3 H W"]:
-    """Return one image: for each window a row of true frames, and under the last of them the predicted ones."""
-    blank = torch.zeros_like(frames[:, : frames.shape[1] - shown.shape[1]])
-    rows = torch.stack([frames, torch.cat([blank, shown.to(frames)], dim=1)], dim=1)
-    n, two, columns, channels, height, width = rows.shape
-    return rows.permute(3, 0, 1, 4, 2, 5).reshape(channels, n * two * height, columns * width)
 
 
 def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
@@ -259,7 +194,7 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
 
 def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:
     about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
-    _kept(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
+    kept_model(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
 
 
 def _steps_of(model: Path) -> int | None:

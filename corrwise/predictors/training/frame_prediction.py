@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.interpolation.flavr import FLAVR
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.training.objective import Loss, Phase
+from corrwise.predictors.training.trainer import Trainer
 from corrwise.types import Distance
 
-__all__ = ["FramePrediction"]
+__all__ = ["FramePrediction", "held_out_loss", "kept_model", "strips"]
 
 
 class FramePrediction:
@@ -59,3 +61,47 @@ class FramePrediction:
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return self.scale * self.distance(x.float(), y.float())
+
+
+def kept_model(trainer: Trainer[Batch]) -> VideoPredictor:
+    """Return the predictor that a run of ``FramePrediction`` keeps: the moving average where there is one."""
+    kept = trainer.kept("model")
+    assert isinstance(kept, VideoPredictor)
+    return kept
+
+
+def held_out_loss(trainer: Trainer[Batch], batch: Batch, *, size: int, seed: int) -> Loss:
+    """Return the loss of the kept model on a batch of any length, on the CPU.
+
+    Args:
+        trainer: of a ``FramePrediction``.
+        batch: held-out windows.
+        size: how many of them all processes would compute at a time.
+        seed: of the latents.
+    """
+    objective = trainer.objective
+    assert isinstance(objective, FramePrediction)
+    kept = FramePrediction(kept_model(trainer).eval(), objective.distance, scale=objective.scale)
+    losses = []
+    with torch.no_grad(), trainer.fabric.autocast():
+        for part in batch.split(max(1, size // trainer.fabric.world_size)):
+            generator = torch.Generator("cpu").manual_seed(seed)
+            losses.append((len(part.frames), kept.loss(part.to(trainer.fabric.device), generator)))
+    weights = torch.tensor([n for n, _ in losses], dtype=torch.float32, device="cpu") / len(batch.frames)
+
+    def mean(values: list[Tensor]) -> Tensor:
+        return torch.stack([value.float().cpu() for value in values]) @ weights
+
+    return Loss(
+        mean([loss.total for _, loss in losses]),
+        {name: mean([loss.parts[name] for _, loss in losses]) for name in losses[0][1].parts},
+        {"frames": torch.cat([loss.outputs["frames"].float().cpu() for _, loss in losses])},
+    )
+
+
+def strips(frames: Float[Tensor, "n T 3 h w"], shown: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "3 H W"]:
+    """Return one image: for each window a row of true frames, and under the last of them the predicted ones."""
+    blank = torch.zeros_like(frames[:, : frames.shape[1] - shown.shape[1]])
+    rows = torch.stack([frames, torch.cat([blank, shown.to(frames)], dim=1)], dim=1)
+    n, two, columns, channels, height, width = rows.shape
+    return rows.permute(3, 0, 1, 4, 2, 5).reshape(channels, n * two * height, columns * width)

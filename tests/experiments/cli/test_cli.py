@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import corrwise
+from corrwise._writing import only_run
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.doctor import gpu
 from corrwise.experiments.cli.parse import RENAMED, _options
-from corrwise.experiments.runs.folder import only_run
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
 RAFT = "corr-l1:flow=raft,weights="
@@ -160,9 +160,9 @@ def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
         with pytest.raises(SystemExit) as stop:
             main([*name.split(), "--help"])
         assert not stop.value.code
-        said = " ".join(capsys.readouterr().out.split())
-        assert f"usage: corrwise {name} " in said
-        assert " ".join(command.config.__doc__.split()) in said
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"usage: corrwise {name} " in printed
+        assert " ".join(command.config.__doc__.split()) in printed
 
 
 def test_every_file_of_a_command_is_listed():
@@ -171,11 +171,11 @@ def test_every_file_of_a_command_is_listed():
 
 
 @pytest.mark.parametrize("command", ["mpc", "collect", "preview"])
-def test_help_says_that_a_tasks_file_is_run(command, capsys):
+def test_help_states_that_a_tasks_file_is_run(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "as file.py:NAME, which runs that file as Python code" in said
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "as file.py:NAME, which runs that file as Python code" in printed
 
 
 def test_a_folder_of_another_configuration_is_refused_with_both_values(tmp_path, capsys):
@@ -226,19 +226,20 @@ def test_the_report_command_needs_a_run_folder(tmp_path, capsys):
 
 def test_doctor_names_each_thing_once(capsys):
     assert main(["doctor"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for thing in ("raycast renderer", "gl renderer", "GPU", "RAFT weights", "videos", "threads"):
-        assert said.count(f"  {thing} ") == 1
-    assert "ok       raycast renderer" in said
+        assert printed.count(f"  {thing} ") == 1
+    assert "ok       raycast renderer" in printed
 
 
-@pytest.mark.parametrize("found", [False, True])
-def test_doctor_says_what_runs_on_a_gpu_and_what_does_not(found, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+@pytest.mark.parametrize("available", [False, True])
+def test_doctor_reports_what_runs_on_a_gpu_and_what_does_not(available, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: available)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Some GPU")
     finding = gpu()
-    assert finding.works == found
-    assert ("Some GPU" in finding.says) == found
-    there, _, here = finding.says.partition(";") if found else finding.says.partition("would run ")[2].partition(";")
+    assert finding.works == available
+    assert ("Some GPU" in finding.message) == available
+    message = finding.message if available else finding.message.partition("would run ")[2]
+    there, _, here = message.partition(";")
     assert all(part in there for part in ("costs", "flows", "trained predictors", "training"))
     assert all(part in here for part in ("physics", "ray caster", "dis"))

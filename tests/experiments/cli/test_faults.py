@@ -34,7 +34,7 @@ def _error(file, text):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "sentence"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("{}['pose']", "KeyError: 'pose'"),
@@ -48,12 +48,12 @@ def _error(file, text):
         ("raise ValueError('a\\x1b[31m\\n\\rb')", "ValueError: a\\x1b[31m b"),
     ],
 )
-def test_an_error_in_a_task_names_file_and_line(tmp_path, capsys, monkeypatch, body, said):
+def test_an_error_in_a_task_names_file_and_line(tmp_path, capsys, monkeypatch, body, sentence):
     (tmp_path / "mine.py").write_text(MINE.replace("{body}", body))
     monkeypatch.chdir(tmp_path)
     assert cli.main([*RUN, "--task", "mine.py:MINE", "--out", "out"]) == 2
     error = capsys.readouterr().err
-    assert error.splitlines()[-1].startswith(f"corrwise: mine.py:6 in start: {said}")
+    assert error.splitlines()[-1].startswith(f"corrwise: mine.py:6 in start: {sentence}")
     assert "Traceback" not in error
 
 

@@ -44,7 +44,7 @@ def test_every_whole_number_has_a_bound(config):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (["mpc", "--size", "100000"], "size must be at most 8192 pixels, got 100000"),
         (["mpc", "--candidates", "10000000"], "candidates must be at most 1000000, got 10000000"),
@@ -57,10 +57,10 @@ def test_every_whole_number_has_a_bound(config):
         (["table", "ranking", "--candidates", "1000000", "--size", "4096"], "of memory, and there are "),
     ],
 )
-def test_sizes_that_no_machine_has_are_one_sentence(words, said, capsys):
+def test_sizes_that_no_machine_has_are_one_sentence(words, sentence, capsys):
     assert cli.main(words) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert sentence in error
     assert error.count("\n") == 1
 
 

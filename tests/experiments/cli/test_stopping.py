@@ -13,26 +13,26 @@ import time
 import pytest
 
 from corrwise._process import interruptions_later, stoppable
+from corrwise._writing import only_run
 from corrwise.experiments import cli
-from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 
-SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 TABLE = ["table", "mpc", "--tasks", "cartpole", "--lockstep", "1", "--out"]
 
 
 @pytest.fixture(autouse=True)
 def _heeded():
     """Heed both signals, also where these tests were started to ignore them, as a shell's background jobs are."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in SAID}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in NAMES}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def sentence(number):
-    return f"corrwise: {SAID[number]}; the same command continues where it stopped\n"
+    return f"corrwise: {NAMES[number]}; the same command continues where it stopped\n"
 
 
 def _begin(*words):
@@ -48,7 +48,7 @@ def _begin(*words):
 
 def _alive(group):
     """Return the processes of a group, without those that wait to be collected."""
-    found = []
+    pids = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/stat") as stat:
@@ -56,8 +56,8 @@ def _alive(group):
         except OSError:
             continue
         if int(its_group) == group and state != "Z":
-            found.append(int(pid))
-    return found
+            pids.append(int(pid))
+    return pids
 
 
 def _idle(folder):
@@ -74,10 +74,10 @@ def test_ctrl_c_ends_a_table_with_its_workers_and_the_same_folder_goes_on(tmp_pa
         time.sleep(0.05)
     assert len(_alive(run.pid)) >= 3, "the command and two workers"
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    said = run.communicate()[1]
+    printed = run.communicate()[1]
     assert run.returncode == 130
-    assert said.endswith("\n" + sentence(signal.SIGINT)), "on a line of its own, below the bar"
-    beside = re.sub(r".*\d+%\|.*\n", "", said).strip() + "\n"
+    assert printed.endswith("\n" + sentence(signal.SIGINT)), "on a line of its own, below the bar"
+    beside = re.sub(r".*\d+%\|.*\n", "", printed).strip() + "\n"
     assert beside == sentence(signal.SIGINT), "nothing but the bar and one sentence"
     while _alive(run.pid):  # what shares pipes with the workers ends after them
         time.sleep(0.05)
@@ -145,16 +145,16 @@ def test_signals_that_are_ignored_stay_ignored():
 
 
 def test_a_command_in_a_thread_leaves_the_signals_alone():
-    found = []
+    stops = []
 
     def run():
         with stoppable() as stop, interruptions_later():
-            found.append(stop.number)
+            stops.append(stop.number)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert found == [None]
+    assert stops == [None]
 
 
 def test_a_signal_waits_until_processes_have_started():

@@ -1,4 +1,4 @@
-"""Threads wait passively where nobody has said otherwise, and doctor says what is in force."""
+"""Threads wait passively where nothing else is set, and doctor reports what is in force."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def silent(monkeypatch):
     return monkeypatch
 
 
-def test_nothing_said_means_passive(silent):
+def test_nothing_set_means_passive(silent):
     assert wait_passively()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert not wait_passively(), "and only once"
@@ -28,7 +28,7 @@ def test_nothing_said_means_passive(silent):
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_what_the_user_has_said_stands(silent, name):
+def test_what_the_user_has_set_stands(silent, name):
     silent.setenv(name, "7")
     assert not wait_passively()
     assert {each: os.environ.get(each) for each in POLICIES} == {**dict.fromkeys(POLICIES), name: "7"}
@@ -41,7 +41,7 @@ def test_nothing_is_set_once_torch_is_there(silent):
 
 
 @pytest.mark.parametrize(
-    ("said", "works", "words"),
+    ("variables", "works", "words"),
     [
         ({}, False, "spin while they wait (nothing is set)"),
         ({"OMP_WAIT_POLICY": "passive"}, True, "wait passively (OMP_WAIT_POLICY=passive, set by you)"),
@@ -50,15 +50,15 @@ def test_nothing_is_set_once_torch_is_there(silent):
         ({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "9"}, False, "GOMP_SPINCOUNT=9, set by you"),
     ],
 )
-def test_doctor_says_what_is_in_force(silent, said, works, words):
-    for name, value in said.items():
+def test_doctor_reports_what_is_in_force(silent, variables, works, words):
+    for name, value in variables.items():
         silent.setenv(name, value)
-    found = threads(set_here=False)
-    assert found.works == works
-    assert words in found.says
+    finding = threads(set_here=False)
+    assert finding.works == works
+    assert words in finding.message
     silent.setenv("OMP_WAIT_POLICY", "PASSIVE")
     silent.delenv("GOMP_SPINCOUNT", raising=False)
-    assert "set by corrwise" in threads(set_here=True).says
+    assert "set by corrwise" in threads(set_here=True).message
 
 
 def test_the_command_line_sets_it_before_torch_is_loaded_and_importing_sets_nothing():

@@ -9,7 +9,7 @@ import pytest
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.episodes import run_episodes
+from corrwise.experiments.runs.episodes import EpisodeRunner
 from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.settings import differences
 from corrwise.predictors.models.registry import make_model
@@ -24,9 +24,9 @@ TINY = MPCConfig(episodes=2, steps=2, horizon=2, candidates=4, iterations=1, siz
 )
 def test_costs_and_flows_are_computed_there(cost, monkeypatch, unhooked):
     config = replace(TINY, costs=(cost,))
-    here = run_episodes(config, cost, [3, 4])
+    here = EpisodeRunner(config, cost)([3, 4])
     with fake_gpu(monkeypatch) as gpu:
-        there = run_episodes(replace(config, device="cuda"), cost, [3, 4])
+        there = EpisodeRunner(replace(config, device="cuda"), cost)([3, 4])
         assert gpu.computed, "nothing was computed on the GPU"
         assert ("FlowNet" in gpu.modules) == (cost == "recommended")
     assert [episode.distances for episode in there] == [episode.distances for episode in here]
@@ -37,9 +37,9 @@ def test_a_trained_predictor_predicts_there(tmp_path, monkeypatch, unhooked):
     model = make_model("resnet3d", action_dim=1, context=1, width=2, downs=1, blocks2d=1)
     model.save_pretrained(tmp_path / "model")
     config = replace(TINY, costs=("l1",), predictor=str(tmp_path))
-    here = run_episodes(config, "l1", [3, 4])
+    here = EpisodeRunner(config, "l1")([3, 4])
     with fake_gpu(monkeypatch) as gpu:
-        there = run_episodes(replace(config, device="cuda"), "l1", [3, 4])
+        there = EpisodeRunner(replace(config, device="cuda"), "l1")([3, 4])
         assert "ResNet3D" in gpu.modules
     assert [episode.distances for episode in there] == [episode.distances for episode in here]
 

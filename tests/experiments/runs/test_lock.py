@@ -8,9 +8,8 @@ import os
 
 import pytest
 
-from corrwise._writing import RunFolderError, write_aside, write_bytes_atomic
+from corrwise._writing import RunFolderError, only_run, write_aside, write_bytes_atomic
 from corrwise.experiments import cli
-from corrwise.experiments.runs.folder import only_run
 from corrwise.experiments.runs.rows import append_row, open_rows
 from corrwise.predictors.models.registry import make_model
 

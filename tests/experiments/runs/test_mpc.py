@@ -19,7 +19,7 @@ from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.episodes import run_episodes
+from corrwise.experiments.runs.episodes import EpisodeRunner
 from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
 from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
@@ -81,7 +81,7 @@ def test_rows_say_what_a_correspondence_wise_cost_was_made_of(whole):
 
 
 def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
-    (episode,) = run_episodes(replace(TINY, steps=2, size=32), "recommended", [5])
+    (episode,) = EpisodeRunner(replace(TINY, steps=2, size=32), "recommended")([5])
     assert [len(values) for values in episode.terms.values()] == [2, 2, 2]
     frame, goal = (from_uint8(episode.panels[name][1][None]) for name in ("predicted", "goal"))
     terms = make_distance("recommended").terms(frame, goal)
@@ -96,7 +96,7 @@ def test_a_broken_frame_has_no_terms(monkeypatch):
         "corrwise.experiments.runs.episodes._after",
         lambda predictor, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
     )
-    (episode,) = run_episodes(replace(TINY, steps=1), "corr-l1", [5])
+    (episode,) = EpisodeRunner(replace(TINY, steps=1), "corr-l1")([5])
     assert all(np.isnan(values).all() for values in episode.terms.values())
 
 
@@ -185,8 +185,8 @@ def test_kill_dash_nine_and_the_same_command_give_the_same_rows(whole, tmp_path)
 
 def test_the_same_seed_is_the_same_episode_alone_or_in_company():
     config = replace(TINY, task="ant", aggregate="sum")
-    together = run_episodes(config, "corr-l1:form=reg", [3, 4])
-    alone = [run_episodes(config, "corr-l1:form=reg", [seed])[0] for seed in (3, 4)]
+    together = EpisodeRunner(config, "corr-l1:form=reg")([3, 4])
+    alone = [EpisodeRunner(config, "corr-l1:form=reg")([seed])[0] for seed in (3, 4)]
     for a, b in zip(together, alone, strict=True):
         assert a.distances == b.distances
         assert all(
@@ -210,7 +210,7 @@ def test_the_same_seed_is_the_same_episode_alone_or_in_company():
 def test_every_kind_of_policy_runs_on_every_body(cost):
     for task in ("cartpole", "ant", "humanoid"):
         config = replace(TINY, task=task, steps=1, iterations=1, size=32)
-        (episode,) = run_episodes(config, cost, [0])
+        (episode,) = EpisodeRunner(config, cost)([0])
         assert np.isfinite(episode.distances).all()
         assert [len(images) for images in episode.panels.values()] == [2] * 4, "one before each step, and the last"
 
@@ -218,7 +218,7 @@ def test_every_kind_of_policy_runs_on_every_body(cost):
 def test_planning_on_the_true_state_beats_doing_nothing():
     config = replace(TINY, steps=None, horizon=12, candidates=32, iterations=3)
     seeds = [0, 1, 2, 3]
-    planned, idle = (run_episodes(config, cost, seeds) for cost in ("state", "zero-action"))
+    planned, idle = (EpisodeRunner(config, cost)(seeds) for cost in ("state", "zero-action"))
     nearest = [np.mean([min(episode.distances) for episode in episodes]) for episodes in (planned, idle)]
     assert nearest[0] < 0.5 * nearest[1]
 
@@ -230,7 +230,7 @@ def test_a_flow_that_breaks_stops_the_run_with_a_sentence(monkeypatch):
 
     monkeypatch.setitem(FLOWS, "learned", Broken)
     with pytest.raises(ValueError, match="to return"):
-        run_episodes(TINY, "corr-l1", [0])
+        EpisodeRunner(TINY, "corr-l1")([0])
 
 
 def test_views_and_depth_are_planned_on_and_shown(tmp_path):
@@ -255,7 +255,7 @@ def test_views_and_depth_are_planned_on_and_shown(tmp_path):
 
 def test_a_second_view_and_depth_change_what_is_planned():
     plain, two, deep = (
-        run_episodes(replace(TINY, task="ant", candidates=8, **options), "l1", [5])[0].distances
+        EpisodeRunner(replace(TINY, task="ant", candidates=8, **options), "l1")([5])[0].distances
         for options in ({}, {"cameras": ("main", "side")}, {"depth": True})
     )
     assert plain != two

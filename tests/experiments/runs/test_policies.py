@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise._clock import Clock
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.clock import Clock
 from corrwise.experiments.runs.policies import (
     STATE_COSTS,
     Planning,

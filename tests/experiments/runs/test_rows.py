@@ -14,7 +14,7 @@ import pytest
 
 from corrwise import _writing
 from corrwise._writing import RunFolderError, write_json_atomic
-from corrwise.experiments.runs.folder import claim_folder
+from corrwise.experiments import RunFolder
 from corrwise.experiments.runs.rows import append_row, open_rows, read_rows, row_key
 from corrwise.experiments.runs.settings import ConfigMismatch, Settings
 
@@ -29,6 +29,11 @@ def path(tmp_path):
     for row in ROWS:
         append_row(tmp_path / "rows.jsonl", row)
     return tmp_path / "rows.jsonl"
+
+
+def claim_folder(out, settings):
+    with RunFolder(out, settings):
+        return out
 
 
 def test_rows_come_back_as_they_went_in(path):

@@ -12,8 +12,8 @@ from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.runs import grid
-from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.grid import KEY, Cell
 from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.parts import settings_behind
 from corrwise.experiments.runs.rows import read_rows
@@ -28,7 +28,7 @@ from corrwise.experiments.runs.settings import (
 )
 from corrwise.experiments.studies.ablations import AXES, METHOD_NAMES, variants
 from corrwise.experiments.studies.planning import METHODS, method_config
-from tools import freeze_defaults, migrate_fingerprints
+from tools import freeze_defaults
 from tools.results_table import RESULTS
 
 PLANNED = ("table-mpc", "ablations", "ablations/confirmed")
@@ -51,9 +51,9 @@ def _tried(task):
 
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
-    monkeypatch.setattr("corrwise.experiments.runs.mpc.task_settings", lambda task: {})  # slow, and evidence only
-    monkeypatch.setattr(grid, "distance_of", cache(grid.distance_of))
-    rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", grid.KEY)]
+    monkeypatch.setattr("corrwise.experiments.runs.parts.task_settings", lambda task: {})  # slow, and evidence only
+    monkeypatch.setattr(parts, "distance_of", cache(parts.distance_of))
+    rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}
     tried = {task: _tried(task) for task in {task for task, _ in made}}
     cells = {(task, name): Cell(name, _with_new_option(tried[task][name]), empty_manifest(task)) for task, name in made}
@@ -185,14 +185,7 @@ def test_a_task_is_its_model_and_its_numbers_not_its_comments_or_its_path(comman
     assert cli.main([*run, "--task", "one/t.py:PUCK"]) == 0
 
 
-def test_migrated_rows_stay_and_old_ones_get_the_fingerprint_of_their_cell(tmp_path):
-    before = json.loads(migrate_fingerprints.BEFORE.read_text())
-    for folder in before:
-        text = (RESULTS / folder / "rows.jsonl").read_text()
-        cells = json.loads((RESULTS / folder / "config.json").read_text())["cells"]
-        assert migrate_fingerprints.migrated(text, cells, set(before[folder])) == text
-    cells = json.loads((RESULTS / "table-mpc" / "config.json").read_text())["cells"]
-    new = next(row for row in read_rows(RESULTS / "table-mpc" / "rows.jsonl", grid.KEY) if row["method"] == "l1")
-    old = {**new, "settings": before["table-mpc"][0]}
-    (again,) = migrate_fingerprints.migrated(json.dumps(old) + "\n", cells, set(before["table-mpc"])).splitlines()
-    assert json.loads(again) == new
+def test_lockstep_counts_where_rows_are_not_reproducible():
+    for reproducible, names in ((True, {}), (False, {"lockstep": 2, "reproducible": False})):
+        settings = differences(mpc_settings(MPCConfig(reproducible=reproducible, lockstep=2)))
+        assert {name: settings[name] for name in ("lockstep", "reproducible") if name in settings} == names

@@ -20,18 +20,17 @@ from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.parts import make_distance
+from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.runs.train import (
-    _RENAMED,
     batches_of,
-    held_out_loss,
     make_loss,
     make_trainer,
     run_train,
-    strips,
 )
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.data.sources import Part
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
+from corrwise.predictors.training.frame_prediction import held_out_loss, strips
 from corrwise.predictors.training.learning import averaged
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
@@ -275,7 +274,7 @@ def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
 
 
 def test_a_run_of_a_version_with_other_names_goes_on(tiny, tmp_path):
-    """A checkpoint of one network, and options by their earlier names."""
+    """A checkpoint of one network."""
     whole = replace(tiny, out=tmp_path / "whole")
     run_train(whole)
     run_train(replace(tiny, steps=2))
@@ -283,15 +282,19 @@ def test_a_run_of_a_version_with_other_names_goes_on(tiny, tmp_path):
     parts = {"model": "networks", "optimizer": "optimizers", "average": "averages"}
     older = {name: state[kind]["model"] for name, kind in parts.items()}
     torch.save(older | {each: state[each] for each in ("step", "seconds", "losses", "way")}, tiny.out / "checkpoint.pt")
-    earlier = {new: old for old, new in _RENAMED.items() if old != "weights"}
-    path = tiny.out / "config.json"
-    config = {earlier.get(name, name): value for name, value in json.loads(path.read_text()).items()}
-    assert config.keys() >= {"rate", "average", "clip", "start", "held", "every", "readers", "accelerator"}
-    path.write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"lr is 0.0002 there and 0.5 here"):
         run_train(replace(tiny, lr=0.5))
     run_train(tiny)
     assert _checkpoint(tiny)["losses"] == _checkpoint(whole)["losses"]
+
+
+def test_a_folder_with_earlier_names_of_options_is_refused(tiny):
+    run_train(replace(tiny, steps=2))
+    path = tiny.out / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({"rate" if name == "lr" else name: value for name, value in config.items()}))
+    with pytest.raises(ConfigMismatch, match=r"rate is 0\.0002 there and missing here; choose another output folder"):
+        run_train(tiny)
 
 
 @pytest.mark.parametrize("command", ["train", "train-flow"])
@@ -314,10 +317,10 @@ def test_the_last_clips_are_held_out(clips):
 
 def test_strips_put_predictions_under_what_came():
     frames, shown = torch.zeros(2, 5, 3, 4, 4), torch.ones(2, 2, 3, 4, 4)
-    picture = strips(frames, shown)
-    assert picture.shape == (3, 16, 20)
-    assert picture[:, 4:8, 12:].eq(1).all()
-    assert picture.sum() == shown.sum()
+    image = strips(frames, shown)
+    assert image.shape == (3, 16, 20)
+    assert image[:, 4:8, 12:].eq(1).all()
+    assert image.sum() == shown.sum()
 
 
 @pytest.mark.parametrize(
@@ -396,7 +399,7 @@ def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_pat
 
 
 def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeypatch):
-    def fails(trainer, batch, config):
+    def fails(trainer, batch, **options):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(train, "held_out_loss", fails)
@@ -409,7 +412,9 @@ def test_a_held_out_loss_is_the_mean_over_its_parts(tiny):
     clips = ClipFolder(tiny.data)
     batch = ClipWindows(clips, 4).batch(0, 8)
     parts, whole = (
-        held_out_loss(make_trainer(config, clips.action_dim, clips.size, l1), batch, config)
+        held_out_loss(
+            make_trainer(config, clips.action_dim, clips.size, l1), batch, size=config.batch, seed=config.seed
+        )
         for config in (replace(tiny, batch=3), replace(tiny, batch=8))
     )
     torch.testing.assert_close(parts.total, whole.total)

@@ -1,4 +1,4 @@
-"""Matches that move like their neighbours: what sets apart a limb's pixels when all limbs look alike.
+"""Matches that move like their neighbours: what sets apart a limb's pixels when all limbs are similar.
 
 A mean-field over the match costs. Matches that both directions agree on vote for the displacement around them, first in
 a wide window and then in a narrow one; departing from it costs both ends of a match. Displacements, votes and quarters

@@ -87,7 +87,7 @@ def _by_reward(run: AgentRun) -> tuple[list[int], list[float]]:
         envs = VecImageGoalReward(envs, run.arm, image, form="normalised", device=config.device)
     starts = _random_steps(config.steps)
     agent = SAC("MlpPolicy", envs, seed=run.seed, learning_starts=starts, device=config.device, **_SAC)
-    return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.looks)
+    return _curve(agent, DummyVecEnv([make] * config.episodes), config.steps, config.evaluations)
 
 
 def _by_hindsight(run: AgentRun) -> tuple[list[int], list[float]]:
@@ -108,7 +108,7 @@ def _by_hindsight(run: AgentRun) -> tuple[list[int], list[float]]:
         learning_starts=max(_random_steps(config.hindsight_steps), _EPISODE * config.copies), device=config.device,
         **{**_SAC, "batch_size": 64, "policy_kwargs": images},
     )  # fmt: skip
-    return _curve(agent, envs, config.hindsight_steps, config.looks)
+    return _curve(agent, envs, config.hindsight_steps, config.evaluations)
 
 
 def _from_images(size: int, distance: Distance) -> gymnasium.Env:

@@ -99,7 +99,7 @@ def run_agent_table(config: AgentTableConfig) -> Path:
     seeds = {"reward": config.seeds, "hindsight": config.hindsight_seeds}
     jobs = [
         Job(_setup, AgentRun(lesson, arm, seed, config), {(lesson, arm, seed): {}})
-        for lesson in config.lessons
+        for lesson in config.methods
         for seed in range(seeds[lesson])
         for arm in arms[lesson]
     ]

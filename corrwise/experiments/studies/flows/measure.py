@@ -66,7 +66,7 @@ class FlowScene:
         images = pool.images[pool.usable].float() / 255
         chosen = self._rng(_CURVE).permutation(len(images))
         background = pool.simulator.renderer.background
-        return displaced(images[chosen], background, n=self._config.pictures, reach=self._config.reach)
+        return displaced(images[chosen], background, n=self._config.images, reach=self._config.reach)
 
     @cached_property
     def _pools(self) -> list[Pool]:

@@ -26,10 +26,9 @@ from corrwise.envs.flow_data import FlowPairs, Pairs
 from corrwise.envs.flow_data.pairs import DEGRADED
 from corrwise.experiments.cli.options import BODY_NAMES, device_named
 from corrwise.experiments.cli.table_flows import BODIES, FlowTableConfig
-from corrwise.experiments.cli.train_flow import FREE, TrainFlowConfig
+from corrwise.experiments.cli.train_flow import TrainFlowConfig
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
-from corrwise.experiments.runs.train import with_names_of_today
 from corrwise.experiments.studies.flows.measure import FlowScene, Row, error_numbers
 from corrwise.experiments.studies.flows.plans import plans_of
 from corrwise.predictors.training import Learning, Loss, Phase, Trainer, TrainerConfig
@@ -53,8 +52,7 @@ def run_train_flow(config: TrainFlowConfig) -> Path:
     trainer = make_flow_trainer(config)  # missing weights or a missing GPU must raise before a file is written
     if trainer.fabric.world_size > 1:
         raise ValueError(f"expected one process to train a flow, got {trainer.fabric.world_size}")
-    settings = settings_of(config).with_values({}, free=FREE)
-    with_names_of_today(config.out, settings)
+    settings = settings_of(config)
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         if trainer.resume():
             _check_record(trainer)
@@ -238,11 +236,11 @@ def _write_card(path: Path, config: TrainFlowConfig, trainer: Trainer[Any], erro
 
 def command(config: TrainFlowConfig) -> str:
     """Return the command that trains such a net anew."""
-    plain = TrainFlowConfig()
+    plain, free = TrainFlowConfig(), {"out", *settings_of(config).free}
     changed = [
         f"--{name.replace('_', '-')} {getattr(config, name)}"
         for name in vars(plain)
-        if name not in FREE and getattr(config, name) != getattr(plain, name)
+        if name not in free and getattr(config, name) != getattr(plain, name)
     ]
     return " ".join(["corrwise train-flow", *changed])
 

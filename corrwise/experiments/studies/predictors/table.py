@@ -102,7 +102,7 @@ def _clips_of(config: PredictorTableConfig, task: str, *, held: bool) -> Collect
     """Return how the clips of a task are collected: for training, or held out."""
     plain = CollectConfig(task=task, size=config.size, supersample=config.supersample)
     if held:
-        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.held, seed=_HELD_SEED)
+        return replace(plain, out=config.out / "clips" / f"{task}-held", episodes=config.eval_episodes, seed=_HELD_SEED)
     return replace(plain, out=config.out / "clips" / task, episodes=config.clips)
 
 
@@ -174,7 +174,7 @@ def _plan(config: PredictorTableConfig, executor: Executor) -> None:
     for task in config.tasks:
         manifest = frozen_manifest(task).part(slice(config.episodes))
         plain = MPCConfig(
-            task=task, costs=(config.cost,), horizon=config.look, candidates=config.candidates,
+            task=task, costs=(config.cost,), horizon=config.plan_horizon, candidates=config.candidates,
             iterations=config.iterations, size=config.size, supersample=config.supersample, videos=False,
             device=config.device,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from corrwise.experiments.studies.agents.agents import AgentRun, FixedGoal, fina
 from corrwise.experiments.studies.agents.table import KEY, agent_table, run_agent_table
 
 TINY = AgentTableConfig(
-    rewards=("l1", "state"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=1, looks=1,
+    rewards=("l1", "state"), seeds=1, hindsight_seeds=1, steps=20, hindsight_steps=92, episodes=1, evaluations=1,
     copies=2, size=32, supersample=1, hindsight_size=36, processes=1,
 )  # fmt: skip
 
@@ -96,9 +96,9 @@ def test_the_table_pairs_agents_by_seed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--lessons", "school"], "unknown lesson 'school'; there are reward, hindsight"),
+        (["--methods", "school"], "unknown method 'school'; there are reward, hindsight"),
         (["--rewards", "l3"], "unknown cost 'l3'; there are l1, mse"),
-        (["--steps", "10"], "steps must be at least looks x copies, 80, got 10"),
+        (["--steps", "10"], "steps must be at least evaluations x copies, 80, got 10"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
         (["--hindsight-size", "16"], "hindsight_size must be at least 36 pixels, got 16"),
     ],

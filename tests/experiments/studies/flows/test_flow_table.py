@@ -20,7 +20,7 @@ from corrwise.experiments.studies.flows.measure import FlowScene
 from corrwise.experiments.studies.flows.report import KEY, flow_row_key
 
 TINY = FlowTableConfig(
-    flows=("zero", "all-pairs", "exact"), bodies=("cartpole",), size=32, pairs=8, episodes=2, pictures=2, reach=16,
+    flows=("zero", "all-pairs", "exact"), bodies=("cartpole",), size=32, pairs=8, episodes=2, images=2, reach=16,
     timed_pairs=2, repeats=1,
 )  # fmt: skip
 BANDS = ("0_2", "2_8", "8_32")

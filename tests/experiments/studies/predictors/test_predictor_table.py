@@ -20,8 +20,8 @@ from corrwise.experiments.studies.predictors.table import (
 )
 
 TINY = PredictorTableConfig(
-    tasks=("cartpole",), seeds=1, clips=2, held=1, warm=1, steps=1, batch=2, horizon=2, windows=3, shown=3, episodes=1,
-    look=2, candidates=4, iterations=1, cost="l1", size=32, processes=1,
+    tasks=("cartpole",), seeds=1, clips=2, eval_episodes=1, warm=1, steps=1, batch=2, horizon=2, windows=3,
+    shown=3, episodes=1, plan_horizon=2, candidates=4, iterations=1, cost="l1", size=32, processes=1,
 )  # fmt: skip
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from corrwise.experiments.runs.clock import Clock
+from corrwise._clock import Clock
 
 
 @pytest.fixture
 def wait(monkeypatch):
     """Return a function that lets the clock's time pass, and nobody else's."""
     now = [100.0]
-    monkeypatch.setattr("corrwise.experiments.runs.clock.perf_counter", lambda: now[0])
+    monkeypatch.setattr("corrwise._clock.perf_counter", lambda: now[0])
 
     def advance(seconds):
         now[0] += seconds
