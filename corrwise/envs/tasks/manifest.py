@@ -78,8 +78,8 @@ def draw_manifest(task: str, seeds: Sequence[int]) -> Manifest:
 
 
 def empty_manifest(task: str) -> Manifest:
-    """Return what a task's manifests have in common, without episodes."""
-    none = np.zeros((0, integration_size(TASKS[task].compile())))
+    """Return what a task's manifests have in common, without episodes and without the size of a state."""
+    none = np.zeros((0, 0))
     return Manifest(task, _settings(TASKS[task]), np.zeros(0, dtype=int), none, none)
 
 

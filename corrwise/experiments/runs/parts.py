@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -62,16 +63,25 @@ def task_settings(name: str) -> dict[str, Any]:
     Raises:
         ValueError: see ``named_task``.
     """
-    task, source = named_task(name), {}
-    if name not in TASKS and not is_environment(name):
-        source = {"task_source": user_source(name)}
-        task = named_task(name)  # a file that has changed was run anew
+    if name in TASKS or is_environment(name):
+        task = named_task(name)
+        return {"task_model": _installed_model(task), "task_numbers": _numbers(task)}
+    source = user_source(name)  # before the task: it runs a file again that has changed
+    task = named_task(name)
+    return {"task_source": source, "task_model": _model_digest(task), "task_numbers": _numbers(task)}
+
+
+def _model_digest(task: Task) -> str:
     model = task.compile()
     data = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
     mujoco.mj_saveModel(model, None, data)
-    plain = {each.name: getattr(task, each.name) for each in fields(task)}
-    numbers = {key: _numbers(value) for key, value in plain.items() if not callable(value)}
-    return {**source, "task_model": hashlib.sha256(data.tobytes()).hexdigest()[:12], "task_numbers": numbers}
+    return hashlib.sha256(data.tobytes()).hexdigest()[:12]
+
+
+@cache
+def _installed_model(task: Task) -> str:
+    """Return the digest of a task that is part of a package; the files of a user's task may change at any time."""
+    return _model_digest(task)
 
 
 def _numbers(value: Any) -> Any:

@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import shlex
-import signal
 import types
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from corrwise.experiments.runs.executors import Local, executor_of
 from corrwise.experiments.runs.folder import RunFolder as Folder
 from corrwise.experiments.runs.rows import NUMBER, Key, read_rows
 from corrwise.validation import ConfigError
+from tests.experiments.runs.workers import dies_once, fails
 
 KEY = Key({"name": str, "seed": int}, {"square": NUMBER})
 
@@ -175,16 +175,12 @@ def test_a_job_that_is_lost_again_and_again_is_one_sentence_and_others_keep_thei
     assert len(read_rows(folder.file, KEY)) == 10
 
 
-def _fails(job, *, threads):
-    raise ValueError(f"job {job} cannot be done")
-
-
 @pytest.mark.parametrize("name", FAKES)
 def test_what_a_job_raises_is_raised_here_with_its_traceback(name):
     kind, spread = FAKES[name]
     with pytest.raises(ValueError, match="job 7 cannot be done") as caught:
-        list(spread(kind())(_fails, [7]))
-    assert "in _fails" in str(caught.value.__cause__)
+        list(spread(kind())(fails, [7]))
+    assert "in fails" in str(caught.value.__cause__)
 
 
 def _named(job, *, threads):
@@ -213,20 +209,12 @@ def test_an_actor_of_ray_is_used_again_and_a_job_of_slurm_says_how_it_begins_aga
     assert call.checkpoint() == ("again", call)
 
 
-def _dies_once(job, *, threads):
-    mark = job / "died"
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return job.name
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
 def test_a_worker_of_this_machine_that_is_killed_is_replaced(tmp_path):
     jobs = [tmp_path / "a", tmp_path / "b"]
     for job in jobs:
         job.mkdir()
-    assert sorted(Local(2)(_dies_once, jobs)) == ["a", "b"]
+    assert sorted(Local(2)(dies_once, jobs)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["submitit", "ray"])

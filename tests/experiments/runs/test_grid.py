@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 
@@ -17,9 +16,11 @@ from corrwise._faults import place_of
 from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs import executors
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.grid import KEY, Cell, run_grid
 from corrwise.experiments.runs.rows import read_rows
+from tests.experiments.runs.workers import cannot_be_sent, dies, fails, fails_second
 
 PLAIN = MPCConfig(size=16, horizon=2, candidates=4, iterations=1, steps=2, costs=("l1",), videos=False)
 
@@ -92,61 +93,39 @@ def test_config_json_tells_of_the_cells_of_all_runs(tmp_path, episodes):
     assert list(told) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
 
 
-def _fails(job, *, threads):
-    raise ValueError(f"job {job} cannot be done")
-
-
 def test_a_job_that_fails_says_so(tmp_path):
     with pytest.raises(ValueError, match="job 1 cannot be done"):
-        list(Local(1)(_fails, [1]))
-
-
-def _fails_second(job, *, threads):
-    if job == 1:
-        raise ValueError(f"job {job} cannot be done")
-    return job
+        list(Local(1)(fails, [1]))
 
 
 def test_a_job_that_fails_in_a_worker_is_said_with_its_place_and_costs_no_other(tmp_path):
     given = []
     with pytest.raises(ValueError, match="job 1 cannot be done") as caught:
-        given.extend(Local(2)(_fails_second, [0, 1]))
+        given.extend(Local(2)(fails_second, [0, 1]))
     assert given == [0]
-    assert re.fullmatch(r".*test_grid\.py:\d+ in _fails_second", place_of(caught.value))
-    assert "in _fails_second" in str(caught.value.__cause__), "the traceback came along"
+    assert re.fullmatch(r".*workers\.py:\d+ in fails_second", place_of(caught.value))
+    assert "in fails_second" in str(caught.value.__cause__), "the traceback came along"
     assert not multiprocessing.active_children()
 
 
-def _dies(job, *, threads):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
-def test_a_worker_that_is_killed_is_said_in_a_sentence():
+def test_a_worker_that_is_killed_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(executors, "TRIES", 1)
     with pytest.raises(RuntimeError, match="ended abruptly: killed, for lack of memory perhaps, or unable"):
-        list(Local(2)(_dies, [1, 2]))
-
-
-def _cannot_be_sent(job, *, threads):
-    return threading.Lock()
+        list(Local(2)(dies, [1, 2]))
 
 
 def test_a_result_that_cannot_be_sent_is_no_worker_that_was_killed():
     with pytest.raises(TypeError, match="cannot pickle"):
-        list(Local(2)(_cannot_be_sent, [0, 1]))
-
-
-def _waits(job, *, threads):
-    (job / f"{os.getpid()}").touch()
-    time.sleep(3600)
+        list(Local(2)(cannot_be_sent, [0, 1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of a POSIX system")
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     code = (
-        "from pathlib import Path; from tests.experiments.runs.test_grid import _waits; "
+        "from pathlib import Path; from tests.experiments.runs.workers import waits; "
         "from corrwise.experiments.runs.executors import Local\n"
-        f"if __name__ == '__main__': list(Local(2)(_waits, [Path({str(tmp_path)!r})] * 2))"
+        f"if __name__ == '__main__': list(Local(2)(waits, [Path({str(tmp_path)!r})] * 2))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     while len(list(tmp_path.iterdir())) < 2 and parent.poll() is None:

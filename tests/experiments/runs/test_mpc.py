@@ -216,9 +216,9 @@ def test_every_kind_of_policy_runs_on_every_body(cost):
 
 
 def test_planning_on_the_true_state_beats_doing_nothing():
-    config = replace(TINY, steps=None, horizon=12, candidates=32, iterations=3)
+    config = replace(TINY, steps=40, horizon=12, candidates=32)
     seeds = [0, 1, 2, 3]
-    planned, idle = (EpisodeRunner(config, cost)(seeds) for cost in ("state", "zero-action"))
+    planned, idle = (EpisodeRunner(config, cost, images=False)(seeds) for cost in ("state", "zero-action"))
     nearest = [np.mean([min(episode.distances) for episode in episodes]) for episodes in (planned, idle)]
     assert nearest[0] < 0.5 * nearest[1]
 

@@ -51,7 +51,6 @@ def _tried(task):
 
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
-    monkeypatch.setattr("corrwise.experiments.runs.parts.task_settings", lambda task: {})  # slow, and evidence only
     monkeypatch.setattr(parts, "distance_of", cache(parts.distance_of))
     rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}

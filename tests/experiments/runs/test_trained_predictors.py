@@ -90,7 +90,7 @@ def test_an_agent_is_ready_to_act(tmp_path):
     ("made", "arguments", "said"),
     [
         ({"task": "ant"}, (), "was trained on ant, and the task here is cartpole"),
-        ({"size": 24}, (), "was trained on pictures of 24 x 24 pixels, got size 16"),
+        ({"size": 24}, (), "was trained on images of 24 x 24 pixels, got size 16"),
         ({"supersample": 2}, (), "was trained with supersample 2, got 1"),
         ({"task": "", "action_dim": 3}, (), "knows 3 actions a step, and cartpole has 1"),
         ({"task": "", "action_dim": 0}, (), "knows 0 actions a step, and cartpole has 1"),
