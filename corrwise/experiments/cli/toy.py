@@ -33,7 +33,9 @@ class ToyConfig:
     out: Path = Path("runs/toy")
     """Folder for rows, images, averages.png, table.md and, with --curves, curves.png. The same command continues a run
     that was stopped."""
-    costs: tuple[str, ...] = field(default=("l1", "corr-l1", "mse", "corr-mse"), metadata=CHOOSES_ROWS)
+    costs: tuple[str, ...] = field(
+        default=("l1", "corr-l1:flow=dis", "mse", "corr-mse:flow=dis"), metadata=CHOOSES_ROWS
+    )
     """Costs whose average images are made, as in corrwise mpc; none makes curves alone."""
     curves: tuple[str, ...] = field(default=(), metadata=CHOOSES_ROWS)
     """Costs that are measured between the object at its place and at offsets, over many backgrounds."""
@@ -53,8 +55,8 @@ class ToyConfig:
     """Height of the object as a share of the images' height."""
     vertical: Share = 0.7
     """Where the object is, from 0 at the upper end to 1 at the lower end."""
-    offset_range: Share = 0.3
-    """Width of the range of positions, about the centre, as a share of the images' width."""
+    offset_range: Share = 0.2
+    """Width of the range of positions, about the centre, as a share of the images' width; 0.2 and 0.3 in the paper."""
     steps: Steps = 2000
     """Optimiser steps of an average image; 10000 in the paper."""
     warm_start: Annotated[int, Range(0, 1_000_000_000)] = 0
