@@ -16,7 +16,7 @@ def run() -> None:
     threading.excepthook = _thread_failed
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, leave)  # nothing is to be cleaned up before the command itself begins
+            signal.signal(number, leave)  # there is nothing to clean up before the command begins
     leave_in_time()
     from corrwise.experiments.cli import main
 

@@ -53,7 +53,7 @@ class Failure:
         try:
             pickled = pickle.dumps(error)
             pickle.loads(pickled)
-        except Exception:  # a class of one's own may refuse in any way
+        except Exception:  # a user's class may raise anything
             pickled = b""
         return cls(pickled, named_error(error), place_of(error), "".join(traceback.format_exception(error)))
 
@@ -99,7 +99,7 @@ def named_error(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception:  # a class of one's own may fail here, too
+    except Exception:  # a user's class may fail here, too
         text = ""
     line = re.sub(r"\s*[\r\n]\s*", " ", text.strip()) or type(error).__name__
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)  # none for the terminal

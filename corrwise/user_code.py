@@ -1,8 +1,8 @@
-"""Code of one's own by name: ``file.py:NAME`` or ``package.module:NAME``, for tasks, costs and planners alike.
+"""User code by name: ``file.py:NAME`` or ``package.module:NAME``, for tasks, costs and planners.
 
-A file or module that is named is run, as Python code, with all that its author may do. A file imports its neighbours
-as a script does, but for itself: each folder is a package of its own, so that two folders may both have a
-``helper.py``, and neither ``sys.path`` nor the names of other modules change.
+Naming a file or module runs it as Python code. A file imports its neighbours as a script does, but privately: each
+folder is a separate package. Two folders may both have a ``helper.py``, and neither ``sys.path`` nor the names of other
+modules change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,11 @@ from typing import Any
 from corrwise._faults import described
 from corrwise._files import local_path
 
-__all__ = ["is_user_code", "user_object", "user_source", "user_sources"]
-
 _PREFIX = "corrwise_user_"
 
 
 def is_user_code(name: str) -> bool:
-    """Return whether a name has the form ``file.py:NAME`` or ``package.module:NAME``, whatever is behind it."""
+    """Return whether a name has the form ``file.py:NAME`` or ``package.module:NAME``, which need not exist."""
     place, colon, variable = name.rpartition(":")
     module = place.endswith(".py") or all(part.isidentifier() for part in place.split("."))
     return bool(colon) and module and variable.isidentifier()
@@ -46,7 +44,7 @@ def user_object(name: str, kind: type | Callable[[Any], bool], what: str, *, nou
     Args:
         name: of the file or module, and of the variable in it.
         kind: a type that the object must be of, or a function that accepts it.
-        what: what is expected, as a message says it: "a corrwise.envs.Task".
+        what: what is expected, as error messages word it: "a corrwise.envs.Task".
         noun: the same in a word: "task".
 
     Raises:
@@ -56,15 +54,15 @@ def user_object(name: str, kind: type | Callable[[Any], bool], what: str, *, nou
     place, _, variable = name.rpartition(":")
     module = _module(place, noun)
     accepts = kind if not isinstance(kind, type) else lambda value: isinstance(value, kind)
-    found = getattr(module, variable, None)
-    if not accepts(found):
+    value = getattr(module, variable, None)
+    if not accepts(value):
         offered = ", ".join(_offered(module, accepts)) or "none"
-        raise ValueError(f"expected {what} {variable!r} in {place}, got {found!r:.80}; its {noun}s are {offered}")
-    return found
+        raise ValueError(f"expected {what} {variable!r} in {place}, got {value!r:.80}; its {noun}s are {offered}")
+    return value
 
 
 def user_source(name: str) -> str:
-    """Return a digest of the code behind a name and of the neighbours that it imports, comments and docstrings apart.
+    """Return a digest of the code behind a name and of the neighbours that it imports, without comments and docstrings.
 
     A file that has changed since it was run is run again first, so that the digest is that of the code in use: call it
     once, when a run begins.
@@ -93,7 +91,7 @@ def user_sources(name: str) -> dict[str, str]:
         if _stale(_package(path.parent)):
             _drop(_package(path.parent))
         _module(place, "name")
-        return {_key(file, path.parent): _text(file) for file in _reached(path, path.parent, ())}
+        return _texts(_reached(path, path.parent, ()), path.parent)
     module = _module(place, "name")
     if not (module.__file__ or "").endswith(".py"):
         return {}
@@ -101,11 +99,8 @@ def user_sources(name: str) -> dict[str, str]:
     inside = parts if file.name == "__init__.py" else parts[:-1]
     root = file.parents[len(inside)]
     if parts[0] == "corrwise":
-        return {_key(file, root): _text(file)}  # the package's own version covers what it imports
-    return {
-        _key(each, root): _text(each)
-        for each in _reached(file, root, inside, only=parts[0] if _installed(root) else None)
-    }
+        return _texts([file], root)  # the package's own version covers what it imports
+    return _texts(_reached(file, root, inside, only=parts[0] if _installed(root) else None), root)
 
 
 def _module(place: str, noun: str) -> ModuleType:
@@ -166,7 +161,7 @@ class _Finder:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module whose ``import`` looks beside its folder's files first, as that of a script does, at any time."""
+    """Runs a module in which ``import`` tries the files of the same folder first, as in a script."""
 
     def get_code(self, fullname: str) -> Any:
         # No cached bytecode: two versions of one second and one size could not be told apart.
@@ -184,8 +179,8 @@ class _Loader(SourceFileLoader):
             top = name.partition(".")[0]
             if level or not _is_neighbour(folder, top):
                 return builtins.__import__(name, globals, locals, fromlist, level)
-            found = builtins.__import__(f"{package}.{name}", globals, locals, fromlist, 0)
-            return found if fromlist else sys.modules[f"{package}.{top}"]
+            imported = builtins.__import__(f"{package}.{name}", globals, locals, fromlist, 0)
+            return imported if fromlist else sys.modules[f"{package}.{top}"]
 
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": importing}
         super().exec_module(module)
@@ -203,7 +198,7 @@ def _is_neighbour(folder: Path, top: str) -> bool:
 
 
 def _reached(file: Path, root: Path, inside: Sequence[str], *, only: str | None = None) -> list[Path]:
-    """Return a file and the neighbours that it imports, and they; ``inside`` are the packages that the file is in."""
+    """Return a file and the neighbours that it imports, recursively; ``inside`` are the packages that contain it."""
     files, left = [file], [(file, tuple(inside))]
     while left:
         path, packages = left.pop()
@@ -211,15 +206,15 @@ def _reached(file: Path, root: Path, inside: Sequence[str], *, only: str | None 
             top = dotted[0]
             if top != only if only else not _is_neighbour(root, top):
                 continue
-            for found, within in _along(root, dotted):
-                if found not in files:
-                    files.append(found)
-                    left.append((found, within))
+            for each, within in _along(root, dotted):
+                if each not in files:
+                    files.append(each)
+                    left.append((each, within))
     return [file, *sorted(files[1:])]
 
 
 def _imports(path: Path, packages: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield what a file imports anywhere in it, as dotted names; of a module's names, too, some may be modules."""
+    """Yield the dotted names that a file imports, also within functions; imported names may be modules."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
@@ -234,7 +229,7 @@ def _imports(path: Path, packages: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _along(root: Path, dotted: Sequence[str]) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Yield the files that importing a dotted name runs, each with the packages that it is in."""
+    """Yield the files that importing a dotted name runs, each with the packages that contain it."""
     for length in range(1, len(dotted) + 1):
         path = root.joinpath(*dotted[:length])
         if (path / "__init__.py").is_file():
@@ -244,7 +239,7 @@ def _along(root: Path, dotted: Sequence[str]) -> Iterator[tuple[Path, tuple[str,
 
 
 def _offered(module: ModuleType, accepts: Callable[[Any], bool]) -> Iterator[str]:
-    """Yield the names of a module's objects of that kind, but for what it imported."""
+    """Yield the names of a module's objects of that kind, without imported ones."""
     for name, value in vars(module).items():
         imported = isinstance(value, type | FunctionType) and value.__module__ != module.__name__
         if not name.startswith("_") and not imported and not isinstance(value, ModuleType) and accepts(value):
@@ -271,12 +266,9 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
-def _key(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def _text(file: Path) -> str:
-    return importlib.util.decode_source(file.read_bytes())
+def _texts(files: Sequence[Path], root: Path) -> dict[str, str]:
+    """Return the source of each file by its path relative to the root."""
+    return {file.relative_to(root).as_posix(): importlib.util.decode_source(file.read_bytes()) for file in files}
 
 
 def _loaded(package: str) -> list[ModuleType]:
@@ -284,7 +276,7 @@ def _loaded(package: str) -> list[ModuleType]:
 
 
 def _stale(package: str) -> bool:
-    """Whether a file of the package's is another than it was when it was run."""
+    """Whether a file of the package has changed since it was run."""
     for module in _loaded(package):
         loader = getattr(module, "__loader__", None)
         if isinstance(loader, _Loader):

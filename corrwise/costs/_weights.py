@@ -1,4 +1,4 @@
-"""Pretrained weights by torchvision name or from a local file, with one clear sentence when they cannot be had."""
+"""Pretrained weights by torchvision name or from a local file, with one clear sentence when they are missing."""
 
 from __future__ import annotations
 

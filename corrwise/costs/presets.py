@@ -278,7 +278,7 @@ def recommended(
 
     Raises:
         ValueError: an unknown flow or form, or options that the flow refuses.
-        FileNotFoundError, RuntimeError: the flow's weights cannot be had.
+        FileNotFoundError, RuntimeError: the flow's weights are missing.
     """
     from corrwise.costs.flow import FLOWS
 

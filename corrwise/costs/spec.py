@@ -205,8 +205,8 @@ class CostSpec:
             detach_flow: estimate the flow without gradients, see ``CorrespondenceWise``.
 
         Raises:
-            FileNotFoundError, RuntimeError: weights cannot be had.
-            ValueError: a file holds other weights, or gradients are asked of a flow that has none.
+            FileNotFoundError, RuntimeError: weights are missing.
+            ValueError: a file holds other weights, or ``detach_flow=False`` with a flow that has no gradients.
         """
         base = self._base()
         if not self.flow:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from corrwise._files import local_path
 
 if TYPE_CHECKING:
-    from corrwise.experiments.runs.folder import Job, RunFolder
+    from corrwise.experiments.runs.folder import RunFolder
+    from corrwise.experiments.runs.jobs import Job
     from corrwise.experiments.runs.parts import load_agent
 
 __all__ = ["Job", "Plan", "RunFolder", "load_agent", "plan"]
 
-_PLACES = {"Job": "runs.folder", "RunFolder": "runs.folder", "load_agent": "runs.parts"}
+_PLACES = {"Job": "runs.jobs", "RunFolder": "runs.folder", "load_agent": "runs.parts"}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class PlannerSpec:
     """Which planner, with which options: ``PlannerSpec.parse("icem:momentum=0.2,knots=4").build(6, horizon=12)``.
 
     Attributes:
-        name: of a planner in ``PLANNERS``, or of one's own.
+        name: of a planner in ``PLANNERS``, or of user code.
         options: those that differ from the planner's defaults, and for any planner ``knots``, the number of control
             points between which actions are interpolated, and ``interpolation`` (zero, linear or cubic).
     """

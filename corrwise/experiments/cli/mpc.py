@@ -130,7 +130,7 @@ class MPCConfig(options.Parallel):
 
     @property
     def planner_label(self) -> str:
-        """What rows and images call the planner: its name without options, of one's own without its file."""
+        """The planner's name in rows and images, without options and, of a user's planner, without its file."""
         return split(self.planner)[0].rpartition(":")[2]
 
     @property

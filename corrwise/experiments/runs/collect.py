@@ -133,7 +133,7 @@ class _Shards:
 def run_collect(config: CollectConfig) -> Path:
     """Collect what the folder does not hold yet, and return the index's path.
 
-    A shard appears whole or not at all; one that cannot be read is made again.
+    A shard is written atomically; one that cannot be read is made again.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.

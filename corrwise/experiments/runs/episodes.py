@@ -35,12 +35,12 @@ class Episode:
     Attributes:
         seed: which episode.
         distances, distances_full: true distance to the goal at the start and after each step, position-only and full.
-        terms: what a correspondence-wise cost was made of at the end of each step's plan, see ``_Shown``; else empty.
+        terms: of a correspondence-wise cost at the end of each step's plan, see ``_Shown``; else empty.
         rejected: candidates whose cost was not finite.
         scored: all candidates.
         plans_rejected: plans in which no candidate had a finite cost.
-        left_out: what the renderer leaves out of the images.
-        diverged: whether the environment's own physics broke down.
+        left_out: elements of the model that the renderer does not draw.
+        diverged: whether the environment's physics diverged.
         seconds: planning seconds by phase, this episode's share.
         panels: images by row of the strip, uint8 (h, w, 3), one before each control step, and the final state.
     """
@@ -65,7 +65,7 @@ class EpisodeRunner:
         config: task, planner, predictor and what stands behind the costs.
         cost: which of the costs.
         threads: of physics and ray caster; 0 means all CPUs.
-        images: whether episodes have panels, where they are shown.
+        images: whether episodes have panels.
         distance: the distance behind the cost, where it has been built already; see ``make_distance``.
         trained: the trained predictor, where it has been loaded already.
 
@@ -217,7 +217,7 @@ class _Shown:
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
-        """Note what each episode shows before its next action."""
+        """Record terms and panels before the next action."""
         if not self._shows and self._distance is None:
             return
         frame = _after(self._predictor, context, decision.plan)
@@ -228,7 +228,7 @@ class _Shown:
         self._note(episodes, context, frame, true, flow)
 
     def last(self, episodes: list[Episode], context: Context) -> None:
-        """Note the final state, after which nothing is planned."""
+        """Record the final state."""
         if self._shows:
             self._note(episodes, context, None, None, None)
 
@@ -251,7 +251,7 @@ class _Shown:
                 episode.panels.setdefault(f"flow{name}", []).append(painted)
 
     def _images(self, frames: Float[Tensor, "B C h w"]) -> dict[str, np.ndarray]:
-        """Return what people see of frames: each view, then its depth, by what is added to a panel's name."""
+        """Return the images of frames by the suffix of a panel's name: each view, then its depth."""
         names = ["", *(f" {name}" for name in self._names[1:])]
         frames = frames.cpu()
         colours = self._views.colour(frames).split(3, dim=1)
@@ -263,7 +263,7 @@ class _Shown:
     def _compared(self, episodes: list[Episode], frame: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h W"] | None:
         """Note the terms between the frame and the goal, and return where the frame's pixels lie in the goal.
 
-        One environment at a time, so that what a network makes of a batch never depends on what is beside it.
+        One environment at a time, because the last bits of a network's output depend on the batch.
         """
         if self._distance is None:
             return None
@@ -283,7 +283,7 @@ class _Shown:
 
 
 def _after(predictor: Predictor, context: Context, plan: Tensor | None) -> Float[Tensor, "B C h w"] | None:
-    """Return the frame at the end of the plan, as a predictor has it."""
+    """Return the predicted frame at the end of the plan."""
     if plan is None:
         return None
     with torch.no_grad():

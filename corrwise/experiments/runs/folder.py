@@ -1,16 +1,15 @@
-"""A run's folder: one run at a time, one configuration, and rows that only ever grow, whoever makes them.
+"""The folder of a run: one run at a time, one configuration, rows that are only appended, and any executor.
 
-``RunFolder(out, settings, key).run(jobs, executor)`` is what every command with rows does: it takes the folder's lock,
-checks that the rows in it belong to these settings and versions, determines which rows are missing, lets an executor
-make them, and appends each as it comes. A run that is killed goes on with the same call, and ends with the same rows.
+Every command with rows calls ``RunFolder(out, settings, key).run(jobs, executor)``. It takes the folder's lock, checks
+that the rows in it belong to these settings and versions, determines which rows are missing, lets an executor make
+them, and appends each as it comes. The same call continues a run that was killed, and ends with the same rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,76 +18,12 @@ from tqdm import tqdm
 from corrwise._files import read_json
 from corrwise._writing import RunFolderError, jsonable, only_run, write_json_atomic
 from corrwise.experiments.runs.executors import Executor, Local
+from corrwise.experiments.runs.jobs import Job, Part, Worker, nothing
 from corrwise.experiments.runs.rows import KEY, Key, Row, RowKey, append_row, open_rows, six_digits, values_agree
 from corrwise.experiments.runs.settings import ConfigMismatch, compare_settings, versions
 
 _CHECKED = 2  # rows that are made again where another torch made those of the folder
 _CHECKS = "spot_checks"  # in config.json
-
-Make = Callable[[Sequence[RowKey]], Iterable[Row]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """Rows that one setup makes; executors run some of them at a time.
-
-    Attributes:
-        setup: called as ``setup(subject, threads=n, progress=f)`` where the rows are made, once for all jobs of the
-            same subject that a worker gets in a row: it builds what takes long to build, and returns what makes rows of
-            their keys. ``f()`` may be called after every step. A function that a fresh interpreter can import.
-        subject: what the setup depends on; two equal ones have the same setup.
-        rows: the keys of the rows, and fields that a row must have to be current: one with another ``network``, for
-            example, is made again. Every row that is made gets them.
-        together: how many different last parts of keys, such as seeds, are made in one go.
-        label: of the progress bar.
-        steps: how often ``progress`` is called for each such last part.
-    """
-
-    setup: Callable[..., Make]
-    subject: Any
-    rows: Mapping[RowKey, Row]
-    together: int = 1
-    label: str = ""
-    steps: int = 1
-
-    def parts(self, there: Collection[RowKey]) -> Iterator[_Part]:
-        """Yield what is missing, cut into what is made in one go."""
-        left: dict[Any, list[RowKey]] = {}
-        for key in self.rows:
-            if key not in there:
-                left.setdefault(key[-1], []).append(key)
-        groups = list(left.values())
-        for i in range(0, len(groups), self.together):
-            some = groups[i : i + self.together]
-            keys = [key for group in some for key in group]
-            yield _Part(self.setup, self.subject, keys, self.label, len(some) * self.steps)
-
-
-@dataclass(frozen=True)
-class _Part:
-    setup: Callable[..., Make]
-    subject: Any
-    keys: list[RowKey]
-    label: str
-    steps: int
-
-
-@dataclass
-class _Worker:
-    """Makes the rows of parts; what the last setup built is kept."""
-
-    progress: Callable[[], Any] | None = None
-    begin: Callable[[_Part], Any] | None = None
-    _built: tuple[Any, Any, Make] | None = field(default=None, repr=False)
-
-    def __call__(self, part: _Part, *, threads: int) -> tuple[list[RowKey], list[Row]]:
-        if self.begin is not None:
-            self.begin(part)
-        if self._built is None or self._built[:2] != (part.setup, part.subject):
-            self._built = None  # what was built before may be large
-            make = part.setup(part.subject, threads=threads, progress=self.progress or _nothing)
-            self._built = part.setup, part.subject, make
-        return part.keys, list(self._built[2](part.keys))
 
 
 class RunFolder:
@@ -234,7 +169,7 @@ class RunFolder:
         for row in self.rows:
             key = self._key.of(row)
             if key in stamps:
-                if all(row.get(name, _nothing) == value for name, value in stamps[key].items()):
+                if all(row.get(name, nothing) == value for name, value in stamps[key].items()):
                     current[key] = row
                 elif self._newest:
                     current.pop(key, None)
@@ -255,7 +190,7 @@ class RunFolder:
                 )
             for key in chosen:
                 (job,) = [job for job in jobs if key in job.rows]
-                made = job.setup(job.subject, threads=0, progress=_nothing)([key])
+                made = job.setup(job.subject, threads=0, progress=nothing)([key])
                 (again,) = [jsonable(row) for row in made if self._key.of(row) == key]
                 for name in there[key].keys() & again.keys():
                     if not values_agree(name, was := there[key][name], now := again[name]):
@@ -270,7 +205,7 @@ class RunFolder:
 class _Bar:
     """Shows how far a run is: in this process by steps, a bar for each label; elsewhere one bar of all parts."""
 
-    def __init__(self, parts: Sequence[_Part], unit: str, name: str, *, here: bool) -> None:
+    def __init__(self, parts: Sequence[Part], unit: str, name: str, *, here: bool) -> None:
         self._here, self._name, self._unit = here, name, "step" if here and unit == "episode" else unit
         self._total = Counter[str]()
         for part in parts:
@@ -278,7 +213,7 @@ class _Bar:
         self._bar: tqdm[Any] | None = None
         self._label: str | None = None
         self._left = 0
-        self.worker = _Worker(self._step, self._begin) if here else _Worker()
+        self.worker = Worker(self._step, self._begin) if here else Worker()
         if not here:
             self._open("")
 
@@ -293,7 +228,7 @@ class _Bar:
             self._bar.close()
             self._bar = self._label = None
 
-    def _begin(self, part: _Part) -> None:
+    def _begin(self, part: Part) -> None:
         if self._label != part.label:
             self._open(part.label)
         self._left = part.steps
@@ -315,7 +250,3 @@ class _Bar:
 
 def _version(row: Row, package: str) -> str:
     return str((row.get("versions") or {}).get(package, ""))
-
-
-def _nothing() -> None:
-    """Do nothing."""

@@ -14,7 +14,8 @@ from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor
-from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.mpc import PlannedCost, mpc_settings
 from corrwise.experiments.runs.rows import MEASURED, NUMBER, TEXT, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import Settings, differences, fingerprint

@@ -21,8 +21,6 @@ from corrwise.predictors.data.formats.media import MediaClips
 from corrwise.predictors.data.formats.minari import MinariClips, minari_file
 from corrwise.predictors.data.import_shards import ImportShards
 
-__all__ = ["run_import"]
-
 Row = dict[str, Any]
 _LINES = 20  # of clips that were skipped, on the terminal
 
@@ -30,14 +28,14 @@ _LINES = 20  # of clips that were skipped, on the terminal
 def run_import(config: ImportConfig) -> Path:
     """Import what the folder does not hold yet, and return the index's path.
 
-    A shard appears whole or not at all, and keeps its clips (see ``ImportShards``). Frames are written as they are
-    decoded. Where nothing could be imported, no folder is left. The index has a summary of what was taken and what was
-    not, which is printed, too.
+    A shard is written atomically and keeps its clips (see ``ImportShards``). Frames are written as they are decoded. If
+    nothing could be imported, no folder is left. A summary of imported and skipped clips is printed and stored in the
+    index.
 
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: a source that cannot be used.
-        BrokenClip: a clip that cannot be used, without ``skip_broken``; all of them, with it.
+        BrokenClip: a clip cannot be used and ``skip_broken`` is off, or no clip can be used.
     """
     config = replace(config, source=local_path(config.source), out=local_path(config.out))
     try:

@@ -21,7 +21,8 @@ from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
 from corrwise.experiments.runs.settings import ConfigMismatch, Settings, settings_of

@@ -1,11 +1,11 @@
-"""What acts in an episode: the agent, with an image cost or one of true states, and controls that plan nothing."""
+"""Policies of an episode: the agent, with an image cost or a cost of true states, and controls without a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,21 +32,6 @@ from corrwise.mpc.spec import options_of, split
 from corrwise.types import ONE_VIEW, Context, Distance, Goal, Planner, Predictor, Views
 from corrwise.user_code import is_user_code, user_object, user_source
 
-__all__ = [
-    "STATE_COSTS",
-    "Decision",
-    "Planning",
-    "Policy",
-    "Recorded",
-    "exact_flow_cost",
-    "make_policy",
-    "planner_class",
-    "planner_of",
-    "planner_settings",
-    "state_cost",
-    "state_score",
-]
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -67,7 +52,7 @@ class Decision:
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts on what a controller may know; remembers its plan from step to step."""
+    """Maps what a controller may know to actions; keeps its plan from step to step."""
 
     def __call__(self, context: Context) -> Decision:
         """Decide for all environments at once."""
@@ -75,7 +60,7 @@ class Policy(Protocol):
 
 
 class Planning:
-    """``VisualMPC.predict`` as a policy, so that what is measured is what users call.
+    """``VisualMPC.predict`` as a policy: tables measure the function that users call.
 
     Args:
         agent: with its goal; it remembers the frames that it sees.
@@ -98,7 +83,7 @@ class Planning:
 
 
 class ZeroAction:
-    """The lower bound: nothing is commanded."""
+    """The lower bound: all actions are zero."""
 
     def __init__(self, action_dim: int) -> None:
         self._action_dim = action_dim
@@ -124,11 +109,11 @@ class RandomAction:
 
 
 StateCost = Callable[[np.ndarray, np.ndarray], Tensor]
-"""What true states cost: (states (B,N,T,S), goals (B,S)) -> (B,N,T); not finite loses."""
+"""Costs of true states: (states (B,N,T,S), goals (B,S)) -> (B,N,T); candidates whose cost is not finite lose."""
 
 
 def state_score(fleet: Fleet, cost: StateCost, aggregate: Aggregate) -> Score:
-    """Return a score of true states: for upper-bound controls, which are no methods."""
+    """Return a score of true states, for upper-bound controls."""
 
     def score(
         context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
@@ -141,12 +126,12 @@ def state_score(fleet: Fleet, cost: StateCost, aggregate: Aggregate) -> Score:
 
 
 def state_cost(simulator: MujocoSimulator) -> StateCost:
-    """Return the true state distance: what every cost is evaluated by."""
+    """Return the true state distance, by which every cost is evaluated."""
     return lambda states, goals: torch.from_numpy(simulator.state_distance(states, goals[:, None, None])).float()
 
 
 def exact_flow_cost(simulator: MujocoSimulator, power: float | int = 1) -> StateCost:
-    """Return the mean displacement, in pixels to a power, of the goal's body pixels: what a perfect flow would see.
+    """Return the mean displacement of the goal's body pixels under the ground-truth flow, in pixels to a power.
 
     Raises:
         ValueError: a renderer without exact correspondence.
@@ -167,10 +152,10 @@ STATE_COSTS: dict[str, Callable[[MujocoSimulator], StateCost]] = {
 
 
 class Recorded:
-    """A cost of states that remembers the last states of all candidates, and what they cost.
+    """A cost of states that records the last states of all candidates and their costs.
 
     Attributes:
-        seen: for each iteration the states (B, N, S) at the end of the horizon and what they cost (B, N).
+        seen: for each iteration the states (B, N, S) at the end of the horizon and their costs (B, N).
     """
 
     def __init__(self, cost: StateCost) -> None:
@@ -178,7 +163,7 @@ class Recorded:
         self.seen: list[tuple[np.ndarray, Tensor]] = []
 
     def __call__(self, states: np.ndarray, goals: np.ndarray) -> Float[Tensor, "B N T"]:
-        """Return what the states (B, N, T, S) cost before the goals (B, S)."""
+        """Return the costs of states (B, N, T, S) for the goals (B, S)."""
         costs = self._cost(states, goals)
         self.seen.append((states[:, :, -1], costs[..., -1]))
         return costs
@@ -201,8 +186,8 @@ def make_policy(
         config: the planner and its budget.
         fleet: the environments.
         goal: of each of them.
-        seeds: one for each environment, of what the planner draws.
-        clock: where the predictor's seconds are counted.
+        seeds: one for each environment, for the planner's samples.
+        clock: counts the predictor's seconds.
         predictor: of the images that are compared with the goal.
         distance: behind the cost, of all views; None for the controls.
     """
@@ -247,7 +232,7 @@ def planner_of(config: MPCConfig) -> PlannerSpec:
     """Return the planner that ``--planner`` and ``--knots`` name, with its options.
 
     Raises:
-        ValueError: a planner of one's own that cannot be had, or an option that it does not have or that does not fit.
+        ValueError: a user's planner that cannot be loaded, or an option that it does not have or that does not fit.
     """
     return PlannerSpec.parse(config.planner_text, find=planner_class)
 
@@ -256,16 +241,14 @@ def planner_class(name: str) -> Callable[..., Planner]:
     """Return the planner, or the function that makes it, behind a registered name or ``file.py:NAME``."""
     if not is_user_code(name):
         return PLANNERS[name]
-    found: Callable[..., Planner] = user_object(
-        name, callable, "a planner, or a function that makes one,", noun="planner"
-    )
-    return found
+    what = "a planner, or a function that makes one,"
+    return cast(Callable[..., Planner], user_object(name, callable, what, noun="planner"))
 
 
 def planner_settings(config: MPCConfig) -> dict[str, Any]:
-    """Return the planner as rows' settings have it: its name, its options and, of one's own, the code.
+    """Return the planner's part of a row's settings: its name, its options and, of a user's planner, the code.
 
-    The file of one's own is no part of the name, so that it may be spelled in other ways.
+    The name has no file in it, because one file can be spelled in several ways.
     """
     name, label = split(config.planner)[0], config.planner_label
     source = {"planner_source": user_source(name)} if is_user_code(name) else {}  # a file that has changed is run anew

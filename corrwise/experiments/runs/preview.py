@@ -1,4 +1,4 @@
-"""``corrwise preview``: starts and goals of a task on one sheet, with what of its body the images do not show."""
+"""``corrwise preview``: starts and goals of a task on one sheet, with the parts that the images do not show."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ from corrwise.experiments.report.sheet import Numbers, Shot, contact_sheet
 from corrwise.experiments.report.strip import png_bytes
 from corrwise.experiments.runs.parts import named_task
 
-__all__ = ["run_preview"]
-
 _MARGIN = 8  # the image's size over the width of what is drawn around it
 _NAMED = 5  # geoms that a line names at most
-_UNDER_ONE = 0.94  # pixels; what is thinner than one does not read as 1.0
+_UNDER_ONE = 0.94  # pixels; a thickness below one is never printed as 1.0
 
 
 def run_preview(config: PreviewConfig) -> Path:
@@ -36,7 +34,7 @@ def run_preview(config: PreviewConfig) -> Path:
     Raises:
         RuntimeError: the task has no goals.
         RunFolderError: the file cannot be written.
-        ValueError: a task that cannot be had.
+        ValueError: there is no such task.
     """
     task = named_task(config.task)
     simulator = MujocoSimulator(task, size=config.size)
@@ -111,7 +109,7 @@ def _wider(task: Task, states: Float64[np.ndarray, "n S"], size: int) -> tuple[n
 
 
 def _summary(shots: Sequence[Shot]) -> list[str]:
-    """Return how many starts, goals and images have which fault, and whose it is."""
+    """Return how many starts, goals and images have each fault, and in which geoms."""
     starts, goals = [shot for shot in shots if not shot.goal], [shot for shot in shots if shot.goal]
     return [
         _line("starts", "cut off", [shot.cut for shot in starts], max, " (by up to {:.1f} px)"),
@@ -122,7 +120,7 @@ def _summary(shots: Sequence[Shot]) -> list[str]:
 
 
 def _undrawn(simulator: MujocoSimulator, shots: Sequence[Shot]) -> list[str]:
-    """Return what no image of the task shows, and how many goals look like their starts; nothing if all is well."""
+    """Return what no image of the task shows, and how many goals have the same image as their starts."""
     lines = []
     if simulator.unseen:
         lines = [f"images: nothing that moves is drawn: {simulator.unseen}"]

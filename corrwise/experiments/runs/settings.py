@@ -22,18 +22,6 @@ from typing import Any, get_type_hints
 from corrwise._files import local_path, named, parse_json
 from corrwise._writing import RunFolderError, jsonable
 
-__all__ = [
-    "ConfigMismatch",
-    "Settings",
-    "compare_settings",
-    "differences",
-    "fingerprint",
-    "frozen_defaults",
-    "place",
-    "settings_of",
-    "versions",
-]
-
 Row = dict[str, Any]
 _ABSENT = object()
 _FREE = {"speed_only", "chooses_rows"}  # see cli.options
@@ -46,14 +34,14 @@ class ConfigMismatch(RunFolderError):
 
 
 class Settings(Row):
-    """What config.json says of a run, and what of it the rows depend on.
+    """The content of a run's config.json, and which of its settings the rows depend on.
 
     Args:
         values: anything JSON can hold, nested; a value inside has a dotted name (``planner.samples``).
-        defaults: by dotted name, what a setting is where nothing is said of it.
+        defaults: by dotted name, the value of a setting that is not stated.
         free: names of settings, or of whole subtrees, that never change a row.
         evidence: names of settings that are compared only where both sides have them.
-        normal: by dotted name, what brings different spellings of one value into one form.
+        normal: by dotted name, a function that maps all spellings of a value to one.
     """
 
     def __init__(
@@ -89,19 +77,19 @@ class Settings(Row):
 
 
 def settings_of(config: Any, command: str = "") -> Settings:
-    """Return the settings of a dataclass of options, but for ``out``: a folder is the same run wherever it is moved.
+    """Return the settings of a dataclass of options, without ``out``: a folder that was moved is the same run.
 
-    Fields with ``speed_only`` or ``chooses_rows`` in their metadata are free; paths are compared by where they lead.
+    Fields with ``speed_only`` or ``chooses_rows`` in their metadata are free; paths are resolved before comparison.
 
     Args:
         config: the options.
-        command: whose frozen defaults count; "" for none.
+        command: the frozen defaults of this command apply; "" for none.
     """
     frozen = frozen_defaults().get(command, {})
     hints = get_type_hints(type(config))
     marked = [each for each in fields(config) if each.metadata.keys() & _FREE]
-    unsaid = {"out", *(each.name for each in marked if _is_group(config, each))}
-    values = {name: value for name, value in asdict(config).items() if name not in unsaid}
+    excluded = {"out", *(each.name for each in marked if _is_group(config, each))}
+    values = {name: value for name, value in asdict(config).items() if name not in excluded}
     paths = [each.name for each in fields(config) if hints[each.name] in (Path, tuple[Path, ...])]
     free = [name for name, each in _all_fields(config) if each.metadata.keys() & _FREE]
     return Settings(
@@ -113,9 +101,9 @@ def settings_of(config: Any, command: str = "") -> Settings:
 
 
 def differences(settings: Settings) -> Row:
-    """Return, by dotted name, what rows depend on: the settings that differ from their defaults.
+    """Return, by dotted name, the settings that differ from their defaults: rows depend on these.
 
-    Those that are free are left out, and so is evidence: a row of an older version has none.
+    Free settings are left out, and so is evidence, which rows of older versions lack.
     """
     values = {name: _normal(settings, name, value) for name, value in _flatten(jsonable(settings)).items()}
     usual = {name: _normal(settings, name, value) for name, value in settings.defaults.items()}
@@ -127,13 +115,13 @@ def differences(settings: Settings) -> Row:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Return what tells rows of these settings from rows of others; 3 and 3.0 are the same setting."""
-    said = json.dumps({name: _whole(value) for name, value in differences(settings).items()}, sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    """Return a hash of the settings that rows depend on; 3 and 3.0 are the same setting."""
+    text = json.dumps({name: _whole(value) for name, value in differences(settings).items()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def compare_settings(out: Path, old: Any, new: Mapping[str, Any]) -> None:
-    """Raise ``ConfigMismatch`` for the first setting on which rows depend that is another in ``old``, a config.json."""
+    """Raise ``ConfigMismatch`` for the first setting that rows depend on and that differs in ``old``, a config.json."""
     new = new if isinstance(new, Settings) else Settings(new)
     before, after = _flatten(old), _flatten(jsonable(new))
     for name in [*after, *(name for name in before if name not in after)]:
@@ -142,13 +130,13 @@ def compare_settings(out: Path, old: Any, new: Mapping[str, Any]) -> None:
         was, now = (_normal(new, name, each.get(name, new.defaults.get(name, _ABSENT))) for each in (before, after))
         if was != now:
             raise ConfigMismatch(
-                f"{out} holds rows of another configuration: {named(name)} is {_said(was)} there and {_said(now)} "
+                f"{out} holds rows of another configuration: {named(name)} is {_shown(was)} there and {_shown(now)} "
                 "here; choose another output folder"
             )
 
 
 def place(path: Any) -> Any:
-    """Return where a path leads, however it is spelled: of a folder, or of a dataset such as ``kitti:FOLDER``."""
+    """Return the resolved path of a folder, or of a dataset such as ``kitti:FOLDER``."""
     if isinstance(path, list | tuple):
         return [place(each) for each in path]
     if not isinstance(path, str | os.PathLike):
@@ -173,7 +161,7 @@ def versions() -> dict[str, str]:
 
 
 def _defaults(kind: type) -> Row:
-    """Return what the options of a dataclass are when nothing is said."""
+    """Return the default options of a dataclass."""
     made: Row = {}
     for each in fields(kind):
         if each.default_factory is not MISSING:
@@ -201,10 +189,8 @@ def _is_group(config: Any, each: Field[Any]) -> bool:
 def _normal(settings: Settings, name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_normal(settings, name, each) for each in value]
-    spelled = name in settings.normal and isinstance(
-        value, str | os.PathLike
-    )  # a file that was edited may hold all else
-    return settings.normal[name](value) if spelled else value
+    spelled = isinstance(value, str | os.PathLike)  # an edited file may hold any other type
+    return settings.normal[name](value) if spelled and name in settings.normal else value
 
 
 def _whole(value: Any) -> Any:
@@ -229,6 +215,6 @@ def _flatten(obj: Any, prefix: str = "") -> Row:
     }
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = "missing" if value is _ABSENT else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

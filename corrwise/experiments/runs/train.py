@@ -68,8 +68,8 @@ def make_loss(config: TrainConfig) -> Distance:
     """Return the distance to train with; with a regulariser its flow has gradients.
 
     Raises:
-        FileNotFoundError, RuntimeError, ValueError: weights cannot be had, or a regulariser is asked of a flow without
-            gradients.
+        FileNotFoundError, RuntimeError, ValueError: weights are missing, or a regulariser needs gradients that the flow
+            does not have.
     """
     spec = spec_of(config.loss)
     return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
@@ -110,9 +110,9 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
 
 
 def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
-    """Return a fresh model, its weights drawn from torch's global generator, or the one that is to be gone on from.
+    """Return a fresh model, its weights drawn from torch's global generator, or the model of ``--init-from``.
 
-    A run that has a checkpoint needs no other model to begin with: its weights are read later.
+    A run that has a checkpoint does not need ``--init-from``: its weights are read later.
 
     Args:
         config: of the run.
@@ -120,8 +120,8 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         size: (H, W) of the clips.
 
     Raises:
-        FileNotFoundError: there is no model to go on from.
-        ValueError: options that make no model, or of another one than that.
+        FileNotFoundError: ``--init-from`` holds no model.
+        ValueError: options that make no model, or another model than that of ``--init-from``.
     """
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
@@ -160,7 +160,7 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
     first, model = trainer.fabric.is_global_zero, config.out / MODEL
     trainer.resume()
     if trainer.step >= config.steps and _steps_of(model) == trainer.step:
-        return model  # which says what it was trained with
+        return model
     bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=not first)
     try:
         with bar, batches_of(trainer, config, windows) as batches:
@@ -215,6 +215,6 @@ def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
 
 
 def _about_clips(clips: ClipSource) -> Row:
-    """Return what the clips say of themselves: the task, above all."""
+    """Return the metadata of the clips, such as the task."""
     about = getattr(clips, "about", {})
     return {name: about[name] for name in ("task", "frame_skip", "size", "supersample", "action_dim") if name in about}

@@ -13,7 +13,8 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference, paired_ratio
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import NUMBER, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.agents.agents import AgentRun, train_agent

@@ -18,7 +18,8 @@ from corrwise.costs.flow.networks import FlowOn, network_hash
 from corrwise.envs.flow_data import true_fields
 from corrwise.experiments.cli.options import BODY_NAMES
 from corrwise.experiments.cli.table_flows import FlowTableConfig
-from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.flows.measure import (
     EXACT,

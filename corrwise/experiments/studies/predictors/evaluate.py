@@ -18,7 +18,8 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.report.table import write_table
 from corrwise.experiments.report.video import label_panels, write_video
-from corrwise.experiments.runs.folder import Job, RunFolder
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.predictors.evaluation import (
