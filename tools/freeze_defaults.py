@@ -22,6 +22,7 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
+from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.mpc.spec import PLANNERS, options_of
 
 FILE = Path(__file__).parents[1] / "corrwise/experiments/runs/defaults.json"
@@ -34,6 +35,7 @@ COMMANDS: dict[str, type[Any]] = {
     "ranking": RankingTableConfig,
     "predictors": PredictorTableConfig,
     "agents": AgentTableConfig,
+    "toy": ToyConfig,
 }
 
 

@@ -206,8 +206,12 @@ def _from(goal: Goal, step: Int[Tensor, " B"]) -> Goal:
     batch, length = goal.frames.shape[:2]
     if length == 1:
         return goal
-    places = (step[:, None] + torch.arange(length, device="cpu")).clamp(max=length - 1).to(goal.frames.device)
-    return Goal(goal.frames[torch.arange(batch, device=goal.frames.device)[:, None], places])
+    places = (
+        (step[:, None] + torch.arange(length, dtype=torch.int64, device="cpu"))
+        .clamp(max=length - 1)
+        .to(goal.frames.device)
+    )
+    return Goal(goal.frames[torch.arange(batch, dtype=torch.int64, device=goal.frames.device)[:, None], places])
 
 
 def _rows(mask: Bool[Tensor, " B"], like: Shaped[Tensor, "B ..."]) -> Bool[Tensor, "B ..."]:

@@ -131,7 +131,7 @@ class Context:
 class Goal:
     """What the camera should see: one image (``G = 1``), or a goal video.
 
-    Frame g of a goal video is what it should see after g + 1 control steps, and the last one from then on.
+    Frame g of a goal video is what the camera should see after g + 1 control steps, and the last one from then on.
     """
 
     frames: Float[Tensor, "B G C h w"]

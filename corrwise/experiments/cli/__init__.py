@@ -29,7 +29,7 @@ from corrwise.validation import ConfigError, did_you_mean
 _FILES = (
     *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "train_flow", "interpolate"),
     *("table_mpc", "table_flows", "table_ranking", "table_ablations", "table_predictors", "table_agents"),
-    *("report", "doctor"),
+    *("toy", "report", "doctor"),
 )
 _EXPECTED = (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError)  # of input that cannot be used
 _HINT = "CORRWISE_DEBUG=1 shows the traceback"

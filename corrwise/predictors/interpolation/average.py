@@ -11,6 +11,7 @@ from torch import Tensor
 from corrwise.costs.correspondence import CorrespondenceWise
 from corrwise.costs.distances import l1
 from corrwise.costs.spec import CostSpec, as_distance
+from corrwise.predictors.average_image import PixelImages, average_image
 from corrwise.predictors.interpolation.half_flow import HalfFlow, named_flow
 from corrwise.predictors.interpolation.times import check_fixed, views_apart
 from corrwise.types import Distance, Flow, Interpolator
@@ -72,19 +73,7 @@ class CorrespondenceAverage:
             return frames[:, :0]
         guess = self.start(frames, times, wanted[:1])[:, 0]
         first, second, image = (views_apart(each.detach()) for each in (frames[:, 0], frames[:, 1], guess))
-        made = self._average(first, second, image).reshape(guess.shape)
+        both = torch.stack([first, second])
+        made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
+        made = made.reshape(guess.shape)
         return made[:, None].repeat(1, len(places), 1, 1, 1)
-
-    def _average(self, first: Tensor, second: Tensor, image: Tensor) -> Float[Tensor, "n c h w"]:
-        """Descend from a first guess; each image's sum is its own, whatever is beside it."""
-        both = torch.cat([first, second])
-        with torch.enable_grad():
-            image = image.clone().requires_grad_()
-            adam = torch.optim.Adam([image], lr=self.lr)
-            for _ in range(self.steps):
-                adam.zero_grad()
-                self.distance(torch.cat([image, image]), both).sum().backward()
-                adam.step()
-                with torch.no_grad():
-                    image.clamp_(0, 1)
-        return image.detach()

@@ -137,7 +137,7 @@ def error_numbers(flow: Flow, pairs: Pairs) -> Row:
 
 def l1_curve(images: Float[Tensor, "n d 3 h w"]) -> Row:
     """Return the pixel L1 between offset 0 and each offset."""
-    return _statistics(l1(images[:, :1].expand_as(images), images))
+    return curve_statistics(l1(images[:, :1].expand_as(images), images))
 
 
 @torch.no_grad()
@@ -159,10 +159,11 @@ def curve_numbers(fields: Fields, images: Float[Tensor, "n d 3 h w"], *, name: s
         unscaled = CorrespondenceWise(l1, flow, scaling=0)
         distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
         losses.append(distance(x[part], y[part]))
-    return _statistics(torch.cat(losses).reshape(n, d))
+    return curve_statistics(torch.cat(losses).reshape(n, d))
 
 
-def _statistics(losses: Float[Tensor, "n d"]) -> Row:
+def curve_statistics(losses: Float[Tensor, "n d"]) -> Row:
+    """Return a row of a curve: the mean and the standard error over n images at each offset from 0."""
     n = len(losses)
     error = losses.double().std(dim=0) / n**0.5 if n > 1 else torch.full_like(losses[0], float("nan"))
     mean = losses.double().mean(dim=0)

@@ -201,6 +201,11 @@ def _line(panel: Any, row: Row, form: str, **style: Any) -> None:
     times = 2.0 if row["flow"] == BASELINE else 1.0  # every correspondence-wise loss is a sum of two directions
     if form == "recommended":
         times = 1 / (max(row["loss"]) or 1.0)
+    draw_line(panel, row, times=times, **style)
+
+
+def draw_line(panel: Any, row: Row, *, times: float, **style: Any) -> None:
+    """Draw the curve of a row, multiplied by a number, with its 95 % interval."""
     mean = [times * value for value in row["loss"]]
     panel.plot(row["offsets"], mean, linewidth=1.6, **style)
     if all(error is not None for error in row["error"]):
