@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Generic, TypeVar
 
-__all__ = ["PLANNER_PATHS", "RENDERER_PATHS", "TASK_PATHS", "Registry"]
+__all__ = ["INTERPOLATOR_PATHS", "PLANNER_PATHS", "RENDERER_PATHS", "TASK_PATHS", "Registry"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -24,6 +24,12 @@ TASK_PATHS: Mapping[str, str] = {
 RENDERER_PATHS: Mapping[str, str] = {
     "raycast": "corrwise.envs.renderers.raycast:RaycastRenderer",
     "gl": "corrwise.envs.renderers.gl:GLRenderer",
+}
+INTERPOLATOR_PATHS: Mapping[str, str] = {
+    "blend": "corrwise.predictors.interpolation.blend:Blend",
+    "half-flow": "corrwise.predictors.interpolation.half_flow:HalfFlow",
+    "average": "corrwise.predictors.interpolation.average:CorrespondenceAverage",
+    "flavr": "corrwise.predictors.interpolation.flavr:FLAVR",
 }
 PLANNER_PATHS: Mapping[str, str] = {
     "random": "corrwise.mpc.planners:RandomShooting",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from corrwise.costs.goal import GoalCost
     from corrwise.costs.penalties import Displacement, EdgeAwareSmoothness, FlowGradient, FlowMagnitude, Regularizers
     from corrwise.costs.perceptual import Perceptual
+    from corrwise.costs.st_lpips import ShiftTolerantLPIPS
     from corrwise.costs.views import PerView, ViewTerms
     from corrwise.costs.warp import warp
     from corrwise.types import Distance
@@ -34,6 +35,7 @@ _HOMES = {
     "goal": ("GoalCost",),
     "penalties": ("Displacement", "EdgeAwareSmoothness", "FlowGradient", "FlowMagnitude", "Regularizers"),
     "perceptual": ("Perceptual",),
+    "st_lpips": ("ShiftTolerantLPIPS",),
     "views": ("PerView", "ViewTerms"),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
@@ -53,6 +55,7 @@ __all__ = [
     "Perceptual",
     "Preset",
     "Regularizers",
+    "ShiftTolerantLPIPS",
     "Terms",
     "ViewTerms",
     "as_distance",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 __all__ = [
     "check_batch_pair",
+    "check_colour_images",
     "check_colours",
     "check_images",
     "check_one_view",
@@ -56,6 +57,21 @@ def check_colours(images: Tensor) -> None:
     channels = images.shape[-3]
     if channels > 3 and channels % 3:
         raise ValueError(f"expected colours, 3 channels to a view, got {channels}: PerView weights depth in metres")
+
+
+def check_colour_images(images: Any, smallest: int) -> Tensor:
+    """Return images with their leading axes flattened, (n, 3, h, w).
+
+    Raises:
+        TypeError: see ``check_images``.
+        ValueError: not RGB images of at least so many pixels to a side.
+    """
+    check_images("images", images)
+    check_one_view(images)
+    if images.shape[-3] != 3 or min(images.shape[-2:]) < smallest:
+        raise ValueError(f"expected RGB images (..., 3, h, w) of at least {smallest} px, got {tuple(images.shape)}")
+    flat: Tensor = images.reshape(-1, *images.shape[-3:])
+    return flat
 
 
 def check_batch_pair(target: Any, source: Any) -> None:

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from corrwise.costs._checks import check_images, check_one_view, check_pair
+from corrwise.costs._checks import check_colour_images, check_pair
 from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, load_weights
+from corrwise.costs.st_lpips import SHIFT_TOLERANT, ShiftTolerantLPIPS
 
 __all__ = ["Perceptual"]
 
@@ -26,18 +27,26 @@ class Perceptual(nn.Module):
     Images in [0, 1] go in; the network sees them in [-1, 1] and, as in the paper's code, without ImageNet's mean and
     standard deviation. The weights take no gradient and the module stays in evaluation mode.
 
+    Weights named "st-vgg" or "st-alex" are those of ``ShiftTolerantLPIPS``, which an installed package ships: the
+    activations are then the five of its VGG-16 or AlexNet, which sees images as it was trained to, and weigh alike.
+
     Args:
         weights: a torchvision name ("IMAGENET1K_V1" or "VGG19_Weights.IMAGENET1K_V1"; downloaded on first use), a local
-            file with a VGG-19 state dict, or None for random weights (tests only).
+            file with a VGG-19 state dict, "st-vgg" or "st-alex", or None for random weights (tests only).
 
     Raises:
         FileNotFoundError: the weights file does not exist.
         ValueError: an unknown name, or a file that holds another network.
-        RuntimeError: the download failed.
+        RuntimeError: the download failed, or the package is not installed.
     """
 
     def __init__(self, weights: str | PathLike[str] | None = "IMAGENET1K_V1") -> None:
         super().__init__()
+        self.features: nn.Sequential | ShiftTolerantLPIPS
+        if isinstance(weights, str) and weights in SHIFT_TOLERANT:
+            self.features, self.smallest = ShiftTolerantLPIPS(weights), SHIFT_TOLERANT[weights]
+            return
+        self.smallest = SMALLEST
         with ordinary_defaults():
             self.features = _layers()
         if weights is not None:
@@ -61,18 +70,15 @@ class Perceptual(nn.Module):
 
     def encode(self, images: Float[Tensor, "*batch 3 h w"]) -> tuple[Tensor, ...]:
         """Return the five activations of every image, each (*batch, channels, height, width)."""
-        check_images("images", images)
-        check_one_view(images)
-        if images.shape[-3] != 3 or min(images.shape[-2:]) < SMALLEST:
-            raise ValueError(f"expected RGB images (..., 3, h, w) of at least {SMALLEST} px, got {tuple(images.shape)}")
+        flat = check_colour_images(images, self.smallest)
         self.features.to(images.device)
-        activation = 2 * like_weights(images.reshape(-1, *images.shape[-3:]), self.features) - 1
-        taps = []
-        for index, layer in enumerate(self.features):
+        activation = 2 * like_weights(flat, self.features) - 1
+        taps = self.features.activations(activation) if isinstance(self.features, ShiftTolerantLPIPS) else []
+        for index, layer in enumerate(self.features if isinstance(self.features, nn.Sequential) else ()):
             activation = layer(activation)
             if index in TAPS:
-                taps.append(activation.reshape(*images.shape[:-3], *activation.shape[-3:]))
-        return tuple(taps)
+                taps.append(activation)
+        return tuple(each.reshape(*images.shape[:-3], *each.shape[-3:]) for each in taps)
 
     def compare(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
         """Return the weighted L1 between two results of ``encode``."""

@@ -31,8 +31,10 @@ __all__ = ["BASE_NAMES", "RECOMMENDED", "CostSpec", "as_distance"]
 
 RECOMMENDED = "recommended"
 PERCEPTUAL = "perceptual"
-BASE_NAMES = (*BASES, PERCEPTUAL)
+LPIPS = "st-lpips"
+BASE_NAMES = (*BASES, PERCEPTUAL, LPIPS)  # the last two have weights
 _VGG = "IMAGENET1K_V1"  # the weights of the perceptual distance, where none are named
+_SMALLEST = {"st-alex": 21, "st-vgg": 18}  # px of an image, for weights of the perceptual distance that say so
 _PLAIN = r"/~:@+;!$&'()*"  # what stays as it is in a value, beside letters, digits and _.-~
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII)
 _OPTIONS = {  # of any cost between matched pixels
@@ -50,6 +52,7 @@ _UNITS = {
     "mse": "the mean squared difference",
     "ssim": "the structural dissimilarity",
     PERCEPTUAL: "the difference of VGG-19 activations",
+    LPIPS: "the shift-tolerant LPIPS of AlexNet",
 }
 
 Value = float | int | str
@@ -64,7 +67,7 @@ class CostSpec:
         flow: the flow that matches the pixels, a name in ``NAMED_FLOWS``; "" compares pixels at the same place.
         form: how displacement is counted, one of ``FORMS``; see ``Preset``.
         directions: 2, or 1 for the first direction alone, in which the second image is carried onto the first.
-        vgg: weights of the perceptual distance, which is added to the base distance; "" adds none.
+        vgg: weights of the perceptual distance, which is added to the base distance, see ``Perceptual``; "" adds none.
         options: the numbers of the form and the options of the flow, by name; those that have their default are left
             out.
 
@@ -179,7 +182,9 @@ class CostSpec:
 
     def describe(self) -> str:
         """Return a sentence about what is compared, with all numbers and their units."""
-        base = _UNITS[self.base] + (f" and {_UNITS[PERCEPTUAL]}" if self.vgg and self.base != PERCEPTUAL else "")
+        perceptual = f"the difference of {self.vgg} activations" if self.vgg in _SMALLEST else _UNITS[PERCEPTUAL]
+        base = perceptual if self.base == PERCEPTUAL else _UNITS[self.base]
+        base += f" and {perceptual}" if self.vgg and self.base != PERCEPTUAL else ""
         if not self.flow:
             return f"{base[0].upper()}{base[1:]} of pixels at the same place."
         n = {name: f"{value:g}" for name, value in self.settings().items() if name in _OPTIONS}
@@ -231,7 +236,9 @@ class CostSpec:
     @property
     def smallest(self) -> int:
         """The least side of an image in pixels."""
-        return max(NAMED_FLOWS[self.flow].smallest if self.flow else 1, 16 if self._adds_vgg else 1)
+        flow = NAMED_FLOWS[self.flow].smallest if self.flow else 1
+        vgg = _SMALLEST.get(self.vgg, 16) if self._adds_vgg else 1
+        return max(flow, vgg, _SMALLEST["st-alex"] if self.base == LPIPS else 1)
 
     @property
     def _adds_vgg(self) -> bool:
@@ -242,7 +249,10 @@ class CostSpec:
         return ("form", self.form, "scaled"), ("directions", self.directions, 2), ("vgg", self.vgg, "")
 
     def _base(self) -> Any:
-        parts = [_imported(BASES[self.base])] if self.base != PERCEPTUAL else []
+        if self.base == LPIPS:
+            parts = [_imported("corrwise.costs.st_lpips:ShiftTolerantLPIPS")()]
+        else:
+            parts = [_imported(BASES[self.base])] if self.base != PERCEPTUAL else []
         if self._adds_vgg:
             parts.append(_imported("corrwise.costs.perceptual:Perceptual")(self.vgg or _VGG))
         return parts[0] if len(parts) == 1 else _Sum(*parts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor
 
 from corrwise.mpc.border import Observation, check_context, read, to_goal, to_mask, to_states
@@ -32,6 +32,7 @@ class AgentState:
         actions: the K-1 actions between them and the one just chosen.
         random: the state of each environment's generator.
         trace: what happened while the plan was made; for reports.
+        step: control steps since each environment's episode began.
     """
 
     proposal: Proposal
@@ -39,6 +40,7 @@ class AgentState:
     actions: Float[Tensor, "B K A"]
     random: tuple[Tensor, ...]
     trace: Trace
+    step: Int[Tensor, " B"]
 
 
 class VisualMPC:
@@ -49,7 +51,8 @@ class VisualMPC:
         cost: compares imagined frames with the goal.
         planner: proposes actions.
         goal: an image (uint8, or float in [0, 1]), one per environment, or a :class:`Goal`; None reads the
-            observation's ``desired_goal``.
+            observation's ``desired_goal``. A goal video is followed from the episode's first step on: each predicted
+            frame is compared with the goal's frame of its own time.
         state_source: returns the simulators' states, (B,S) or (S,), for predictors that need them.
         score: what candidates cost, in place of predicted frames that are compared with the goal; predictor and cost
             may then be None. Controls that plan on a simulator's states are such scores.
@@ -143,13 +146,16 @@ class VisualMPC:
         generators, proposal, context = self._resume(frames, state, start)
         if state is None or np.any(episode_start):
             check_context(self.predictor, context)
+        step = torch.zeros(len(frames), dtype=torch.int64, device="cpu")
         executed = None
         if state is not None:
+            step = (state.step + 1).where(~start, 0)
             executed = state.actions[:, -1].where(~start[:, None].to(state.actions.device), torch.nan)
-        proposal, trace = self.plan(context, goal, proposal, generators, executed=executed)
+        proposal, trace = self.plan(context, _from(goal, step), proposal, generators, executed=executed)
         action = first_action(self.planner, proposal)
         actions = torch.cat([context.actions, action[:, None].to(context.actions)], dim=1)
-        memory = AgentState(proposal, context.frames, actions, tuple(each.get_state() for each in generators), trace)
+        random = tuple(each.get_state() for each in generators)
+        memory = AgentState(proposal, context.frames, actions, random, trace, step)
         chosen = action.cpu().numpy().astype(np.float32)
         return (chosen[0] if single else chosen), memory
 
@@ -193,6 +199,15 @@ class VisualMPC:
         device = goal.frames.device if weights is None else weights.device
         placed = goal.frames.to(self.config.device or device)
         return frames if weights is None else frames.to(device), goal if placed is goal.frames else Goal(placed)
+
+
+def _from(goal: Goal, step: Int[Tensor, " B"]) -> Goal:
+    """Return the rest of a goal video after each environment's steps, its last frame repeated; an image as it is."""
+    batch, length = goal.frames.shape[:2]
+    if length == 1:
+        return goal
+    places = (step[:, None] + torch.arange(length, device="cpu")).clamp(max=length - 1).to(goal.frames.device)
+    return Goal(goal.frames[torch.arange(batch, device=goal.frames.device)[:, None], places])
 
 
 def _rows(mask: Bool[Tensor, " B"], like: Shaped[Tensor, "B ..."]) -> Bool[Tensor, "B ..."]:

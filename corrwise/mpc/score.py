@@ -82,6 +82,9 @@ def score(
     every candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk). Costs are computed on
     the goal's device, whichever the predictor's frames are on.
 
+    A goal video is followed: the frame after step s is compared with the goal's frame s, and with its last one where it
+    has ended by then.
+
     Raises:
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
             the cost returns another shape than asked for.
@@ -91,6 +94,7 @@ def score(
     if len(goal.frames) != batch:
         raise ValueError(f"expected goals for {batch} environments, got {len(goal.frames)}")
     steps = aggregate.steps(horizon)
+    goal = _at_steps(goal, steps)
     size = min(max(1, max_frames // len(steps)), candidates)
     together = min(max(1, max_frames // (size * len(steps))), batch)
     compared = 1 if reproducible else together  # environments in a call of the cost
@@ -111,6 +115,12 @@ def score(
             del frames  # before the next chunk is predicted, or two chunks would be in memory
         rows.append(torch.cat(costs, dim=1))
     return aggregate(torch.cat(rows))
+
+
+def _at_steps(goal: Goal, steps: Sequence[int]) -> Goal:
+    """Return a goal video's frames of these steps; a goal image as it is, because costs know a goal by identity."""
+    length = goal.frames.shape[1]
+    return goal if length == 1 else Goal(goal.frames[:, [min(step, length - 1) for step in steps]])
 
 
 def _only(context: Context, group: range) -> Context:

@@ -19,7 +19,9 @@ __all__ = [
     "Cost",
     "Distance",
     "EncodingDistance",
+    "FixedTimes",
     "Flow",
+    "Interpolator",
     "PartialRenderer",
     "Planner",
     "Predictor",
@@ -69,6 +71,21 @@ class Predictor(Protocol):
         generators: Sequence[torch.Generator] | None = None,
     ) -> Float[Tensor, "B N T C h w"]:
         """Return the frames after the given ``steps`` (0 is the frame after the first action; None means all H)."""
+        ...
+
+
+@runtime_checkable
+class Interpolator(Protocol):
+    """Makes the frames between frames whose times are known.
+
+    Times are in any unit and count from anywhere: only their ratios matter. An interpolator that can make the frames of
+    certain times alone is a ``FixedTimes``.
+    """
+
+    def __call__(
+        self, frames: Float[Tensor, "B K C h w"], times: Sequence[float | int], wanted: Sequence[float | int]
+    ) -> Float[Tensor, "B T C h w"]:
+        """Return the frames of the ``wanted`` times, which lie within those of the K frames; ``times`` increase."""
         ...
 
 
@@ -136,6 +153,24 @@ class BidirectionalFlow(Flow, Protocol):
 def has_gradient(flow: Callable[..., Any]) -> bool:
     """Return whether a flow has a gradient: yes, unless its attribute ``differentiable`` is False."""
     return bool(getattr(flow, "differentiable", True))
+
+
+@runtime_checkable
+class FixedTimes(Interpolator, Protocol):
+    """An interpolator that makes the frames of certain times alone: those of a network, for one.
+
+    It takes any times that are its own ``known`` ones, shifted and scaled, and wants those ``between`` likewise.
+    """
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The times of the frames that it sees, such as (0, 1)."""
+        ...
+
+    @property
+    def between(self) -> tuple[float, ...]:
+        """The times of the frames that it makes, such as (0.5,)."""
+        ...
 
 
 @runtime_checkable

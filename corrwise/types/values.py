@@ -129,7 +129,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the camera should see: one image (``G = 1``) or a goal video."""
+    """What the camera should see: one image (``G = 1``), or a goal video.
+
+    Frame g of a goal video is what it should see after g + 1 control steps, and the last one from then on.
+    """
 
     frames: Float[Tensor, "B G C h w"]
 

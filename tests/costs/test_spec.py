@@ -180,7 +180,7 @@ def test_warp_is_the_function_also_where_its_module_is_imported():
 
 BAD = [
     ("", "expected the name of a cost, such as corr-l1:flow=dis, got ''"),
-    ("l2", "unknown cost 'l2'; there are l1, mse, ssim, perceptual, corr-l1, corr-mse"),
+    ("l2", "unknown cost 'l2'; there are l1, mse, ssim, perceptual, st-lpips, corr-l1, corr-mse"),
     ("CORR-L1", r"unknown cost 'CORR-L1' \(did you mean corr-l1\?\)"),
     ("corr-l1-reg", "corr-l1-reg is written corr-l1:form=reg, got 'corr-l1-reg'"),
     ("corr-l1:flow=pwc", "unknown flow 'pwc'; there are all-pairs, rigid, dis, tv-l1, raft, zero"),

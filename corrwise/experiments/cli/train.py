@@ -17,17 +17,20 @@ from corrwise.experiments.cli.options import (
     Seed,
     Steps,
     canonical_costs,
+    spec_of,
 )
 from corrwise.validation import Range, check, validated
 
 NAME = "train"
 
-Model = Literal["resnet3d", "svg", "svg-prime"]
+Model = Literal["resnet3d", "svg", "svg-prime", "flavr"]
+INTERPOLATING = ("flavr",)
 MODEL_NAMES = get_args(Model)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
+    "flavr": ("width=16",),
 }
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
@@ -38,14 +41,16 @@ class TrainConfig:
     """Train a video predictor on clips; the same command continues a run that was stopped."""
 
     data: Path = Path("clips/cartpole")
-    """Folder of clips, as corrwise collect or corrwise import write it; or kitti:, caltech: or cityscapes: and a folder
-    of that dataset."""
+    """Folder of clips, as corrwise collect or corrwise import write it; or kitti:, caltech:, cityscapes: or vimeo: and
+    a folder of that dataset."""
+    objective: Literal["predict", "interpolate"] = "predict"
+    """predict (the frames after a context) or interpolate (those between the frames of a context, for flavr)."""
     model: Model = "resnet3d"
-    """resnet3d, svg or svg-prime."""
+    """resnet3d, svg or svg-prime; with interpolate flavr."""
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
-    distance, in equal parts: weights of VGG-19, a name or a file."""
+    distance, in equal parts: weights of VGG-19, a name or a file, or st-vgg."""
     flow: FlowName = DEFAULT_FLOW
     """Flow of a loss named corr-* whose name states none; dis is fast and has no gradient."""
     out: Path = Path("runs/train")
@@ -58,6 +63,10 @@ class TrainConfig:
     """Frames that the model sees."""
     horizon: Horizon = 4
     """Frames that it predicts, each from those before; the losses of all are summed."""
+    gap: Annotated[int, Range(2, 1000)] = 2
+    """With interpolate: frames from one frame that the model sees to the next; it makes the one in their middle."""
+    warm_start: Annotated[int, Range(0, 100_000_000)] = 0
+    """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
@@ -91,6 +100,13 @@ class TrainConfig:
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
+        interpolates = self.objective == "interpolate"
+        models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
+        check(self.model in models, "model", f"{' or '.join(models)} with --objective {self.objective}", self.model)
+        if self.warm_start:
+            matched = (spec := spec_of(loss)) is not None and spec.matched
+            check(matched, "warm_start", f"0 for {loss}, which matches no pixels", self.warm_start)
+            check(self.warm_start < self.steps, "warm_start", f"fewer than the {self.steps} steps", self.warm_start)
         for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
@@ -100,6 +116,11 @@ class TrainConfig:
     def model_options(self) -> dict[str, object]:
         """The parsed ``options``: numbers, truth values and text."""
         return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self._pairs)}
+
+    @property
+    def window(self) -> int:
+        """Frames of a window: context and horizon, or all from the first known frame to the last."""
+        return (self.context - 1) * self.gap + 1 if self.objective == "interpolate" else self.context + self.horizon
 
     @property
     def _pairs(self) -> list[str]:

@@ -1,14 +1,13 @@
-"""Short H.264 videos through PyAV, whose bundled libraries need no system ffmpeg."""
+"""Short videos of labelled panels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from corrwise._writing import write_aside
+from corrwise.predictors.data.formats.video_encoding import encode_video
 
 Array = np.ndarray
 BAND = 18  # pixels above each panel for its label
@@ -21,25 +20,10 @@ def write_video(path: Path, frames: Array, *, fps: int = 10) -> None:
 
     Odd sizes get their last line or column repeated, because yuv420p halves both. The file appears as a whole.
     """
-    import av
-
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"expected frames as uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
-    if fps <= 0:
-        raise ValueError(f"expected frames per second above 0, got {fps}")
-    _, height, width, _ = frames.shape
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with (
-        write_aside(path) as aside,
-        av.open(str(aside), "w", format="mp4", options={"movflags": "+faststart"}) as container,
-    ):
-        stream: Any = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
+    encode_video(path, frames, rate=fps)
 
 
 def label_panels(panels: Mapping[str, Array], *, scale: int = 4) -> Array:

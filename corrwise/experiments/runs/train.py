@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,25 @@ from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Part, open_clips
+from corrwise.predictors.interpolation.flavr import FLAVR, window_places
+from corrwise.predictors.interpolation.registry import (
+    interpolation_config,
+    load_interpolator,
+    make_interpolation_model,
+)
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
-from corrwise.predictors.training import FramePrediction, Learning, Trainer, TrainerConfig
+from corrwise.predictors.training import (
+    Augmentation,
+    FrameInterpolation,
+    FramePrediction,
+    Learning,
+    Objective,
+    Trainer,
+    TrainerConfig,
+    WarmStart,
+)
 from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import Distance
@@ -31,6 +48,7 @@ _STRIPS = 4  # of them as images
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
+Model = VideoPredictor | FLAVR
 
 
 def run_train(config: TrainConfig) -> Path:
@@ -47,9 +65,9 @@ def run_train(config: TrainConfig) -> Path:
     """
     clips = open_clips(config.data)
     seen, held = Part.split(clips, config.val_fraction)
-    length, flip = config.context + config.horizon, not clips.action_dim
+    length, flip = config.window, config.objective == "predict" and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
-    check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon or --crop")
+    check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
     trainer = make_trainer(config, clips.action_dim, clips.size, make_loss(config))
     _check_learns(trainer, windows.batch(0, 2))
@@ -101,7 +119,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
     trainer = Trainer(
-        FramePrediction(model, distance, scale=scale),
+        _objective(config, model, distance, scale),
         TrainerConfig(config.out, config.steps, learning, config.seed, config.checkpoint_every, device, precision),
     )
     if config.batch % trainer.fabric.world_size:
@@ -109,7 +127,22 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     return trainer
 
 
-def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> VideoPredictor:
+def _objective(config: TrainConfig, model: Model, distance: Distance, scale: float) -> Objective[Batch]:
+    """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
+
+    def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
+        if isinstance(model, FLAVR):
+            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation())
+        return FramePrediction(model, distance, scale=scale)
+
+    spec = spec_of(config.loss)
+    if not config.warm_start or spec is None:
+        return by(distance, scale)
+    base = replace(spec, flow="", form="scaled", directions=2, options=()).build()
+    return WarmStart(by(base, 1.0), by(distance, scale), steps=config.warm_start, total=config.steps)
+
+
+def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Model:
     """Return a fresh model, its weights drawn from torch's global generator, or the model of ``--init-from``.
 
     A run that has a checkpoint does not need ``--init-from``: its weights are read later.
@@ -124,11 +157,17 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         ValueError: options that make no model, or another model than that of ``--init-from``.
     """
     sized = {"size": size[0]} if config.model == "svg" else {}
-    options = {**config.model_options, **sized, "context": config.context, "action_dim": action_dim}
+    options = {**config.model_options, **sized, "context": config.context}
+    make: Callable[..., Model] = make_interpolation_model
+    load: Callable[..., Model] = load_interpolator
+    configured = interpolation_config
+    if config.objective == "predict":
+        make, load, configured = make_model, load_model, model_config
+        options["action_dim"] = action_dim
     if not config.init_from or (config.out / CHECKPOINT).exists():
-        return make_model(config.model, **options)
-    wanted = model_config(config.model, **options)
-    model = load_model(model_folder(config.init_from)).requires_grad_(True)
+        return make(config.model, **options)
+    wanted = configured(config.model, **options)
+    model = load(model_folder(config.init_from)).requires_grad_(True)
     if model.config != wanted:
         raise ValueError(f"expected a model {wanted} in {config.init_from} to start from, got {model.config}")
     return model
@@ -180,7 +219,11 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
 def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> None:
     loss = held_out_loss(trainer, held, size=config.batch, seed=config.seed)
     trainer.log("held out", loss)
-    trainer.show("held out", strips(held.frames[:_STRIPS], loss.outputs["frames"][:_STRIPS]))
+    shown = held.frames[:_STRIPS]
+    if config.objective == "interpolate":  # what was made is shown below what it should be, at the end of a row
+        known, between = window_places(config.window, kept_model(trainer).config)
+        shown = shown[:, known + between]
+    trainer.show("held out", strips(shown, loss.outputs["frames"][:_STRIPS]))
 
 
 def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
@@ -207,7 +250,7 @@ def _steps_of(model: Path) -> int | None:
 
 def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
     """Return windows at equal distances over the held-out clips; None where they are too short for one."""
-    length = config.context + config.horizon
+    length = config.window
     if max(held.lengths, default=0) < length:
         return None
     windows = ClipWindows(held, length)

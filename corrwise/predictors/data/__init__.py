@@ -5,6 +5,7 @@ from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
 from corrwise.predictors.data.datasets.cityscapes import cityscapes_sequences
 from corrwise.predictors.data.datasets.image_sequences import ImageFiles, ImageSequences
 from corrwise.predictors.data.datasets.kitti import kitti_raw
+from corrwise.predictors.data.datasets.vimeo import vimeo_septuplets
 from corrwise.predictors.data.folder import ClipFolder
 from corrwise.predictors.data.formats.shard_writer import write_shard
 from corrwise.predictors.data.formats.shards import BrokenShard, read_shard
@@ -24,5 +25,6 @@ __all__ = [
     "cityscapes_sequences",
     "kitti_raw",
     "read_shard",
+    "vimeo_septuplets",
     "write_shard",
 ]

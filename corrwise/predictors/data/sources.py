@@ -13,6 +13,7 @@ from corrwise.predictors.data.clip import ClipSource
 from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
 from corrwise.predictors.data.datasets.cityscapes import cityscapes_sequences
 from corrwise.predictors.data.datasets.kitti import kitti_raw
+from corrwise.predictors.data.datasets.vimeo import vimeo_septuplets
 from corrwise.predictors.data.folder import ClipFolder
 
 __all__ = ["DATASETS", "Part", "open_clips"]
@@ -23,6 +24,8 @@ DATASETS: Mapping[str, Callable[[Path, str], ClipSource]] = {
     "caltech": caltech_pedestrian,
     "cityscapes": cityscapes_sequences,
     "cityscapes-1024": partial(cityscapes_sequences, size=(512, 1024)),
+    "vimeo": vimeo_septuplets,
+    "vimeo-middle": partial(vimeo_septuplets, middle=True),
 }
 """Datasets in their own layout, by what stands before the colon; each is a function of the folder and the split."""
 

@@ -29,6 +29,7 @@ class FewFramesConv3d(nn.Conv3d):
         kernel: sizes over time, height and width.
         stride: over height and width; 1 over time.
         padding_mode: "replicate" or "zeros".
+        bias: whether to add one.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class FewFramesConv3d(nn.Conv3d):
         *,
         stride: int = 1,
         padding_mode: Literal["replicate", "zeros"],
+        bias: bool = True,
     ) -> None:
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        super().__init__(channels, out, kernel, (1, stride, stride), padding, padding_mode=padding_mode)
+        super().__init__(channels, out, kernel, (1, stride, stride), padding, bias=bias, padding_mode=padding_mode)
 
     def forward(self, x: Float[Tensor, "n c t h w"]) -> Float[Tensor, "n o t h2 w2"]:
         """Return the output of ``Conv3d``."""

@@ -1,8 +1,22 @@
 """Training: an objective defines what is minimised, and one trainer minimises it."""
 
+from corrwise.predictors.training.frame_interpolation import Augmentation, FrameInterpolation
 from corrwise.predictors.training.frame_prediction import FramePrediction
 from corrwise.predictors.training.learning import Learning, TrainerConfig
 from corrwise.predictors.training.objective import Loss, Objective, Phase
 from corrwise.predictors.training.trainer import Taken, Trainer
+from corrwise.predictors.training.warm_start import WarmStart
 
-__all__ = ["FramePrediction", "Learning", "Loss", "Objective", "Phase", "Taken", "Trainer", "TrainerConfig"]
+__all__ = [
+    "Augmentation",
+    "FrameInterpolation",
+    "FramePrediction",
+    "Learning",
+    "Loss",
+    "Objective",
+    "Phase",
+    "Taken",
+    "Trainer",
+    "TrainerConfig",
+    "WarmStart",
+]

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.interpolation.flavr import FLAVR
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.training.objective import Loss, Phase
 from corrwise.predictors.training.trainer import Trainer
@@ -33,7 +34,7 @@ class FramePrediction:
 
     phases = (Phase("train", ("model",)),)
 
-    def __init__(self, model: VideoPredictor, distance: Distance, *, scale: float = 1.0) -> None:
+    def __init__(self, model: VideoPredictor | FLAVR, distance: Distance, *, scale: float = 1.0) -> None:
         self.model, self.distance, self.scale = model, distance, scale
 
     @property
@@ -62,10 +63,10 @@ class FramePrediction:
             return self.scale * self.distance(x.float(), y.float())
 
 
-def kept_model(trainer: Trainer[Batch]) -> VideoPredictor:
-    """Return the predictor that a run of ``FramePrediction`` keeps: the moving average where there is one."""
+def kept_model(trainer: Trainer[Batch]) -> VideoPredictor | FLAVR:
+    """Return the model that a run keeps: the moving average where there is one."""
     kept = trainer.kept("model")
-    assert isinstance(kept, VideoPredictor)
+    assert isinstance(kept, VideoPredictor | FLAVR)
     return kept
 
 
@@ -73,12 +74,13 @@ def held_out_loss(trainer: Trainer[Batch], batch: Batch, *, size: int, seed: int
     """Return the loss of the kept model on a batch of any length, on the CPU.
 
     Args:
-        trainer: of a ``FramePrediction``.
+        trainer: of a ``FramePrediction``, or of an objective made of one: a ``FrameInterpolation``, a ``WarmStart``.
         batch: held-out windows.
         size: how many of them all processes would compute at a time.
         seed: of the latents.
     """
-    objective = trainer.objective
+    objective = getattr(trainer.objective, "then", trainer.objective)  # what follows a warm start
+    objective = getattr(objective, "prediction", objective)  # without the variation of windows
     assert isinstance(objective, FramePrediction)
     kept = FramePrediction(kept_model(trainer).eval(), objective.distance, scale=objective.scale)
     losses = []

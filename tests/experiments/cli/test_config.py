@@ -40,7 +40,7 @@ def test_a_size_below_one_is_refused_with_its_value(option, value):
 
 
 def test_unknown_and_repeated_costs_are_refused():
-    with pytest.raises(ConfigError, match="unknown cost 'l2'; there are l1, mse, ssim, perceptual, corr-l1"):
+    with pytest.raises(ConfigError, match="unknown cost 'l2'; there are l1, mse, ssim, perceptual, st-lpips, corr-l1"):
         MPCConfig(costs=("l1", "l2"))
     with pytest.raises(ConfigError, match="costs must be different from each other, got l1 l1"):
         MPCConfig(costs=("l1", "l1"))

@@ -16,7 +16,7 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.parse import RENAMED
-from corrwise.experiments.cli.train import MODEL_NAMES, TrainConfig
+from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.parts import make_distance
@@ -63,7 +63,7 @@ def _checkpoint(config):
 
 
 def test_models_are_those_of_the_options():
-    assert tuple(MODELS) == MODEL_NAMES
+    assert (*MODELS, *INTERPOLATING) == MODEL_NAMES
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_folder_of_another_run_is_refused(tiny, capsys):
 def test_small_stands_for_options_that_others_change():
     small = replace(TrainConfig(), options=("small", "width=4")).model_options
     assert small == {"width": 4, "keep": True, "downs": 2, "blocks3d": 1, "blocks2d": 3}
-    assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODEL_NAMES)
+    assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODELS)
 
 
 def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_path):

@@ -12,6 +12,7 @@ from corrwise.predictors.data.datasets.caltech import caltech_pedestrian
 from corrwise.predictors.data.datasets.cityscapes import cityscapes_sequences
 from corrwise.predictors.data.datasets.image_sequences import ImageFiles, ImageSequences, consecutive
 from corrwise.predictors.data.datasets.kitti import KITTI_DRIVES, KITTI_SPLITS, kitti_raw
+from corrwise.predictors.data.datasets.vimeo import vimeo_septuplets
 from corrwise.predictors.data.formats.norpix import NorpixSequence
 
 RED = (200, 30, 10)
@@ -289,3 +290,49 @@ def test_snippets_that_touch_are_two(tmp_path):
     source = cityscapes_sequences(tmp_path, size=(4, 8))
     assert source.lengths == [30, 30]
     assert _blue(source.read(1, 0, 1)[0]) == [35 % 25]
+
+
+# Vimeo-90K
+
+
+def _vimeo(root, clips, size=(256, 448)):
+    (root / "sep_trainlist.txt").write_text("".join(f"{clip}\n" for clip in clips))
+    for clip in clips:
+        for i in range(1, 8):
+            _write(root / "sequences" / clip / f"im{i}.png", _picture(i, size))
+
+
+def test_vimeo_septuplets_are_read_in_their_own_layout(tmp_path):
+    _vimeo(tmp_path, ["00001/0002", "00002/0001"])
+    clips = vimeo_septuplets(tmp_path)
+    assert (clips.size, clips.action_dim, clips.lengths) == ((256, 448), 0, [7, 7])
+    assert _blue(clips.read(1, 0, 7)[0]) == [1, 2, 3, 4, 5, 6, 7]
+    middle = vimeo_septuplets(tmp_path, middle=True)
+    assert middle.lengths == [3, 3]
+    assert _blue(middle.read(0, 0, 3)[0]) == [3, 4, 5]
+
+
+def test_a_damaged_list_of_vimeo_is_one_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"a list of Vimeo-90K's clips at .*sep_trainlist.txt, which"):
+        vimeo_septuplets(tmp_path)
+    _vimeo(tmp_path, ["00001/0001"])
+    listed = tmp_path / "sep_trainlist.txt"
+    with pytest.raises(FileNotFoundError, match=r"sep_testlist.txt"):
+        vimeo_septuplets(tmp_path, "test")
+    with pytest.raises(ValueError, match="unknown split of Vimeo-90K 'val'; there are train, test"):
+        vimeo_septuplets(tmp_path, "val")
+    for text, message in (
+        ("", "got an empty list"),
+        ("\n \n", "got an empty list"),
+        ("00001/0001\n../../etc\n", r"got '../../etc' in line 2"),
+        ("00001/0001\n00001/00", "got '00001/00' in line 2"),
+    ):
+        listed.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            vimeo_septuplets(tmp_path)
+    listed.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ValueError, match="in line 1"):
+        vimeo_septuplets(tmp_path)
+    listed.write_text("00001/0001\n00009/0001\n")
+    with pytest.raises(FileNotFoundError, match=r"lists 2 clips, and 1 of them are missing, such as .*00009/0001/im1"):
+        vimeo_septuplets(tmp_path)

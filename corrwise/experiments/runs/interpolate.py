@@ -1,0 +1,219 @@
+"""``corrwise interpolate``: a video with more frames, made chunk by chunk, stoppable at any time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from corrwise._files import local_path
+from corrwise._writing import write_aside
+from corrwise.envs.arrays import to_uint8
+from corrwise.experiments.cli.interpolate import InterpolateConfig
+from corrwise.experiments.cli.options import device_named
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.settings import settings_of
+from corrwise.predictors.data import ClipFolder
+from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
+from corrwise.predictors.data.formats.media_files import files_stamp, scan_media
+from corrwise.predictors.data.formats.video_decoding import decode_video
+from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
+from corrwise.predictors.interpolation import INTERPOLATORS, load_interpolator, make_interpolator
+from corrwise.predictors.interpolation.video import upsample
+from corrwise.predictors.models.pretrained import model_folder, weights_hash
+from corrwise.types import FixedTimes, Interpolator
+
+CHUNK = 16  # gaps that are made, and kept, together
+_BINS = 8  # of each colour, in the histograms that tell scenes apart
+_IMAGES = "frame-{:06d}.png"
+
+Frame = UInt8[np.ndarray, "h w 3"]
+
+
+def run_interpolate(config: InterpolateConfig) -> Path:
+    """Write the video with more frames, and return its path.
+
+    Chunks are kept without loss in a folder beside the output until it is whole; the same command goes on there.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder beside the output is another run's, or cannot be used.
+        FileNotFoundError, ValueError: a model or a video that cannot be used.
+    """
+    model = _interpolator(config)
+    upsample(torch.zeros(1, 2, 3, 16, 16), config.times, model)  # a factor out of reach fails before anything is read
+    video = _Source(config)
+    parts = config.out.with_name(config.out.name + ".parts")
+    settings = settings_of(config, "interpolate").with_values(
+        {"source": video.stamp, "weights": _weights(config)}, free=("video", "out")
+    )
+    with RunFolder(parts, settings, begun=lambda out: any(out.glob("*.mkv"))):
+        files = list(_chunks(config, video, model, parts))
+        frames = (image for file in files for image in decode_video(file, BitDepth()))
+        if config.out.suffix == ".mp4":
+            times = _times(video.times, config.times)
+            encode_video(config.out, frames, rate=video.rate * config.times, times=times, sound=video.sound)
+        else:
+            _write_images(config.out, frames)
+    shutil.rmtree(parts)
+    return config.out
+
+
+class _Source:
+    """The frames of a video file, of a folder of images, or of one clip of a folder of clips.
+
+    Attributes:
+        stamp: what changes when its files do.
+        rate: frames per second.
+        times: of each frame in seconds, where the file states them; else empty.
+        sound: the file whose sound goes along; None without one.
+    """
+
+    def __init__(self, config: InterpolateConfig) -> None:
+        path = local_path(config.video)
+        self.rate, self.times, self.sound = Fraction(config.fps).limit_denominator(1001), list[float](), None
+        if (path / "index.json").is_file():
+            self._clips, self._clip, self._media = ClipFolder(path), config.clip, None
+            if config.clip >= len(self._clips.lengths):
+                raise ValueError(f"{path} has {len(self._clips.lengths)} clips, got clip {config.clip}")
+            self.stamp = files_stamp([path / "index.json"])
+            return
+        clips = scan_media(path).clips
+        if config.clip >= len(clips):
+            raise ValueError(f"{path} has {len(clips)} clips, got clip {config.clip}")
+        self._media = clips[config.clip]
+        self.stamp = files_stamp(self._media.files)
+        if self._media.is_video:
+            self.sound = self._media.files[0]
+            self.times = frame_times(self.sound)
+            if len(self.times) > 1:
+                span = self.times[-1] - self.times[0]
+                self.rate = Fraction((len(self.times) - 1) / span).limit_denominator(1001)
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._media is None:
+            for start in range(self._clips.lengths[self._clip]):
+                yield self._clips.read(self._clip, start, start + 1)[0][0]
+        elif self._media.is_video:
+            yield from decode_video(self._media.files[0], BitDepth())
+        else:
+            depth = BitDepth()
+            yield from (read_image(file, depth) for file in self._media.files)
+
+
+def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, parts: Path) -> Iterator[Path]:
+    """Yield the files of all chunks in order, after making those that are not there."""
+    beside = len(model.known) // 2 - 1 if isinstance(model, FixedTimes) else 0
+    reach = 2 * beside  # frames beyond a chunk on which repeated rounds of a model may depend
+    frames: list[Frame] = []
+    first, source, ended = 0, iter(video), False  # of ``frames``; of the video
+    done = 0  # frames whose gap to the next one is in a chunk
+    with tqdm(unit="frame", desc=config.out.name) as bar:
+        while not ended:
+            needed = done + CHUNK + 1 + reach
+            while first + len(frames) < needed and not ended:
+                image = next(source, None)
+                ended = image is None
+                if image is not None:
+                    if frames and image.shape != frames[0].shape:
+                        raise ValueError(
+                            f"expected frames of one size, got {frames[0].shape[:2]} and, in frame "
+                            f"{first + len(frames)}, {image.shape[:2]}"
+                        )
+                    frames.append(image)
+            count = first + len(frames)
+            if count < 2:
+                raise ValueError(f"expected a video of at least 2 frames in {config.video}, got {count}")
+            last = count - 1 if ended else done + CHUNK
+            while done < last:
+                stop = min(done + CHUNK, last)
+                file = parts / f"{done:08d}.mkv"
+                if not file.exists():
+                    low, high = max(first, done - reach), min(count, stop + 1 + reach)
+                    made = _made(frames[low - first : high - first], config, model)
+                    made = made[
+                        (done - low) * config.times : (stop - low) * config.times + (stop == count - 1 and ended)
+                    ]
+                    encode_lossless(file, made)
+                yield file
+                bar.update(stop - done)
+                done = stop
+            kept = max(first, done - reach)
+            frames, first = frames[kept - first :], kept
+
+
+def _made(frames: Sequence[Frame], config: InterpolateConfig, model: Interpolator) -> list[Frame]:
+    """Return the frames and those in between; across a cut the nearest frame is repeated."""
+    made: list[Frame] = []
+    scenes = _scenes(frames, config.cut)
+    for i, scene in enumerate(scenes):
+        made += _interpolated(scene, config, model)
+        if i + 1 < len(scenes):
+            here, there = (config.times - 1) // 2, config.times // 2
+            made += [scene[-1]] * here + [scenes[i + 1][0]] * there
+    return made
+
+
+def _interpolated(scene: Sequence[Frame], config: InterpolateConfig, model: Interpolator) -> list[Frame]:
+    if len(scene) == 1:
+        return list(scene)
+    images = torch.from_numpy(np.stack(scene)).permute(0, 3, 1, 2).float().div(255).to(config.device)
+    with torch.no_grad():
+        video = upsample(images[None], config.times, model)[0].cpu()
+    made = list(to_uint8(video))
+    made[:: config.times] = scene  # as they were, to the bit
+    return made
+
+
+def _scenes(frames: Sequence[Frame], cut: float) -> list[list[Frame]]:
+    """Return the frames apart wherever the histogram of colours changes by more than a share of all pixels."""
+    scenes = [[frames[0]]]
+    for before, after in pairwise(frames):
+        if np.abs(_histogram(before) - _histogram(after)).sum() / 2 > cut:
+            scenes.append([])
+        scenes[-1].append(after)
+    return scenes
+
+
+def _histogram(frame: Frame) -> np.ndarray:
+    bins = (frame.astype(np.int64) * _BINS // 256) @ (_BINS**2, _BINS, 1)
+    return np.bincount(bins.ravel(), minlength=_BINS**3) / bins.size
+
+
+def _times(times: Sequence[float], factor: int) -> list[float] | None:
+    """Return when each frame of the new video is shown, where the old one states it."""
+    if not times:
+        return None
+    places = np.arange((len(times) - 1) * factor + 1) / factor
+    return [float(time) for time in np.interp(places, np.arange(len(times)), times)]
+
+
+def _write_images(folder: Path, frames: Iterable[Frame]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(frames):
+        with write_aside(folder / _IMAGES.format(i)) as aside:
+            Image.fromarray(image).save(aside, format="png")
+
+
+def _interpolator(config: InterpolateConfig) -> Interpolator:
+    if config.model in INTERPOLATORS:
+        return make_interpolator(config.model, **_pairs(config.options))
+    return load_interpolator(model_folder(config.model)).to(device_named(config.device))
+
+
+def _weights(config: InterpolateConfig) -> str | None:
+    return None if config.model in INTERPOLATORS else weights_hash(model_folder(config.model))
+
+
+def _pairs(options: Sequence[str]) -> dict[str, str]:
+    pairs = [option.partition("=") for option in options]
+    if bad := [name for name, equals, _ in pairs if not equals]:
+        raise ValueError(f"expected options as name=value, got {bad[0]}")
+    return {name: value for name, _, value in pairs}

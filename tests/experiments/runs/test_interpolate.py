@@ -1,0 +1,191 @@
+"""``corrwise interpolate``: which frames it keeps and makes, sound, cuts, and runs that are stopped."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from corrwise.experiments import cli
+from corrwise.experiments.runs import interpolate
+from corrwise.predictors.data.formats.image_decoding import BitDepth
+from corrwise.predictors.data.formats.video_decoding import decode_video
+from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
+from corrwise.predictors.interpolation import Blend
+from corrwise.predictors.interpolation.video import upsample
+
+SIZE = (18, 22)
+
+
+def moving(count: int, *, size=SIZE, background=30) -> list[np.ndarray]:
+    """Return frames in which a bright square moves by a pixel a frame."""
+    frames = np.full((count, *size, 3), background, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[4:10, i % 12 : i % 12 + 6] = (250, 90, 10)
+    return list(frames)
+
+
+def images(folder: Path, frames) -> Path:
+    folder.mkdir()
+    for i, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{i:04d}.png")
+    return folder
+
+
+def read(folder: Path) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(file)) for file in sorted(folder.glob("*.png"))])
+
+
+def run(*words) -> int:
+    return cli.main(["interpolate", *map(str, words)])
+
+
+def with_sound(path: Path) -> Path:
+    """Write a video of two seconds with a tone."""
+    with av.open(str(path), "w") as container:
+        video, audio = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=16000, layout="mono")
+        video.height, video.width, video.pix_fmt = *SIZE, "yuv420p"
+        for frame in moving(20):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(video.encode())
+        tone = (8000 * np.sin(np.arange(32000) / 10)).astype(np.int16)
+        for start in range(0, len(tone), 1024):
+            frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16000, start
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+    return path
+
+
+@dataclass
+class Middle:
+    """Makes the frame in the middle of four by a blend whose outer weights are small."""
+
+    known: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
+    between: tuple[float, ...] = (1.5,)
+
+    def __call__(self, frames, times, wanted):
+        weights = torch.tensor([-0.05, 0.55, 0.55, -0.05])
+        return (frames * weights[None, :, None, None, None]).sum(1, keepdim=True).clamp(0, 1)
+
+
+def test_known_frames_are_kept_to_the_bit_and_lie_at_their_places(tmp_path):
+    frames = moving(5)
+    assert (
+        run("--video", images(tmp_path / "in", frames), "--model", "blend", "--times", 3, "--out", tmp_path / "o") == 0
+    )
+    made = read(tmp_path / "o")
+    assert len(made) == 13
+    assert np.array_equal(made[::3], np.stack(frames))
+    third = frames[0].astype(float) + (frames[1].astype(float) - frames[0]) / 3
+    assert np.abs(made[1] - third).max() <= 1
+    assert not (tmp_path / "o.parts").exists()
+
+
+@pytest.mark.parametrize("model", [Blend(), Middle()], ids=["free", "four frames"])
+def test_chunks_make_the_video_that_one_piece_makes(tmp_path, monkeypatch, model):
+    monkeypatch.setattr(interpolate, "CHUNK", 4)
+    monkeypatch.setattr(interpolate, "_interpolator", lambda config: model)
+    frames = moving(11)
+    assert run("--video", images(tmp_path / "in", frames), "--times", 4, "--out", tmp_path / "o") == 0
+    whole = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float()[None] / 255
+    wanted = (upsample(whole, 4, model)[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    assert np.abs(read(tmp_path / "o").astype(int) - wanted).max() <= 1
+
+
+def test_nothing_is_blended_across_a_cut(tmp_path):
+    frames = [*moving(3), *moving(3, background=200)]
+    folder = images(tmp_path / "in", frames)
+    assert run("--video", folder, "--model", "blend", "--times", 4, "--out", tmp_path / "o") == 0
+    made = read(tmp_path / "o")
+    assert [made[i, -1, -1, 0] for i in range(8, 13)] == [30, 30, 200, 200, 200]
+    assert run("--video", folder, "--model", "blend", "--times", 4, "--cut", 1, "--out", tmp_path / "all") == 0
+    assert 30 < read(tmp_path / "all")[10, -1, -1, 0] < 200
+
+
+def test_sound_and_duration_stay(tmp_path):
+    source, out = with_sound(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    assert run("--video", source, "--model", "blend", "--times", 2, "--out", out) == 0
+    sounds = []
+    for file in (source, out):
+        with av.open(str(file)) as container:
+            stream = container.streams.audio[0]
+            sounds.append([float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.size])
+    assert sounds[1] == pytest.approx(sounds[0], abs=2e-3)
+    times = frame_times(out)
+    assert len(times) == 39
+    assert times[::2] == pytest.approx(frame_times(source), abs=2e-3)
+
+
+def test_uneven_times_are_kept(tmp_path):
+    encode_video(tmp_path / "in.mp4", moving(4), times=[0.0, 0.1, 0.5, 0.6])
+    assert run("--video", tmp_path / "in.mp4", "--model", "blend", "--out", tmp_path / "out.mp4") == 0
+    assert frame_times(tmp_path / "out.mp4") == pytest.approx([0, 0.05, 0.1, 0.3, 0.5, 0.55, 0.6], abs=2e-3)
+
+
+def test_a_stopped_run_goes_on_and_a_finished_chunk_is_not_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(interpolate, "CHUNK", 4)
+    words = ["--video", images(tmp_path / "in", moving(11)), "--model", "blend"]
+    assert run(*words, "--out", tmp_path / "whole") == 0
+    made, write = [], encode_lossless
+
+    def stopped(path, frames):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(path.name)
+        write(path, frames)
+
+    monkeypatch.setattr(interpolate, "encode_lossless", stopped)
+    assert run(*words, "--out", tmp_path / "o") == 130
+    assert not (tmp_path / "o").exists()
+    made.clear()
+    assert run(*words, "--out", tmp_path / "o") == 0
+    assert made == ["00000008.mkv"]
+    assert np.array_equal(read(tmp_path / "o"), read(tmp_path / "whole"))
+
+
+def test_chunks_of_another_run_are_refused(tmp_path, monkeypatch, capsys):
+    folder = images(tmp_path / "in", moving(3))
+
+    def full(folder, frames):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(interpolate, "_write_images", full)
+    assert run("--video", folder, "--model", "blend", "--out", tmp_path / "o") == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert run("--video", folder, "--model", "blend", "--times", 4, "--out", tmp_path / "o") == 2
+    assert "times" in capsys.readouterr().err.strip().split("\n")[-1]
+
+
+def test_lossless_chunks_are_lossless(tmp_path):
+    frames = [np.random.default_rng(i).integers(0, 256, (*SIZE, 3), dtype=np.uint8) for i in range(3)]
+    encode_lossless(tmp_path / "x.mkv", frames)
+    assert np.array_equal(np.stack(list(decode_video(tmp_path / "x.mkv", BitDepth()))), np.stack(frames))
+
+
+@pytest.mark.parametrize(
+    ("frames", "words", "sentence"),
+    [
+        (moving(1), [], "at least two images"),
+        ([*moving(2), *moving(1, size=(20, 20))], [], r"one size.*frame 2"),
+        (moving(3), ["--model", "average", "--times", "3"], r"a factor of 2, 4, 8, \.\.\.; got 3"),
+        (moving(3), ["--clip", "1"], "1 clips?, got clip 1"),
+        (moving(3), ["--options", "flow"], "name=value, got flow"),
+        (moving(3), ["--options", "speed=3"], "half-flow has no such options"),
+        (moving(3), ["--model", "no/such"], "no/such"),
+        (moving(3), ["--times", "1"], "at least 2"),
+        (moving(3), ["--out", "x.avi"], "an .mp4 file or a folder"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, capsys, frames, words, sentence):
+    out = [] if "--out" in words else ["--out", tmp_path / "o"]
+    assert run("--video", images(tmp_path / "in", frames), *out, *words) == 2
+    error = capsys.readouterr().err
+    last = error.strip().split("\n")[-1]
+    assert last.startswith("corrwise: ")
+    assert re.search(sentence, last)
+    assert not (tmp_path / "o").exists()

@@ -1,0 +1,111 @@
+"""A predictor of strides as one of control steps, and the clips that it learns from."""
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.predictors.interpolation.strided import StridedClips, StridedPredictor
+from corrwise.types import Context, Predictor
+
+
+class Counting:
+    """Predicts images whose value is the sum of all actions so far, and notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, context, actions, *, steps=None, generators=None):
+        steps = range(actions.shape[2]) if steps is None else steps
+        self.asked.append((context, actions, list(steps)))
+        sums = context.frames[:, None, -1:, :1, :1, :1] + actions.sum(-1).cumsum(2)[..., None, None, None]
+        return sums[:, :, list(steps)].expand(-1, -1, -1, 3, 8, 8)
+
+
+def blend(frames, times, wanted):
+    """Interpolate linearly between two frames."""
+    shares = [(t - times[0]) / (times[1] - times[0]) for t in wanted]
+    return torch.stack([(1 - s) * frames[:, 0] + s * frames[:, 1] for s in shares], dim=1)
+
+
+def scene(batch=2, candidates=3, horizon=6, context=5):
+    """Return a context of increasing frames and constant actions, for which linear interpolation is exact."""
+    frames = torch.arange(context, dtype=torch.float32)[None, :, None, None, None].expand(batch, -1, 3, 8, 8) / 100
+    actions = torch.full((batch, candidates, horizon, 2), 0.01)
+    return Context(frames, torch.full((batch, context - 1, 2), 0.01)), actions
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_constant_actions_give_the_frames_of_single_steps(stride):
+    context, actions = scene()
+    strided = StridedPredictor(Counting(), blend, stride)
+    torch.testing.assert_close(strided(context, actions), Counting()(context, actions))
+    assert isinstance(strided, Predictor)
+
+
+def test_actions_of_a_stride_lie_side_by_side_and_the_last_is_held():
+    context, _ = scene()
+    actions = torch.arange(10.0).reshape(1, 1, 5, 2).expand(2, 1, -1, -1)
+    inner = Counting()
+    StridedPredictor(inner, blend, 2)(context, actions)
+    assert inner.asked[0][1][0, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 8, 9]]
+
+
+def test_the_context_is_a_stride_apart_and_ends_with_now():
+    context, actions = scene(context=5)
+    inner = Counting()
+    StridedPredictor(inner, blend, 3)(context, actions)
+    seen = inner.asked[0][0]
+    assert seen.frames[0, :, 0, 0, 0].tolist() == pytest.approx([0.0, 0.01, 0.04])  # the first is repeated in front
+    assert seen.actions.shape == (2, 2, 6)
+    assert seen.actions[0, 0, :4].tolist() == [0] * 4
+    assert (seen.actions[0, 1] == 0.01).all()
+
+
+def test_only_strides_around_the_wanted_steps_are_predicted():
+    context, actions = scene(horizon=8)
+    inner = Counting()
+    strided = StridedPredictor(inner, pytest.fail, 2)
+    assert strided(context, actions, steps=[7, 3]).shape == (2, 3, 2, 3, 8, 8)
+    assert inner.asked[0][2] == [1, 3]
+
+
+def test_one_context_frame_and_no_steps():
+    context, actions = scene(context=1)
+    strided = StridedPredictor(Counting(), blend, 2)
+    assert strided(context, actions, steps=[]).shape == (2, 3, 0, 3, 8, 8)
+    assert strided(context, actions).shape == (2, 3, 6, 3, 8, 8)
+
+
+@pytest.mark.parametrize("make", [lambda: StridedPredictor(Counting(), blend, 0), lambda: StridedClips(Clips(), 0)])
+def test_a_stride_below_one_is_refused(make):
+    with pytest.raises(ValueError, match=r"at least 1 (control )?step, got 0"):
+        make()
+
+
+class Clips:
+    """Two clips whose frames and actions are their own numbers."""
+
+    size, action_dim, lengths = (8, 8), 1, [7, 2]
+
+    def read(self, clip, start, stop):
+        """Return frames with the value of their number."""
+        number = np.arange(start, stop, dtype=np.uint8)
+        return np.broadcast_to(number[:, None, None, None], (len(number), 8, 8, 3)), number[:-1, None].astype(
+            np.float32
+        )
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_strided_clips_show_every_frame_of_every_phase_once(stride):
+    clips = StridedClips(Clips(), stride)
+    assert clips.action_dim == stride
+    for clip in range(2):
+        seen = []
+        for i in range(clip * stride, clip * stride + stride):
+            if not clips.lengths[i]:
+                continue
+            frames, actions = clips.read(i, 0, clips.lengths[i])
+            seen += frames[:, 0, 0, 0].tolist()
+            for frame, joined in zip(frames[:, 0, 0, 0], actions, strict=False):
+                assert joined.tolist() == list(range(frame, frame + stride))
+        assert sorted(seen) == list(range(Clips.lengths[clip]))
