@@ -57,6 +57,7 @@ def plan(*, out: str | Path | None = None, **options: Any) -> Plan:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, RuntimeError, ValueError: a task, camera or weights are missing.
     """
+    from corrwise.experiments.cli import plain_warnings
     from corrwise.experiments.cli.mpc import MPCConfig
     from corrwise.experiments.runs.mpc import plan_rows
 
@@ -64,7 +65,8 @@ def plan(*, out: str | Path | None = None, **options: Any) -> Plan:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
-    return Plan(folder, plan_rows(MPCConfig(out=folder, **values)))
+    with plain_warnings():  # as the command shows them
+        return Plan(folder, plan_rows(MPCConfig(out=folder, **values)))
 
 
 def __getattr__(name: str) -> Any:

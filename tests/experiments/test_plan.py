@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from corrwise.experiments import plan
+from corrwise.experiments import cli, plan
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.mpc import run_mpc
 from corrwise.validation import ConfigError
@@ -35,6 +35,22 @@ def test_a_plan_has_the_rows_of_the_command_its_table_and_its_report(tmp_path, c
     config = replace(MPCConfig(costs=("l1",), **OPTIONS), out=tmp_path / "command")
     run_mpc(config)
     assert _timeless(plan(costs=["l1"], out=config.out, **OPTIONS).rows) == _timeless(run.rows[:2])
+
+
+def test_a_plan_prints_what_the_command_prints(tmp_path, capfd):
+    words = (
+        "mpc --costs zero-action --episodes 2 --steps 2 --horizon 3 --candidates 4 --iterations 1 --size 16 --no-videos"
+    )
+    plan(costs=["zero-action"], out=tmp_path / "a" / "run", **OPTIONS)
+    library = capfd.readouterr().err
+    assert cli.main([*words.split(), "--out", str(tmp_path / "b" / "run")]) == 0
+    command = capfd.readouterr().err
+    lines = [
+        [line for line in text.replace("\r", "\n").splitlines() if line and "%|" not in line]
+        for text in (library, command)
+    ]
+    assert lines[0] == lines[1]
+    assert lines[0][-1].startswith("zero-action: ")
 
 
 def test_a_plan_without_a_folder_gets_a_temporary_one(tmp_path, monkeypatch):

@@ -194,9 +194,11 @@ def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
 
     this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
     for line in summarize(row for row in rows if this.items() <= row.items()):  # one, or none without rows
-        distance = f"{line.last10:.3g} ± {line.last10_error:.2g} from the goal over the last 10 steps"
-        count = f"{line.n} episode{'s' * (line.n != 1)}"
-        tqdm.write(f"{cost}: {distance} (mean ± standard error, {count}; start {line.start:.3g})", file=sys.stderr)
+        error, count = f" ± {line.last10_error:.2g}", f"mean ± standard error, {line.n} episodes"
+        if line.n == 1:
+            error, count = "", "1 episode"
+        distance = f"{line.last10:.3g}{error} from the goal over the last 10 steps"
+        tqdm.write(f"{cost}: {distance} ({count}; start {line.start:.3g})", file=sys.stderr)
 
 
 def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:

@@ -21,14 +21,16 @@ def test_a_task_is_found_in_a_file_and_in_a_module(tmp_path, monkeypatch):
     assert task_settings("ant")["task_model"] == ant["task_model"] != mine["task_model"]
 
 
-def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(tmp_path, capsys):
+@pytest.mark.parametrize("command", ["mpc", "collect"])
+def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(command, tmp_path, capsys):
     text = "import helper\n" + MINE.replace("name='mine'", "name='mine', frame_skip=helper.SKIP")
     (tmp_path / "mine.py").write_text(text)
-    run = ["mpc", "--task", f"{tmp_path}/mine.py:MINE", "--out", str(tmp_path / "out"), *QUICK, "--no-videos"]
-    for helper, code in (("SKIP = 5", 0), ("SKIP = 5  # 50 ms", 0), ("SKIP = 6", 2)):
+    run = [command, "--task", f"{tmp_path}/mine.py:MINE", "--out", str(tmp_path / "out")]
+    run += [*QUICK, "--no-videos"] if command == "mpc" else ["--episodes", "1", "--steps", "1", "--size", "16"]
+    for helper, code in (("SKIP = 5", 0), ("SKIP = 5  # 50 ms", 0), ("SKIP = 6", 2), ("SKIP = 5\nOTHER = 6", 2)):
         (tmp_path / "helper.py").write_text(helper)
         assert cli.main(run) == code, helper
-    assert "holds rows of another configuration: task" in capsys.readouterr().err
+    assert "holds rows of another configuration: task_source is " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
