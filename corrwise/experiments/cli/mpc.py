@@ -16,6 +16,7 @@ from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, valid
 NAME = "mpc"
 
 PREDICTOR_NAMES = ("oracle", "copy-last")
+INTERPOLATOR_NAMES = ("blend", "half-flow", "average")  # those that need no training
 
 
 def _is_folder(name: str) -> bool:

@@ -40,8 +40,7 @@ class KeyFrames:
 def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[int]) -> KeyFrames:
     """Return the key frames of the episodes with these seeds, at equal distances on the hidden path to each goal.
 
-    The key frames are images; the interpolator sees nothing else. Between the last one and the start lies the start's
-    own image, which the camera sees.
+    The interpolator sees the image of the start, which the camera shows, and those of the key frames.
 
     Raises:
         ValueError: an interpolator that does not take these images.
