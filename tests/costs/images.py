@@ -7,7 +7,7 @@ def generator(seed=0):
 
 
 def texture(*leading, size=32, seed=0, dtype=torch.float32):
-    """Smooth random pictures in [0, 1] with structure at every place."""
+    """Smooth random images in [0, 1] with structure at every place."""
     count = int(torch.tensor(leading).prod()) if leading else 1
     coarse = torch.rand(count, 3, size // 4 + 2, size // 4 + 2, generator=generator(seed))
     fine = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True).clamp(0, 1)
@@ -23,14 +23,14 @@ def body(dx, dy, *, size=32, side=8, at=(10, 10), seed=0):
 
 
 def bodies(count, *, size=32, seed=0):
-    """Pairs of pictures of one body at two places, each pair with another displacement."""
+    """Pairs of images of one body at two places, each pair with another displacement."""
     moves = torch.randint(-8, 9, (count, 2), generator=generator(seed)).tolist()
     firsts = [body(0, 0, size=size, seed=i) for i in range(count)]
     return torch.cat(firsts), torch.cat([body(dx, dy, size=size, seed=i) for i, (dx, dy) in enumerate(moves)])
 
 
 class ConstantFlow:
-    """The true flow of a picture that moved as a whole; ``both`` is left out on purpose."""
+    """The true flow of an image that moved as a whole; ``both`` is left out on purpose."""
 
     def __init__(self, forward, backward):
         self.flows, self.calls = [forward, backward], 0

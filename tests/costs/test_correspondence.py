@@ -227,22 +227,24 @@ def test_mismatched_images_are_named(unhooked):
 
 def test_what_has_no_match_costs_the_occlusion_penalty():
     x, y = texture(2), texture(2, seed=1)
-    free, priced = (
-        CorrespondenceWise(l1, ConstantFlow((9.0, 0.0), (0.0, 0.0)), scaling=0, occlusion=price) for price in (0, 3.0)
+    free, penalized = (
+        CorrespondenceWise(l1, ConstantFlow((9.0, 0.0), (0.0, 0.0)), scaling=0, occlusion=weight) for weight in (0, 3.0)
     )
     terms = free.terms(x, y)
     assert terms.occluded.tolist() == pytest.approx([1, 1]), "neither direction leads back"
-    assert torch.allclose(priced(x, y), free(x, y) + 3)
-    assert torch.allclose(priced.terms(x, y).total, priced(x, y))
-    assert torch.equal(priced.terms(x, y).penalty, terms.penalty + 3)
+    assert torch.allclose(penalized(x, y), free(x, y) + 3)
+    assert torch.allclose(penalized.terms(x, y).total, penalized(x, y))
+    assert torch.equal(penalized.terms(x, y).penalty, terms.penalty + 3)
     mutual = CorrespondenceWise(l1, ConstantFlow((0.0, 0.0), (0.0, 0.0)), scaling=0, occlusion=3.0)
     assert (mutual(x, x) < 1e-6).all()
 
 
-@pytest.mark.parametrize(("price", "symmetric"), [(-1.0, True), (float("inf"), True), (float("nan"), True), (1, False)])
-def test_an_occlusion_penalty_that_makes_no_sense_is_refused(price, symmetric):
-    with pytest.raises(ValueError, match=f"expected occlusion of 0 or above, and 0 unless symmetric, got {price}"):
-        CorrespondenceWise(l1, ZeroFlow(), occlusion=price, symmetric=symmetric)
+@pytest.mark.parametrize(
+    ("weight", "symmetric"), [(-1.0, True), (float("inf"), True), (float("nan"), True), (1, False)]
+)
+def test_an_occlusion_penalty_that_makes_no_sense_is_refused(weight, symmetric):
+    with pytest.raises(ValueError, match=f"expected occlusion of 0 or above, and 0 unless symmetric, got {weight}"):
+        CorrespondenceWise(l1, ZeroFlow(), occlusion=weight, symmetric=symmetric)
 
 
 def test_the_penalty_can_look_at_the_second_image_alone():

@@ -33,8 +33,8 @@ def test_a_power_of_the_length_is_what_is_priced(power):
 @pytest.mark.parametrize("factor", [2, 10, 1000])
 def test_it_grows_with_its_power_and_is_never_clipped(factor, power):
     flow = torch.randn(2, 2, 6, 5, generator=generator())
-    price = Displacement(0.07, power)
-    assert torch.allclose(price(factor * flow, PLAIN), factor**power * price(flow, PLAIN))
+    penalty = Displacement(0.07, power)
+    assert torch.allclose(penalty(factor * flow, PLAIN), factor**power * penalty(flow, PLAIN))
 
 
 @pytest.mark.parametrize(("power", "slope"), [(1, [0.6, 0.8]), (2, [6.0, 8.0]), (3, [45.0, 60.0])])

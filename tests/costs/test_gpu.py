@@ -65,9 +65,9 @@ def test_recommended_distances_and_their_gradient(flow):
     (x, y), distance = bodies(4), recommended(l1, flow)
     on_cpu = distance(x, y)
     seen = x.cuda().requires_grad_()
-    found = distance(seen, y.cuda())
-    found.sum().backward()
-    assert torch.allclose(found.detach().cpu(), on_cpu, rtol=0.05, atol=1e-3)
+    result = distance(seen, y.cuda())
+    result.sum().backward()
+    assert torch.allclose(result.detach().cpu(), on_cpu, rtol=0.05, atol=1e-3)
     assert seen.grad.isfinite().all()
 
 
@@ -76,5 +76,5 @@ def test_autocast_around_a_distance_changes_nothing(half):
     x, y = (images.cuda() for images in bodies(4))
     distance = recommended(l1, "all-pairs")
     with torch.autocast("cuda", half):
-        found = distance(x, y)
-    assert torch.equal(found, distance(x, y))
+        result = distance(x, y)
+    assert torch.equal(result, distance(x, y))

@@ -17,8 +17,8 @@ def test_a_distance_under_autocast_is_the_same(flow, half):
     x, y = bodies(3)
     distance = recommended(l1, flow)
     with torch.autocast("cpu", half):
-        found, parts = distance(x, y), distance.terms(x, y)
-    assert torch.equal(found, distance(x, y))
+        result, parts = distance(x, y), distance.terms(x, y)
+    assert torch.equal(result, distance(x, y))
     assert torch.equal(parts.total, distance.terms(x, y).total)
 
 
@@ -27,8 +27,8 @@ def test_matches_under_autocast_are_the_same(half):
     x, y = bodies(3)
     for flow in (AllPairsFlow(), AllPairsFlow(temperature=0.02)):
         with torch.autocast("cpu", half):
-            found = flow(x, y)
-        assert torch.equal(found, flow(x, y))
+            result = flow(x, y)
+        assert torch.equal(result, flow(x, y))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -36,9 +36,9 @@ def test_matches_under_autocast_are_the_same(half):
 def test_every_flow_takes_every_float_type(name, dtype):
     x, y = bodies(2)
     x, y = x.to(dtype), y.to(dtype)
-    found = SMALL[name](x, y)
-    assert found.dtype == dtype
-    assert (found.float() - SMALL[name](x.float(), y.float())).abs().max() < (0.3 if name == "rigid" else 0.1)
+    result = SMALL[name](x, y)
+    assert result.dtype == dtype
+    assert (result.float() - SMALL[name](x.float(), y.float())).abs().max() < (0.3 if name == "rigid" else 0.1)
 
 
 @pytest.mark.parametrize("half", HALF, ids=str)
@@ -46,9 +46,9 @@ def test_large_images_of_half_types_keep_their_place(half):
     x = texture(2, size=256).to(half)
     flow = torch.zeros(2, 2, 256, 256, dtype=half)
     assert (warp(x, flow).float() - x.float()).abs().max() < 0.01
-    found = CorrespondenceWise(l1, ZeroFlow())(x, x)
-    assert found.dtype == half
-    assert found.abs().max() < 1e-3
+    result = CorrespondenceWise(l1, ZeroFlow())(x, x)
+    assert result.dtype == half
+    assert result.abs().max() < 1e-3
     moved = x.roll(3, dims=-1)
     assert (DISFlow()(x, moved).float() - DISFlow()(x.float(), moved.float())).abs().max() < 0.1
 
@@ -56,9 +56,9 @@ def test_large_images_of_half_types_keep_their_place(half):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_perceptual_takes_every_float_type(dtype):
     distance, x, y = Perceptual(None), texture(2), texture(2, seed=1)
-    found = distance(x.to(dtype), y.to(dtype))
-    assert found.dtype == dtype
-    torch.testing.assert_close(found.float(), distance(x, y), rtol=0.05, atol=0.01)
+    result = distance(x.to(dtype), y.to(dtype))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), distance(x, y), rtol=0.05, atol=0.01)
 
 
 def test_images_of_two_float_types_are_refused():

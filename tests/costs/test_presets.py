@@ -18,7 +18,7 @@ from corrwise.costs.flow import FLOWS, AllPairsFlow, DISFlow, LearnedFlow
 from corrwise.costs.presets import Preset
 from tests.costs.images import bodies, texture
 
-# The side of a body and how far it moves in a picture of 64 px. Random RAFT weights and no motion promise nothing, and
+# The side of a body and how far it moves in an image of 64 px. Random RAFT weights and no motion promise nothing, and
 # squares of noise are not what the learned flow is for (see test_learned_flow.py).
 REACH = {
     "all-pairs": (8, 32),
@@ -75,17 +75,17 @@ def test_the_defaults_prices_are_those_of_the_guide():
 
 def test_what_the_learned_flow_cannot_match_is_priced():
     x, y = bodies(4)
-    free, priced = (
+    free, penalized = (
         Preset(displacement=1.0, occlusion=weight).apply(l1, LearnedFlow(), "disp") for weight in (0.0, 4.0)
     )
-    assert torch.allclose(priced(x, y), free(x, y) + 4 * free.terms(x, y).occluded)
+    assert torch.allclose(penalized(x, y), free(x, y) + 4 * free.terms(x, y).occluded)
 
 
 def test_options_reach_the_flow_and_the_base_distance_is_the_one_given():
     x, y = texture(2), texture(2, seed=1)
-    ours = recommended(mse, "dis", form="scaled", preset="medium", finest_scale=0)
-    theirs = CorrespondenceWise(mse, DISFlow(preset="medium", finest_scale=0), scaling=0.1)
-    assert torch.equal(ours(x, y), theirs(x, y))
+    first = recommended(mse, "dis", form="scaled", preset="medium", finest_scale=0)
+    second = CorrespondenceWise(mse, DISFlow(preset="medium", finest_scale=0), scaling=0.1)
+    assert torch.equal(first(x, y), second(x, y))
     assert recommended(l1, "all-pairs", form="reg", penalty=0.005).flow.penalty == 0.005
 
 

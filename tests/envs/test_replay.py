@@ -24,12 +24,12 @@ def test_visual_task_replays_exactly(name):
     for action in moves[:20]:
         env.step(action)
     kept = env.snapshot()
-    first = [_state_and_picture(env, action) for action in moves[20:]]
+    first = [_state_and_image(env, action) for action in moves[20:]]
     here = env.restore(kept)
     assert np.array_equal(here["observation"], to_uint8(env.simulator.render(kept)))
     assert np.array_equal(env.snapshot(), kept)
     for action, (state, image) in zip(moves[20:], first, strict=True):
-        again = _state_and_picture(env, action)
+        again = _state_and_image(env, action)
         assert np.array_equal(again[0], state)
         assert np.array_equal(again[1], image)
 
@@ -64,6 +64,6 @@ def test_fleet_replays_exactly(name):
         assert torch.equal(context.frames[:, -1], before.frames[:, -1])
 
 
-def _state_and_picture(env: VisualTask, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _state_and_image(env: VisualTask, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     observation, *_ = env.step(action)
     return env.snapshot(), observation["observation"]

@@ -66,13 +66,13 @@ def test_options_that_do_not_fit_are_refused(text, sentence):
 
 @dataclass(frozen=True)
 class Own(CEM):
-    """A planner of someone's own, with options of every kind."""
+    """A planner by a user, with options of every kind."""
 
     greedy: bool = False
     levels: int | None = None
 
 
-def test_a_planner_of_ones_own_has_the_options_of_its_signature():
+def test_a_users_planner_has_the_options_of_its_signature():
     find = {"my.py:Own": Own}.__getitem__
     spec = PlannerSpec.parse("my.py:Own:greedy=true,levels=3,momentum=0.5", find=find)
     assert spec.build(2, find=find) == Own(2, greedy=True, levels=3, momentum=0.5)
@@ -81,6 +81,12 @@ def test_a_planner_of_ones_own_has_the_options_of_its_signature():
     with pytest.raises(ValueError, match="option greedy must be true or false, got 'perhaps'"):
         PlannerSpec.parse("my.py:Own:greedy=perhaps", find=find)
     assert PlannerSpec.parse("my.py:Own", find=find).build(2, find=find) == Own(2)
+
+
+def test_a_planner_that_takes_other_arguments_is_refused_in_one_sentence():
+    spec = PlannerSpec("mine.py:NoArguments", {})
+    with pytest.raises(ValueError, match=r"planner mine\.py:NoArguments must take .* keywords horizon: too many"):
+        spec.build(1, find=lambda name: type("NoArguments", (), {}), horizon=3)
 
 
 def test_every_registered_planner_is_made_by_its_name_and_the_sizes_alone():

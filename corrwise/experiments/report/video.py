@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from corrwise.predictors.data.formats.video_encoding import encode_video
-
 Array = np.ndarray
 BAND = 18  # pixels above each panel for its label
 GAP = 6
@@ -23,6 +21,8 @@ def write_video(path: Path, frames: Array, *, fps: int = 10) -> None:
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"expected frames as uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
+    from corrwise.predictors.data.formats.video_encoding import encode_video  # reports need no torch
+
     encode_video(path, frames, rate=fps)
 
 

@@ -63,11 +63,11 @@ def task_settings(name: str) -> dict[str, Any]:
     Raises:
         ValueError: see ``named_task``.
     """
-    if name in TASKS or is_environment(name):
-        task = named_task(name)
-        return {"task_model": _installed_model(task), "task_numbers": _numbers(task)}
-    source = user_source(name)  # before the task: it runs a file again that has changed
     task = named_task(name)
+    if name in TASKS or is_environment(name):
+        return {"task_model": _installed_model(task), "task_numbers": _numbers(task)}
+    source = user_source(name)
+    task = named_task(name)  # a file that has changed was run again
     return {"task_source": source, "task_model": _model_digest(task), "task_numbers": _numbers(task)}
 
 

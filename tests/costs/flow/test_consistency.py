@@ -57,7 +57,7 @@ def test_a_thin_limb_that_lands_between_pixels_is_not_marked():
     # Two columns that move by 6.5 px: each lands half on the limb and half on the floor beside it, or on both columns.
     forward, backward = _field(), _field()
     forward[:, 0, 4:8, 3:5] = 6.5
-    backward[:, 0, 4:8, 10:11] = -6.5  # of the limb's place only one whole column is in the other picture
+    backward[:, 0, 4:8, 10:11] = -6.5  # of the limb's place only one whole column is in the other image
     marked = occluded(forward, backward)[0, 4:8, 3:5]
     assert not marked.any()
     backward.zero_()
@@ -92,7 +92,7 @@ def test_errors_name_what_was_given(unhooked):
 
 def test_the_terms_hold_the_share_over_both_directions():
     x, y = texture(2, 2), texture(2, 2, seed=1)
-    # Right by 8 of 32 px and back: a quarter of each picture lands outside.
+    # Right by 8 of 32 px and back: a quarter of each image lands outside.
     terms = CorrespondenceWise(l1, ConstantFlow((8, 0), (-8, 0))).terms(x, y)
     assert torch.allclose(terms.occluded, torch.full((2, 2), 8 / 32))
     one_sided = CorrespondenceWise(l1, ConstantFlow((8, 0), (0, 0))).terms(x, y)
@@ -109,7 +109,7 @@ def test_one_direction_cannot_know_what_is_occluded():
 @pytest.mark.parametrize(  # DIS finds next to no motion where nothing matches, and its flows agree on that
     ("flow", "least"), [(AllPairsFlow(penalty=0.001), 0.02), (DISFlow(), 0.001)], ids=["all-pairs", "dis"]
 )
-def test_equal_pictures_hide_nothing_and_a_new_body_is_marked(flow, least):
+def test_equal_images_hide_nothing_and_a_new_body_is_marked(flow, least):
     x = texture(1, size=64)
     y = x.clone()
     y[..., 20:36, 20:36] = texture(1, size=16, seed=5)  # it covers 1/16 of the floor, and has no match itself

@@ -86,7 +86,7 @@ def test_dis_errors(unhooked):
 
 
 class _Spy(nn.Module):
-    """Stands in for RAFT: keeps what it is shown and says that everything moved by (8, 4) of its pixels."""
+    """Stands in for RAFT: keeps what it is shown and reports that everything moved by (8, 4) of its pixels."""
 
     def forward(self, image1, image2, num_flow_updates):
         self.seen = image1, image2, num_flow_updates

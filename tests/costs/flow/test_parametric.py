@@ -45,7 +45,7 @@ def matrices(count, *, perspective, seed=0):
 
 
 def differ(count, size=48):
-    """Two pictures that differ everywhere, to show to ``Given``."""
+    """Two images that differ everywhere, to show to ``Given``."""
     return torch.zeros(count, 3, size, size), torch.ones(count, 3, size, size)
 
 
@@ -93,7 +93,7 @@ def test_a_body_moves_and_the_floor_stays(fit):
     flow = fit()(x, y)
     assert (flow[0, :, 13:23, 16:26] - torch.tensor([-6.0, -3.0])[:, None, None]).abs().max() < 0.1
     assert (flow[..., 24:, :] == 0).all()
-    # Only a fourteenth of the picture moves: the fit to all of it is the floor's.
+    # Only a fourteenth of the image moves: the fit to all of it is the floor's.
     assert fit(support="all")(x, y).abs().max() < 0.1
 
 
@@ -166,7 +166,7 @@ def test_too_few_pixels_or_a_line_of_them_are_a_translation(fit, shape):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_flow_that_turns_the_picture_inside_out_is_a_translation(fit):
+def test_a_flow_that_turns_the_image_inside_out_is_a_translation(fit):
     mirror = torch.eye(3, dtype=torch.float64)[None].clone()
     mirror[:, 0] = torch.tensor([-1.0, 0.0, 47.0])
     result = fit_given(fit, field(mirror))

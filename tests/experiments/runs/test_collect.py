@@ -85,7 +85,7 @@ def test_a_clip_ends_where_physics_breaks_down(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--task", "cat"], "unknown task 'cat'"),
         (["--behaviours", "sleep"], "unknown behaviour 'sleep'; there are random, coloured, mpc"),
@@ -94,9 +94,9 @@ def test_a_clip_ends_where_physics_breaks_down(tmp_path, monkeypatch):
         (["--task", "nowhere.py:T"], "expected a Python file with a task"),
     ],
 )
-def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, said):
+def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, message):
     assert cli.main(["collect", "--out", str(tmp_path / "x"), *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

@@ -54,6 +54,6 @@ def test_the_device_is_a_setting_of_rows_unless_it_is_the_cpu():
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert cli.main([*name.split(), "--device", "cuda", "--out", str(tmp_path / "run")]) == 2
-    said = capsys.readouterr().err
-    assert said == "corrwise: --device cuda needs a GPU, and torch finds no GPU here; use --device cpu\n"
+    message = capsys.readouterr().err
+    assert message == "corrwise: --device cuda needs a GPU, and torch finds no GPU here; use --device cpu\n"
     assert not (tmp_path / "run").exists()

@@ -198,7 +198,7 @@ def test_who_stops_listening_cancels_what_is_under_way(name):
     assert (len(fake.jobs) if name == "submitit" else fake.calls) == 3
 
 
-def test_an_actor_of_ray_is_used_again_and_a_job_of_slurm_says_how_it_begins_again():
+def test_an_actor_of_ray_is_used_again_and_a_job_of_slurm_states_how_it_begins_again():
     ray, submitit = FakeRay(), FakeSubmitit()
     assert sorted(_ray(ray)(_named, list(range(6)))) == list(range(6))
     assert ray.actors == len(ray.killed) == 2

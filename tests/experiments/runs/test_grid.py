@@ -56,9 +56,9 @@ def test_a_run_goes_on_and_repeats_nothing(tmp_path, episodes, monkeypatch):
     rows = run_grid(tmp_path, cells, executor=Local(1), lockstep=3)
     kept = read_rows(tmp_path / "rows.jsonl", KEY)
     assert len(rows) == len(kept) == 9
-    told = json.loads((tmp_path / "config.json").read_bytes())
-    assert told["cells"].keys() == {"cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"}
-    assert told["manifests"] == {"cartpole": episodes.digest}
+    stated = json.loads((tmp_path / "config.json").read_bytes())
+    assert stated["cells"].keys() == {"cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"}
+    assert stated["manifests"] == {"cartpole": episodes.digest}
     monkeypatch.setattr("corrwise.experiments.runs.episodes.EpisodeRunner.__call__", None)
     assert _timeless(run_grid(tmp_path, cells, executor=Local(1), lockstep=3)) == _timeless(rows)
 
@@ -89,16 +89,16 @@ def test_the_flow_is_no_setting_of_what_matches_nothing(episodes):
 def test_config_json_tells_of_the_cells_of_all_runs(tmp_path, episodes):
     for cell in _cells(episodes):
         run_grid(tmp_path, [cell], executor=Local(1), lockstep=3)
-    told = json.loads((tmp_path / "config.json").read_text())["cells"]
-    assert list(told) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
+    stated = json.loads((tmp_path / "config.json").read_text())["cells"]
+    assert list(stated) == ["cartpole/l1", "cartpole/corr-l1", "cartpole/zero-action"]
 
 
-def test_a_job_that_fails_says_so(tmp_path):
+def test_a_job_that_fails_is_reported(tmp_path):
     with pytest.raises(ValueError, match="job 1 cannot be done"):
         list(Local(1)(fails, [1]))
 
 
-def test_a_job_that_fails_in_a_worker_is_said_with_its_place_and_costs_no_other(tmp_path):
+def test_a_job_that_fails_in_a_worker_is_reported_with_its_place_and_costs_no_other(tmp_path):
     given = []
     with pytest.raises(ValueError, match="job 1 cannot be done") as caught:
         given.extend(Local(2)(fails_second, [0, 1]))
@@ -147,7 +147,7 @@ def _alive(pid):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--tasks", "walker"], "unknown task 'walker'; there are cartpole, ant, humanoid, cartpole-short"),
         (["--methods", "l2"], "unknown cost 'l2'; there are l1, mse"),
@@ -156,9 +156,9 @@ def _alive(pid):
         (["--processes", "-1"], "processes must be zero or above, got -1"),
     ],
 )
-def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+def test_bad_options_are_one_sentence(flags, message, tmp_path, capsys):
     assert cli.main(["table", "mpc", "--out", str(tmp_path / "run"), *flags]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"corrwise: {said}")
+    assert error.startswith(f"corrwise: {message}")
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()

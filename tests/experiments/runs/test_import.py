@@ -320,7 +320,7 @@ def test_a_folder_of_other_clips_is_refused(tmp_path):
     assert (tmp_path / "out" / "shard-00000.h5").stat().st_mtime_ns == before
 
 
-def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
+def test_a_broken_image_leaves_the_shards_before_it(tmp_path):
     _source(tmp_path / "source", clips=11)
     broken = tmp_path / "source" / "clip10" / "1.png"
     whole = broken.read_bytes()
@@ -334,7 +334,7 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"size": 8}, "size must be at least 16 pixels, got 8"),
         ({"every": 0}, "every must be at least 1, got 0"),
@@ -345,13 +345,13 @@ def test_a_broken_picture_leaves_the_shards_before_it(tmp_path):
         ({"high": float("inf")}, "high must be finite, got inf"),
     ],
 )
-def test_bad_options_are_one_sentence(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_bad_options_are_one_sentence(options, message):
+    with pytest.raises(ConfigError, match=message):
         ImportConfig(Path("source"), **options)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--size", "8"], "size must be at least 16 pixels, got 8"),
         (["--source", "nowhere"], "there is neither a folder nor a file at nowhere"),
@@ -360,12 +360,12 @@ def test_bad_options_are_one_sentence(options, said):
         ([], "1.png is no image that can be read"),
     ],
 )
-def test_what_cannot_be_imported_leaves_nothing(tmp_path, capsys, arguments, said):
+def test_what_cannot_be_imported_leaves_nothing(tmp_path, capsys, arguments, message):
     _images(tmp_path / "source", actions=1)
     (tmp_path / "source" / "1.png").write_bytes(b"no image")
     words = ["import", "--source", str(tmp_path / "source"), "--out", str(tmp_path / "out"), *arguments]
     assert cli.main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -424,7 +424,7 @@ def test_datasets_are_opened_by_their_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "said"),
+    ("text", "error", "message"),
     [
         ("kitti:data@all", ValueError, "unknown split of KITTI 'all'; there are train, val, test"),
         ("caltech:data@val", ValueError, "unknown split of Caltech 'val'; there are train, test"),
@@ -433,6 +433,6 @@ def test_datasets_are_opened_by_their_name(tmp_path, monkeypatch):
         ("kitti:", FileNotFoundError, "there is no folder of clips at kitti:"),
     ],
 )
-def test_datasets_that_are_none_are_one_sentence(text, error, said):
-    with pytest.raises(error, match=said):
+def test_datasets_that_are_none_are_one_sentence(text, error, message):
+    with pytest.raises(error, match=message):
         open_clips(Path(text))

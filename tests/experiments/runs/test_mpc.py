@@ -49,7 +49,7 @@ def whole(tmp_path_factory):
     return out
 
 
-def test_a_run_leaves_rows_pictures_videos_and_a_report(whole):
+def test_a_run_leaves_rows_images_videos_and_a_report(whole):
     rows = read_rows(whole / "rows.jsonl")
     assert len(rows) == 6
     for row in rows:
@@ -69,14 +69,14 @@ def test_a_run_leaves_rows_pictures_videos_and_a_report(whole):
     assert "corr-l1" in (whole / "report.html").read_text()
 
 
-def test_rows_say_what_a_correspondence_wise_cost_was_made_of(whole):
+def test_rows_state_what_a_correspondence_wise_cost_was_made_of(whole):
     for row in read_rows(whole / "rows.jsonl"):
         parts = row["residual"], row["displacement_px"], row["occluded"]
         if row["cost"] == "l1":
             assert parts == (None, None, None)
         else:
             assert 0 < parts[0] < 2
-            assert 0 <= parts[1] < 16 * 2**0.5, "no match is farther than the picture is wide"
+            assert 0 <= parts[1] < 16 * 2**0.5, "no match is farther than the image is wide"
             assert 0 <= parts[2] <= 1
 
 
@@ -141,8 +141,8 @@ def test_a_second_run_adds_nothing_and_more_episodes_only_what_is_missing(whole,
     assert (tmp_path / "rows.jsonl").read_bytes() == before
     run_mpc(replace(config, episodes=3))
     assert (tmp_path / "rows.jsonl").read_bytes().startswith(before)
-    found, wanted = rows_without_times(tmp_path), rows_without_times(whole)
-    assert {key: {**row, "video": None} for key, row in wanted.items()} == found
+    result, wanted = rows_without_times(tmp_path), rows_without_times(whole)
+    assert {key: {**row, "video": None} for key, row in wanted.items()} == result
 
 
 def test_a_folder_that_was_moved_is_still_the_same_run(tmp_path):
@@ -296,7 +296,7 @@ def broken():
 """
 
 
-def test_costs_of_ones_own_by_name(tmp_path):
+def test_user_costs_by_name(tmp_path):
     file = tmp_path / "my_costs.py"
     file.write_text(OWN)
     costs = (*(f"{file}:{name}" for name in ("weighted", "matched", "READY")), "l1")
@@ -323,14 +323,14 @@ def test_costs_of_ones_own_by_name(tmp_path):
         ("nowhere.py:x", "got '.*nowhere.py' which is no file"),
     ],
 )  # fmt: skip
-def test_what_is_no_cost_of_ones_own_is_refused(cost, sentence, tmp_path):
+def test_what_is_no_user_cost_is_refused(cost, sentence, tmp_path):
     (tmp_path / "my_costs.py").write_text(OWN)
     with pytest.raises(ValueError, match=sentence):
         run_mpc(replace(TINY, costs=(f"{tmp_path}/{cost}",), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_cost_of_ones_own_may_not_take_a_name_that_is_built_in():
+def test_a_user_cost_may_not_take_a_name_that_is_built_in():
     with pytest.raises(ConfigError, match=r"cost must be named otherwise than one that is built in, got my\.py:l1"):
         replace(TINY, costs=("my.py:l1",))
     with pytest.raises(ConfigError, match=r"costs must be different from each other, got a\.py:X b\.py:X"):

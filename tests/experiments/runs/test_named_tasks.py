@@ -1,4 +1,4 @@
-"""Anyone's own task by the name of its file: found, told from other versions, and refused in one sentence."""
+"""A user's task by the name of its file: loaded, distinguished from other versions, or refused in one sentence."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(comman
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         (
             "mine.py:OTHER",
@@ -51,12 +51,12 @@ def test_a_helper_that_changed_does_not_continue_a_run_and_a_comment_does(comman
         ("mine.py:MINE", None, "expected a Python file with a task, got '{folder}/mine.py' which is no file"),
     ],
 )
-def test_what_is_no_task_is_one_sentence(tmp_path, capsys, name, content, said):
+def test_what_is_no_task_is_one_sentence(tmp_path, capsys, name, content, message):
     if content is not None:
         (tmp_path / "mine.py").write_text(content)
     assert cli.main(["mpc", "--task", f"{tmp_path}/{name}", "--out", str(tmp_path / "out"), *QUICK]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("corrwise: " + said.format(folder=tmp_path))
+    assert error.startswith("corrwise: " + message.format(folder=tmp_path))
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

@@ -72,7 +72,7 @@ nothing = 3
 
 
 @pytest.mark.parametrize(("name", "std"), [("Mine", 0.5), ("Mine:initial_std=0.3", 0.3), ("make:greed=0.2", 0.2)])
-def test_a_planner_of_ones_own_is_named_by_its_file(fleet, tmp_path, name, std):
+def test_a_users_planner_is_named_by_its_file(fleet, tmp_path, name, std):
     file = tmp_path / "own.py"
     file.write_text(OWN)
     config = MPCConfig(planner=f"{file}:{name}", candidates=8, iterations=1, size=32)

@@ -101,9 +101,9 @@ def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys, tmp_pa
     monkeypatch.chdir(tmp_path)
     Path("folder.png").mkdir()
     assert main(["preview", *argv]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert len(said.strip().splitlines()) == 1
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert len(message.strip().splitlines()) == 1
     assert sorted(path.name for path in Path().iterdir()) == ["folder.png"], "a refused preview leaves nothing behind"
 
 

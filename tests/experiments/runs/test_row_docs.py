@@ -1,4 +1,4 @@
-"""docs/rows.md says what each field of a row means."""
+"""docs/rows.md explains each field of a row."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_it(path):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("seed", "0", "expected a whole number as seed, got '0'"),
         ("seed", True, "expected a whole number as seed, got True"),
@@ -97,13 +97,13 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_it(path):
     ],
 )
 @pytest.mark.parametrize("line", [2, 3])
-def test_a_field_of_another_type_is_named_with_its_line_and_never_cut_off(path, field, value, said, line):
+def test_a_field_of_another_type_is_named_with_its_line_and_never_cut_off(path, field, value, message, line):
     rows = [*ROWS]
     rows[line - 1] = {**rows[line - 1], field: value}
     data = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     path.write_bytes(data)
     for read in (read_rows, open_rows):
-        with pytest.raises(RunFolderError, match=rf"rows\.jsonl line {line} is not a result row: {said}"):
+        with pytest.raises(RunFolderError, match=rf"rows\.jsonl line {line} is not a result row: {message}"):
             read(path)
     assert path.read_bytes() == data
 
@@ -149,14 +149,14 @@ def test_a_process_killed_while_appending_loses_one_row_at_most(tmp_path):
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    told = [int(next(child.stdout)) for _ in range(20)][-1]
+    stated = [int(next(child.stdout)) for _ in range(20)][-1]
     child.kill()
-    told = max([told, *(int(line) for line in child.stdout.read().split("\n")[:-1])])
+    stated = max([stated, *(int(line) for line in child.stdout.read().split("\n")[:-1])])
     child.wait()
     child.stdout.close()
     rows = open_rows(path)
     assert [row["seed"] for row in rows] == list(range(len(rows)))
-    assert len(rows) > told, "a row that was reported as written is there"
+    assert len(rows) > stated, "a row that was reported as written is there"
 
 
 CONFIG = {"task": "cartpole", "seed": 0, "costs": ("l1",), "planner": {"name": "cem", "samples": 48}}
@@ -181,9 +181,14 @@ def test_rows_of_another_configuration_are_protected(tmp_path):
     claim_folder(tmp_path, Settings(other, free=("costs", "planner")))
     with pytest.raises(ConfigMismatch, match="extra is missing there and 1 here"):
         claim_folder(tmp_path, {**other, "extra": 1})
+    usual = Settings(other, defaults=other)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigMismatch, match=r"config\.json is empty"):
+        claim_folder(tmp_path, usual)
     (tmp_path / "config.json").unlink()
-    with pytest.raises(ConfigMismatch, match="task is missing there"):
-        claim_folder(tmp_path, other)
+    with pytest.raises(ConfigMismatch, match=r"config\.json is missing"):
+        claim_folder(tmp_path, usual)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):

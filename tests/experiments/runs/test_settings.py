@@ -32,7 +32,7 @@ from tools import freeze_defaults
 from tools.results_table import RESULTS
 
 PLANNED = ("table-mpc", "ablations", "ablations/confirmed")
-TOLD = {  # folders with a config.json of options, and their command
+STATED = {  # folders with a config.json of options, and their command
     "ranking": "ranking", "ranking/random": "ranking", "agents": "agents", "agents/one-ray": "agents", "flows": "flows",
     "predictors": "predictors", "predictor-losses": "predictors", "predictor-losses/frames/cartpole": "evaluate",
     **{f"predictors/frames/{task}": "evaluate" for task in ("cartpole", "ant", "humanoid")},
@@ -57,7 +57,7 @@ def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
     tried = {task: _tried(task) for task in {task for task, _ in made}}
     cells = {(task, name): Cell(name, _with_new_option(tried[task][name]), empty_manifest(task)) for task, name in made}
     assert len(made) > 100
-    assert [key for key, told in made.items() if cells[key].fingerprint != told] == []
+    assert [key for key, stated in made.items() if cells[key].fingerprint != stated] == []
 
 
 def test_a_new_option_that_is_used_is_another_run():
@@ -69,21 +69,21 @@ def test_a_new_option_that_is_used_is_another_run():
     assert prints[0] == prints[1] != prints[2]
 
 
-@pytest.mark.parametrize("folder", TOLD)
+@pytest.mark.parametrize("folder", STATED)
 def test_a_new_option_leaves_committed_configurations_current(folder):
-    told = json.loads((RESULTS / folder / "config.json").read_text())
-    command = TOLD[folder]
+    stated = json.loads((RESULTS / folder / "config.json").read_text())
+    command = STATED[folder]
     kind = freeze_defaults.COMMANDS[command]
-    known = {name: value for name, value in told.items() if name in kind.__dataclass_fields__}
+    known = {name: value for name, value in stated.items() if name in kind.__dataclass_fields__}
     known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     if command == "evaluate":
-        known |= {"data": Path(told["data"]), "models": tuple(map(Path, told["models"]))}
+        known |= {"data": Path(stated["data"]), "models": tuple(map(Path, stated["models"]))}
     known = {name: value for name, value in known.items() if name != "cost" or isinstance(value, str)}
     settings = settings_of(_with_new_option(kind(**known)), command)
-    others = {name: value for name, value in told.items() if name in ("context", "frames", "made_of")}
-    compare_settings(RESULTS / folder, told, settings.with_values(others))
+    others = {name: value for name, value in stated.items() if name in ("context", "frames", "made_of")}
+    compare_settings(RESULTS / folder, stated, settings.with_values(others))
     with pytest.raises(ConfigMismatch, match="tried is 3 there and 4 here"):
-        compare_settings(RESULTS / folder, told, settings.with_values({**others, "tried": 4}))
+        compare_settings(RESULTS / folder, stated, settings.with_values({**others, "tried": 4}))
 
 
 def test_the_frozen_defaults_know_every_option():
@@ -116,7 +116,7 @@ def test_a_default_that_changes_later_changes_no_old_run():
     assert differences(after)["horizon"] == 20
 
 
-def test_options_say_themselves_what_changes_no_row():
+def test_options_state_what_changes_no_row():
     @dataclass(frozen=True)
     class Options:
         size: int = 1
@@ -176,10 +176,10 @@ def test_a_task_is_its_model_and_its_numbers_not_its_comments_or_its_path(comman
     assert cli.main([*run, "--task", "one/t.py:PUCK"]) == 0
     _puck(tmp_path / "one", comment="said in other words")
     assert cli.main([*run, "--task", f"{tmp_path}/./one/t.py:PUCK"]) == 0, capsys.readouterr().err
-    for change, said in (({"mass": 2}, "task_model is"), ({"skip": 4}, "task_")):
+    for change, message in (({"mass": 2}, "task_model is"), ({"skip": 4}, "task_")):
         _puck(tmp_path / "one", **change)
         assert cli.main([*run, "--task", "one/t.py:PUCK"]) == 2, change
-        assert f"holds rows of another configuration: {said}" in capsys.readouterr().err
+        assert f"holds rows of another configuration: {message}" in capsys.readouterr().err
     _puck(tmp_path / "one")
     assert cli.main([*run, "--task", "one/t.py:PUCK"]) == 0
 

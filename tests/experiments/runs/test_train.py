@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("step", "2", "expected a whole number from 0 as step, got '2'"),
         ("step", 3, "expected a loss for each of 3 steps, got "),
@@ -203,10 +203,10 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny, data):
         ("record", 7, "is no checkpoint of a training: remove it to start over: expected a record by name, got 7"),
     ],
 )
-def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, said):
+def test_an_edited_checkpoint_is_one_sentence(tiny, field, value, message):
     run_train(replace(tiny, steps=2))
     torch.save({**_checkpoint(tiny), field: value}, tiny.out / "checkpoint.pt")
-    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{message}"):
         run_train(tiny)
 
 
@@ -252,7 +252,7 @@ def test_a_loss_is_the_cost_of_the_same_name_and_counts_half_where_it_sums_two_d
         assert make_trainer(config, 1, (16, 16), loss).objective.scale == scale
 
 
-def test_code_of_ones_own_as_a_loss_belongs_to_the_run(tiny, tmp_path):
+def test_user_code_as_a_loss_belongs_to_the_run(tiny, tmp_path):
     own = tmp_path / "own.py"
     own.write_text("def twice(x, y):\n    return 2 * (x - y).abs().mean(dim=(-3, -2, -1))\n")
     config = replace(tiny, loss=f"{own}:twice", steps=1)
@@ -324,7 +324,7 @@ def test_strips_put_predictions_under_what_came():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "gan"], "unknown model 'gan'; there are resnet3d, svg, svg-prime"),
         (["--loss", "l3"], "unknown cost 'l3'"),
@@ -347,10 +347,10 @@ def test_strips_put_predictions_under_what_came():
         (["--options", "width=1", "downs=5"], "sides that are multiples of 32 and at least 64, got (16, 16)"),
     ],
 )
-def test_bad_input_is_one_sentence(tiny, capsys, arguments, said):
+def test_bad_input_is_one_sentence(tiny, capsys, arguments, message):
     words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]
     assert cli.main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not tiny.out.exists()
 
 
@@ -384,7 +384,7 @@ def test_small_stands_for_options_that_others_change():
     assert all(make_model(name, **TrainConfig(model=name, options=("small",)).model_options) for name in MODELS)
 
 
-def test_crops_of_pictures_that_do_not_fit_the_model_are_refused_at_once(tmp_path):
+def test_crops_of_images_that_do_not_fit_the_model_are_refused_at_once(tmp_path):
     run_collect(CollectConfig(out=tmp_path / "clips", episodes=4, steps=8, size=20))
     config = TrainConfig(
         data=tmp_path / "clips", out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")

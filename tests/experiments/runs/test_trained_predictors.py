@@ -23,8 +23,8 @@ PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4"
 def _trained(folder, seed=0, size=16, task="cartpole", action_dim=1, supersample=1):
     torch.manual_seed(seed)
     model = make_model("resnet3d", context=2, action_dim=action_dim, width=2, downs=2, blocks3d=1, blocks2d=1)
-    told = {"task": task, "size": [size, size], "supersample": supersample}
-    model.save_pretrained(folder / "model", {"clips": told if task else {}})
+    stated = {"task": task, "size": [size, size], "supersample": supersample}
+    model.save_pretrained(folder / "model", {"clips": stated if task else {}})
     return folder
 
 
@@ -87,7 +87,7 @@ def test_an_agent_is_ready_to_act(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("made", "arguments", "said"),
+    ("made", "arguments", "message"),
     [
         ({"task": "ant"}, (), "was trained on ant, and the task here is cartpole"),
         ({"size": 24}, (), "was trained on images of 24 x 24 pixels, got size 16"),
@@ -97,14 +97,14 @@ def test_an_agent_is_ready_to_act(tmp_path):
         (None, (), "there is no model in"),
     ],
 )
-def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, arguments, said):
+def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, arguments, message):
     run = tmp_path / "run"
     run.mkdir()
     if made is not None:
         _trained(run, **made)
     words = ["mpc", "--task", "cartpole", "--predictor", str(run), "--out", str(tmp_path / "mpc"), *PLAN, *arguments]
     assert cli.main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "mpc").exists()
 
 

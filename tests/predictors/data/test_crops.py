@@ -25,12 +25,12 @@ def test_a_crop_holds_what_moves_wherever_it_fits():
     assert (crops[:, 0, :, :, :2] == crops[:, 1, :, :, :2]).all(), "all frames from the same place"
 
 
-def test_crops_of_a_still_picture_go_anywhere():
+def test_crops_of_a_still_image_go_anywhere():
     crops = moving_crops(_with_a_dot()[:, :1].repeat(2, axis=1), 8, np.random.default_rng(0))
     assert len(set(crops[:, 0, 0, 0, 0])) == 13
 
 
-def test_a_crop_of_the_whole_picture_is_the_picture():
+def test_a_crop_of_the_whole_image_is_the_image():
     frames = _with_a_dot(3)[:, :, :, :20]
     assert (moving_crops(frames, 20, np.random.default_rng(0)) == frames).all()
     with pytest.raises(ValueError, match="expected crops no larger than images of 20 x 30, got 21"):

@@ -117,7 +117,7 @@ def test_a_pixel_that_is_not_finite_spoils_its_own_pair_alone(tiny_file):
     clean = LearnedFlow(tiny_file)(x, y)
     x[1, 0, 4, 4] = float("nan")
     flow = LearnedFlow(tiny_file)(x, y)
-    assert flow[1].isnan().all(), "a flow was made up from a picture that is none"
+    assert flow[1].isnan().all(), "a flow was made up from an image that is none"
     assert torch.allclose(flow[[0, 2]], clean[[0, 2]], atol=1e-4)
 
 
@@ -191,14 +191,14 @@ def test_a_look_up_reads_where_the_flow_points():
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_window_computes_what_the_whole_picture_would(times):
+def test_a_window_computes_what_the_whole_image_would(times):
     refiner, draw = _tiny().refiner, torch.Generator().manual_seed(1)
     tokens, coarse = torch.rand(2, 16, 16, 16, generator=draw), torch.randn(2, 2, 16, 16, generator=draw)
     target, source = torch.rand(2, 2, 4, 32, 32, generator=draw)
     differs = torch.zeros(2, 64, 64, dtype=torch.bool)
     differs[0, 20:31, 24:29] = differs[1, 50:, :9] = True
     corners = differs.clone()
-    corners[:, ::63, ::63] = True  # so that every window is a whole picture
+    corners[:, ::63, ::63] = True  # so that every window is a whole image
     few, many = (refiner(tokens, coarse, target, source, asked, times=times)[-1] for asked in (differs, corners))
     assert torch.allclose(few, many * differs[:, None], atol=1e-5)
     assert few.abs().max() > 0.01

@@ -75,8 +75,8 @@ def test_the_result_does_not_depend_on_batch_or_chunks(temperature):
     reference = AllPairsFlow(temperature=temperature).both(x, y)
     for entries in (1, 1000, 50_000, 2**24):
         flow = AllPairsFlow(temperature=temperature, max_entries=entries if temperature is None else max(entries, 1000))
-        for ours, theirs in zip(flow.both(x, y), reference, strict=True):
-            assert same(ours, theirs)
+        for one, other in zip(flow.both(x, y), reference, strict=True):
+            assert same(one, other)
     alone = torch.cat([AllPairsFlow(temperature=temperature)(a[None], b[None]) for a, b in zip(x, y, strict=True)])
     assert same(alone, reference[0])
     order = torch.randperm(9, generator=generator(3))

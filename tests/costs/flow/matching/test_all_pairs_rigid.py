@@ -112,7 +112,7 @@ def test_matches_that_do_not_come_back_are_not_trusted():
     assert rigid[:, 4:].mean() < 0.65 * alone[:, 4:].mean()
 
 
-def test_alike_pictures_keep_their_levels():
+def test_alike_images_keep_their_levels():
     x = (255 * texture(2)).round() / 255
     for image in alike(x, x.clone()):
         assert torch.allclose(image, x, atol=1e-6)

@@ -38,12 +38,12 @@ def test_coarse_to_fine_does_not_depend_on_the_batch():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [({"factor": 1}, "at least 2, got 1"), ({"patch": 4}, "got 4"), ({"penalty": -1.0}, "got -1.0"),
      ({"threshold": float("nan")}, "and nan")],
 )  # fmt: skip
-def test_coarse_to_fine_refuses(options, said):
-    with pytest.raises(ValueError, match=said):
+def test_coarse_to_fine_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
         CoarseToFine(**options)
 
 
@@ -67,8 +67,8 @@ def test_a_polished_match_comes_nearer_to_a_sub_pixel_motion():
 def test_polishing_by_nothing_changes_nothing_and_gradients_need_both():
     x, y = bodies(2)
     plain, polished = AllPairsFlow(), Polished(AllPairsFlow(), ZeroFlow())
-    for ours, theirs in zip(polished.both(x, y), plain.both(x, y), strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-4)
+    for one, other in zip(polished.both(x, y), plain.both(x, y), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
     assert torch.equal(polished(x, y), polished.both(x, y)[0])
     assert not polished.differentiable
     assert Polished(AllPairsFlow(temperature=0.1), ZeroFlow()).differentiable

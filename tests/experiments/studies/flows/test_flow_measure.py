@@ -58,8 +58,8 @@ def test_planning_with_a_flow_is_scored_by_rows_of_its_settings_alone():
 
     def rows(method, *distances, **changed):
         cell = Cell(method, tried[method], empty_manifest("ant"))
-        said = {"task": "ant", "method": method, "settings": cell.fingerprint, **changed}
-        return [{**said, "seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
+        row = {"task": "ant", "method": method, "settings": cell.fingerprint, **changed}
+        return [{**row, "seed": seed, "min_distance": near} for seed, near in enumerate(distances)]
 
     controls = [*rows("l1", 4.0, 6.0, 9.0), *rows("exact-flow", 2.0, 2.0)]
     name = "all-pairs, regularised"
@@ -99,6 +99,6 @@ def test_planning_with_a_flow_is_scored_by_rows_of_its_settings_alone():
 )
 def test_bad_input_is_one_sentence_and_status_two(argv, sentence, capsys):
     assert main(["table", *argv]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert message.count("\n") == 1

@@ -68,7 +68,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("step", -1, "expected a whole number from 0 as step, got -1"),
         ("networks", {"net": {}}, r"is a checkpoint of other networks than net \(FlowNet\)"),
@@ -83,14 +83,14 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, few_bodies, monkeypa
         ),
     ],
 )
-def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, said):
+def test_an_edited_checkpoint_is_one_sentence(tmp_path, field, value, message):
     config = replace(TINY, out=tmp_path)
     make_flow_trainer(config).save()
     assert make_flow_trainer(config).resume()
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     torch.save({**state, field: value}, tmp_path / "checkpoint.pt")
     (tmp_path / "config.json").write_text(json.dumps(jsonable(settings_of(config))))
-    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{said}"):
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt .*{message}"):
         run_train_flow(config)
 
 
@@ -148,7 +148,7 @@ def test_plans_are_learned_from():
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--width", "10", "--heads", "3"], "width must be a multiple of 3 heads, got 10"),
         (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
@@ -161,9 +161,9 @@ def test_plans_are_learned_from():
         (["--device", "tpu"], "unknown device 'tpu' (did you mean cpu?); there are auto, cpu, cuda"),
     ],
 )
-def test_bad_options_are_one_sentence(flags, said, tmp_path, capsys):
+def test_bad_options_are_one_sentence(flags, message, tmp_path, capsys):
     assert cli.main(["train-flow", "--out", str(tmp_path / "run"), *flags]) == 2
-    assert capsys.readouterr().err == f"corrwise: {said}\n"
+    assert capsys.readouterr().err == f"corrwise: {message}\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -228,10 +228,10 @@ def test_a_stage_on_plans_makes_them_once(tmp_path, few_bodies, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("weights", "said"), [("nowhere", "'nowhere' which is no file"), ("small", r"as wide as .*width=16.*'small'")]
+    ("weights", "message"), [("nowhere", "'nowhere' which is no file"), ("small", r"as wide as .*width=16.*'small'")]
 )
-def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tmp_path, weights, said):
-    with pytest.raises((FileNotFoundError, ValueError), match=said):
+def test_weights_that_cannot_be_gone_on_from_are_named_and_nothing_is_written(tmp_path, weights, message):
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
         run_train_flow(replace(TINY, out=tmp_path / "run", init_from=weights))
     assert not (tmp_path / "run").exists()
 

@@ -18,7 +18,7 @@ from corrwise.predictors.data.formats.norpix import NorpixSequence
 RED = (200, 30, 10)
 
 
-def _picture(number, size):
+def _image(number, size):
     """Red, with the number in the middle's blue."""
     image = np.full((*size, 3), RED, np.uint8)
     image[..., 2] = 10 * number
@@ -33,7 +33,7 @@ def _write(path, image):
 def _kitti(root, drive, numbers, size=(375, 1242)):
     for number in numbers:
         data = root / drive[:10] / f"{drive}_sync" / "image_03" / "data"
-        _write(data / f"{number:010d}.png", _picture(number, size))
+        _write(data / f"{number:010d}.png", _image(number, size))
 
 
 def _seq(path, frames, *, zeros=0, count=None, kind=201):
@@ -76,7 +76,7 @@ def test_sequences_are_resized_then_cut_from_the_middle(tmp_path):
 
 def test_only_the_frames_that_are_asked_for_are_read(tmp_path):
     for number in range(4):
-        _write(tmp_path / f"{number}.png", _picture(number, (8, 8)))
+        _write(tmp_path / f"{number}.png", _image(number, (8, 8)))
     (tmp_path / "0.png").write_bytes(b"broken")
     source = ImageSequences([ImageFiles(sorted(tmp_path.iterdir()))], (8, 8))
     frames, actions = source.read(0, 1, 3)
@@ -85,12 +85,12 @@ def test_only_the_frames_that_are_asked_for_are_read(tmp_path):
     assert actions.shape == (1, 0)
 
 
-def test_pictures_that_cannot_be_used_are_named(tmp_path):
+def test_images_that_cannot_be_used_are_named(tmp_path):
     whole, cut, empty, small = (tmp_path / name for name in ("whole.png", "cut.png", "empty.png", "small.png"))
     _write(whole, np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
     cut.write_bytes(whole.read_bytes()[:-300])
     empty.write_bytes(b"")
-    _write(small, _picture(0, (12, 16)))
+    _write(small, _image(0, (12, 16)))
     for path in (cut, empty):
         with pytest.raises(ValueError, match=f"{path.name} is no image that can be read"):
             ImageSequences([ImageFiles([path])], (16, 16)).read(0, 0, 1)
@@ -183,26 +183,26 @@ def test_splits_and_layouts_that_are_none_are_refused(tmp_path, dataset):
 @pytest.mark.parametrize("zeros", [0, 8])
 @pytest.mark.parametrize("kind", [102, 201])
 def test_seq_files_are_read_with_either_padding(tmp_path, zeros, kind):
-    path = _seq(tmp_path / "V000.seq", [_picture(i, (24, 32)) for i in range(8)], zeros=zeros, kind=kind)
+    path = _seq(tmp_path / "V000.seq", [_image(i, (24, 32)) for i in range(8)], zeros=zeros, kind=kind)
     video = NorpixSequence(path)
     assert (len(video), video.size, video.fps) == (8, (24, 32), 30)
     for i in (7, 0, 3):
-        np.testing.assert_allclose(video.read(i), _picture(i, (24, 32)), atol=4)
+        np.testing.assert_allclose(video.read(i), _image(i, (24, 32)), atol=4)
     third = NorpixSequence(path, every=3)
     assert (len(third), third.name(2)) == (3, f"{path} frame 6")
-    np.testing.assert_allclose(third.read(2), _picture(6, (24, 32)), atol=4)
+    np.testing.assert_allclose(third.read(2), _image(6, (24, 32)), atol=4)
 
 
 @pytest.mark.parametrize("zeros", [0, 8])
 def test_a_recording_that_was_never_closed_is_what_is_whole(tmp_path, zeros):
-    path = _seq(tmp_path / "V000.seq", [_picture(i, (24, 32)) for i in range(4)], zeros=zeros, count=0)
+    path = _seq(tmp_path / "V000.seq", [_image(i, (24, 32)) for i in range(4)], zeros=zeros, count=0)
     assert len(NorpixSequence(path)) == 4
     path.write_bytes(path.read_bytes()[: -50 - zeros])
     assert len(NorpixSequence(path)) == 3
 
 
 def test_broken_seq_files_are_one_sentence(tmp_path):
-    frames = [_picture(i, (24, 32)) for i in range(4)]
+    frames = [_image(i, (24, 32)) for i in range(4)]
     data = _seq(tmp_path / "V000.seq", frames).read_bytes()
     size = (len(data) - 1024) // 4
     cases = {
@@ -238,7 +238,7 @@ def test_broken_seq_files_are_one_sentence(tmp_path):
 
 def test_caltech_is_every_third_frame(tmp_path):
     for name, count in (("set00/V000", 7), ("set05/V001", 9), ("set06/V000", 4)):
-        _seq(tmp_path / f"{name}.seq", [_picture(i, (480, 640)) for i in range(count)], zeros=8)
+        _seq(tmp_path / f"{name}.seq", [_image(i, (480, 640)) for i in range(count)], zeros=8)
     source = caltech_pedestrian(tmp_path, "train")
     assert (source.size, source.action_dim, source.lengths) == ((288, 384), 0, [3, 3])
     assert _blue(source.read(0, 0, 3)[0]) == [0, 3, 6]
@@ -262,8 +262,8 @@ def test_cityscapes_comes_in_snippets(tmp_path):
     for city, sequence, numbers in places:
         for number in numbers:
             name = f"{city}_{sequence:06d}_{number:06d}_leftImg8bit.png"
-            _write(root / city / name, _picture(number % 25, (16, 32)))
-    _write(root / "lindau" / "lindau_000000_000000_gtFine.png", _picture(0, (16, 32)))
+            _write(root / city / name, _image(number % 25, (16, 32)))
+    _write(root / "lindau" / "lindau_000000_000000_gtFine.png", _image(0, (16, 32)))
     source = cityscapes_sequences(tmp_path, "val", size=(8, 16))
     assert (source.size, source.action_dim, source.lengths) == ((8, 16), 0, [30, 4, 30, 2])
     assert _blue(source.read(2, 0, 3)[0]) == [0, 1, 2]
@@ -274,8 +274,8 @@ def test_cityscapes_comes_in_snippets(tmp_path):
 def test_cityscapes_as_jpeg_is_cityscapes(tmp_path):
     for number, suffix in enumerate((".png", ".jpg", ".jpg")):
         name = tmp_path / "leftImg8bit_sequence/val/ulm" / f"ulm_000000_{number:06d}_leftImg8bit.png"
-        _write(name.with_suffix(suffix), _picture(number, (16, 32)))
-        _write(name, _picture(number, (16, 32))) if number == 1 else None
+        _write(name.with_suffix(suffix), _image(number, (16, 32)))
+        _write(name, _image(number, (16, 32))) if number == 1 else None
     source = cityscapes_sequences(tmp_path, "val", size=(8, 16))
     assert source.lengths == [3]
     assert _blue(source.read(0, 0, 3)[0]) == [0, 1, 2]
@@ -285,7 +285,7 @@ def test_snippets_that_touch_are_two(tmp_path):
     for number in range(5, 65):
         _write(
             tmp_path / "leftImg8bit_sequence/train/ulm" / f"ulm_000003_{number:06d}_leftImg8bit.png",
-            _picture(number % 25, (4, 8)),
+            _image(number % 25, (4, 8)),
         )
     source = cityscapes_sequences(tmp_path, size=(4, 8))
     assert source.lengths == [30, 30]
@@ -299,7 +299,7 @@ def _vimeo(root, clips, size=(256, 448)):
     (root / "sep_trainlist.txt").write_text("".join(f"{clip}\n" for clip in clips))
     for clip in clips:
         for i in range(1, 8):
-            _write(root / "sequences" / clip / f"im{i}.png", _picture(i, size))
+            _write(root / "sequences" / clip / f"im{i}.png", _image(i, size))
 
 
 def test_vimeo_septuplets_are_read_in_their_own_layout(tmp_path):
