@@ -50,13 +50,13 @@ class AgentRun:
     """One agent to train.
 
     Attributes:
-        lesson: "reward" or "hindsight".
+        method: "reward" or "hindsight".
         arm: what it learns from: a reward's name, "hindsight", or "random" for random actions.
         seed: of the agent, of its environments and of its goal.
         config: how long, and on what.
     """
 
-    lesson: str
+    method: str
     arm: str
     seed: int
     config: AgentTableConfig
@@ -66,8 +66,8 @@ def train_agent(run: AgentRun, *, threads: int) -> Row:
     """Train, evaluate and return the row: true distances at the end of an episode, as the agent learns."""
     torch.set_num_threads(1)  # more would round differently
     began = perf_counter()
-    steps, curve = _by_reward(run) if run.lesson == "reward" else _by_hindsight(run)
-    named = {"lesson": run.lesson, "arm": run.arm, "seed": run.seed}
+    steps, curve = _by_reward(run) if run.method == "reward" else _by_hindsight(run)
+    named = {"lesson": run.method, "arm": run.arm, "seed": run.seed}
     return {**named, "final": curve[-1], "steps": steps, "curve": curve, "seconds": perf_counter() - began}
 
 

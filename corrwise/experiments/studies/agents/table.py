@@ -23,33 +23,33 @@ _BASELINES = {"reward": "l1", "hindsight": "random"}
 
 
 def agent_table(rows: Sequence[Row]) -> str:
-    """Return a line for each lesson and what was learned from: final distance, and the paired gain on the baseline."""
+    """Return a line for each method and what was learned from: final distance, and the paired gain on the baseline."""
     head = ("lesson", "learned from", "agents", "ends at", "nearer than the baseline by", "as a ratio", "minutes each")
     lines = []
-    for lesson, arms in _by_arm(rows).items():
-        base = arms.get(_BASELINES.get(lesson, ""), {})
+    for method, arms in _by_arm(rows).items():
+        base = arms.get(_BASELINES.get(method, ""), {})
         for arm, mine in arms.items():
-            both = sorted(mine.keys() & base.keys()) if arm != _BASELINES.get(lesson) else []
+            both = sorted(mine.keys() & base.keys()) if arm != _BASELINES.get(method) else []
             pair = [base[seed]["final"] for seed in both], [mine[seed]["final"] for seed in both]
             mean, error = mean_and_error([row["final"] for row in mine.values()])
             spread = f" ± {error:.2f}" if len(mine) > 1 else ""
             minutes = np.mean([row["seconds"] for row in mine.values()]) / 60
             lines.append((
-                lesson, f"`{arm}`", str(len(mine)), f"{mean:.2f}{spread}", paired_difference(*pair).text(".2f"),
+                method, f"`{arm}`", str(len(mine)), f"{mean:.2f}{spread}", paired_difference(*pair).text(".2f"),
                 paired_ratio(*pair).text(".2f"), f"{minutes:.1f}",
             ))  # fmt: skip
     return markdown_table(head, lines)
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
-    """Draw a plot for each lesson: the distance at the end of an episode over the control steps learned from."""
+    """Draw a plot for each method: the distance at the end of an episode over the control steps learned from."""
     from matplotlib.figure import Figure
 
-    lessons = _by_arm(rows)
-    if not lessons:
+    methods = _by_arm(rows)
+    if not methods:
         return
-    figure = Figure(figsize=(5 * len(lessons), 3.6), layout="constrained")
-    for axis, (lesson, arms) in zip(figure.subplots(1, len(lessons), squeeze=False)[0], lessons.items(), strict=True):
+    figure = Figure(figsize=(5 * len(methods), 3.6), layout="constrained")
+    for axis, (method, arms) in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods.items(), strict=True):
         for i, (arm, mine) in enumerate(arms.items()):
             curves = [row["curve"] for row in mine.values()]
             steps = max((row["steps"] for row in mine.values()), key=len)
@@ -59,7 +59,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             for row in mine.values():
                 axis.plot(row["steps"], np.array(row["curve"], dtype=float), color=f"C{i}", linewidth=0.6, alpha=0.4)
             axis.plot(steps, mean_curve(curves), color=f"C{i}", linewidth=2, label=arm)
-        axis.set(title=lesson, xlabel="control steps learned from", ylim=(0, None))
+        axis.set(title=method, xlabel="control steps learned from", ylim=(0, None))
         axis.legend(frameon=False)
     figure.axes[0].set_ylabel("state distance at the end, m and rad")
     with write_aside(path) as aside:
@@ -67,11 +67,11 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _by_arm(rows: Sequence[Row]) -> dict[str, dict[str, dict[int, Row]]]:
-    """Return the rows by lesson, by what was learned from, and by seed."""
-    lessons: dict[str, dict[str, dict[int, Row]]] = {}
+    """Return the rows by method, by what was learned from, and by seed."""
+    methods: dict[str, dict[str, dict[int, Row]]] = {}
     for row in rows:
-        lessons.setdefault(row["lesson"], {}).setdefault(row["arm"], {})[row["seed"]] = row
-    return lessons
+        methods.setdefault(row["lesson"], {}).setdefault(row["arm"], {})[row["seed"]] = row
+    return methods
 
 
 def _uneven(row: Row) -> str | None:
@@ -99,10 +99,10 @@ def run_agent_table(config: AgentTableConfig) -> Path:
     arms = {"reward": config.rewards, "hindsight": ("random", "hindsight")}
     seeds = {"reward": config.seeds, "hindsight": config.hindsight_seeds}
     jobs = [
-        Job(_setup, AgentRun(lesson, arm, seed, config), {(lesson, arm, seed): {}})
-        for lesson in config.methods
-        for seed in range(seeds[lesson])
-        for arm in arms[lesson]
+        Job(_setup, AgentRun(method, arm, seed, config), {(method, arm, seed): {}})
+        for method in config.methods
+        for seed in range(seeds[method])
+        for arm in arms[method]
     ]
     with RunFolder(config.out, settings_of(config, "agents"), KEY, digits=True) as folder:
         folder.run(jobs, executor_of(config.where, config.processes, config.out), unit="agent")
