@@ -87,7 +87,7 @@ def score(
 
     Raises:
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
-            the cost returns another shape than asked for.
+            the cost returns no tensor or another shape than asked for.
     """
     require(max_frames >= 1, "max_frames", "at least 1", max_frames)
     batch, candidates, horizon, _ = actions.shape
@@ -108,6 +108,7 @@ def score(
         for chunk in actions[group.start : group.stop].to(context.frames).split(size, dim=1):
             asked = (len(group), chunk.shape[1], len(steps))
             frames = predictor(part, chunk, steps=steps, generators=drawn)
+            _check_tensor("the predictor", "frames", frames)
             _check_shape("the predictor", "frames", asked, tuple(frames.shape[:3]))
             _check_images(tuple(context.frames.shape[2:]), tuple(frames.shape[3:]))
             mine = goals[group.start // compared : -(-group.stop // compared)]
@@ -132,6 +133,7 @@ def _only(context: Context, group: range) -> Context:
 
 def _cost(cost: Cost, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:
     values = cost(frames.to(goal.frames.device), goal)
+    _check_tensor("the cost", "values", values)
     _check_shape("the cost", "values", tuple(frames.shape[:3]), tuple(values.shape))
     return values.to(frames.device)
 
@@ -142,6 +144,11 @@ def _check_images(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None
             f"the predictor must return images of the observation's (C,h,w) = {observed}, got {predicted}; "
             "are simulator and environment made with the same size?"
         )
+
+
+def _check_tensor(who: str, what: str, got: object) -> None:
+    if not isinstance(got, Tensor):
+        raise ValueError(f"{who} must return a tensor of {what}, got {got!r:.80}")
 
 
 def _check_shape(who: str, what: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> None:

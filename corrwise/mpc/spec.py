@@ -88,7 +88,7 @@ class PlannerSpec:
             sizes: ``horizon``, ``candidates`` and ``iterations``; its defaults without them.
 
         Raises:
-            ValueError: for an option that is out of its range.
+            ValueError: for an option that is out of its range, or code that takes other arguments than a planner's.
         """
         make = find(self.name)
         options: dict[str, Any] = {option: value for option, value in self.options.items() if option not in _KNOTS}
@@ -96,7 +96,7 @@ class PlannerSpec:
         if knots is None:
             if "interpolation" in self.options:
                 raise ValueError(f"interpolation={self.options['interpolation']} needs a number of knots, got none")
-            return make(action_dim, **sizes, **options)
+            return _made(self.name, make, action_dim, **sizes, **options)
         from corrwise.mpc.knots import Knots
 
         if knots < 1:
@@ -107,7 +107,17 @@ class PlannerSpec:
         spline: dict[str, Any] = {
             option: self.options[option] for option in ("interpolation",) if option in self.options
         }
-        return Knots(make(action_dim, horizon=knots, **sizes, **options), horizon, **spline)
+        return Knots(_made(self.name, make, action_dim, horizon=knots, **sizes, **options), horizon, **spline)
+
+
+def _made(name: str, make: Callable[..., Planner], action_dim: int, **arguments: Any) -> Planner:
+    try:
+        inspect.signature(make).bind(action_dim, **arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"planner {name} must take the number of actions and the keywords {', '.join(arguments)}: {error}"
+        ) from error
+    return make(action_dim, **arguments)
 
 
 def split(text: str) -> tuple[str, str]:

@@ -129,6 +129,8 @@ def test_wrong_shapes_and_budgets_are_refused():
         run(lambda context, actions, **_: torch.zeros(2, 13, 1, 3, 8, 8), FakeCost())
     with pytest.raises(ValueError, match=r"images of the observation's \(C,h,w\) = \(3, 8, 8\), got \(3, 6, 6\)"):
         run(lambda context, actions, **_: torch.zeros(2, 13, 5, 3, 6, 6), FakeCost())
+    with pytest.raises(ValueError, match="the cost must return a tensor of values, got 'three'"):
+        score(FakePredictor(), lambda frames, goal: "three", context, goal, actions, aggregate=Aggregate("sum"))
     with pytest.raises(ValueError, match=r"the cost must return values of \(B,N,T\) = \(1, 13, 5\), got \(2, 13\)"):
         run(FakePredictor(), lambda frames, goal: torch.zeros(2, 13))
     for goals in (1, 3):

@@ -83,6 +83,12 @@ def test_a_users_planner_has_the_options_of_its_signature():
     assert PlannerSpec.parse("my.py:Own", find=find).build(2, find=find) == Own(2)
 
 
+def test_a_planner_that_takes_other_arguments_is_refused_in_one_sentence():
+    spec = PlannerSpec("mine.py:NoArguments", {})
+    with pytest.raises(ValueError, match=r"planner mine\.py:NoArguments must take .* keywords horizon: too many"):
+        spec.build(1, find=lambda name: type("NoArguments", (), {}), horizon=3)
+
+
 def test_every_registered_planner_is_made_by_its_name_and_the_sizes_alone():
     for name in PLANNERS:
         assert type(PlannerSpec.parse(name).build(2, horizon=3)) is PLANNERS[name]

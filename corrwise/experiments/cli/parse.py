@@ -20,7 +20,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from corrwise.registry import PLANNER_PATHS
 from corrwise.validation import ConfigError, did_you_mean, hints_of
 
-__all__ = ["IN_A_COST", "RENAMED", "parse"]
+__all__ = ["IN_A_COST", "RENAMED", "RENAMED_IN", "parse"]
 
 RENAMED = {
     "--workers": "--processes",
@@ -39,6 +39,8 @@ RENAMED = {
     "--look": "--plan-horizon",
     "--pictures": "--images",
 }
+
+RENAMED_IN = {"table predictors": {"--held": "--eval-episodes"}}  # by command, before those of all commands
 
 IN_A_COST = {  # options that costs once had, and what their names have instead
     "--scaling": "epsilon",
@@ -82,8 +84,9 @@ def parse(prog: str, config: type[ConfigT], words: Sequence[str]) -> ConfigT:
     for word in words:
         name = word.partition("=")[0].replace("_", "-")
         if word.startswith("--") and name not in options and not name.startswith("--tyro-"):
-            if RENAMED.get(name) in options:
-                raise ConfigError(f"{name} of {command} is called {RENAMED[name]} now")
+            renamed = {**RENAMED, **RENAMED_IN.get(command, {})}
+            if renamed.get(name) in options:
+                raise ConfigError(f"{name} of {command} is called {renamed[name]} now")
             costs = next((option for option in ("--costs", "--loss") if option in options), "")
             if costs and name in IN_A_COST:
                 raise ConfigError(

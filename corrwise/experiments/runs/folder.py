@@ -99,7 +99,14 @@ class RunFolder:
             raise RunFolderError(f"{error}; move it away or choose another output folder") from error
         checks = old.pop(_CHECKS, None) if isinstance(old, dict) else None
         if rows or self._begun(self.out):
-            compare_settings(self.out, {} if old is None else old, self._settings)
+            if old is None or (
+                not old and self._settings
+            ):  # any run could have made them: what is not stated would count as a default
+                raise ConfigMismatch(
+                    f"{path} is {'missing' if old is None else 'empty'}, and the results in {self.out} could be of "
+                    "another configuration; restore it or choose another output folder"
+                )
+            compare_settings(self.out, old, self._settings)
         elif old is not None and not (
             isinstance(old, dict) and 2 * len(old.keys() & self._settings.keys()) >= len(old)
         ):

@@ -241,7 +241,7 @@ def planner_class(name: str) -> Callable[..., Planner]:
     """Return the planner, or the function that makes it, behind a registered name or ``file.py:NAME``."""
     if not is_user_code(name):
         return PLANNERS[name]
-    what = "a planner, or a function that makes one,"
+    what = "a planner, or a function that makes one, named"
     return cast(Callable[..., Planner], user_object(name, callable, what, noun="planner"))
 
 

@@ -146,6 +146,11 @@ def test_every_renamed_option_is_gone_and_its_new_name_is_an_option_of_some_comm
         assert not any(old in each for each in owners), f"{old} is still an option beside {new}"
 
 
+def test_an_option_that_one_command_renamed_differently_names_its_own_new_name(capsys):
+    assert main(["table", "predictors", "--held", "3"]) == 2
+    assert capsys.readouterr().err == "corrwise: --held of table predictors is called --eval-episodes now\n"
+
+
 def test_the_version_is_the_packages(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"corrwise {corrwise.__version__}\n"

@@ -181,9 +181,14 @@ def test_rows_of_another_configuration_are_protected(tmp_path):
     claim_folder(tmp_path, Settings(other, free=("costs", "planner")))
     with pytest.raises(ConfigMismatch, match="extra is missing there and 1 here"):
         claim_folder(tmp_path, {**other, "extra": 1})
+    usual = Settings(other, defaults=other)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigMismatch, match=r"config\.json is empty"):
+        claim_folder(tmp_path, usual)
     (tmp_path / "config.json").unlink()
-    with pytest.raises(ConfigMismatch, match="task is missing there"):
-        claim_folder(tmp_path, other)
+    with pytest.raises(ConfigMismatch, match=r"config\.json is missing"):
+        claim_folder(tmp_path, usual)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):
