@@ -91,6 +91,26 @@ def sample_episode(
         RuntimeError: if no state is valid; the message counts the reasons and states what to change.
         ValueError: if the model has no actuators, or a start is not finite or not of the model's size.
     """
+    start, goal, _ = _drawn(task, physics, rng)
+    return start, goal
+
+
+def sample_path(task: Task, physics: Physics, rng: np.random.Generator) -> Float64[np.ndarray, "steps S"]:
+    """Return all states on the hidden path from the start of ``sample_episode`` to its goal, both included.
+
+    Raises:
+        RuntimeError, ValueError: see ``sample_episode``.
+    """
+    start, goal, actions = _drawn(task, physics, rng)
+    states = physics.states(start[None], torch.from_numpy(actions)[None, None], range(len(actions)))[0, 0]
+    assert np.array_equal(states[-1], goal), "a state does not depend on which others are asked for"
+    return np.concatenate([start[None], states])
+
+
+def _drawn(
+    task: Task, physics: Physics, rng: np.random.Generator
+) -> tuple[Float64[np.ndarray, "S"], Float64[np.ndarray, "S"], np.ndarray]:
+    """Return the states of a start and of its goal, and the hidden actions (steps, A) between them."""
     if not physics.action_dim:
         raise ValueError(f"{task.name}: the model has no actuators, so actions have no effect")
     refused: Counter[Reason] = Counter()
@@ -103,9 +123,10 @@ def sample_episode(
         steps = rng.integers(task.goal.min_steps, task.goal.max_steps + 1, size=_CANDIDATES)
         kept, slots = np.unique(steps - 1, return_inverse=True)
         states = physics.states(start[None], torch.from_numpy(actions)[None], kept.tolist())[0]
-        goal, reasons = _first_goal(task, physics, start, states[np.arange(_CANDIDATES), slots])
-        if goal is not None:
-            return start, goal
+        ends = states[np.arange(_CANDIDATES), slots]
+        first, reasons = _first_goal(task, physics, start, ends)
+        if first is not None:
+            return start, ends[first], actions[first, : steps[first]]
         refused += reasons
     raise RuntimeError(no_goal(task, refused))
 
@@ -155,15 +176,15 @@ def is_goal(task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goal:
 
 def _first_goal(
     task: Task, physics: Physics, start: Float64[np.ndarray, "S"], goals: Float64[np.ndarray, "n S"]
-) -> tuple[Float64[np.ndarray, "S"] | None, Counter[Reason]]:
-    """Return the first state that may be the goal, or None and how many were refused for which reason."""
+) -> tuple[int | None, Counter[Reason]]:
+    """Return which state is the first that may be the goal, or None and how many were refused for which reason."""
     refused: Counter[Reason] = Counter()
     for limit in (_MAX_PENETRATION, _MAX_PENETRATION + _penetration(physics.model, start)):
         refused.clear()
-        for goal in goals:
+        for i, goal in enumerate(goals):
             reason = _refusal(task, physics, start, goal, limit)
             if reason is None:
-                return goal, refused
+                return i, refused
             refused[reason] += 1
         # Contacts that are deep at the start and in every goal belong to the model, such as interlocked geoms. Only
         # then the start's depth is allowed on top, so that a body dropped into the ground still has to come out.

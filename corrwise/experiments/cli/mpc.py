@@ -16,6 +16,7 @@ from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, valid
 NAME = "mpc"
 
 PREDICTOR_NAMES = ("oracle", "copy-last")
+INTERPOLATOR_NAMES = ("blend", "half-flow", "average")  # those that need no training
 
 
 def _is_folder(name: str) -> bool:
@@ -72,6 +73,11 @@ class MPCConfig(options.Parallel):
     """Folder for rows, images and the report. The same command continues a run that was stopped."""
     steps: options.Steps | None = None
     """Control steps of an episode; None is the task's own number."""
+    goal_frames: Annotated[int, Range(0, 1000)] = 0
+    """Follow a goal video, made from so many key frames at equal distances on a path to the goal; 0 is the goal image
+    alone. With --aggregate mean each predicted frame is compared with the video's frame of its own time."""
+    interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "half-flow"
+    """Makes the goal video from the key frames: blend, half-flow or average."""
     horizon: options.Horizon = 12
     """Horizon of each plan in control steps."""
     candidates: options.Count = 48
@@ -154,6 +160,8 @@ class MPCConfig(options.Parallel):
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
+        states = [cost for cost in self.costs if cost == "state" or cost in exact]
+        check(not (self.goal_frames and states), "goal-frames", f"0 for cost {' '.join(states)}", self.goal_frames)
         for cost in self.costs:
             least = spec.smallest if (spec := options.spec_of(cost)) else 1
             check(self.size >= least, "size", f"at least {least} pixels for cost {cost}", self.size)

@@ -19,6 +19,7 @@ from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import depth_to_grey, to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.goal_videos import key_frames
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.experiments.runs.rows import TERMS, Row
 from corrwise.predictors import OraclePredictor
@@ -41,6 +42,7 @@ class Episode:
         plans_rejected: plans in which no candidate had a finite cost.
         left_out: elements of the model that the renderer does not draw.
         diverged: whether the environment's physics diverged.
+        key_distances: true distance to each key frame of a goal video when its time comes.
         seconds: planning seconds by phase, this episode's share.
         panels: images by row of the strip, uint8 (h, w, 3), one before each control step, and the final state.
     """
@@ -54,6 +56,7 @@ class Episode:
     plans_rejected: int = 0
     left_out: tuple[str, ...] = ()
     diverged: bool = False
+    key_distances: list[float] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
@@ -124,18 +127,23 @@ class EpisodeRunner:
         fleet = Fleet(simulator, context_frames=parts.context_of(config))
         with clock.measure("environment", opaque=True):
             context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
+            keys = key_frames(config, simulator, seeds) if config.goal_frames else None
+        goal = goal if keys is None else keys.goal
         policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
         matched = self._distance if self._matches else None
         show = _Shown(config, matched, self._predictor, goal, simulator, images=self._images)
         episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
         _note(episodes, fleet)
-        for _ in range(config.steps or self._task.episode_steps):
+        for step in range(config.steps or self._task.episode_steps):
             with clock.measure("plan"):
                 decision = policy(context)
             with clock.measure("environment", opaque=True):
-                show(episodes, context, decision)
+                show(episodes, context, decision, step)
                 context = fleet.step(decision.action)
                 _note(episodes, fleet, decision)
+                for i, episode in enumerate(episodes if keys else ()):
+                    assert keys is not None
+                    episode.key_distances += keys.distances(simulator, i, step + 1, fleet.snapshot()[i])
             for _ in seeds:
                 progress()
         with clock.measure("environment", opaque=True):
@@ -177,6 +185,7 @@ def episode_row(episode: Episode) -> Row:
         "plans_rejected": episode.plans_rejected,
         **({"left_out": list(episode.left_out)} if episode.left_out else {}),
         "diverged": episode.diverged,
+        **({"key_distances": episode.key_distances} if episode.key_distances else {}),
         "distances": episode.distances,
     }
 
@@ -211,13 +220,14 @@ class _Shown:
         self._predictor, self._goal, self._shows = predictor, goal, images
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._views, self._names = simulator.views, simulator.cameras
-        self._goals = self._images(goal.frames[:, 0])
+        self._step, self._horizon = 0, config.horizon
         self._distance: Any = distance
         self._device = config.device
         self._range = _FLOW_RANGE * config.size
 
-    def __call__(self, episodes: list[Episode], context: Context, decision: Decision) -> None:
-        """Record terms and panels before the next action."""
+    def __call__(self, episodes: list[Episode], context: Context, decision: Decision, step: int) -> None:
+        """Record terms and panels before the next action, after ``step`` actions."""
+        self._step = step
         if not self._shows and self._distance is None:
             return
         frame = _after(self._predictor, context, decision.plan)
@@ -232,12 +242,17 @@ class _Shown:
         if self._shows:
             self._note(episodes, context, None, None, None)
 
+    def _target(self) -> Float[Tensor, "B C h w"]:
+        """Return the goal image, or of a goal video the frame at the end of the plan."""
+        frames = self._goal.frames
+        return frames[:, min(self._step + self._horizon, frames.shape[1]) - 1]
+
     def _note(
         self, episodes: list[Episode], context: Context, frame: Tensor | None, true: Tensor | None, flow: Tensor | None
     ) -> None:
         seen = self._images(context.frames[:, -1])
         predicted, leads_to = (None if each is None else self._images(each.nan_to_num(0.0)) for each in (frame, true))
-        shown = {"goal": self._goals, "seen": seen, "predicted": predicted}
+        shown = {"goal": self._images(self._target()), "seen": seen, "predicted": predicted}
         shown |= {} if self._truth is None else {"true": leads_to}
         for i, episode in enumerate(episodes):
             for panel, images in shown.items():
@@ -269,9 +284,7 @@ class _Shown:
             return None
         flows = []
         frame = frame.to(self._device)
-        for episode, seen, goal in zip(
-            episodes, frame.split(1), self._goal.frames[:, 0].to(frame).split(1), strict=True
-        ):
+        for episode, seen, goal in zip(episodes, frame.split(1), self._target().to(frame).split(1), strict=True):
             with torch.no_grad():
                 terms = self._distance.terms(seen.nan_to_num(0.0), goal)
             named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}

@@ -17,7 +17,8 @@ from corrwise.validation import ConfigError, hints_of
 
 HERE = Path()
 REQUIRED = {
-    "import": {"source": HERE}, "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
+    "import": {"source": HERE}, "interpolate": {"video": HERE},
+    "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
     "report": {"out": HERE},
 }  # fmt: skip
 CONFIGS = [command.config(**REQUIRED.get(name, {})) for name, command in commands().items()]

@@ -1,0 +1,60 @@
+"""Goals given as a few key frames: images on a path to the goal, from which an interpolator makes a video to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from corrwise.envs import MujocoSimulator
+from corrwise.envs.tasks.goals import sample_path
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.predictors.interpolation import make_interpolator
+from corrwise.predictors.interpolation.video import goal_video
+from corrwise.types import Goal
+
+
+@dataclass(frozen=True)
+class KeyFrames:
+    """What the episodes of a fleet follow.
+
+    Attributes:
+        goal: a goal video for each; a shorter one ends with its last frame repeated.
+        times: of each episode, the control steps after which its key frames should be seen.
+        states: of each episode, the states (key frames, S) that they show.
+    """
+
+    goal: Goal
+    times: list[list[int]]
+    states: list[Float64[np.ndarray, "keys S"]]
+
+    def distances(self, simulator: MujocoSimulator, episode: int, step: int, state: np.ndarray) -> list[float]:
+        """Return the distance of a state after so many steps to the key frame of that time, if there is one."""
+        keys = [i for i, time in enumerate(self.times[episode]) if time == step]
+        return [float(simulator.state_distance(state, self.states[episode][i])) for i in keys]
+
+
+def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[int]) -> KeyFrames:
+    """Return the key frames of the episodes with these seeds, at equal distances on the hidden path to each goal.
+
+    The interpolator sees the image of the start, which the camera shows, and those of the key frames.
+
+    Raises:
+        ValueError: an interpolator that does not take these images.
+    """
+    interpolator, videos, times, states = make_interpolator(config.interpolator), [], [], []
+    for seed in seeds:
+        path = sample_path(simulator.task, simulator.physics, np.random.default_rng(seed))
+        last = len(path) - 1
+        keys = sorted({round(last * (i + 1) / config.goal_frames) for i in range(config.goal_frames)} - {0})
+        images = simulator.render(path[[0, *keys]])
+        with torch.no_grad():
+            videos.append(goal_video(images[None], (0, *keys), interpolator)[0])
+        times.append(keys)
+        states.append(path[keys])
+    longest = max(len(video) for video in videos)
+    held = [torch.cat([video, video[-1:].expand(longest - len(video), -1, -1, -1)]) for video in videos]
+    return KeyFrames(Goal(torch.stack(held)), times, states)

@@ -1,0 +1,83 @@
+"""Key frames on the way to a goal, the video made from them, and plans that follow it."""
+
+import numpy as np
+import pytest
+import torch
+
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.envs.tasks.goals import sample_episode, sample_path
+from corrwise.experiments import cli
+from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.goal_videos import key_frames
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.validation import ConfigError
+
+SMALL = {"size": 32, "candidates": 6, "iterations": 1, "horizon": 3, "costs": ("l1",), "videos": False}
+
+
+@pytest.fixture(scope="module")
+def simulators():
+    return {name: MujocoSimulator(TASKS[name], size=32) for name in ("cartpole", "ant", "humanoid")}
+
+
+@pytest.mark.parametrize("task", ["cartpole", "ant", "humanoid"])
+def test_the_hidden_path_leads_from_the_start_to_the_goal_of_the_episode(simulators, task):
+    physics = simulators[task].physics
+    for seed in (0, 3):
+        start, goal = sample_episode(TASKS[task], physics, np.random.default_rng(seed))
+        path = sample_path(TASKS[task], physics, np.random.default_rng(seed))
+        assert np.array_equal(path[0], start)
+        assert np.array_equal(path[-1], goal)
+        assert len(path) - 1 <= TASKS[task].goal.max_steps
+
+
+def test_key_frames_are_at_their_times_in_the_video_which_then_stands_still(simulators):
+    simulator = simulators["cartpole"]
+    keys = key_frames(MPCConfig(goal_frames=4, interpolator="blend", **SMALL), simulator, [0, 1])
+    frames = keys.goal.frames
+    for i in range(2):
+        assert len(keys.times[i]) == 4
+        for time, state in zip(keys.times[i], keys.states[i], strict=True):
+            torch.testing.assert_close(frames[i, time - 1], simulator.render(state[None])[0])
+        assert (frames[i, keys.times[i][-1] - 1 :] == frames[i, -1]).all()
+    _, goal = Fleet(simulator).reset([0, 1])
+    torch.testing.assert_close(frames[:, -1], goal.frames[:, -1])
+
+
+def test_rows_have_the_distance_to_each_key_frame_and_do_not_depend_on_the_lockstep(tmp_path):
+    words = ["mpc", "--costs", "l1", "--goal-frames", "3", "--interpolator", "blend", "--aggregate", "mean", "--steps",
+             "40", "--episodes", "2", "--size", "32", "--candidates", "4", "--iterations", "1", "--horizon", "2",
+             "--no-videos"]  # fmt: skip
+    rows = []
+    for lockstep in ("1", "2"):
+        assert cli.main([*words, "--lockstep", lockstep, "--out", str(tmp_path / lockstep)]) == 0
+        rows.append(sorted(read_rows(tmp_path / lockstep / "rows.jsonl"), key=lambda row: row["seed"]))
+    for one, two in zip(*rows, strict=True):
+        assert one["distances"] == two["distances"]
+        assert one["key_distances"] == two["key_distances"]
+        assert len(one["key_distances"]) == 3
+        assert one["key_distances"][-1] in one["distances"]
+
+
+def test_a_goal_video_changes_what_is_planned(tmp_path):
+    words = ["mpc", "--costs", "l1", "--aggregate", "mean", "--steps", "6", "--episodes", "1", "--size", "32",
+             "--candidates", "16", "--iterations", "2", "--horizon", "4", "--no-videos"]  # fmt: skip
+    distances = []
+    for name, more in (("image", []), ("video", ["--goal-frames", "6"])):
+        assert cli.main([*words, *more, "--out", str(tmp_path / name)]) == 0
+        distances.append(read_rows(tmp_path / name / "rows.jsonl")[0]["distances"])
+    assert distances[0][0] == distances[1][0]
+    assert distances[0] != distances[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"goal_frames": -1}, "goal_frames must be zero or above"),
+        ({"goal_frames": 2, "costs": ("l1", "state")}, "0 for cost state"),
+        ({"goal_frames": 2, "interpolator": "flavour"}, "flavour"),
+    ],
+)
+def test_bad_input_is_one_sentence(options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        MPCConfig(**{**SMALL, **options})
