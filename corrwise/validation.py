@@ -164,10 +164,13 @@ def _check(option: str, kind: Any, value: Any) -> None:
     elif origin is Literal:
         check_name(option, value, args)
     elif origin is tuple:
+        check(isinstance(value, tuple | list), option, "a list of values", value)
         for each in value:
             _check(_SINGULAR.get(option, option.removesuffix("s")), args[0], each)
+    elif kind is str:
+        check(isinstance(value, str), option, "text", value)
     elif kind is int:
-        check(isinstance(value, Integral), option, "a whole number", value)
+        check(isinstance(value, Integral) and not isinstance(value, bool), option, "a whole number", value)
     elif kind is float:
         check(isinstance(value, Real), option, "a number", value)
 

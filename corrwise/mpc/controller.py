@@ -19,12 +19,12 @@ from corrwise.mpc.score import Aggregate, score
 from corrwise.types import Context, Cost, Goal, Planner, Predictor, Proposal, Trace
 
 Score = Callable[[Context, Goal, Tensor, Sequence[Generator]], Tensor]
-"""What candidates cost: (context, goal, actions (B,N,H,A), generators) -> (B,N); not finite loses."""
+"""Costs of candidates: (context, goal, actions (B,N,H,A), generators) -> (B,N); one that is not finite loses."""
 
 
 @dataclass(frozen=True)
 class AgentState:
-    """What the agent remembers between two calls: a value, new with each call.
+    """The memory of the agent between two calls: a value, new with each call.
 
     Attributes:
         proposal: the plan just made.
@@ -44,7 +44,7 @@ class AgentState:
 
 
 class VisualMPC:
-    """Plans from images to a goal image, at every step anew, and acts on the first action of the plan.
+    """Plans from images to a goal image at every step, and returns the first action of the plan.
 
     Args:
         predictor: imagines frames; where it is a module, images go to the device of its weights.
@@ -54,8 +54,8 @@ class VisualMPC:
             observation's ``desired_goal``. A goal video is followed from the episode's first step on: each predicted
             frame is compared with the goal's frame of its own time.
         state_source: returns the simulators' states, (B,S) or (S,), for predictors that need them.
-        score: what candidates cost, in place of predicted frames that are compared with the goal; predictor and cost
-            may then be None. Controls that plan on a simulator's states are such scores.
+        score: computes the costs of candidates in place of a comparison of predicted frames with the goal; predictor
+            and cost may then be None. Controls that plan on a simulator's states are such scores.
         config: the rest; None for its defaults.
 
     Raises:
@@ -93,7 +93,7 @@ class VisualMPC:
         *,
         executed: Float[Tensor, "B A"] | None = None,
     ) -> tuple[Proposal, Trace]:
-        """Make one plan for all environments; pure but for the generators, which advance.
+        """Make one plan for all environments; the only side effect is that the generators advance.
 
         ``executed`` are the actions executed last, for the penalty on changes; None, or a row of NaN, where there is
         none.
@@ -190,7 +190,7 @@ class VisualMPC:
         return [generator(each, 0) for each in seed]
 
     def _placed(self, frames: Tensor, goal: Goal) -> tuple[Tensor, Goal]:
-        """Return frames on the device of the predictor's weights, where it has any, and the goal where costs are to be.
+        """Return frames on the device of the predictor's weights, if it has any, and the goal on that of the costs.
 
         The same goal comes back where it lies right: costs know one by identity.
         """

@@ -74,7 +74,7 @@ class Knots:
         return self.planner.sample(proposal, generators)
 
     def refit(self, proposal: Proposal, knots: Float[Tensor, "B N K A"], costs: Float[Tensor, "B N"]) -> Proposal:
-        """Learn from what the knots cost."""
+        """Learn from the costs of the knots."""
         return self.planner.refit(proposal, knots, costs)
 
     def to_actions(self, knots: Float[Tensor, "*batch K A"]) -> Float[Tensor, "*batch H A"]:
@@ -87,12 +87,12 @@ class Knots:
 
     @cached_property
     def _weights(self) -> Float[np.ndarray, "H K"]:
-        """How much each knot counts in each step."""
+        """The weight of each knot in each step."""
         return self._at(np.arange(self.horizon))
 
     @cached_property
     def _moved(self) -> Float[np.ndarray, "K K"]:
-        """How much each knot counts in each knot of one step later."""
+        """The weight of each knot in each knot of one step later."""
         knots = self.planner.horizon  # type: ignore[attr-defined]
         if self.interpolation == "zero":
             share = np.arange(self.horizon) * knots // self.horizon
@@ -102,7 +102,7 @@ class Knots:
         return self._at(np.minimum(times + 1, self.horizon - 1))
 
     def _at(self, steps: np.ndarray) -> Float[np.ndarray, "n K"]:
-        """Return how much each knot counts at times, in control steps."""
+        """Return the weight of each knot at times, in control steps."""
         knots = self.planner.horizon  # type: ignore[attr-defined]
         if knots == 1:
             return np.ones((len(steps), 1))

@@ -1,4 +1,4 @@
-"""The planning loop, which lives once, and a planner's memory between iterations and between plans.
+"""The planning loop, and a planner's memory between iterations and between plans.
 
 A planner is what happens inside: sample and refit. Its sequences are actions, one for each step, unless it has a method
 ``to_actions`` (see ``corrwise.types.Planner``): those of ``corrwise.mpc.Knots`` are control points.
@@ -105,7 +105,7 @@ def reset(proposal: Proposal, mask: Bool[Tensor, " B"]) -> Proposal:
 
 
 def planned_actions(planner: Planner, proposal: Proposal) -> Float[Tensor, "B H A"]:
-    """Return the actions a planner means to execute: its ``executes``, "mean" (also without one) or "best"."""
+    """Return the actions that a planner executes: its ``executes``, "mean" (also without one) or "best"."""
     executed = proposal.best if getattr(planner, "executes", "mean") == "best" else proposal.mean
     return _actions(planner, executed)
 
@@ -127,7 +127,7 @@ def _later(sequences: Float[Tensor, "*batch H A"]) -> Float[Tensor, "*batch H A"
 def _learned(
     before: Proposal, after: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]
 ) -> Proposal:
-    """Return what a refit leaves behind, given what the planner made (``after``) of the scored candidates."""
+    """Return the proposal after a refit; ``after`` is the planner's own result for the scored candidates."""
     cheapest, index = costs.where(costs.isfinite(), math.inf).min(dim=1)
     better = cheapest < before.best_cost
     candidate = actions.take_along_dim(index[:, None, None, None], dim=1)[:, 0]

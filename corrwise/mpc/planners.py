@@ -1,4 +1,4 @@
-"""Planners: each draws action sequences (``sample``) and learns from what they cost (``refit``); options are flat."""
+"""Planners: each draws action sequences (``sample``) and learns from their costs (``refit``); options are flat."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def score(
     reproducible: bool = True,
     generators: Sequence[Generator] | None = None,
 ) -> Float[Tensor, "B N"]:
-    """Return what each candidate costs, with about ``max_frames`` predicted frames in memory at a time.
+    """Return the cost of each candidate, with about ``max_frames`` predicted frames in memory at a time.
 
     Environments go in groups, and candidates in chunks where a single environment's are too many; only the steps that
     the aggregate needs are predicted. The cost sees one environment at a time, so what a network makes of a batch, to

@@ -117,7 +117,10 @@ def _made(name: str, make: Callable[..., Planner], action_dim: int, **arguments:
         raise ValueError(
             f"planner {name} must take the number of actions and the keywords {', '.join(arguments)}: {error}"
         ) from error
-    return make(action_dim, **arguments)
+    made = make(action_dim, **arguments)
+    if not all(hasattr(made, method) for method in ("init", "sample", "refit")):
+        raise ValueError(f"{name} must make a planner with init, sample and refit, got {made!r:.80}")
+    return made
 
 
 def split(text: str) -> tuple[str, str]:

@@ -87,6 +87,10 @@ def test_a_planner_that_takes_other_arguments_is_refused_in_one_sentence():
     spec = PlannerSpec("mine.py:NoArguments", {})
     with pytest.raises(ValueError, match=r"planner mine\.py:NoArguments must take .* keywords horizon: too many"):
         spec.build(1, find=lambda name: type("NoArguments", (), {}), horizon=3)
+    with pytest.raises(
+        ValueError, match=r"mine\.py:NoArguments must make a planner with init, sample and refit, got 5"
+    ):
+        spec.build(1, find=lambda name: lambda action_dim, horizon: 5, horizon=3)
 
 
 def test_every_registered_planner_is_made_by_its_name_and_the_sizes_alone():
