@@ -48,9 +48,8 @@ def run_interpolate(config: InterpolateConfig) -> Path:
         FileNotFoundError, ValueError: a model or a video that cannot be used.
     """
     model = _interpolator(config)
-    upsample(
-        torch.zeros(1, 2, 3, 16, 16, dtype=torch.float32, device="cpu"), config.times, model
-    )  # a factor out of reach fails before anything is read
+    two = torch.zeros(1, 2, 3, 16, 16, dtype=torch.float32, device=config.device)
+    upsample(two, config.times, model)  # a factor out of reach fails before anything is read
     video = _Source(config)
     parts = config.out.with_name(config.out.name + ".parts")
     settings = settings_of(config, "interpolate").with_values(
