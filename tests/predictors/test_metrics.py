@@ -53,7 +53,7 @@ def test_a_little_noise_on_a_blurred_frame_counts_as_sharpness_which_the_docs_sa
     assert second["sharpness"] > first["sharpness"]
     assert second["psnr"] < first["psnr"]
     page = (ROOT / "docs" / "train_a_predictor.md").read_text()
-    assert "noise on a blurred frame raises it" in " ".join(page.split())
+    assert "noise on a blurred frame raises sharpness" in " ".join(page.split())
 
 
 def test_a_frame_that_is_not_finite_counts_as_black():
