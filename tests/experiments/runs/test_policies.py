@@ -86,7 +86,7 @@ def test_a_users_planner_is_named_by_its_file(fleet, tmp_path, name, std):
 def test_what_is_no_planner_is_refused(tmp_path):
     file = tmp_path / "own.py"
     file.write_text(OWN)
-    with pytest.raises(ValueError, match=r"expected a planner, or a function that makes one, named 'nothing' in .* got 3"):
+    with pytest.raises(ValueError, match=r"a function that makes one, named 'nothing' in .* got 3"):
         planner_of(MPCConfig(planner=f"{file}:nothing:a=1"))
     with pytest.raises(ValueError, match="has no option 'fear'; its options are greed, knots, interpolation"):
         planner_of(MPCConfig(planner=f"{file}:make:fear=1"))
