@@ -99,9 +99,8 @@ class RunFolder:
             raise RunFolderError(f"{error}; move it away or choose another output folder") from error
         checks = old.pop(_CHECKS, None) if isinstance(old, dict) else None
         if rows or self._begun(self.out):
-            if old is None or (
-                not old and self._settings
-            ):  # any run could have made them: what is not stated would count as a default
+            # Any run could have made them: what is not stated would count as a default.
+            if old is None or (not old and self._settings):
                 raise ConfigMismatch(
                     f"{path} is {'missing' if old is None else 'empty'}, and the results in {self.out} could be of "
                     "another configuration; restore it or choose another output folder"
