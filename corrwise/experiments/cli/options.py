@@ -72,6 +72,22 @@ def check_memory(needed: int, options: str) -> None:
     check_that(needed <= there, f"{sentence}; it needs less with a smaller {options}")
 
 
+def option_values(pairs: Iterable[str]) -> dict[str, object]:
+    """Return the values of pairs such as ``width=8`` by name: numbers, truth values and text."""
+    return {name: _value(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _value(text: str) -> object:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def device_named(name: str) -> str:
     """Return "cuda" or "cpu" for what ``--device`` names: "auto", "cuda" or "cpu".
 

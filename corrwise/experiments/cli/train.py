@@ -17,6 +17,7 @@ from corrwise.experiments.cli.options import (
     Seed,
     Steps,
     canonical_costs,
+    option_values,
     spec_of,
 )
 from corrwise.validation import Range, check, validated
@@ -115,7 +116,7 @@ class TrainConfig:
     @property
     def model_options(self) -> dict[str, object]:
         """The parsed ``options``: numbers, truth values and text."""
-        return {name: _value(value) for name, _, value in (pair.partition("=") for pair in self._pairs)}
+        return option_values(self._pairs)
 
     @property
     def window(self) -> int:
@@ -125,17 +126,6 @@ class TrainConfig:
     @property
     def _pairs(self) -> list[str]:
         return [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
-
-
-def _value(text: str) -> object:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def run(config: TrainConfig) -> Path:

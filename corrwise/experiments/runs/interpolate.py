@@ -18,7 +18,7 @@ from corrwise._files import local_path
 from corrwise._writing import write_aside
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.interpolate import InterpolateConfig
-from corrwise.experiments.cli.options import device_named
+from corrwise.experiments.cli.options import device_named, option_values
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.predictors.data import ClipFolder
@@ -176,10 +176,10 @@ def _interpolated(scene: Sequence[Frame], config: InterpolateConfig, model: Inte
 def _scenes(frames: Sequence[Frame], cut: float) -> list[list[Frame]]:
     """Return the frames apart wherever the histogram of colours changes by more than a share of all pixels."""
     scenes = [[frames[0]]]
-    for before, after in pairwise(frames):
-        if np.abs(_histogram(before) - _histogram(after)).sum() / 2 > cut:
+    for frame, (before, after) in zip(frames[1:], pairwise(map(_histogram, frames)), strict=True):
+        if np.abs(before - after).sum() / 2 > cut:
             scenes.append([])
-        scenes[-1].append(after)
+        scenes[-1].append(frame)
     return scenes
 
 
@@ -205,16 +205,11 @@ def _write_images(folder: Path, frames: Iterable[Frame]) -> None:
 
 def _interpolator(config: InterpolateConfig) -> Interpolator:
     if config.model in INTERPOLATORS:
-        return make_interpolator(config.model, **_pairs(config.options))
+        if bad := [option for option in config.options if "=" not in option]:
+            raise ValueError(f"expected options as name=value, got {bad[0]}")
+        return make_interpolator(config.model, **option_values(config.options))
     return load_interpolator(model_folder(config.model)).to(device_named(config.device))
 
 
 def _weights(config: InterpolateConfig) -> str | None:
     return None if config.model in INTERPOLATORS else weights_hash(model_folder(config.model))
-
-
-def _pairs(options: Sequence[str]) -> dict[str, str]:
-    pairs = [option.partition("=") for option in options]
-    if bad := [name for name, equals, _ in pairs if not equals]:
-        raise ValueError(f"expected options as name=value, got {bad[0]}")
-    return {name: value for name, _, value in pairs}

@@ -66,7 +66,7 @@ def named_flow(flow: str | Flow) -> Flow:
     Raises:
         ValueError: an unknown name.
     """
-    if not isinstance(flow, str):
+    if callable(flow):
         return flow
     if flow not in FLOWS:
         raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {flow!r}")

@@ -189,3 +189,9 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, frames, words, sentence):
     assert last.startswith("corrwise: ")
     assert re.search(sentence, last)
     assert not (tmp_path / "o").exists()
+
+
+def test_options_of_the_average_are_numbers(tmp_path):
+    folder = images(tmp_path / "in", moving(2))
+    assert run("--video", folder, "--model", "average", "--options", "steps=0", "--out", tmp_path / "o") == 0
+    assert len(read(tmp_path / "o")) == 3
