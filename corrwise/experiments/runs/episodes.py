@@ -141,9 +141,10 @@ class EpisodeRunner:
                 show(episodes, context, decision, step)
                 context = fleet.step(decision.action)
                 _note(episodes, fleet, decision)
-                for i, episode in enumerate(episodes if keys else ()):
-                    assert keys is not None
-                    episode.key_distances += keys.distances(simulator, i, step + 1, fleet.snapshot()[i])
+                if keys is not None:
+                    near = keys.distances(simulator, step + 1, fleet.snapshot())
+                    for episode, each in zip(episodes, near, strict=True):
+                        episode.key_distances += each
             for _ in seeds:
                 progress()
         with clock.measure("environment", opaque=True):
@@ -220,14 +221,14 @@ class _Shown:
         self._predictor, self._goal, self._shows = predictor, goal, images
         self._truth = None if isinstance(predictor, OraclePredictor) else OraclePredictor(simulator)
         self._views, self._names = simulator.views, simulator.cameras
-        self._step, self._horizon = 0, config.horizon
+        self._horizon = config.horizon
         self._distance: Any = distance
         self._device = config.device
         self._range = _FLOW_RANGE * config.size
 
     def __call__(self, episodes: list[Episode], context: Context, decision: Decision, step: int) -> None:
         """Record terms and panels before the next action, after ``step`` actions."""
-        self._step = step
+        self._aim(step)
         if not self._shows and self._distance is None:
             return
         frame = _after(self._predictor, context, decision.plan)
@@ -242,17 +243,19 @@ class _Shown:
         if self._shows:
             self._note(episodes, context, None, None, None)
 
-    def _target(self) -> Float[Tensor, "B C h w"]:
-        """Return the goal image, or of a goal video the frame at the end of the plan."""
+    def _aim(self, step: int) -> None:
+        """Compare with the goal image, or of a goal video with the frame at the end of the plan."""
         frames = self._goal.frames
-        return frames[:, min(self._step + self._horizon, frames.shape[1]) - 1]
+        if step == 0 or frames.shape[1] > 1:
+            self._target = frames[:, min(step + self._horizon, frames.shape[1]) - 1]
+            self._goals = self._images(self._target)
 
     def _note(
         self, episodes: list[Episode], context: Context, frame: Tensor | None, true: Tensor | None, flow: Tensor | None
     ) -> None:
         seen = self._images(context.frames[:, -1])
         predicted, leads_to = (None if each is None else self._images(each.nan_to_num(0.0)) for each in (frame, true))
-        shown = {"goal": self._images(self._target()), "seen": seen, "predicted": predicted}
+        shown = {"goal": self._goals, "seen": seen, "predicted": predicted}
         shown |= {} if self._truth is None else {"true": leads_to}
         for i, episode in enumerate(episodes):
             for panel, images in shown.items():
@@ -284,7 +287,7 @@ class _Shown:
             return None
         flows = []
         frame = frame.to(self._device)
-        for episode, seen, goal in zip(episodes, frame.split(1), self._target().to(frame).split(1), strict=True):
+        for episode, seen, goal in zip(episodes, frame.split(1), self._target.to(frame).split(1), strict=True):
             with torch.no_grad():
                 terms = self._distance.terms(seen.nan_to_num(0.0), goal)
             named = {"residual": terms.residual, "displacement_px": terms.displacement, "occluded": terms.occluded}

@@ -31,10 +31,12 @@ class KeyFrames:
     times: list[list[int]]
     states: list[Float64[np.ndarray, "keys S"]]
 
-    def distances(self, simulator: MujocoSimulator, episode: int, step: int, state: np.ndarray) -> list[float]:
-        """Return the distance of a state after so many steps to the key frame of that time, if there is one."""
-        keys = [i for i, time in enumerate(self.times[episode]) if time == step]
-        return [float(simulator.state_distance(state, self.states[episode][i])) for i in keys]
+    def distances(self, simulator: MujocoSimulator, step: int, states: Float64[np.ndarray, "B S"]) -> list[list[float]]:
+        """Return the distance of each episode's state after so many steps to the key frame of that time, if any."""
+        return [
+            [float(simulator.state_distance(state, key)) for time, key in zip(times, keys, strict=True) if time == step]
+            for state, times, keys in zip(states, self.times, self.states, strict=True)
+        ]
 
 
 def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[int]) -> KeyFrames:
