@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.predictors.data.clip import ClipSource
-from corrwise.predictors.models.base import wanted_steps
+from corrwise.predictors.models.base import padded_context, wanted_steps
 from corrwise.types import Context, Interpolator, Predictor
 
 __all__ = ["StridedClips", "StridedPredictor"]
@@ -92,15 +92,8 @@ class StridedPredictor:
     def _strided(self, context: Context) -> Context:
         """Return the context as the inner predictor sees it; in front the first frame is repeated with actions of 0."""
         count = -(-(context.frames.shape[1] - 1) // self.stride) + 1
-        missing = self.context_frames(count) - context.frames.shape[1]
-        frames = torch.cat([context.frames[:, :1].expand(-1, missing, -1, -1, -1), context.frames], dim=1)
-        idle = context.actions.new_zeros(len(frames), missing, context.actions.shape[2])
-        done = torch.cat([idle, context.actions], dim=1)
-        joined = (
-            done.unflatten(1, (count - 1, self.stride)).flatten(2)
-            if count > 1
-            else done.new_zeros(len(frames), 0, self.stride * done.shape[2])
-        )
+        frames, done = padded_context(context, self.context_frames(count))
+        joined = done.reshape(len(done), count - 1, self.stride * done.shape[2])
         return Context(frames[:, :: self.stride], joined, context.state)
 
 

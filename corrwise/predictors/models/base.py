@@ -37,6 +37,17 @@ def wanted_steps(context: Context, actions: Tensor, steps: Sequence[int] | None)
     return wanted
 
 
+def padded_context(context: Context, count: int) -> tuple[Float[Tensor, "B frames C h w"], Float[Tensor, "B steps A"]]:
+    """Return at least ``count`` frames and the actions between them.
+
+    In front the first frame is repeated, with actions of 0, as at the start of an episode.
+    """
+    missing = max(0, count - context.frames.shape[1])
+    frames = torch.cat([context.frames[:, :1].expand(-1, missing, -1, -1, -1), context.frames], dim=1)
+    idle = context.actions.new_zeros(len(frames), missing, context.actions.shape[2])
+    return frames, torch.cat([idle, context.actions], dim=1)
+
+
 Memory = tuple[Tensor, ...]  # a model's state for each clip; the first axis is that of the clips
 
 
@@ -137,12 +148,8 @@ class VideoPredictor(Pretrained):
 
     def _context(self, context: Context) -> tuple[Tensor, Tensor]:
         """Return the newest K frames and the actions between them."""
-        missing = max(0, self.config.context - context.frames.shape[1])
-        frames = torch.cat([context.frames[:, :1].expand(-1, missing, -1, -1, -1), context.frames], dim=1)
-        done = torch.cat(
-            [context.actions.new_zeros(len(frames), missing, context.actions.shape[2]), context.actions], 1
-        )
         kept = self.config.context
+        frames, done = padded_context(context, kept)
         return frames[:, -kept:], done[:, done.shape[1] - kept + 1 :, : self.config.action_dim]
 
 
