@@ -110,10 +110,7 @@ class CEM:
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
         """Fit the Gaussian to the elites, mixed with the old one by the momentum."""
         count = max(1, round(self.candidates * self.elite_fraction))
-        mean, std = fit(*ranked(actions, costs, count))
-        mean = torch.lerp(mean, proposal.mean, self.momentum)
-        std = torch.lerp(std, proposal.std, self.momentum).clamp_min(self.min_std)
-        return replace(proposal, mean=mean, std=std)
+        return _refitted(self, proposal, *ranked(actions, costs, count))
 
 
 @dataclass(frozen=True)
@@ -188,10 +185,7 @@ class ICEM:
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:
         """Fit the Gaussian to the elites, mixed with the old one by the momentum, and keep them."""
         elites, elite_costs = ranked(actions, costs, self.elites)
-        mean, std = fit(elites, elite_costs)
-        mean = torch.lerp(mean, proposal.mean, self.momentum)
-        std = torch.lerp(std, proposal.std, self.momentum).clamp_min(self.min_std)
-        return replace(proposal, mean=mean, std=std, elites=elites, elite_costs=elite_costs)
+        return replace(_refitted(self, proposal, elites, elite_costs), elites=elites, elite_costs=elite_costs)
 
 
 @dataclass(frozen=True)
@@ -245,6 +239,16 @@ class MPPI:
         ordered, ascending = ranked(actions, costs, self.candidates)
         weights = torch.stack([softmin(row, self.temperature) for row in ascending])
         return replace(proposal, mean=weighted_mean(weights, ordered))
+
+
+def _refitted(
+    planner: CEM | ICEM, proposal: Proposal, elites: Float[Tensor, "B E H A"], costs: Float[Tensor, "B E"]
+) -> Proposal:
+    """Return the Gaussian fitted to the elites, mixed with the old one by the momentum."""
+    mean, std = fit(elites, costs)
+    mean = torch.lerp(mean, proposal.mean, planner.momentum)
+    std = torch.lerp(std, proposal.std, planner.momentum).clamp_min(planner.min_std)
+    return replace(proposal, mean=mean, std=std)
 
 
 def softmin(costs: Float[Tensor, " N"], temperature: float) -> Float[Tensor, " N"]:
