@@ -63,8 +63,8 @@ def task_settings(name: str) -> dict[str, Any]:
     Raises:
         ValueError: see ``named_task``.
     """
+    task = named_task(name)  # first, because its error names a task
     if name in TASKS or is_environment(name):
-        task = named_task(name)
         return {"task_model": _installed_model(task), "task_numbers": _numbers(task)}
     source = user_source(name)
     task = named_task(name)  # a file that has changed was run again
