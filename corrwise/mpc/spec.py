@@ -10,6 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from corrwise.registry import PLANNER_PATHS, Registry
+from corrwise.validation import did_you_mean
 
 if TYPE_CHECKING:
     from corrwise.types import Planner
@@ -19,6 +20,12 @@ PLANNERS: Registry[Callable[..., Planner]] = Registry(PLANNER_PATHS)
 _SIZES = ("action_dim", "horizon", "candidates", "iterations")
 _KNOTS = ("knots", "interpolation")
 Value = int | float | bool | str
+
+
+def _registered(name: str) -> Callable[..., Planner]:
+    if name not in PLANNERS:
+        raise ValueError(f"unknown planner {name!r}{did_you_mean(name, PLANNERS)}; there are {', '.join(PLANNERS)}")
+    return PLANNERS[name]
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class PlannerSpec:
     options: Mapping[str, Value] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str, *, find: Callable[[str], Callable[..., Planner]] = PLANNERS.__getitem__) -> PlannerSpec:
+    def parse(cls, text: str, *, find: Callable[[str], Callable[..., Planner]] = _registered) -> PlannerSpec:
         """Parse ``NAME`` or ``NAME:option=value,...``; dashes in options count as underscores.
 
         The planner is imported only where there are options to check.
@@ -45,7 +52,8 @@ class PlannerSpec:
             find: returns the planner behind a name.
 
         Raises:
-            ValueError: for an option that the planner does not have, that is given twice, or whose value does not fit.
+            ValueError: for an unknown planner, or an option that it does not have, that is given twice or whose value
+                does not fit.
         """
         name, given = split(text)
         if not given:
@@ -78,7 +86,7 @@ class PlannerSpec:
         return f"{self.name}:{options}" if options else self.name
 
     def build(
-        self, action_dim: int, *, find: Callable[[str], Callable[..., Planner]] = PLANNERS.__getitem__, **sizes: int
+        self, action_dim: int, *, find: Callable[[str], Callable[..., Planner]] = _registered, **sizes: int
     ) -> Planner:
         """Return the planner.
 
@@ -88,7 +96,8 @@ class PlannerSpec:
             sizes: ``horizon``, ``candidates`` and ``iterations``; its defaults without them.
 
         Raises:
-            ValueError: for an option that is out of its range, or code that takes other arguments than a planner's.
+            ValueError: for an unknown planner, an option that is out of its range, or code that takes other
+                arguments than a planner's.
         """
         make = find(self.name)
         options: dict[str, Any] = {option: value for option, value in self.options.items() if option not in _KNOTS}
@@ -118,8 +127,9 @@ def _made(name: str, make: Callable[..., Planner], action_dim: int, **arguments:
             f"planner {name} must take the number of actions and the keywords {', '.join(arguments)}: {error}"
         ) from error
     made = make(action_dim, **arguments)
-    if not all(hasattr(made, method) for method in ("init", "sample", "refit")):
-        raise ValueError(f"{name} must make a planner with init, sample and refit, got {made!r:.80}")
+    if missing := [method for method in ("init", "sample", "refit") if not hasattr(made, method)]:
+        got = f"one of type {type(made).__name__} without {', '.join(missing)}"
+        raise ValueError(f"{name} must make a planner with init, sample and refit, got {got}")
     return made
 
 

@@ -45,6 +45,7 @@ def test_sizes_reach_the_planner():
     [
         ("icem:momentun=0.2", r"planner icem has no option 'momentun'; its options are initial_std, .* interpolation"),
         ("icem:horizon=3", "planner icem has no option 'horizon'"),
+        ("icen:momentum=0.2", r"unknown planner 'icen' \(did you mean icem\?\); there are random, cem, icem, mppi"),
         ("icem:momentum", "expected options of planner icem as option=value, separated by commas, got 'momentum'"),
         ("icem:momentum=1.5", r"momentum must be in \[0, 1\), got 1.5"),
         ("icem:momentum=nan", "option momentum must be a finite number, got 'nan'"),
@@ -72,6 +73,11 @@ class Own(CEM):
     levels: int | None = None
 
 
+def test_an_unknown_planner_without_options_is_refused_where_it_is_made():
+    with pytest.raises(ValueError, match="unknown planner 'local'; there are random, cem, icem, mppi"):
+        PlannerSpec.parse("local").build(2)
+
+
 def test_a_users_planner_has_the_options_of_its_signature():
     find = {"my.py:Own": Own}.__getitem__
     spec = PlannerSpec.parse("my.py:Own:greedy=true,levels=3,momentum=0.5", find=find)
@@ -88,7 +94,7 @@ def test_a_planner_that_takes_other_arguments_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match=r"planner mine\.py:NoArguments must take .* keywords horizon: too many"):
         spec.build(1, find=lambda name: type("NoArguments", (), {}), horizon=3)
     with pytest.raises(
-        ValueError, match=r"mine\.py:NoArguments must make a planner with init, sample and refit, got 5"
+        ValueError, match=r"NoArguments must make a planner with .*, got one of type int without init, sample, refit"
     ):
         spec.build(1, find=lambda name: lambda action_dim, horizon: 5, horizon=3)
 

@@ -137,13 +137,15 @@ def table_rows(
     """Return each line of the table, and what the template and the terminal show of it besides its numbers."""
     reach = _reach(lines)
     slowest = max((sum(ln.seconds.values()) for ln in lines), default=0.0)
-    lost = any(ln.cost == baseline and ln.rejected.everything for ln in lines)
+    missing = "" if any(ln.cost == baseline for ln in lines) else f"{baseline} was not run"
+    if any(ln.cost == baseline and ln.rejected.everything for ln in lines):
+        missing = f"{baseline} planned nothing"
     return [
         {
             "line": ln,
             "name": names[ln.method],
             "style": styles[ln.method],
-            "alone": _alone(ln, baseline, lost),
+            "alone": _alone(ln, baseline, missing),
             "interval": _interval(ln, decimals),
             "whisker": whisker(ln.difference, reach=reach) if ln.pairs else None,
             "verdict": _verdict(ln),
@@ -153,13 +155,13 @@ def table_rows(
     ]
 
 
-def _alone(ln: Summary, baseline: str, lost: bool) -> str:
+def _alone(ln: Summary, baseline: str, missing: str) -> str:
     """Return why a line is compared with nothing."""
     if ln.rejected.everything:
         return "nothing was planned"
     if ln.cost == baseline:
         return "the baseline"
-    return f"{baseline} planned nothing" if lost else "no shared episode"
+    return missing or "no shared episode"
 
 
 def _interval(ln: Summary, decimals: int) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments import cli
-from corrwise.experiments.report.page import write_report
+from corrwise.experiments.report.page import run_text, write_report
 from corrwise.experiments.report.summary import Rejections, planned_rows, quoted, rejection_warnings, summarize
 from corrwise.experiments.report.table import result_sentence
 from corrwise.experiments.runs.executors import Local
@@ -122,3 +122,10 @@ def test_the_report_says_why_a_line_stands_alone(fake_run):
     page = write_report(run).read_text()
     assert page.count("nothing was planned") == 2, "in the warning and in the table"
     assert "no shared episode" not in page
+
+
+def test_the_text_of_a_run_without_the_baseline_says_that_it_was_not_run(fake_run):
+    run = fake_run(costs=("corr-l1",), seeds=1, steps=3, images=False)
+    text = run_text(read_rows(run / "rows.jsonl"))
+    assert "l1 was not run" in text
+    assert "no shared episode" not in text
