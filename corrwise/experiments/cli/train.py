@@ -66,6 +66,10 @@ class TrainConfig:
     """Frames that it predicts, each from those before; the losses of all are summed."""
     gap: Annotated[int, Range(2, 1000)] = 2
     """With interpolate: frames from one frame that the model sees to the next; it makes the one in their middle."""
+    stride: Annotated[int, Range(1, 1000)] = 1
+    """With predict: steps of the clips that one step of the model covers. Context and horizon then count frames that are
+    a stride apart, and a step takes the actions of its stride side by side. corrwise mpc interpolates the frames in
+    between."""
     warm_start: Annotated[int, Range(0, 100_000_000)] = 0
     """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""
     crop: Annotated[int, Range(0, 8192)] = 0
@@ -104,6 +108,7 @@ class TrainConfig:
         interpolates = self.objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {self.objective}", self.model)
+        check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {self.objective}", self.stride)
         if self.warm_start:
             matched = (spec := spec_of(loss)) is not None and spec.matched
             check(matched, "warm_start", f"0 for {loss}, which matches no pixels", self.warm_start)

@@ -24,6 +24,7 @@ from corrwise.predictors.interpolation.registry import (
     load_interpolator,
     make_interpolation_model,
 )
+from corrwise.predictors.interpolation.strided import StridedClips
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
@@ -64,12 +65,14 @@ def run_train(config: TrainConfig) -> Path:
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
     clips = open_clips(config.data)
-    seen, held = Part.split(clips, config.val_fraction)
+    parts = Part.split(clips, config.val_fraction)
+    _check_lengths(parts[0], config)
+    seen, held = (part if config.stride == 1 else StridedClips(part, config.stride) for part in parts)
     length, flip = config.window, config.objective == "predict" and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
     check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
-    trainer = make_trainer(config, clips.action_dim, clips.size, make_loss(config))
+    trainer = make_trainer(config, seen.action_dim, seen.size, make_loss(config))
     _check_learns(trainer, windows.batch(0, 2))
     if config.crop:  # held-out images, and those of plans, are whole
         _check_learns(trainer, windows.windows(np.array([0])))
@@ -80,6 +83,16 @@ def run_train(config: TrainConfig) -> Path:
     settings = with_costs(settings_of(config).with_values(frames), config.out, (config.loss,))
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
+
+
+def _check_lengths(clips: ClipSource, config: TrainConfig) -> None:
+    """Refuse clips that are too short for one window of strides; windows of single steps have a check of their own."""
+    needed, longest = (config.window - 1) * config.stride + 1, max(clips.lengths, default=0)
+    if config.stride > 1 and longest < needed:
+        raise ValueError(
+            f"expected clips of at least {needed} frames for windows of {config.window} frames with stride "
+            f"{config.stride}, the longest has {longest}"
+        )
 
 
 def make_loss(config: TrainConfig) -> Distance:
@@ -101,7 +114,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
 
     Args:
         config: what to train.
-        action_dim: of the clips.
+        action_dim: of the clips, whose steps are strides.
         size: (H, W) of the clips.
         distance: what to train with.
 
@@ -236,7 +249,9 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
 
 
 def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:
-    about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
+    about: Row = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
+    if config.stride > 1:
+        about["stride"] = config.stride
     kept_model(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
 
 
@@ -248,7 +263,7 @@ def _steps_of(model: Path) -> int | None:
         return None
 
 
-def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
+def _held_batch(held: ClipSource, config: TrainConfig) -> Batch | None:
     """Return windows at equal distances over the held-out clips; None where they are too short for one."""
     length = config.window
     if max(held.lengths, default=0) < length:

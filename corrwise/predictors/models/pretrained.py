@@ -23,6 +23,7 @@ __all__ = [
     "about_model",
     "check_most",
     "model_folder",
+    "model_stride",
     "typed_config",
     "weights_hash",
 ]
@@ -171,7 +172,19 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         size = clips.get("size", [1, 1])
         if [type(side) for side in size] != [int, int]:
             raise ValueError(f"expected (H, W) as size of its clips, got {shown(size)}")
+        stride = about["about"].get("stride", 1)
+        if type(stride) is not int or stride < 1:
+            raise ValueError(f"expected a whole number from 1 as stride, got {shown(stride)}")
         return about
+
+
+def model_stride(folder: str | PathLike[str]) -> int:
+    """Return how many steps of its clips one step of a model covers; 1 unless it was trained on strides.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``about_model``.
+    """
+    return int(about_model(folder)["about"].get("stride", 1))
 
 
 def _part(contents: Any, name: str, kind: type[Any]) -> Any:
