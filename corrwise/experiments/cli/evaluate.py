@@ -6,8 +6,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
+from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES
 from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Accelerator, Count, Horizon, Seed
-from corrwise.validation import SEVERAL, Range, validated
+from corrwise.validation import SEVERAL, Names, Range, validated
 
 NAME = "evaluate"
 
@@ -23,7 +24,10 @@ class EvaluateConfig:
     out: Path = Path("runs/evaluate")
     """Folder for rows, table.md, curves.png, strips.png, videos and evaluation.html."""
     horizon: Horizon = 10
-    """Frames that are predicted, each from those before."""
+    """Frames that are predicted, each from those before. Of a model that was trained with --stride, frames within a
+    stride are interpolated, so that all models make the same frames."""
+    interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "half-flow"
+    """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100
     """Windows of the clips, drawn at random."""
     videos: Annotated[int, Range(0, 100_000)] = field(default=6, metadata=SPEED_ONLY)

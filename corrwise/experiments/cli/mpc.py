@@ -77,7 +77,8 @@ class MPCConfig(options.Parallel):
     """Follow a goal video, made from so many key frames at equal distances on a path to the goal; 0 is the goal image
     alone. With --aggregate mean each predicted frame is compared with the video's frame of its own time."""
     interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "half-flow"
-    """Makes the goal video from the key frames: blend, half-flow or average."""
+    """Makes the goal video from the key frames, and the frames within the strides of a predictor that was trained with
+    --stride: blend, half-flow or average."""
     horizon: options.Horizon = 12
     """Horizon of each plan in control steps."""
     candidates: options.Count = 48

@@ -67,8 +67,8 @@ class TrainConfig:
     gap: Annotated[int, Range(2, 1000)] = 2
     """With interpolate: frames from one frame that the model sees to the next; it makes the one in their middle."""
     stride: Annotated[int, Range(1, 1000)] = 1
-    """With predict: steps of the clips that one step of the model covers. Context and horizon then count frames that are
-    a stride apart, and a step takes the actions of its stride side by side. corrwise mpc interpolates the frames in
+    """With predict: steps of the clips that one step of the model covers. Context and horizon count frames that are a
+    stride apart, and a step takes the actions of its stride side by side; corrwise mpc interpolates the frames in
     between."""
     warm_start: Annotated[int, Range(0, 100_000_000)] = 0
     """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""

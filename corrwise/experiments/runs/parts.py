@@ -26,10 +26,11 @@ from corrwise.experiments.cli.options import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.runs.settings import Settings
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.predictors import CopyLast, OraclePredictor
+from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import WEIGHTS, about_model, model_folder, weights_hash
-from corrwise.predictors.models.registry import load_model, model_config
-from corrwise.types import ONE_VIEW, Context, Cost, Distance, Flow, Planner, Predictor, Views
+from corrwise.predictors.models.registry import load_model
+from corrwise.types import ONE_VIEW, Context, Cost, Distance, Flow, Interpolator, Planner, Predictor, Views
 from corrwise.user_code import user_object, user_source
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
@@ -180,10 +181,12 @@ class Trained:
     Attributes:
         model: in evaluation mode, without gradients.
         weights: a hash of its weights.
+        steps: its stride, context and actions.
     """
 
     model: VideoPredictor
     weights: str
+    steps: ControlSteps
 
 
 def load_trained(config: MPCConfig) -> Trained | None:
@@ -192,8 +195,8 @@ def load_trained(config: MPCConfig) -> Trained | None:
     Nothing is cached: a folder may hold another model the next time.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such model, it is of another task or of other images, it cannot be
-            read, or it is being written at this moment.
+        FileNotFoundError, ValueError: there is no such model, it is of another task or of other images, its stride is
+            longer than the horizon, it cannot be read, or it is being written at this moment.
     """
     if config.predictor in PREDICTORS:
         return None
@@ -207,11 +210,10 @@ def load_trained(config: MPCConfig) -> Trained | None:
         got = f"{len(config.cameras)} views{' with depth' if config.depth else ''}"
         raise ValueError(f"{config.predictor} predicts images of {model.config.channels} channels, got {got}")
     actions = int(named_task(config.task).compile().nu)
-    if model.config.action_dim != actions:
-        raise ValueError(
-            f"{config.predictor} knows {model.config.action_dim} actions a step, and {config.task} has {actions}"
-        )
-    return Trained(model, before)
+    if (steps := ControlSteps.of(folder)).action_dim != actions:
+        raise ValueError(f"{config.predictor} knows {steps.action_dim} actions a step, and {config.task} has {actions}")
+    check_horizon(config.horizon, steps.stride)
+    return Trained(model, before, steps)
 
 
 def _check_clips(config: MPCConfig, folder: Path) -> None:
@@ -245,27 +247,27 @@ def make_predictor(config: MPCConfig, simulator: MujocoSimulator, trained: Train
     trained = trained or load_trained(config)
     assert trained is not None
     model, device = trained.model, config.device
+    predictor = trained.steps.predictor(model, config.interpolator)
     if device == "cpu":
-        return model
+        return predictor
     model.to(device)
 
     def predict(context: Context, actions: Float[Tensor, "B N H A"], **options: Any) -> Float[Tensor, "B N T C h w"]:
         there = replace(context, frames=context.frames.to(device), actions=context.actions.to(device))
-        return model(there, actions.to(device), **options)
+        return predictor(there, actions.to(device), **options)
 
     return predict
 
 
 def context_of(config: MPCConfig) -> int:
-    """Return how many frames the predictor sees: a trained model's own number, or what is asked for if that is more.
+    """Return how many frames the predictor sees: what a trained model needs, or what is asked for if that is more.
 
     Raises:
         FileNotFoundError, ValueError: there is no such model, or it cannot be read.
     """
     if config.predictor in PREDICTORS:
         return config.context_frames
-    about = about_model(model_folder(config.predictor))
-    return max(int(model_config(about["model"], **about["config"]).context), config.context_frames)
+    return max(ControlSteps.of(model_folder(config.predictor)).context, config.context_frames)
 
 
 def load_agent(
@@ -274,6 +276,7 @@ def load_agent(
     goal: Any = None,
     cost: Cost | None = None,
     planner: Planner | None = None,
+    interpolator: Interpolator | str = "half-flow",
     device: str = "cpu",
 ) -> VisualMPC:
     """Return an agent that plans with a predictor which ``corrwise train`` made.
@@ -283,20 +286,22 @@ def load_agent(
         goal: an image, as ``VisualMPC`` takes it; None reads the observation's ``desired_goal``.
         cost: between imagined frames and the goal; None is the recommended one of L1.
         planner: None is the cross-entropy method of ``corrwise mpc``.
+        interpolator: of the frames within a stride, or its name, for a predictor that was trained on strides.
         device: where frames are predicted and costs computed, such as "cuda".
 
     Raises:
         FileNotFoundError: there is no model.
         ValueError: a model that cannot be read or knows no actions, or a goal that is no image.
     """
-    model = load_model(model_folder(path)).requires_grad_(False).to(device)
-    if not model.config.action_dim:
+    folder = model_folder(path)
+    model, steps = load_model(folder).requires_grad_(False).to(device), ControlSteps.of(folder)
+    if not steps.action_dim:
         raise ValueError(f"{path} learned from clips without actions: there is nothing to plan with it")
-    horizon, candidates = MPCConfig.horizon, MPCConfig.candidates
+    horizon, candidates = max(MPCConfig.horizon, steps.stride), MPCConfig.candidates
     return VisualMPC(
-        model,
+        steps.predictor(model, interpolator),
         cost or GoalCost(recommended(l1)),
-        planner or CEM(model.config.action_dim, horizon=horizon, candidates=candidates),
+        planner or CEM(steps.action_dim, horizon=horizon, candidates=candidates),
         goal=goal,
-        config=AgentConfig(context_frames=model.config.context),
+        config=AgentConfig(context_frames=steps.context),
     )

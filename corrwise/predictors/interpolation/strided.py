@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
 
 import numpy as np
 import torch
@@ -10,10 +12,13 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.predictors.data.clip import ClipSource
-from corrwise.predictors.models.base import padded_context, wanted_steps
+from corrwise.predictors.interpolation.registry import make_interpolator
+from corrwise.predictors.models.base import VideoPredictor, padded_context, wanted_steps
+from corrwise.predictors.models.pretrained import about_model, model_stride
+from corrwise.predictors.models.registry import model_config
 from corrwise.types import Context, Interpolator, Predictor
 
-__all__ = ["StridedClips", "StridedPredictor"]
+__all__ = ["ControlSteps", "StridedClips", "StridedPredictor", "check_horizon"]
 
 
 class StridedPredictor:
@@ -28,6 +33,9 @@ class StridedPredictor:
         predictor: of strides.
         interpolator: of the frames in between; the two frames around the wanted one are handed to it.
         stride: control steps of one step of the predictor.
+
+    Attributes:
+        predictor, interpolator, stride: as given.
 
     Raises:
         ValueError: a stride below 1.
@@ -53,9 +61,10 @@ class StridedPredictor:
         """Return the frames after the given control steps.
 
         Raises:
-            ValueError: what ``wanted_steps`` or the inner predictor refuses.
+            ValueError: a horizon shorter than the stride, or what ``wanted_steps`` or the inner predictor refuses.
         """
         wanted = wanted_steps(context, actions, steps)
+        check_horizon(actions.shape[2], self.stride)
         if not wanted:
             return context.frames.new_zeros(*actions.shape[:2], 0, *context.frames.shape[2:])
         needed = sorted({stride for step in wanted for stride in self._around(step)} - {0})
@@ -64,7 +73,10 @@ class StridedPredictor:
         )
         frames = dict(zip(needed, strided.unbind(2), strict=True))
         frames[0] = context.frames[:, -1:].expand(-1, actions.shape[1], -1, -1, -1).to(strided)
-        return torch.stack([self._frame(frames, step) for step in wanted], dim=2)
+        made = self._between(frames, wanted)
+        return torch.stack(
+            [made[step] if step in made else frames[(step + 1) // self.stride] for step in wanted], dim=2
+        )
 
     def parameters(self) -> list[Tensor]:
         """Return the weights of the inner predictor, if any: images are predicted on their device."""
@@ -76,13 +88,21 @@ class StridedPredictor:
         whole, rest = divmod(step + 1, self.stride)
         return (whole, whole + 1) if rest else (whole,)
 
-    def _frame(self, frames: dict[int, Float[Tensor, "B N C h w"]], step: int) -> Float[Tensor, "B N C h w"]:
-        around = self._around(step)
-        if len(around) == 1:
-            return frames[around[0]]
-        pair = torch.stack([frames[i] for i in around], dim=2).flatten(0, 1)
-        times = [i * self.stride for i in around]
-        return self.interpolator(pair, times, [step + 1])[:, 0].unflatten(0, frames[around[0]].shape[:2])
+    def _between(
+        self, frames: dict[int, Float[Tensor, "B N C h w"]], wanted: Sequence[int]
+    ) -> dict[int, Float[Tensor, "B N C h w"]]:
+        """Return the wanted frames within strides, by control step; those of one stride are made in one call."""
+        pairs: dict[tuple[int, ...], list[int]] = {}
+        for step in sorted(set(wanted)):
+            if len(around := self._around(step)) == 2:
+                pairs.setdefault(around, []).append(step)
+        made = {}
+        for around, steps in pairs.items():
+            pair = torch.stack([frames[i] for i in around], dim=2)
+            times = [i * self.stride for i in around]
+            between = self.interpolator(pair.flatten(0, 1), times, [step + 1 for step in steps])
+            made |= zip(steps, between.unflatten(0, pair.shape[:2]).unbind(2), strict=True)
+        return made
 
     def _joined(self, actions: Float[Tensor, "B N H A"]) -> Float[Tensor, "B N strides joined"]:
         missing = -actions.shape[2] % self.stride
@@ -95,6 +115,58 @@ class StridedPredictor:
         frames, done = padded_context(context, self.context_frames(count))
         joined = done.reshape(len(done), count - 1, self.stride * done.shape[2])
         return Context(frames[:, :: self.stride], joined, context.state)
+
+
+@dataclass(frozen=True)
+class ControlSteps:
+    """A trained predictor in control steps, whatever the stride is that it was trained on.
+
+    Attributes:
+        stride: control steps of one step of the predictor; 1 for most.
+        context: frames of control steps that it needs to see.
+        action_dim: actions of one control step; 0 for a predictor without actions.
+    """
+
+    stride: int
+    context: int
+    action_dim: int
+
+    @classmethod
+    def of(cls, folder: str | PathLike[str]) -> ControlSteps:
+        """Return what the metadata in a model's folder states.
+
+        Raises:
+            FileNotFoundError: the folder has no model.
+            ValueError: metadata that describes no predictor, or actions that the stride does not divide.
+        """
+        about, stride = about_model(folder), model_stride(folder)
+        config = model_config(about["model"], **about["config"])
+        if config.action_dim % stride:
+            raise ValueError(
+                f"expected actions of a stride of {stride} control steps in {folder}, got {config.action_dim} numbers"
+            )
+        return cls(stride, (config.context - 1) * stride + 1, config.action_dim // stride)
+
+    def predictor(self, model: VideoPredictor, interpolator: Interpolator | str) -> VideoPredictor | StridedPredictor:
+        """Return the model as a predictor of control steps: itself if its stride is 1.
+
+        Args:
+            model: from the same folder.
+            interpolator: of the frames within a stride, or its name.
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        if self.stride == 1:
+            return model
+        made = make_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
+        return StridedPredictor(model, made, self.stride)
+
+
+def check_horizon(horizon: int, stride: int) -> None:
+    """Raise a ValueError for a horizon without one whole stride: the actions of a stride are known together."""
+    if horizon < stride:
+        raise ValueError(f"expected a horizon of at least one stride of {stride} control steps, got {horizon}")
 
 
 class StridedClips:

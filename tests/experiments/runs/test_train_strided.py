@@ -46,13 +46,13 @@ def test_a_run_on_strides_that_stops_ends_like_one_that_does_not(tiny, tmp_path)
 
 
 def test_held_out_windows_have_strides_of_held_out_clips(tiny, clips, monkeypatch):
-    shown = []
-    held_out = train.held_out_loss
-    monkeypatch.setattr(
-        train,
-        "held_out_loss",
-        lambda trainer, held, **kwargs: (shown.append(held), held_out(trainer, held, **kwargs))[1],
-    )
+    shown, held_out = [], train.held_out_loss
+
+    def seen(trainer, held, **options):
+        shown.append(held)
+        return held_out(trainer, held, **options)
+
+    monkeypatch.setattr(train, "held_out_loss", seen)
     run_train(replace(tiny, steps=1))
     frames, _ = ClipFolder(clips).read(2, 0, 11)  # the last of three clips
     windows = (shown[0].frames * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).numpy()

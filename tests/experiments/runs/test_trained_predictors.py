@@ -12,6 +12,7 @@ from corrwise.experiments import cli, load_agent
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.parts import context_of, load_trained, make_predictor
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.mpc import CEM
 from corrwise.predictors import ResNet3D
 from corrwise.predictors.models.pretrained import weights_hash
 from corrwise.predictors.models.registry import make_model
@@ -20,11 +21,11 @@ PLAN = ("--episodes", "1", "--steps", "2", "--horizon", "2", "--candidates", "4"
         "--size", "16")  # fmt: skip
 
 
-def _trained(folder, seed=0, size=16, task="cartpole", action_dim=1, supersample=1):
+def _trained(folder, seed=0, size=16, task="cartpole", action_dim=1, supersample=1, stride=1):
     torch.manual_seed(seed)
     model = make_model("resnet3d", context=2, action_dim=action_dim, width=2, downs=2, blocks3d=1, blocks2d=1)
     stated = {"task": task, "size": [size, size], "supersample": supersample}
-    model.save_pretrained(folder / "model", {"clips": stated if task else {}})
+    model.save_pretrained(folder / "model", {"clips": stated if task else {}, "stride": stride})
     return folder
 
 
@@ -94,6 +95,9 @@ def test_an_agent_is_ready_to_act(tmp_path):
         ({"supersample": 2}, (), "was trained with supersample 2, got 1"),
         ({"task": "", "action_dim": 3}, (), "knows 3 actions a step, and cartpole has 1"),
         ({"task": "", "action_dim": 0}, (), "knows 0 actions a step, and cartpole has 1"),
+        ({"task": "", "action_dim": 4, "stride": 2}, (), "knows 2 actions a step, and cartpole has 1"),
+        ({"action_dim": 3, "stride": 2}, (), "expected actions of a stride of 2 control steps in"),
+        ({"action_dim": 3, "stride": 3}, (), "expected a horizon of at least one stride of 3 control steps, got 2"),
         (None, (), "there is no model in"),
     ],
 )
@@ -106,6 +110,42 @@ def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, a
     assert cli.main(words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "mpc").exists()
+
+
+@pytest.mark.parametrize("options", [("--aggregate", "mean", "--interpolator", "blend"), ("--horizon", "3")])
+def test_plans_with_a_predictor_of_strides(tmp_path, options):
+    run = _trained(tmp_path / "strides", action_dim=2, stride=2)
+    words = ["mpc", "--task", "cartpole", "--predictor", str(run), "--out", str(tmp_path / "mpc"), *PLAN, *options]
+    assert cli.main([*words, "--steps", "4"]) == 0
+    (row,) = read_rows(tmp_path / "mpc" / "rows.jsonl")
+    assert (row["predictor"], row["steps"], row["rejected"]) == ("strides", 4, 0)
+    assert cv2.imread(str(tmp_path / "mpc" / row["strip"])).shape[0] == 5 * 16, "where a plan leads is shown at its end"
+
+
+def test_a_predictor_of_strides_sees_frames_a_stride_apart_from_the_first_step_on(tmp_path):
+    run = _trained(tmp_path, action_dim=2, stride=2)
+    assert context_of(MPCConfig(predictor=str(run), size=16)) == 3
+    env = gymnasium.make("corrwise/Cartpole-v0", size=16)
+    agent, seen = load_agent(run, planner=CEM(1, horizon=4, candidates=4, iterations=1), interpolator="blend"), []
+    start = agent.predictor.predictor.start
+    agent.predictor.predictor.start = lambda frames, actions, noise: (
+        seen.append((frames, actions)),
+        start(frames, actions, noise),
+    )[1]
+    observation, state, observed, acted = env.reset(seed=0)[0], None, [], [np.zeros(1)]
+    for _ in range(4):
+        observed.append(torch.from_numpy(observation["observation"]).permute(2, 0, 1) / 255)
+        action, state = agent.predict(observation, state)
+        acted.append(action)
+        observation = env.step(action)[0]
+    for step, (frames, actions) in enumerate(seen):
+        assert torch.equal(frames[0], torch.stack([observed[max(0, step - 2)], observed[step]])), step
+        both = np.concatenate([acted[max(0, step - 1)], acted[step]])
+        np.testing.assert_array_equal(actions[0, 0].numpy(), both.astype(np.float32))
+    with pytest.raises(ValueError, match="at least one stride of 2 control steps, got 1"):
+        load_agent(run, planner=CEM(1, horizon=1, candidates=4)).predict(observation)
+    with pytest.raises(ValueError, match="unknown interpolator 'none'"):
+        load_agent(run, interpolator="none")
 
 
 @pytest.mark.parametrize("options", [{"depth": True}, {"cameras": ("main", "top")}])

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise.predictors.interpolation.strided import StridedClips, StridedPredictor
+from corrwise.predictors.interpolation import Blend, HalfFlow
+from corrwise.predictors.interpolation.strided import ControlSteps, StridedClips, StridedPredictor
+from corrwise.predictors.models.registry import make_model
+from corrwise.testing import check_predictor
 from corrwise.types import Context, Predictor
 
 
@@ -67,6 +70,63 @@ def test_only_strides_around_the_wanted_steps_are_predicted():
     strided = StridedPredictor(inner, pytest.fail, 2)
     assert strided(context, actions, steps=[7, 3]).shape == (2, 3, 2, 3, 8, 8)
     assert inner.asked[0][2] == [1, 3]
+
+
+@pytest.mark.parametrize(("stride", "horizon"), [(2, 4), (2, 5), (3, 4)])
+def test_a_trained_network_of_strides_keeps_the_contract_of_a_predictor(stride, horizon):
+    torch.manual_seed(0)
+    model = make_model("resnet3d", context=2, action_dim=stride, width=2, downs=2, blocks3d=1, blocks2d=1)
+    strided = StridedPredictor(model.eval().requires_grad_(False), HalfFlow("dis"), stride)
+    draw = torch.Generator().manual_seed(0)
+    frames, done = torch.rand(2, 4, 3, 16, 16, generator=draw), torch.rand(2, 3, 1, generator=draw)
+    actions = 2 * torch.rand(2, 3, horizon, 1, generator=draw) - 1
+    check_predictor(strided, Context(frames, done, np.zeros((2, 4))), actions, exact=False)
+
+
+def test_frames_of_one_stride_are_interpolated_together():
+    context, actions = scene(horizon=8)
+    calls = []
+
+    def counted(frames, times, wanted):
+        calls.append((list(times), list(wanted)))
+        return Blend()(frames, times, wanted)
+
+    frames = StridedPredictor(Counting(), counted, 4)(context, actions, steps=[6, 0, 3, 4, 2, 0])
+    assert calls == [([0, 4], [1, 3]), ([4, 8], [5, 7])]
+    torch.testing.assert_close(frames, Counting()(context, actions, steps=[6, 0, 3, 4, 2, 0]))
+
+
+def test_a_horizon_without_one_stride_is_refused():
+    context, actions = scene(horizon=2)
+    with pytest.raises(ValueError, match="at least one stride of 3 control steps, got 2"):
+        StridedPredictor(Counting(), blend, 3)(context, actions)
+
+
+def test_metadata_states_what_a_trained_model_knows_in_control_steps(tmp_path):
+    model = make_model("resnet3d", context=2, action_dim=6, width=2, downs=2, blocks3d=1, blocks2d=1)
+    model.save_pretrained(tmp_path, {"stride": 3})
+    steps = ControlSteps.of(tmp_path)
+    assert steps == ControlSteps(stride=3, context=4, action_dim=2)
+    assert isinstance(steps.predictor(model, "blend"), StridedPredictor)
+    model.save_pretrained(tmp_path)
+    assert ControlSteps.of(tmp_path) == ControlSteps(stride=1, context=2, action_dim=6)
+    assert ControlSteps.of(tmp_path).predictor(model, "blend") is model
+
+
+@pytest.mark.parametrize(
+    ("stride", "message"),
+    [
+        (4, "expected actions of a stride of 4 control steps in .*, got 6 numbers"),
+        (0, "expected a whole number from 1 as stride, got 0"),
+        ("2", "expected a whole number from 1 as stride, got '2'"),
+        (True, "expected a whole number from 1 as stride, got True"),
+    ],
+)
+def test_a_stride_in_metadata_that_cannot_be_is_one_sentence(tmp_path, stride, message):
+    model = make_model("resnet3d", context=2, action_dim=6, width=2, downs=2, blocks3d=1, blocks2d=1)
+    model.save_pretrained(tmp_path, {"stride": stride})
+    with pytest.raises(ValueError, match=message):
+        ControlSteps.of(tmp_path)
 
 
 def test_one_context_frame_and_no_steps():

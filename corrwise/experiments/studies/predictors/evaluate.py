@@ -35,8 +35,8 @@ from corrwise.experiments.studies.predictors.evaluation import (
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
+from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor, check_horizon
 from corrwise.predictors.metrics import METRICS, frame_metrics
-from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.types import Context, Predictor
@@ -67,19 +67,19 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         RuntimeError: a GPU is asked for, and there is none.
     """
     models = _models(config)
-    context = max(model.config.context for _, model in models.values() if isinstance(model, VideoPredictor))
+    steps = {name: ControlSteps.of(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
+    context = max(each.context for each in steps.values())
     clips = open_clips(config.data)
     together = max(min(config.batch, config.windows), config.videos * (1 + len(models)))
     pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
     check_memory(together * pixels, "--batch, --horizon or --videos")
     for path in config.models:
         _check_clips(model_folder(str(path)), clips)
-    for name, (_, model) in models.items():
-        if isinstance(model, VideoPredictor) and model.config.action_dim != clips.action_dim:
-            raise ValueError(
-                f"expected clips with {model.config.action_dim} actions a step for {name}, got {clips.action_dim}"
-            )
-        predict(model, _blank(clips, context), context)  # a model for other images raises here
+    for name, each in steps.items():
+        if each.action_dim != clips.action_dim:
+            raise ValueError(f"expected clips with {each.action_dim} actions a step for {name}, got {clips.action_dim}")
+        check_horizon(config.horizon, each.stride)
+        predict(models[name][1], _blank(clips, context, each.stride), context)  # a model for other images raises here
     windows = ClipWindows(clips, context + config.horizon)
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
@@ -139,19 +139,18 @@ def predict(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
 
     It runs on the device of its weights; the frames come back to the device of the batch.
     """
-    weights = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    weights = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module | StridedPredictor) else None
     there = batch if weights is None else batch.to(weights.device)
     seen = Context(there.frames[:, :context], there.actions[:, : context - 1], None)
     with torch.no_grad():
         return model(seen, there.actions[:, None, context - 1 :])[:, 0].to(batch.frames.device)
 
 
-def _blank(clips: ClipSource, context: int) -> Batch:
-    """Return a black window of one frame more than the context."""
+def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
+    """Return a black window of one stride more than the context."""
     plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
-    return Batch(
-        torch.zeros(1, context + 1, 3, *clips.size, **plain), torch.zeros(1, context, clips.action_dim, **plain)
-    )
+    frames = context + stride
+    return Batch(torch.zeros(1, frames, 3, *clips.size, **plain), torch.zeros(1, frames - 1, clips.action_dim, **plain))
 
 
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
@@ -164,7 +163,7 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
         if name in models or name == BASELINE:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
-        models[name] = weights_hash(folder), model.to(device)
+        models[name] = weights_hash(folder), ControlSteps.of(folder).predictor(model.to(device), config.interpolator)
     return {**models, BASELINE: ("", CopyLast())}
 
 
