@@ -117,7 +117,7 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
     """
     model = Arm.parse(arm).model
     return TrainConfig(
-        data=_clips_of(config, task, held=False).out,
+        data=(_clips_of(config, task, held=False).out,),
         model=model,
         loss="mse",
         out=_model_folder(config, task, f"{model}-warm", seed),
