@@ -12,6 +12,8 @@
 
         def __post_init__(self) -> None:
             ...  # only what concerns several fields at once
+
+A command's options raise a ``ConfigError``; ``@validated(error=ValueError)`` is for what Python code makes itself.
 """
 
 from __future__ import annotations
@@ -19,11 +21,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from math import inf
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 __all__ = [
     "FIRST_TEST_SEED",
@@ -38,6 +51,7 @@ __all__ = [
     "check_tuning_seeds",
     "did_you_mean",
     "hints_of",
+    "validate",
     "validated",
 ]
 
@@ -83,7 +97,9 @@ class Range:
             return "finite" if self.high == inf else f"finite and at most {self.high:g}{self.unit}"
         if self.open:
             return f"above {self.low:g}{self.unit} and finite" if self.low else "above zero and finite"
-        return f"at least {self.low:g}{self.unit} and finite" if self.low else "zero or above"
+        if self.low:
+            return f"at least {self.low:g}{self.unit} and finite"
+        return "zero or above" if value < 0 else "zero or above and finite"
 
 
 @dataclass(frozen=True)
@@ -94,16 +110,18 @@ class Names:
         names: those that are registered.
         or_else: what else may be named, for the sentence.
         also: whether a word is of that other form.
+        what: what the sentence calls the option; "" is its name.
     """
 
     names: tuple[str, ...]
     or_else: str = ""
     also: Callable[[str], bool] = lambda name: False
+    what: str = ""
 
     def check(self, option: str, value: Any) -> None:
         """Raise a ConfigError that lists the names there are, unless the value is one of them or of the other form."""
         if not self.also(value):
-            check_name(option, value, self.names, or_else=self.or_else)
+            check_name(self.what or option, value, self.names, or_else=self.or_else)
 
 
 @dataclass(frozen=True)
@@ -122,24 +140,38 @@ SEVERAL = Several()
 ConfigT = TypeVar("ConfigT")
 
 
+@overload
+def validated(config: type[ConfigT]) -> type[ConfigT]: ...
+@overload
+def validated(*, error: type[Exception]) -> Callable[[type[ConfigT]], type[ConfigT]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def validated(config: type[ConfigT]) -> type[ConfigT]:
+def validated(config: Any = None, *, error: type[Exception] = ConfigError) -> Any:
     """Make a frozen dataclass whose fields are checked against their annotations, in their order, when it is made.
 
-    Its own ``__post_init__`` runs after that.
+    Its own ``__post_init__`` runs after that. What a field may not be raises ``error``.
     """
+    if config is None:
+        return partial(validated, error=error)
     own = getattr(config, "__post_init__", lambda self: None)
 
     def __post_init__(self: Any) -> None:
-        hints = hints_of(config)  # type: ignore[arg-type]  # a class is hashable
-        for each in fields(config):  # type: ignore[arg-type]  # those of a class made of this one are its own
-            _check(each.name, hints[each.name], getattr(self, each.name))
+        hints = hints_of(config)
+        for each in fields(config):  # those of a class made of this one are its own
+            validate(each.name, hints[each.name], getattr(self, each.name), error=error)
         own(self)
 
-    config.__post_init__ = __post_init__  # type: ignore[attr-defined]
-    made = dataclass(frozen=True)(config)
-    made.__init__.__no_type_check__ = True  # type: ignore[attr-defined]  # tests' run-time checks would raise before ours do
+    config.__post_init__ = __post_init__
+    made: Any = dataclass(frozen=True)(config)
+    made.__init__.__no_type_check__ = True  # tests' run-time checks would raise before ours do
     return made
+
+
+def validate(option: str, kind: Any, value: Any, *, error: type[Exception] = ValueError) -> None:
+    """Raise an error with one sentence unless the value is what an annotation allows."""
+    try:
+        _check(option, kind, value)
+    except ConfigError as refused:
+        raise error(str(refused)) from None
 
 
 @cache
@@ -156,10 +188,9 @@ def _check(option: str, kind: Any, value: Any) -> None:
             if isinstance(marker, (Range, Names, Several)):
                 marker.check(option, value)
     elif origin in (Union, UnionType):
-        if value is None and NoneType in args:
-            return
-        for each in args:
-            if each is not NoneType:
+        kinds = [each for each in args if each is not NoneType and (value is not None or NoneType not in args)]
+        for each in kinds:  # one value and several may stand beside each other
+            if len(kinds) == 1 or (get_origin(each) is tuple) == isinstance(value, tuple):
                 _check(option, each, value)
     elif origin is Literal:
         check_name(option, value, args)
@@ -172,7 +203,9 @@ def _check(option: str, kind: Any, value: Any) -> None:
     elif kind is int:
         check(isinstance(value, Integral) and not isinstance(value, bool), option, "a whole number", value)
     elif kind is float:
-        check(isinstance(value, Real), option, "a number", value)
+        check(isinstance(value, Real) and not isinstance(value, bool), option, "a number", value)
+    elif kind is bool:
+        check(isinstance(value, bool), option, "true or false", value)
 
 
 def check(ok: bool, option: str, wanted: str, got: object) -> None:

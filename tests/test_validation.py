@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from corrwise.validation import SEVERAL, ConfigError, Names, Range, validated
+from corrwise.validation import SEVERAL, ConfigError, Names, Range, validate, validated
 
 
 @validated
@@ -21,6 +21,9 @@ class Options:
     weight: Annotated[float, Range(0)] = 0.0
     number: Annotated[float, Range()] = 0.0
     plain: float = inf
+    switch: bool = False
+    seeds: Annotated[int, Range(0)] | tuple[Annotated[int, Range(0)], ...] = 0
+    method: Annotated[str, Names(("slow",), what="way")] = "slow"
     kind: Literal["mean", "best"] = "mean"
     axes: Annotated[tuple[Literal["x", "y"], ...], SEVERAL] = ("x",)
     moments: Annotated[tuple[Annotated[int, Range(0, 9)], ...], SEVERAL] = (0,)
@@ -48,7 +51,13 @@ class Options:
         ("share", nan, "share must be in [0, 1), got nan"),
         ("rate", 0.0, "rate must be above zero and finite, got 0.0"),
         ("rate", inf, "rate must be above zero and finite, got inf"),
-        ("weight", inf, "weight must be zero or above, got inf"),
+        ("weight", -1.0, "weight must be zero or above, got -1.0"),
+        ("weight", inf, "weight must be zero or above and finite, got inf"),
+        ("weight", True, "weight must be a number, got True"),
+        ("switch", 1, "switch must be true or false, got 1"),
+        ("seeds", (0, -1), "seed must be zero or above, got -1"),
+        ("seeds", 0.5, "seeds must be a whole number, got 0.5"),
+        ("method", "fast", "unknown way 'fast'; there are slow"),
         ("number", nan, "number must be finite, got nan"),
         ("plain", "high", "plain must be a number, got high"),
         ("kind", "meen", "unknown kind 'meen' (did you mean mean?); there are mean, best"),
@@ -64,6 +73,19 @@ def test_what_an_annotation_does_not_allow_is_refused(option, value, sentence):
     with pytest.raises(ConfigError) as refused:
         Options(**{option: value})
     assert str(refused.value) == sentence
+
+
+def test_python_code_is_refused_by_the_error_it_asks_for():
+    @validated(error=ValueError)
+    class Sizes:
+        horizon: Annotated[int, Range(1)] = 12
+
+    with pytest.raises(ValueError, match=r"^horizon must be at least 1, got 0$"):
+        Sizes(0)
+    with pytest.raises(ValueError, match=r"^horizon must be a whole number, got True$"):
+        validate("horizon", Annotated[int, Range(1)], True)
+    assert repr(Sizes()).endswith("Sizes(horizon=12)")
+    assert Options(seeds=(1, 2)).seeds == (1, 2)
 
 
 def test_what_it_allows_passes_ends_included():

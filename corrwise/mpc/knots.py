@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import require, require_whole
+from corrwise.mpc.config import Size
 from corrwise.types import Planner, Proposal
+from corrwise.validation import validated
 
 Interpolation = Literal["zero", "linear", "cubic"]
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class Knots:
     """Any planner, whose sequences are the knots of a spline in place of actions.
 
@@ -44,16 +44,13 @@ class Knots:
     """
 
     planner: Planner
-    horizon: int
+    horizon: Size
     interpolation: Interpolation = "linear"
 
     def __post_init__(self) -> None:
-        require_whole("horizon", self.horizon)
-        require(self.horizon >= 1, "horizon", "at least 1", self.horizon)
-        known = get_args(Interpolation)
-        require(self.interpolation in known, "interpolation", " or ".join(known), self.interpolation)
         knots = self.planner.horizon  # type: ignore[attr-defined]
-        require(knots <= self.horizon, "knots", f"at most the horizon of {self.horizon} steps", knots)
+        if knots > self.horizon:
+            raise ValueError(f"knots must be at most the horizon of {self.horizon} steps, got {knots}")
 
     @property
     def iterations(self) -> int:

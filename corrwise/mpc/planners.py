@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import check_numbers, require
+from corrwise.mpc.config import Size
 from corrwise.mpc.optimize import new_proposal
 from corrwise.mpc.sampling import (
     autoregressive,
@@ -25,9 +25,16 @@ from corrwise.mpc.sampling import (
     white,
 )
 from corrwise.types import Proposal
+from corrwise.validation import Range, validated
+
+Positive = Annotated[float, Range(0, open="low")]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+SomeShare = Annotated[float, Range(0, 1, open="low")]
+BelowOne = Annotated[float, Range(0, 1, open="high")]
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class RandomShooting:
     """Draw uniformly in [-1, 1] and execute the cheapest sequence; nothing is learned between iterations.
 
@@ -37,17 +44,13 @@ class RandomShooting:
 
     executes: ClassVar[Literal["best"]] = "best"
 
-    action_dim: int
+    action_dim: Size
     _: KW_ONLY
-    horizon: int = 12
-    candidates: int = 48
-    iterations: int = 3
-    hold: int = 1
+    horizon: Size = 12
+    candidates: Size = 48
+    iterations: Size = 3
+    hold: Size = 1
     """Each random action is held for this many steps; longer holds reach further."""
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-        require(self.hold >= 1, "hold", "at least 1", self.hold)
 
     def init(self, batch: int) -> Proposal:
         """Return a proposal without any sequence yet; its std is that of the uniform draw."""
@@ -66,7 +69,7 @@ class RandomShooting:
         return proposal
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class CEM:
     """Sample from a Gaussian, fit it to the cheapest candidates, repeat.
 
@@ -76,25 +79,21 @@ class CEM:
     Source: Rubinstein and Kroese 2004, with the momentum and the least std that planners commonly add.
     """
 
-    action_dim: int
+    action_dim: Size
     _: KW_ONLY
-    horizon: int = 12
-    candidates: int = 48
-    iterations: int = 3
-    initial_std: float = 0.5
+    horizon: Size = 12
+    candidates: Size = 48
+    iterations: Size = 3
+    initial_std: Positive = 0.5
     """Standard deviation at the start of every plan; actions span [-1, 1]."""
-    min_std: float = 0.05
+    min_std: NotNegative = 0.05
     """The standard deviation never falls below this, so that later iterations still explore."""
-    elite_fraction: float = 0.2
+    elite_fraction: SomeShare = 0.2
     """Share of the candidates that the next Gaussian is fitted to (at least one)."""
-    momentum: float = 0.1
+    momentum: BelowOne = 0.1
     """Share of the old mean and std that is kept in each refit; 0 forgets them."""
     executes: Literal["mean", "best"] = "mean"
     """Act on the fitted mean or on the cheapest candidate seen."""
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-        require(self.executes in ("mean", "best"), "executes", "mean or best", self.executes)
 
     def init(self, batch: int) -> Proposal:
         """Return a Gaussian around standing still."""
@@ -113,7 +112,7 @@ class CEM:
         return _refitted(self, proposal, *ranked(actions, costs, count))
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class ICEM:
     """CEM with coloured noise, elites that live on, and a population that shrinks with each iteration.
 
@@ -128,31 +127,25 @@ class ICEM:
 
     executes: ClassVar[Literal["best"]] = "best"
 
-    action_dim: int
+    action_dim: Size
     _: KW_ONLY
-    horizon: int = 12
-    candidates: int = 48
-    iterations: int = 3
-    initial_std: float = 0.5
+    horizon: Size = 12
+    candidates: Size = 48
+    iterations: Size = 3
+    initial_std: Positive = 0.5
     """Standard deviation at the start of every plan; actions span [-1, 1]."""
-    min_std: float = 0.05
+    min_std: NotNegative = 0.05
     """The standard deviation never falls below this, so that later iterations still explore."""
-    elite_fraction: float = 0.2
+    elite_fraction: SomeShare = 0.2
     """Share of the candidates that the next Gaussian is fitted to (at least one, at most half)."""
-    momentum: float = 0.1
+    momentum: BelowOne = 0.1
     """Share of the old mean and std that is kept in each refit; 0 forgets them."""
-    noise_beta: float = 2.0
+    noise_beta: NotNegative = 2.0
     """Exponent of the noise's power spectrum 1 / f^beta: 0 is white, 2 is a slow drift that moves bodies further."""
-    keep_fraction: float = 0.3
+    keep_fraction: Share = 0.3
     """Share of the elites scored again in the next iteration and, shifted by one step, in the next plan."""
-    decay: float = 1.25
+    decay: Annotated[float, Range(1)] = 1.25
     """The population shrinks by this factor with each iteration, down to twice the elites."""
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-        require(self.noise_beta >= 0, "noise_beta", "zero or above", self.noise_beta)
-        require(0 <= self.keep_fraction <= 1, "keep_fraction", "in [0, 1]", self.keep_fraction)
-        require(self.decay >= 1, "decay", "at least 1", self.decay)
 
     @property
     def elites(self) -> int:
@@ -188,7 +181,7 @@ class ICEM:
         return replace(_refitted(self, proposal, elites, elite_costs), elites=elites, elite_costs=elite_costs)
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class MPPI:
     """Move the mean to a soft average of the candidates; a higher temperature is softer.
 
@@ -204,23 +197,18 @@ class MPPI:
 
     executes: ClassVar[Literal["mean"]] = "mean"
 
-    action_dim: int
+    action_dim: Size
     _: KW_ONLY
-    horizon: int = 12
-    candidates: int = 48
-    iterations: int = 3
-    initial_std: float = 0.5
+    horizon: Size = 12
+    candidates: Size = 48
+    iterations: Size = 3
+    initial_std: Positive = 0.5
     """Standard deviation of the noise; actions span [-1, 1]."""
-    temperature: float = 0.5
+    temperature: Positive = 0.5
     """Softness of the average, in standard deviations of the candidates' costs: towards 0 only the best candidate
     counts, a large value weighs all of them alike."""
-    correlation: float = 0.7
+    correlation: BelowOne = 0.7
     """AR(1) coefficient of the noise from one step to the next, in [0, 1); its variance does not depend on it."""
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-        require(self.temperature > 0, "temperature", "positive", self.temperature)
-        require(0 <= self.correlation < 1, "correlation", "in [0, 1)", self.correlation)
 
     def init(self, batch: int) -> Proposal:
         """Return a mean of standing still; the std never changes."""
@@ -264,21 +252,3 @@ def softmin(costs: Float[Tensor, " N"], temperature: float) -> Float[Tensor, " N
     gap = (known - costs.where(finite, math.inf).amin()) / std.clamp_min(torch.finfo(std.dtype).tiny)
     weights = torch.exp(-gap / temperature).where(finite, 0.0)
     return (weights / weights.sum()).to(costs)
-
-
-def _check_options(planner: Any) -> None:
-    """Raise a ValueError for the first option of a planner that is out of its range, sizes first.
-
-    The ranges of the options that planners share are stated here; a planner checks its own.
-    """
-    check_numbers(planner)
-    for name in ("action_dim", "horizon", "candidates", "iterations"):
-        require(getattr(planner, name) >= 1, name, "at least 1", getattr(planner, name))
-    for name, wanted, within in (
-        ("initial_std", "positive", lambda value: value > 0),
-        ("min_std", "zero or above", lambda value: value >= 0),
-        ("elite_fraction", "in (0, 1]", lambda value: 0 < value <= 1),
-        ("momentum", "in [0, 1)", lambda value: 0 <= value < 1),
-    ):
-        value = getattr(planner, name, None)
-        require(value is None or within(value), name, wanted, value)

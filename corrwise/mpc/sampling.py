@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import require, require_whole
+from corrwise.mpc.config import Seed
+from corrwise.validation import validate
 
 Shape = tuple[int, int, int]  # candidates, horizon, action
 
@@ -30,8 +31,7 @@ def generator(seed: int, instance: int) -> torch.Generator:
             would share their streams: the words of (2^32, 0) are those of (0, 1).
     """
     for name, value in (("seed", seed), ("instance", instance)):
-        require_whole(name, value)
-        require(0 <= value < 2**32, name, "in [0, 2^32)", value)
+        validate(name, Seed, value)
     (mixed,) = np.random.SeedSequence((seed, instance)).generate_state(1, np.uint64)
     return torch.Generator("cpu").manual_seed(int(mixed))
 

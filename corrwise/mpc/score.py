@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import AGGREGATE_NAMES, require
+from corrwise.mpc.config import AGGREGATE_NAMES, Size
 from corrwise.types import Context, Cost, Goal, Predictor
+from corrwise.validation import Names, Range, validate, validated
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class Aggregate:
     """How the costs of the frames along a horizon become the cost of a candidate.
 
@@ -25,16 +27,10 @@ class Aggregate:
         ValueError: for an unknown name, gamma outside (0, 1] or k of zero or below.
     """
 
-    name: str = "last"
+    name: Annotated[str, Names(AGGREGATE_NAMES, what="aggregate")] = "last"
     _: KW_ONLY
-    gamma: float = 0.95
-    k: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.name not in AGGREGATE_NAMES:
-            raise ValueError(f"unknown aggregate {self.name!r}; there are {', '.join(AGGREGATE_NAMES)}")
-        require(0 < self.gamma <= 1, "gamma", "in (0, 1]", self.gamma)
-        require(0 < self.k < math.inf, "k", "positive and finite", self.k)
+    gamma: Annotated[float, Range(0, 1, open="low")] = 0.95
+    k: Annotated[float, Range(0, open="low")] = 10.0
 
     def steps(self, horizon: int) -> Sequence[int]:
         """Return the steps whose frames are needed; 0 is the frame after the first action."""
@@ -89,7 +85,7 @@ def score(
         ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
             the cost returns no tensor or another shape than asked for.
     """
-    require(max_frames >= 1, "max_frames", "at least 1", max_frames)
+    validate("max_frames", Size, max_frames)
     batch, candidates, horizon, _ = actions.shape
     if len(goal.frames) != batch:
         raise ValueError(f"expected goals for {batch} environments, got {len(goal.frames)}")

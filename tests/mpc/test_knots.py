@@ -137,7 +137,7 @@ def test_three_environments_with_knots_equal_three_runs_of_one_to_the_last_bit()
     ("make", "message"),
     [
         (lambda: spline("linear", knots=5, horizon=4), "knots must be at most the horizon of 4 steps, got 5"),
-        (lambda: Knots(CEM(1), 12, "quartic"), "interpolation must be zero or linear or cubic, got quartic"),
+        (lambda: Knots(CEM(1), 12, "quartic"), "unknown interpolation 'quartic'; there are zero, linear, cubic"),
         (lambda: Knots(CEM(1, horizon=1), 0), "horizon must be at least 1, got 0"),
         (lambda: Knots(CEM(1, horizon=1), 2.5), "horizon must be a whole number, got 2.5"),
     ],

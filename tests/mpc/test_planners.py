@@ -171,12 +171,16 @@ def test_mppi_weighs_equal_costs_alike():
     [
         (CEM, {"elite_fraction": 0.0}, r"elite_fraction must be in \(0, 1\], got 0.0"),
         (CEM, {"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
-        (CEM, {"initial_std": 0.0}, "initial_std must be positive, got 0.0"),
-        (ICEM, {"decay": 0.5}, "decay must be at least 1, got 0.5"),
+        (CEM, {"initial_std": 0.0}, "initial_std must be above zero and finite, got 0.0"),
+        (ICEM, {"decay": 0.5}, "decay must be at least 1 and finite, got 0.5"),
         (ICEM, {"keep_fraction": 2.0}, r"keep_fraction must be in \[0, 1\], got 2.0"),
         (ICEM, {"noise_beta": -1.0}, "noise_beta must be zero or above, got -1.0"),
-        (MPPI, {"temperature": 0.0}, "temperature must be positive, got 0.0"),
-        (MPPI, {"temperature": math.nan}, "temperature must be a finite number, got nan"),
+        (MPPI, {"temperature": 0.0}, "temperature must be above zero and finite, got 0.0"),
+        (MPPI, {"temperature": math.nan}, "temperature must be above zero and finite, got nan"),
+        (MPPI, {"temperature": "high"}, "temperature must be a number, got high"),
+        (MPPI, {"temperature": True}, "temperature must be a number, got True"),
+        (ICEM, {"noise_beta": math.inf}, "noise_beta must be zero or above and finite, got inf"),
+        (CEM, {"executes": "worst"}, "unknown executes 'worst'; there are mean, best"),
         (MPPI, {"correlation": 1.0}, r"correlation must be in \[0, 1\), got 1.0"),
         (RandomShooting, {"hold": 1.5}, "hold must be a whole number, got 1.5"),
         (RandomShooting, {"hold": 0}, "hold must be at least 1, got 0"),
@@ -198,5 +202,7 @@ FLOATS = [
 @pytest.mark.parametrize(("config", "option"), FLOATS, ids=lambda value: getattr(value, "__name__", value))
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_settings_that_are_not_finite_are_refused(config, option, value):
-    with pytest.raises(ValueError, match=f"{option} must be a finite number, got {value}"):
+    with pytest.raises(
+        ValueError, match=rf"{option} must be (finite|zero or above|.* and finite|in [\[(].*), got {value}"
+    ):
         config(**({} if config is AgentConfig else {"action_dim": 2}), **{option: value})

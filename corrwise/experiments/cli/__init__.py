@@ -21,14 +21,22 @@ from typing import Any
 
 import corrwise
 from corrwise._faults import described, frame_of, message_of, named_error, place_of
-from corrwise._process import not_read, report_stop, stoppable, wait_passively
+from corrwise._process import OutputError, not_read, report_stop, stoppable, wait_passively
 from corrwise.experiments.cli.parse import parse
 from corrwise.validation import ConfigError, did_you_mean
 
 # One file each, in the order of the help: its NAME, its options, and run(config), which imports what needs torch.
 _FILES = (
     *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "train_flow", "interpolate"),
-    *("table_mpc", "table_flows", "table_ranking", "table_ablations", "table_predictors", "table_agents"),
+    *(
+        "table_mpc",
+        "table_flows",
+        "table_ranking",
+        "table_ablations",
+        "table_predictors",
+        "table_agents",
+        "table_goals",
+    ),
     *("toy", "report", "doctor"),
 )
 _EXPECTED = (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError)  # of input that cannot be used
@@ -70,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(command, config)
     except KeyboardInterrupt:
         return report_stop(signal.SIGINT)
+    except OutputError:
+        raise  # to the program, which also drops what is left to be written
     except BaseException as error:
         if isinstance(error, BrokenPipeError) and not_read():
             return 128 + signal.SIGPIPE

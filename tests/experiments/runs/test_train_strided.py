@@ -28,7 +28,7 @@ def clips(tmp_path_factory):
 def tiny(clips, tmp_path):
     options = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
     return TrainConfig(
-        data=clips, out=tmp_path / "run", steps=3, batch=2, horizon=2, stride=2, options=options, checkpoint_every=1,
+        data=(clips,), out=tmp_path / "run", steps=3, batch=2, horizon=2, stride=2, options=options, checkpoint_every=1,
         val_fraction=0.34, loss="l1",
     )  # fmt: skip
 
@@ -78,6 +78,6 @@ def test_a_model_of_single_steps_states_no_stride(tiny):
     ],
 )  # fmt: skip
 def test_a_stride_that_cannot_be_is_one_sentence(tiny, capsys, arguments, message):
-    assert cli.main(["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]) == 2
+    assert cli.main(["train", "--data", str(*tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not tiny.out.exists()

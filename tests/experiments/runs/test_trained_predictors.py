@@ -98,6 +98,11 @@ def test_an_agent_is_ready_to_act(tmp_path):
         ({"task": "", "action_dim": 4, "stride": 2}, (), "knows 2 actions a step, and cartpole has 1"),
         ({"action_dim": 3, "stride": 2}, (), "expected actions of a stride of 2 control steps in"),
         ({"action_dim": 3, "stride": 3}, (), "expected a horizon of at least one stride of 3 control steps, got 2"),
+        (
+            {"action_dim": 2, "stride": 2},
+            ("--interpolator", "next", "--goal-frames", "2"),
+            "has strides, within which interpolator next makes no frames",
+        ),
         (None, (), "there is no model in"),
     ],
 )
