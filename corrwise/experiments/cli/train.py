@@ -41,9 +41,9 @@ Decay = Annotated[float, Range(0, 1, open="high")]
 class TrainConfig:
     """Train a video predictor on clips; the same command continues a run that was stopped."""
 
-    data: Path = Path("clips/cartpole")
-    """Folder of clips, as corrwise collect or corrwise import write it; or kitti:, caltech:, cityscapes: or vimeo: and
-    a folder of that dataset."""
+    data: Annotated[tuple[Path, ...], SEVERAL] = (Path("clips/cartpole"),)
+    """Folders of clips of one size, as corrwise collect or corrwise import write them; or kitti:, caltech:,
+    cityscapes: or vimeo: and a folder of that dataset. With interpolate their numbers of actions may differ."""
     objective: Literal["predict", "interpolate"] = "predict"
     """predict (the frames after a context) or interpolate (those between the frames of a context, for flavr)."""
     model: Model = "resnet3d"
