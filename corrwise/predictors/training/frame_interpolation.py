@@ -103,7 +103,7 @@ class FrameInterpolation:
         """Return as many frames of the windows as a gap needs, drawn where there are several."""
         if len(self.gaps) < 2:
             return batch
-        draw = torch.rand(2, generator=generator, device="cpu").tolist()
+        draw = torch.rand(2, generator=generator, dtype=torch.float32, device="cpu").tolist()
         length = self._lengths[int(draw[0] * len(self.gaps))]
         start = int(draw[1] * (batch.frames.shape[1] - length + 1))
         return Batch(batch.frames[:, start : start + length], batch.actions[:, start : start + length - 1])
