@@ -96,7 +96,7 @@ class StridedPredictor:
         for step in sorted(set(wanted)):
             if len(around := self._around(step)) == 2:
                 pairs.setdefault(around, []).append(step)
-        made = {}
+        made: dict[int, Tensor] = {}
         for around, steps in pairs.items():
             pair = torch.stack([frames[i] for i in around], dim=2)
             times = [i * self.stride for i in around]
