@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import AGGREGATE_NAMES, Size
+from corrwise.mpc.config import AGGREGATE_NAMES, Discount, Positive, Size
 from corrwise.types import Context, Cost, Goal, Predictor
-from corrwise.validation import Names, Range, validate, validated
+from corrwise.validation import Names, validate, validated
 
 
 @validated(error=ValueError)
@@ -29,8 +29,8 @@ class Aggregate:
 
     name: Annotated[str, Names(AGGREGATE_NAMES, what="aggregate")] = "last"
     _: KW_ONLY
-    gamma: Annotated[float, Range(0, 1, open="low")] = 0.95
-    k: Annotated[float, Range(0, open="low")] = 10.0
+    gamma: Discount = 0.95
+    k: Positive = 10.0
 
     def steps(self, horizon: int) -> Sequence[int]:
         """Return the steps whose frames are needed; 0 is the frame after the first action."""

@@ -62,7 +62,7 @@ def test_help_and_argument_errors_never_import_torch(argv):
             "cannot be read as weights",
         ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
-        (["--planner", "cem:initial-std=-1"], "planner: initial_std must be positive, got -1.0"),
+        (["--planner", "cem:initial-std=-1"], "planner: initial_std must be above zero and finite, got -1.0"),
         (["--planner", "cem:momentum=x"], "planner: option momentum must be a finite number, got 'x'"),
         (["--planner", "random:hold=1.5"], "planner: option hold must be a whole number, got '1.5'"),
         (["--planner", "cem:executes=worst"], "planner: option executes must be mean or best, got 'worst'"),
