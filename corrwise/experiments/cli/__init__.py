@@ -28,7 +28,15 @@ from corrwise.validation import ConfigError, did_you_mean
 # One file each, in the order of the help: its NAME, its options, and run(config), which imports what needs torch.
 _FILES = (
     *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "train_flow", "interpolate"),
-    *("table_mpc", "table_flows", "table_ranking", "table_ablations", "table_predictors", "table_agents"),
+    *(
+        "table_mpc",
+        "table_flows",
+        "table_ranking",
+        "table_ablations",
+        "table_predictors",
+        "table_agents",
+        "table_goals",
+    ),
     *("toy", "report", "doctor"),
 )
 _EXPECTED = (ConfigError, ArithmeticError, ValueError, OSError, RuntimeError)  # of input that cannot be used

@@ -17,6 +17,7 @@ NAME = "mpc"
 
 PREDICTOR_NAMES = ("oracle", "copy-last")
 INTERPOLATOR_NAMES = ("blend", "half-flow", "average")  # those that need no training
+GOAL_CONTROLS = ("last", "next", "true")  # goals of the same key frames without an interpolator
 
 
 def _is_folder(name: str) -> bool:
@@ -76,8 +77,9 @@ class MPCConfig(options.Parallel):
     goal_frames: Annotated[int, Range(0, 1000)] = 0
     """Follow a goal video, made from so many key frames at equal distances on a path to the goal; 0 is the goal image
     alone. With --aggregate mean each predicted frame is compared with the video's frame of its own time."""
-    interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "half-flow"
-    """Makes the goal video from the key frames: blend, half-flow or average."""
+    interpolator: Annotated[str, Names((*INTERPOLATOR_NAMES, *GOAL_CONTROLS))] = "half-flow"
+    """Makes the goal video from the key frames: blend, half-flow or average; or a control: last (the last key frame
+    alone), next (each key frame until its time) or true (all images of the path, an upper bound)."""
     horizon: options.Horizon = 12
     """Horizon of each plan in control steps."""
     candidates: options.Count = 48

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_path
@@ -42,21 +43,35 @@ class KeyFrames:
 def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[int]) -> KeyFrames:
     """Return the key frames of the episodes with these seeds, at equal distances on the hidden path to each goal.
 
-    The interpolator sees the image of the start, which the camera shows, and those of the key frames.
+    The interpolator sees the image of the start, which the camera shows, and those of the key frames. Of the controls,
+    ``true`` alone sees more: all images of the path.
 
     Raises:
         ValueError: an interpolator that does not take these images.
     """
-    interpolator, videos, times, states = make_interpolator(config.interpolator), [], [], []
+    videos, times, states = [], [], []
     for seed in seeds:
         path = sample_path(simulator.task, simulator.physics, np.random.default_rng(seed))
         last = len(path) - 1
         keys = sorted({round(last * (i + 1) / config.goal_frames) for i in range(config.goal_frames)} - {0})
-        images = simulator.render(path[[0, *keys]])
         with torch.no_grad():
-            videos.append(goal_video(images[None], (0, *keys), interpolator)[0])
+            videos.append(_video(config.interpolator, simulator, path, keys))
         times.append(keys)
         states.append(path[keys])
     longest = max(len(video) for video in videos)
     held = [torch.cat([video, video[-1:].expand(longest - len(video), -1, -1, -1)]) for video in videos]
     return KeyFrames(Goal(torch.stack(held)), times, states)
+
+
+def _video(
+    name: str, simulator: MujocoSimulator, path: Float64[np.ndarray, "steps S"], keys: Sequence[int]
+) -> Float32[torch.Tensor, "T C h w"]:
+    """Return the goal frames of a path that starts at its first state; of the last key frame alone, one."""
+    if name == "last":
+        return simulator.render(path[keys[-1:]])
+    if name == "next":
+        gaps = [after - before for before, after in pairwise((0, *keys))]
+        return simulator.render(path[keys]).repeat_interleave(torch.tensor(gaps, dtype=torch.int64, device="cpu"), 0)
+    if name == "true":
+        return simulator.render(path[1:])
+    return goal_video(simulator.render(path[[0, *keys]])[None], (0, *keys), make_interpolator(name))[0]

@@ -44,6 +44,26 @@ def test_key_frames_are_at_their_times_in_the_video_which_then_stands_still(simu
     torch.testing.assert_close(frames[:, -1], goal.frames[:, -1])
 
 
+def test_controls_are_goals_of_the_same_key_frames(simulators):
+    simulator = simulators["cartpole"]
+    keys = {
+        name: key_frames(MPCConfig(goal_frames=3, interpolator=name, **SMALL), simulator, [0, 1])
+        for name in ("last", "next", "true")
+    }
+    for name, each in keys.items():
+        assert each.times == keys["true"].times
+        assert all(map(np.array_equal, each.states, keys["true"].states)), name
+    for i, times in enumerate(keys["true"].times):
+        path = sample_path(simulator.task, simulator.physics, np.random.default_rng(i))
+        torch.testing.assert_close(keys["true"].goal.frames[i, : times[-1]], simulator.render(path[1:]))
+        assert torch.equal(keys["last"].goal.frames[i, 0], keys["true"].goal.frames[i, -1])
+        shown = keys["next"].goal.frames[i]
+        assert len(shown) == max(each[-1] for each in keys["true"].times)
+        for before, time in zip((0, *times), times, strict=False):
+            assert (shown[before:time] == keys["true"].goal.frames[i, time - 1]).all(), "each until its time"
+    assert keys["last"].goal.frames.shape[1] == 1, "an image, not a video"
+
+
 def test_rows_have_the_distance_to_each_key_frame_and_do_not_depend_on_the_lockstep(tmp_path):
     words = ["mpc", "--costs", "l1", "--goal-frames", "3", "--interpolator", "blend", "--aggregate", "mean", "--steps",
              "40", "--episodes", "2", "--size", "32", "--candidates", "4", "--iterations", "1", "--horizon", "2",
