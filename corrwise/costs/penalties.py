@@ -47,7 +47,7 @@ class FlowMagnitude:
     """
 
     weight: Weight
-    p: float | int = 1
+    p: float = 1
 
     def __post_init__(self) -> None:
         _check_order(self.p)
@@ -69,7 +69,7 @@ class FlowGradient:
     """
 
     weight: Weight
-    p: float | int = 1
+    p: float = 1
 
     def __post_init__(self) -> None:
         _check_order(self.p)
