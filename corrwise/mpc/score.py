@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from corrwise._files import shown
 from corrwise.mpc.config import AGGREGATE_NAMES, Discount, Positive, Size
 from corrwise.types import Context, Cost, Goal, Predictor
 from corrwise.validation import Names, validate, validated
@@ -144,7 +145,7 @@ def _check_images(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None
 
 def _check_tensor(who: str, what: str, got: object) -> None:
     if not isinstance(got, Tensor):
-        raise ValueError(f"{who} must return a tensor of {what}, got {got!r:.80}")
+        raise ValueError(f"{who} must return a tensor of {what}, got {shown(got)}")
 
 
 def _check_shape(who: str, what: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> None:
