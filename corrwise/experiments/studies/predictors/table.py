@@ -253,7 +253,7 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
     difference = paired_difference([mine[clip] for clip in clips], [other[clip] for clip in clips]).text("+.3f")
     pairs = ((clip_means(arm[seed], metric) for arm in (seeds, twin)) for seed in both)
     alone = [np.mean(list(one.values())) - np.mean(list(two.values())) for one, two in pairs]
-    return f"{difference} [{', '.join(rounded(value, '+.3f') for value in alone)}]"
+    return f"{difference} [{', '.join(rounded(float(value), '+.3f') for value in alone)}]"
 
 
 def _plans_table(rows: Sequence[Row]) -> str:
