@@ -26,7 +26,7 @@ def test_a_plan_has_the_rows_of_the_command_its_table_and_its_report(tmp_path, c
     ]
     assert capsys.readouterr().out == ""
     head, rule, *lines = run.table().splitlines()
-    assert head.startswith("| cost | episodes | last 10 steps |")
+    assert head.startswith("| cost | episodes | start and 2 steps |")
     assert set(rule) == {"|", "-"}
     assert [line.split(" | ")[:2] for line in lines] == [["| l1", "2"], ["| zero-action", "2"]]
     assert "zero-action" in run.report().read_text()

@@ -190,7 +190,7 @@ def _predictor_label(name: str) -> str:
 
 def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
     """Print the result of one cost in a line, as soon as the last episode of that cost is done."""
-    from corrwise.experiments.report.summary import summarize
+    from corrwise.experiments.report.summary import averaged, summarize
     from corrwise.experiments.report.table import decimals_for, number
 
     this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
@@ -199,7 +199,7 @@ def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
         error, count = f" ± {number(line.last10_error, d)}", f"mean ± standard error, {line.n} episodes"
         if line.n == 1:
             error, count = "", "1 episode"
-        distance = f"{number(line.last10, d)}{error} from the goal over the last 10 steps"
+        distance = f"{number(line.last10, d)}{error} from the goal over the {averaged([line])}"
         tqdm.write(f"{cost}: {distance} ({count}; start {number(line.start, d)})", file=sys.stderr)
 
 

@@ -37,6 +37,8 @@ class FLAVRConfig:
         width: channels of the first convolution; 8 times as many at the deepest.
         blocks: residual blocks at each of the four levels.
         channels: of an image, 3 for each view.
+        residual: whether the network makes what is added to the mean of the two middle frames, at first nothing,
+            rather than to the mean colour of all. This is not in the papers; a small network learns faster with it.
 
     Raises:
         ValueError: a number that makes no network.
@@ -47,6 +49,7 @@ class FLAVRConfig:
     width: Width = 64
     blocks: Annotated[int, Range(1, 100)] = 2
     channels: Width = 3
+    residual: bool = False
 
     def __post_init__(self) -> None:
         if self.context % 2:
@@ -94,6 +97,10 @@ class FLAVR(Pretrained):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if config.residual:
+            nn.init.zeros_(self.last.weight)
+            if self.last.bias is not None:
+                nn.init.zeros_(self.last.bias)
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -138,7 +145,8 @@ class FLAVR(Pretrained):
         x = F.leaky_relu(self.fuse(x.flatten(1, 2)), _LEAK)
         painted = self.last(F.pad(x, (3,) * 4, mode="reflect"))
         made = painted.unflatten(1, (self.config.outputs, self.config.channels)).float()
-        made = made + mean
+        middle = frames.shape[1] // 2
+        made = made + (frames[:, middle - 1 : middle + 1].mean(dim=1, keepdim=True) if self.config.residual else mean)
         return made[..., :height, :width]
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:
