@@ -101,10 +101,10 @@ def test_weights_survive_the_disk(small, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"context": 3}, "context to be an even number of at least 2, got 3"),
-        ({"width": 0}, "expected width of at least 1"),
-        ({"outputs": 0}, "expected outputs of at least 1"),
-        ({"context": 2000}, "context of at most 1000"),
+        ({"context": 3}, "context must be an even number, got 3"),
+        ({"width": 0}, "width must be at least 1"),
+        ({"outputs": 0}, "outputs must be at least 1"),
+        ({"context": 2000}, "context must be at most 1000"),
         ({"width": 4000}, "a network of at most"),
     ],
 )
