@@ -17,7 +17,7 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
-from corrwise.predictors.data.sources import Part, open_clips
+from corrwise.predictors.data.sources import Joined, Part, open_clips
 from corrwise.predictors.interpolation.flavr import FLAVR, window_places
 from corrwise.predictors.interpolation.registry import (
     interpolation_config,
@@ -63,8 +63,7 @@ def run_train(config: TrainConfig) -> Path:
         FloatingPointError: the loss is not finite; the weights of the last checkpoint are in the folder ``last-good``.
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
-    clips = open_clips(config.data)
-    seen, held = Part.split(clips, config.val_fraction)
+    clips, seen, held = clips_of(config)
     length, flip = config.window, config.objective == "predict" and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
     check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
@@ -76,10 +75,27 @@ def run_train(config: TrainConfig) -> Path:
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
-    frames = {"frames": sum(clips.lengths)}  # clips that grew would be another run's
-    settings = with_costs(settings_of(config).with_values(frames), config.out, (config.loss,))
+    # clips that grew would be another run's
+    values = {"data": config.data[0] if len(config.data) == 1 else config.data, "frames": sum(clips.lengths)}
+    settings = with_costs(settings_of(config).with_values(values), config.out, (config.loss,))
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
+
+
+def clips_of(config: TrainConfig) -> tuple[ClipSource, ClipSource, ClipSource]:
+    """Return all clips of a run, those to learn from, and those of each folder that are held out.
+
+    Raises:
+        FileNotFoundError, ValueError: clips that cannot be read, or of several sizes or, where the model sees them,
+            numbers of actions.
+    """
+    sources = [open_clips(path) for path in config.data]
+    if len(sources) == 1:
+        return sources[0], *Part.split(sources[0], config.val_fraction)
+    parts = [Part.split(source, config.val_fraction) for source in sources]
+    seen, held = zip(*parts, strict=True)
+    actions = config.objective == "predict"
+    return Joined(sources, actions=actions), Joined(seen, actions=actions), Joined(held, actions=actions)
 
 
 def make_loss(config: TrainConfig) -> Distance:
@@ -132,7 +148,7 @@ def _objective(config: TrainConfig, model: Model, distance: Distance, scale: flo
 
     def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
         if isinstance(model, FLAVR):
-            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation())
+            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation(), gaps=config.gap)
         return FramePrediction(model, distance, scale=scale)
 
     spec = spec_of(config.loss)
@@ -236,7 +252,12 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
 
 
 def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:
-    about = {"data": str(config.data), "loss": config.loss, "steps": trainer.step, "versions": versions()}
+    about = {
+        "data": " ".join(map(str, config.data)),
+        "loss": config.loss,
+        "steps": trainer.step,
+        "versions": versions(),
+    }
     kept_model(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
 
 
@@ -248,7 +269,7 @@ def _steps_of(model: Path) -> int | None:
         return None
 
 
-def _held_batch(held: Part, config: TrainConfig) -> Batch | None:
+def _held_batch(held: ClipSource, config: TrainConfig) -> Batch | None:
     """Return windows at equal distances over the held-out clips; None where they are too short for one."""
     length = config.window
     if max(held.lengths, default=0) < length:

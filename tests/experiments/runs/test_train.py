@@ -46,7 +46,7 @@ def clips(tmp_path_factory):
 @pytest.fixture
 def tiny(clips, tmp_path):
     return TrainConfig(
-        data=clips,
+        data=(clips,),
         out=tmp_path / "run",
         steps=4,
         batch=3,
@@ -86,10 +86,32 @@ def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_
     assert any((whole.out / "logs").iterdir())
 
 
+def test_a_loss_whose_flow_moves_nothing_trains_the_weights_of_its_base_distance(tiny, tmp_path):
+    """With epsilon 1 there is no warp, and not a bit differs; a warp by zero rounds coordinates."""
+    losses = ("l1", "corr-l1:flow=zero,epsilon=1", "corr-l1:flow=zero", "corr-l1:flow=dis")
+    runs = [replace(tiny, loss=loss, out=tmp_path / loss) for loss in losses]
+    plain, still, *_ = (load_model(run_train(run)).state_dict() for run in runs)
+    assert all(still[name].equal(weights) for name, weights in plain.items())
+    plain, _, zero, matched = (torch.tensor(_checkpoint(run)["losses"], dtype=torch.float64) for run in runs)
+    assert (zero - plain).abs().max() < 1e-4 < 1e-3 < (matched - plain).abs().max()
+
+
 def test_kill_9_changes_nothing(tiny, tmp_path):
     def words(out):
         return [
-            *("train", "--data", str(tiny.data), "--out", str(out), "--steps", "12", "--batch", "3", "--horizon", "2"),
+            *(
+                "train",
+                "--data",
+                str(tiny.data[0]),
+                "--out",
+                str(out),
+                "--steps",
+                "12",
+                "--batch",
+                "3",
+                "--horizon",
+                "2",
+            ),
             *("--options", *OPTIONS, "--checkpoint-every", "5", "--loss", "corr-l1:flow=dis", "--device", "cpu"),
         ]
 
@@ -115,7 +137,7 @@ def test_kill_9_changes_nothing(tiny, tmp_path):
 
 
 def test_two_processes_share_a_batch(tiny, tmp_path):
-    words = ["train", "--data", str(tiny.data), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
+    words = ["train", "--data", str(tiny.data[0]), "--steps", "3", "--batch", "4", "--horizon", "2", "--loss", "mse"]
     words += ["--options", *OPTIONS, "--device", "cpu", "--out"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     run = [*launcher, "-m", "corrwise", *words, str(tmp_path / "two")]
@@ -129,7 +151,7 @@ def test_two_processes_share_a_batch(tiny, tmp_path):
 
 @pytest.mark.parametrize("crop", [0, 8])
 def test_every_process_has_its_own_part_of_a_batch(tiny, crop):
-    clips = ClipFolder(tiny.data)
+    clips = ClipFolder(tiny.data[0])
     config = replace(tiny, batch=6)
     trainer = make_trainer(config, clips.action_dim, clips.size, l1)
     windows, parts = ClipWindows(clips, 4, crop=crop), []
@@ -217,15 +239,15 @@ def test_a_broken_shard_is_left_out_of_a_new_run_and_stops_one_that_goes_on(tiny
     for i in range(2):
         made = [Clip(*whole.read(clip, 0, whole.lengths[clip])) for clip in (2 * i, 2 * i + 1)]
         write_shard(data / f"shard-{i:05d}.h5", made, {"task": "cartpole"})
-    run_train(replace(tiny, data=data, steps=2))
+    run_train(replace(tiny, data=(data,), steps=2))
     (data / "shard-00001.h5").write_bytes(b"no shard")
     with pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard of clips that can be read"):
-        run_train(replace(tiny, data=data, steps=2, out=tmp_path / "new"))
+        run_train(replace(tiny, data=(data,), steps=2, out=tmp_path / "new"))
     with (
         pytest.warns(UserWarning, match=r"shard-00001\.h5 is no shard"),
         pytest.raises(ValueError, match="frames is 36 there and 18 here"),
     ):
-        run_train(replace(tiny, data=data))
+        run_train(replace(tiny, data=(data,)))
 
 
 def test_losses_by_name(tiny):
@@ -264,7 +286,7 @@ def test_user_code_as_a_loss_belongs_to_the_run(tiny, tmp_path):
 
 
 def test_a_loss_between_matched_pixels_is_the_mean_of_its_two_directions(tiny):
-    clips = ClipFolder(tiny.data)
+    clips = ClipFolder(tiny.data[0])
     batch = ClipWindows(clips, 4).batch(0, 2)
     losses = [
         make_trainer(config, clips.action_dim, clips.size, make_loss(config)).objective.loss(batch).total
@@ -332,9 +354,9 @@ def test_strips_put_predictions_under_what_came():
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
         (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
         (["--options", "colour=1"], "resnet3d has no such options"),
-        (["--options", "keep=no"], "expected keep of resnet3d to be bool, got 'no'"),
-        (["--options", "width=true"], "expected width of resnet3d to be int, got True"),
-        (["--options", "downs=2.0"], "expected downs of resnet3d to be int, got 2.0"),
+        (["--options", "keep=no"], "keep must be true or false, got no"),
+        (["--options", "width=true"], "width must be a whole number, got True"),
+        (["--options", "downs=2.0"], "downs must be a whole number, got 2.0"),
         (["--options", "widht=3", "--init-from", "nowhere"], "resnet3d has no such options"),
         (["--num-workers", "-1"], "num_workers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags state, got context=3"),
@@ -348,7 +370,7 @@ def test_strips_put_predictions_under_what_came():
     ],
 )
 def test_bad_input_is_one_sentence(tiny, capsys, arguments, message):
-    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]
+    words = ["train", "--data", str(tiny.data[0]), "--out", str(tiny.out), "--steps", "1", *arguments]
     assert cli.main(words) == 2
     assert message in capsys.readouterr().err
     assert not tiny.out.exists()
@@ -373,7 +395,7 @@ def test_clips_that_are_no_clips_are_one_sentence(tiny, tmp_path, capsys):
 
 def test_a_folder_of_another_run_is_refused(tiny, capsys):
     run_train(replace(tiny, steps=1))
-    words = ["train", "--data", str(tiny.data), "--out", str(tiny.out), "--steps", "1", "--batch", "2"]
+    words = ["train", "--data", str(tiny.data[0]), "--out", str(tiny.out), "--steps", "1", "--batch", "2"]
     assert cli.main(words) == 2
     assert "holds rows of another configuration" in capsys.readouterr().err
 
@@ -387,7 +409,7 @@ def test_small_stands_for_options_that_others_change():
 def test_crops_of_images_that_do_not_fit_the_model_are_refused_at_once(tmp_path):
     run_collect(CollectConfig(out=tmp_path / "clips", episodes=4, steps=8, size=20))
     config = TrainConfig(
-        data=tmp_path / "clips", out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")
+        data=(tmp_path / "clips",), out=tmp_path / "run", steps=4, batch=3, crop=16, options=("width=2", "downs=3")
     )
     for fraction in (0.0, 0.25):
         with pytest.raises(ValueError, match="multiples of 8"):
@@ -406,7 +428,7 @@ def test_what_fails_on_held_out_clips_does_not_cost_the_checkpoint(tiny, monkeyp
 
 
 def test_a_held_out_loss_is_the_mean_over_its_parts(tiny):
-    clips = ClipFolder(tiny.data)
+    clips = ClipFolder(tiny.data[0])
     batch = ClipWindows(clips, 4).batch(0, 8)
     parts, whole = (
         held_out_loss(

@@ -1,5 +1,6 @@
 """``corrwise train --objective interpolate``: the ordinary command trains FLAVR, stops and goes on."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.train import make_loss, make_trainer, run_train
+from corrwise.experiments.runs.train import clips_of, make_loss, make_trainer, run_train
+from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.interpolation import load_interpolator
 from corrwise.predictors.training import FrameInterpolation, WarmStart
 from corrwise.validation import ConfigError
@@ -22,14 +24,14 @@ def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("interpolate")
     run_collect(CollectConfig(out=out / "clips", episodes=4, steps=8, size=SIZE))
     return TrainConfig(
-        data=out / "clips",
+        data=(out / "clips",),
         objective="interpolate",
         model="flavr",
         loss="corr-l1:flow=dis",
         out=out / "run",
         steps=4,
         batch=2,
-        gap=4,
+        gap=(4,),
         options=("width=2", "blocks=1"),
         warm_start=2,
         checkpoint_every=2,
@@ -62,10 +64,43 @@ def test_a_run_that_stops_in_its_warm_start_ends_like_one_that_does_not(tiny, wh
 
 
 def test_four_frames_by_the_command_line(tiny, tmp_path):
-    words = ["train", "--objective", "interpolate", "--model", "flavr", "--loss", "l1", "--data", str(tiny.data)]
+    words = ["train", "--objective", "interpolate", "--model", "flavr", "--loss", "l1", "--data", str(tiny.data[0])]
     words += ["--context", "4", "--gap", "2", "--options", "width=2", "blocks=1", "--steps", "1", "--batch", "2"]
     assert cli.main([*words, "--out", str(tmp_path / "run")]) == 0
     assert load_interpolator(tmp_path / "run" / "model").known == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_clips_of_several_bodies_are_learned_together(tiny, tmp_path):
+    run_collect(CollectConfig(out=tmp_path / "ant", task="ant", episodes=2, steps=6, size=SIZE, seed=0))
+    config = replace(tiny, data=(*tiny.data, tmp_path / "ant"), out=tmp_path / "run", val_fraction=0.5)
+    clips, seen, held = clips_of(config)
+    assert (clips.lengths, seen.lengths, held.lengths) == ([9] * 4 + [7] * 2, [9, 9, 7], [9, 9, 7])
+    ant = ClipFolder(tmp_path / "ant")
+    for part, clip in ((seen, 0), (held, 1)):
+        frames, actions = part.read(2, 1, 4)
+        assert (frames == ant.read(clip, 1, 4)[0]).all()
+        assert actions.shape == (3 - 1, 0)
+    about = json.loads((run_train(config) / "config.json").read_text())["about"]
+    assert "task" not in about["clips"]
+    assert about["clips"]["size"] == [SIZE, SIZE]
+    run_train(config)  # it is the same run
+
+
+@pytest.mark.parametrize(
+    ("objective", "size", "message"),
+    [
+        ("predict", SIZE, r"got \(H, W, A\) \(16, 16, 1\), \(16, 16, 8\)"),
+        ("interpolate", 24, r"\(H, W\) \(16, 16\), \(24"),
+    ],
+)
+def test_clips_that_cannot_be_learned_together(tiny, tmp_path, objective, size, message):
+    run_collect(CollectConfig(out=tmp_path / "ant", task="ant", episodes=1, steps=6, size=size, seed=0))
+    model = "flavr" if objective == "interpolate" else "resnet3d"
+    data = (*tiny.data, tmp_path / "ant")
+    config = replace(tiny, data=data, objective=objective, model=model, warm_start=0, options=(), out=tmp_path / "run")
+    with pytest.raises(ValueError, match=message):
+        run_train(config)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -85,5 +120,5 @@ def test_options_that_do_not_fit_each_other(tiny, options, message):
 @pytest.mark.parametrize(("gap", "message"), [(3, "a multiple of 2 frames"), (10, "at least 11 frames")])
 def test_gaps_that_no_window_has(tiny, tmp_path, gap, message):
     with pytest.raises(ValueError, match=message):
-        run_train(replace(tiny, gap=gap, out=tmp_path / "run"))
+        run_train(replace(tiny, gap=(gap,), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
