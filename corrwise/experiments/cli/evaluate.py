@@ -26,7 +26,7 @@ class EvaluateConfig:
     horizon: Horizon = 10
     """Frames that are predicted, each from those before. Of a model that was trained with --stride, frames within a
     stride are interpolated, so that all models make the same frames."""
-    interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "half-flow"
+    stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100
     """Windows of the clips, drawn at random."""

@@ -78,9 +78,11 @@ class MPCConfig(options.Parallel):
     """Follow a goal video, made from so many key frames at equal distances on a path to the goal; 0 is the goal image
     alone. With --aggregate mean each predicted frame is compared with the video's frame of its own time."""
     interpolator: Annotated[str, Names((*INTERPOLATOR_NAMES, *GOAL_CONTROLS))] = "half-flow"
-    """Makes the goal video from the key frames, and the frames within the strides of a predictor that was trained with
-    --stride: blend, half-flow or average. Of the goal video also a control: last (the last key frame alone), next (each
-    key frame until its time) or true (all images of the path, an upper bound)."""
+    """Makes the goal video from the key frames: blend, half-flow or average; or a control: last (the last key frame
+    alone), next (each key frame until its time) or true (all images of the path, an upper bound)."""
+    stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
+    """Makes the frames within a stride of a predictor that was trained with --stride: blend, half-flow or average. With
+    --aggregate last and a horizon of whole strides there are none."""
     horizon: options.Horizon = 12
     """Horizon of each plan in control steps."""
     candidates: options.Count = 48

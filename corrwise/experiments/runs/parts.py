@@ -21,7 +21,7 @@ from corrwise.costs import CorrespondenceWise, GoalCost, PerView, l1, recommende
 from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import TASKS, MujocoSimulator, Task
 from corrwise.envs.tasks import find_task, is_environment
-from corrwise.experiments.cli.mpc import GOAL_CONTROLS, MPCConfig
+from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.runs.settings import Settings
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
@@ -213,10 +213,6 @@ def load_trained(config: MPCConfig) -> Trained | None:
     if (steps := ControlSteps.of(folder)).action_dim != actions:
         raise ValueError(f"{config.predictor} knows {steps.action_dim} actions a step, and {config.task} has {actions}")
     check_horizon(config.horizon, steps.stride)
-    if steps.stride > 1 and config.interpolator in GOAL_CONTROLS:
-        raise ValueError(
-            f"{config.predictor} has strides, within which interpolator {config.interpolator} makes no frames"
-        )
     return Trained(model, before, steps)
 
 
@@ -251,7 +247,7 @@ def make_predictor(config: MPCConfig, simulator: MujocoSimulator, trained: Train
     trained = trained or load_trained(config)
     assert trained is not None
     model, device = trained.model, config.device
-    predictor = trained.steps.predictor(model, config.interpolator)
+    predictor = trained.steps.predictor(model, config.stride_interpolator)
     if device == "cpu":
         return predictor
     model.to(device)
@@ -280,7 +276,7 @@ def load_agent(
     goal: Any = None,
     cost: Cost | None = None,
     planner: Planner | None = None,
-    interpolator: Interpolator | str = "half-flow",
+    interpolator: Interpolator | str = MPCConfig.stride_interpolator,
     device: str = "cpu",
 ) -> VisualMPC:
     """Return an agent that plans with a predictor which ``corrwise train`` made.

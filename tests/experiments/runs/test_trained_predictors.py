@@ -98,11 +98,6 @@ def test_an_agent_is_ready_to_act(tmp_path):
         ({"task": "", "action_dim": 4, "stride": 2}, (), "knows 2 actions a step, and cartpole has 1"),
         ({"action_dim": 3, "stride": 2}, (), "expected actions of a stride of 2 control steps in"),
         ({"action_dim": 3, "stride": 3}, (), "expected a horizon of at least one stride of 3 control steps, got 2"),
-        (
-            {"action_dim": 2, "stride": 2},
-            ("--interpolator", "next", "--goal-frames", "2"),
-            "has strides, within which interpolator next makes no frames",
-        ),
         (None, (), "there is no model in"),
     ],
 )
@@ -117,7 +112,7 @@ def test_a_predictor_that_does_not_fit_is_one_sentence(tmp_path, capsys, made, a
     assert not (tmp_path / "mpc").exists()
 
 
-@pytest.mark.parametrize("options", [("--aggregate", "mean", "--interpolator", "blend"), ("--horizon", "3")])
+@pytest.mark.parametrize("options", [("--aggregate", "mean", "--stride-interpolator", "half-flow"), ("--horizon", "3")])
 def test_plans_with_a_predictor_of_strides(tmp_path, options):
     run = _trained(tmp_path / "strides", action_dim=2, stride=2)
     words = ["mpc", "--task", "cartpole", "--predictor", str(run), "--out", str(tmp_path / "mpc"), *PLAN, *options]
@@ -131,7 +126,7 @@ def test_a_predictor_of_strides_sees_frames_a_stride_apart_from_the_first_step_o
     run = _trained(tmp_path, action_dim=2, stride=2)
     assert context_of(MPCConfig(predictor=str(run), size=16)) == 3
     env = gymnasium.make("corrwise/Cartpole-v0", size=16)
-    agent, seen = load_agent(run, planner=CEM(1, horizon=4, candidates=4, iterations=1), interpolator="blend"), []
+    agent, seen = load_agent(run, planner=CEM(1, horizon=4, candidates=4, iterations=1)), []
     start = agent.predictor.predictor.start
     agent.predictor.predictor.start = lambda frames, actions, noise: (
         seen.append((frames, actions)),

@@ -163,7 +163,10 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
         if name in models or name == BASELINE:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
-        models[name] = weights_hash(folder), ControlSteps.of(folder).predictor(model.to(device), config.interpolator)
+        models[name] = (
+            weights_hash(folder),
+            ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
+        )
     return {**models, BASELINE: ("", CopyLast())}
 
 

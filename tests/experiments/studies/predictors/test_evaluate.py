@@ -63,8 +63,7 @@ def test_a_model_of_strides_is_evaluated_on_the_frames_of_the_others(clips, mode
     strided = make_model("resnet3d", context=2, action_dim=2, width=2, downs=2, blocks3d=1, blocks2d=1)
     strided.save_pretrained(tmp_path / "strides", {"stride": 2})
     config = EvaluateConfig(
-        models=(model, tmp_path / "strides"), data=clips, out=tmp_path / "ev", horizon=3, windows=4, videos=0,
-        interpolator="blend",
+        models=(model, tmp_path / "strides"), data=clips, out=tmp_path / "ev", horizon=3, windows=4, videos=0
     )  # fmt: skip
     run_evaluate(config)
     rows = read_rows(config.out / "rows.jsonl", KEY)
@@ -72,8 +71,8 @@ def test_a_model_of_strides_is_evaluated_on_the_frames_of_the_others(clips, mode
     assert all(len(row["psnr"]) == 3 and row["broken"] == 0 for row in rows)
     assert all(row["clip"] == rows[row["window"]]["clip"] for row in rows), "the same windows"
     assert json.loads((config.out / "config.json").read_text())["context"] == 3
-    with pytest.raises(ConfigMismatch, match="interpolator is .blend. there and .average. here"):
-        run_evaluate(replace(config, interpolator="average"))
+    with pytest.raises(ConfigMismatch, match=r"stride.interpolator is .blend. there and .average. here"):
+        run_evaluate(replace(config, stride_interpolator="average"))
     with pytest.raises(ValueError, match="at least one stride of 2 control steps, got 1"):
         run_evaluate(replace(config, horizon=1, out=tmp_path / "short"))
 

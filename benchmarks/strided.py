@@ -1,0 +1,134 @@
+"""Time of one CEM plan on Cartpole (48 candidates x 3 iterations x 8 steps) with a predictor of strides and without.
+
+    .venv/bin/python benchmarks/strided.py --models runs/stride-1 runs/stride-2
+
+The models are runs of ``corrwise train --stride``, the first without strides; without ``--models`` they are small
+``resnet3d`` with random weights, whose images change everywhere, so that a learned flow takes longer than on true ones.
+For each cost and aggregate the predictors take turns in one process, in another order each time. "network" is the time
+of the model, "interpolate" that of frames within strides, "flow" that of the cost's flow, and "rest" all else. A ratio
+is the median over turns of the seconds divided by those of the model of single steps in the same turn, with the
+quartiles. Figures are medians; the last line is JSON. The exit status is 1 if the ratio of ``blend``, the default of
+``corrwise mpc``, misses its target with L1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from corrwise._clock import Clock
+from corrwise.costs import GoalCost
+from corrwise.envs import TASKS, Fleet, MujocoSimulator
+from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.runs.parts import make_distance
+from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
+from corrwise.predictors.interpolation import Blend, HalfFlow
+from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor
+from corrwise.predictors.models.pretrained import model_folder
+from corrwise.predictors.models.registry import load_model, make_model
+from corrwise.types import Predictor
+
+RATIO = 0.7  # of the seconds without strides, at most
+HORIZON, CANDIDATES, ITERATIONS, CONTEXT, SIZE = 8, 48, 3, 2, 64
+PHASES = ("network", "interpolate", "flow", "rest")
+COSTS, AGGREGATES = ("l1", "recommended"), ("last", "mean")
+SINGLE, DEFAULT = "single steps", "blend"
+INTERPOLATORS = {"half-flow": HalfFlow, "half-flow:flow=dis": lambda: HalfFlow("dis"), DEFAULT: Blend}
+
+
+def models(folders: list[str] | None) -> tuple[dict[int, Any], int]:
+    """Return the model of single steps and that of strides, by stride, and how many frames both see at most."""
+    if folders is None:
+        small = TrainConfig(options=("small",)).model_options
+        made = {stride: make_model("resnet3d", action_dim=stride, context=CONTEXT, **small) for stride in (1, 2)}
+        return {stride: model.eval().requires_grad_(False) for stride, model in made.items()}, CONTEXT + 1
+    paths = [model_folder(folder) for folder in folders]
+    steps = [ControlSteps.of(path) for path in paths]
+    if len(steps) != 2 or steps[0].stride != 1 or steps[1].stride == 1:
+        raise SystemExit(f"expected a model of single steps and one of strides, got {[each.stride for each in steps]}")
+    loaded = {each.stride: load_model(path).requires_grad_(False) for each, path in zip(steps, paths, strict=True)}
+    return loaded, max(each.context for each in steps)
+
+
+def predictors(models: dict[int, Any], clock: Clock) -> dict[str, Predictor]:
+    """Return the predictors that take turns, their parts timed."""
+    single, (stride, strided) = models[1], next(each for each in models.items() if each[0] > 1)
+    made: dict[str, Predictor] = {SINGLE: clock.timed(single, "network")}
+    for name, interpolator in INTERPOLATORS.items():
+        parts = clock.timed(strided, "network"), clock.timed(interpolator(), "interpolate")
+        made[name] = StridedPredictor(*parts, stride)
+    return made
+
+
+def turns(models: dict[int, Any], seen: int, cost: str, aggregate: str, repeats: int) -> dict[str, dict[str, list]]:
+    """Return, by predictor and phase, the seconds of each turn."""
+    clock, planner = Clock(), CEM(1, horizon=HORIZON, candidates=CANDIDATES, iterations=ITERATIONS)
+    config = AgentConfig(context_frames=seen, aggregate=aggregate)
+    distance = GoalCost(clock.watch_flow(make_distance(cost)))
+    context, goal = Fleet(MujocoSimulator(TASKS["cartpole"], size=SIZE), context_frames=seen).reset([0])
+    agents = {
+        name: VisualMPC(predictor, distance, planner, config=config)
+        for name, predictor in predictors(models, clock).items()
+        if aggregate != "last" or name in (SINGLE, DEFAULT)  # no frame lies within a stride
+    }
+    times: dict[str, dict[str, list]] = {name: defaultdict(list) for name in agents}
+    order = np.random.default_rng(0)
+    for turn in range(repeats + 1):
+        for name in order.permutation(list(agents)):
+            clock.seconds.clear()
+            with clock.measure("rest"):
+                agents[name].plan(context, goal, planner.init(1), [generator(turn, 0)])
+            for phase in PHASES if turn else ():  # the first turn warms up
+                times[name][phase].append(clock.seconds[phase])
+    return times
+
+
+def summary(times: dict[str, dict[str, list]]) -> dict[str, dict[str, Any]]:
+    """Return, by predictor, the medians of all seconds and of each phase, and the ratio with its quartiles."""
+    whole = {name: np.sum([each[phase] for phase in PHASES], axis=0) for name, each in times.items()}
+    return {
+        name: {
+            "seconds": float(np.median(whole[name])),
+            **{phase: float(np.median(each[phase])) for phase in PHASES},
+            "ratio": np.quantile(whole[name] / whole[SINGLE], [0.5, 0.25, 0.75]).tolist(),
+        }
+        for name, each in times.items()
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs=2, help="runs of corrwise train, of stride 1 and of another")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    made, seen = models(options.models)
+    print(f"{'cost':<12} {'aggregate':<10}{'predictor':<20}{'seconds':>8}" + "".join(f"{p:>12}" for p in PHASES))
+    plans, reached = [], True
+    for cost in COSTS:
+        for aggregate in AGGREGATES:
+            for name, each in summary(turns(made, seen, cost, aggregate, options.repeats)).items():
+                plans.append({"cost": cost, "aggregate": aggregate, "predictor": name, **each})
+                line = f"{cost:<12} {aggregate:<10}{name:<20}{each['seconds']:>8.3f}"
+                middle, low, high = each["ratio"]
+                ratio = "" if name == SINGLE else f"   {middle:.2f} of single steps ({low:.2f} to {high:.2f})"
+                print(line + "".join(f"{each[phase]:>12.3f}" for phase in PHASES) + ratio)
+                if name == DEFAULT and cost == "l1":
+                    reached &= middle <= RATIO
+    text = json.dumps({"plans": plans, "threads": torch.get_num_threads(), "repeats": options.repeats})
+    if options.out:
+        options.out.write_text(text + "\n")
+    print(text)
+    return int(not reached)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
