@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.options import SPEED_ONLY, Device
+from corrwise.experiments.cli.train import INTERPOLATING
 from corrwise.validation import Range, check, validated
 
 NAME = "interpolate"
@@ -36,7 +37,9 @@ class InterpolateConfig:
     """Where frames are made: cpu or cuda."""
 
     def __post_init__(self) -> None:
-        """Refuse outputs that are neither an mp4 nor a folder."""
+        """Refuse outputs that are neither an mp4 nor a folder, and the name of a network without its weights."""
+        trained = self.model not in INTERPOLATING or Path(self.model).is_dir()
+        check(trained, "model", "the folder of a trained one, see corrwise train --objective interpolate", self.model)
         check(self.out.suffix in ("", ".mp4"), "out", "an .mp4 file or a folder", self.out)
 
 

@@ -5,6 +5,7 @@ Bounds lie far beyond any use that makes sense, short of what no machine can hol
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -207,6 +208,14 @@ def is_own(cost: str) -> bool:
 def cost_label(cost: str) -> str:
     """Return what rows and images call a cost: its text; for the user's own code, the name without its file."""
     return cost.rpartition(":")[2] if is_own(cost) else cost
+
+
+def file_label(label: str) -> str:
+    """Return a cost's label as a part of a file name: one with a path in it is cut short and gets a digest."""
+    if "/" not in label and len(label) <= 80:
+        return label.replace(":", "-")
+    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
+    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def _canonical(cost: str, flow: str, controls: tuple[str, ...], own: bool) -> str:

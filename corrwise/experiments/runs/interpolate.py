@@ -18,6 +18,7 @@ from corrwise._files import local_path
 from corrwise._writing import write_aside
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.interpolate import InterpolateConfig
+from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES
 from corrwise.experiments.cli.options import device_named, option_values
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of
@@ -26,7 +27,7 @@ from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.data.formats.media_files import files_stamp, scan_media
 from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
-from corrwise.predictors.interpolation import INTERPOLATORS, load_interpolator, make_interpolator
+from corrwise.predictors.interpolation import load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.video import upsample
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.types import FixedTimes, Interpolator
@@ -204,7 +205,7 @@ def _write_images(folder: Path, frames: Iterable[Frame]) -> None:
 
 
 def _interpolator(config: InterpolateConfig) -> Interpolator:
-    if config.model in INTERPOLATORS:
+    if config.model in INTERPOLATOR_NAMES:
         if bad := [option for option in config.options if "=" not in option]:
             raise ValueError(f"expected options as name=value, got {bad[0]}")
         return make_interpolator(config.model, **option_values(config.options))
@@ -212,4 +213,4 @@ def _interpolator(config: InterpolateConfig) -> Interpolator:
 
 
 def _weights(config: InterpolateConfig) -> str | None:
-    return None if config.model in INTERPOLATORS else weights_hash(model_folder(config.model))
+    return None if config.model in INTERPOLATOR_NAMES else weights_hash(model_folder(config.model))

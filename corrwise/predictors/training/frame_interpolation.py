@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,10 @@ class FrameInterpolation:
         if self.augmentation is not None and generator is not None:
             batch = augmented(batch, self.augmentation, generator)
         return self.prediction.loss(batch, generator, phase)
+
+    def evaluate(self, batch: Batch, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
+        """Return the loss of windows that are not varied (``corrwise.types.EvaluatingObjective``)."""
+        return self.prediction.evaluate(batch, networks, generator)
 
 
 def augmented(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
