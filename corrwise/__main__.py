@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from corrwise._process import STOPS, leave, leave_in_time, not_read
+from corrwise._process import STOPS, leave, leave_in_time, name_output_errors, not_read
 
 
 def run() -> None:
@@ -45,6 +45,7 @@ def _open_streams() -> None:
             setattr(sys, f"__{name}__", stream)
     if getattr(sys.stdout, "errors", "") == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    name_output_errors()
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
@@ -62,7 +63,7 @@ def _unprinted(error: OSError) -> int:
     )  # Python flushes once more, and would print another error
     if silent:
         return 128 + signal.SIGPIPE
-    print(f"corrwise: standard output cannot be written: {error.strerror or error}", file=sys.stderr)
+    print(f"corrwise: {error}", file=sys.stderr)
     return 2
 
 

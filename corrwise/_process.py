@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -19,6 +19,28 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 4.0  # seconds in which a command may clean up
 _NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # any of them is the user's own choice
+
+
+class OutputError(OSError):
+    """Standard output cannot be written, in one sentence."""
+
+
+def name_output_errors() -> None:
+    """Let errors of standard output name it, other than that of a reader who has gone: those of files name theirs."""
+
+    def named(call: Callable[..., Any]) -> Callable[..., Any]:
+        def calling(*words: Any) -> Any:
+            try:
+                return call(*words)
+            except OSError as error:
+                if isinstance(error, BrokenPipeError) and not_read():
+                    raise
+                raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
+
+        return calling
+
+    for name in ("write", "flush"):
+        setattr(sys.stdout, name, named(getattr(sys.stdout, name)))
 
 
 @dataclass

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 from corrwise.costs.presets import BASES, DEFAULT_FLOW, FORMS, NAMED_FLOWS, NUMBERS, PRESETS, Option
+from corrwise.user_code import is_user_code
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ RECOMMENDED = "recommended"
 PERCEPTUAL = "perceptual"
 LPIPS = "st-lpips"
 BASE_NAMES = (*BASES, PERCEPTUAL, LPIPS)  # the last two have weights
+_HEADS = (*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES))
 _VGG = "IMAGENET1K_V1"  # the weights of the perceptual distance, where none are named
 _SMALLEST = {"st-alex": 21, "st-vgg": 18}  # px of an image, for weights of the perceptual distance that say so
 _PLAIN = r"/~:@+;!$&'()*"  # what stays as it is in a value, beside letters, digits and _.-~
@@ -127,6 +129,11 @@ class CostSpec:
             raise ValueError(f"expected the name of a cost, such as corr-l1:flow=dis, got {text!r}")
         if any(letter.isspace() or not letter.isprintable() for letter in text):
             raise ValueError(f"expected a cost without spaces, which a value writes as %20, got {text!r}")
+        if is_user_code(text) and text.partition(":")[0] not in (*_HEADS, RECOMMENDED):
+            raise ValueError(
+                f"expected the name of a cost, got {text!r}: code of your own is named so on the command line and in "
+                "plan(); in Python import it, and use the distance itself"
+            )
         head, colon, rest = text.partition(":")
         given = _pairs(text, rest) if colon else {}
         if head == RECOMMENDED:
@@ -352,7 +359,7 @@ def _unknown(head: str, text: str) -> str:
     base, _, form = head.removeprefix("corr-").partition("-")
     if head.startswith("corr-") and base in BASE_NAMES and form in FORMS:
         return f"{head} is written corr-{base}:form={form}, got {text!r}"
-    names = [*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES), RECOMMENDED]
+    names = [*_HEADS, RECOMMENDED]
     return f"unknown cost {head!r}{_near(head, names)}; there are {', '.join(names)}"
 
 

@@ -205,6 +205,13 @@ BAD = [
     ("corr-l1:flow", "expected options as name=value with commas between them, got 'flow'"),
     ("corr-l1: flow=dis", "expected a cost without spaces, which a value writes as %20, got 'corr-l1: flow=dis'"),
     (" l1", "expected a cost without spaces"),
+    (
+        "my.py:NAME",
+        r"expected the name of a cost, got 'my.py:NAME': code of your own is named so on the command line and in "
+        r"plan\(\); in Python import it, and use the distance itself$",
+    ),
+    ("pack.my:NAME", "expected the name of a cost, got 'pack.my:NAME': code of your own"),
+    ("my.py", "unknown cost 'my.py'"),
 ]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import corrwise
 from corrwise._faults import described, frame_of, message_of, named_error, place_of
-from corrwise._process import not_read, report_stop, stoppable, wait_passively
+from corrwise._process import OutputError, not_read, report_stop, stoppable, wait_passively
 from corrwise.experiments.cli.parse import parse
 from corrwise.validation import ConfigError, did_you_mean
 
@@ -79,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(command, config)
     except KeyboardInterrupt:
         return report_stop(signal.SIGINT)
+    except OutputError:
+        raise  # to the program, which also drops what is left to be written
     except BaseException as error:
         if isinstance(error, BrokenPipeError) and not_read():
             return 128 + signal.SIGPIPE

@@ -177,7 +177,9 @@ class Parallel:
 
     processes: Processes = field(default=0, metadata=SPEED_ONLY)
     """Processes, each with a thread; 0 is one for each core. Changes the speed, never the rows."""
-    where: tyro.conf.OmitArgPrefixes[ExecutorConfig] = field(default_factory=ExecutorConfig, metadata=SPEED_ONLY)
+    where: Annotated[ExecutorConfig, tyro.conf.arg(name="executor"), tyro.conf.OmitArgPrefixes] = field(
+        default_factory=ExecutorConfig, metadata=SPEED_ONLY
+    )
     """Where the jobs run."""
 
 
@@ -201,6 +203,9 @@ def canonical_costs(
     Raises:
         ConfigError: two of them are the same, or one is unknown; in one sentence.
     """
+    costs = tuple(costs)
+    for cost in costs:
+        check(own or not is_own(cost), option, "the name of a cost, not code of your own", cost)
     texts = tuple(_canonical(cost, flow, tuple(controls), own) for cost in costs)
     labels = [cost_label(cost) for cost in texts]
     check(len(set(labels)) == len(labels), option, "different from each other", " ".join(texts))

@@ -6,16 +6,28 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 from corrwise.registry import PLANNER_PATHS
 from corrwise.validation import ConfigError, did_you_mean, hints_of
@@ -62,6 +74,7 @@ IN_A_COST = {  # options that costs once had, and what their names have instead
 
 ConfigT = TypeVar("ConfigT")
 _HOME = re.compile(r"^(--[\w.-]+=)?(\w+:)?(~.*)$", re.DOTALL)  # an option's name and a data set's, before a path
+_BREAK = re.compile(r"(?<!\n)\n(?!\n|[-*] )")  # within a paragraph, or an item of a list
 _REGISTRY = ConstructorRegistry()
 _PLANNER_OPTION = re.compile(rf"^--({'|'.join(PLANNER_PATHS)})\.([\w-]+)(?:=(.*))?$", re.DOTALL)
 
@@ -125,6 +138,38 @@ def _as_written(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None
         nargs=1, metavar=metavar, instance_from_str=read, is_instance=lambda value: True,
         str_from_instance=lambda value: [str(value)],
     )  # fmt: skip
+
+
+@_REGISTRY.struct_rule
+def _described(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Describe each option by its whole docstring: tyro breaks a line before each that begins with no letter."""
+    config, made = info.type, info.default
+    if not is_dataclass(config):
+        return None
+    described, options = _docstrings(config), []
+    for field in fields(config):
+        default = getattr(made, field.name) if isinstance(made, config) else _default(field)
+        options.append(StructFieldSpec(field.name, hints_of(config)[field.name], default, described.get(field.name)))
+    return StructConstructorSpec(config, tuple(options))
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return tyro.MISSING_NONPROP if field.default is MISSING else field.default
+
+
+@cache
+def _docstrings(config: type) -> dict[str, str]:
+    """Return the docstrings of the fields of a class; lines are joined, those of a list and paragraphs stay apart."""
+    described: dict[str, str] = {}
+    for each in reversed(config.__mro__[:-1]):
+        body = ast.parse(dedent(inspect.getsource(each))).body[0].body  # type: ignore[attr-defined]  # of a class
+        for statements in pairwise(body):
+            match statements:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    described[name] = _BREAK.sub(" ", inspect.cleandoc(text))
+    return described
 
 
 def _reader(kind: type[int] | type[float]) -> Callable[[list[str]], int | float | str]:

@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any
 
-from corrwise.costs.spec import RECOMMENDED
+from corrwise.costs.presets import FORMS, NAMED_FLOWS
+from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
 from corrwise.experiments.cli import options
-from corrwise.validation import SEVERAL, Range, validated
+from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, Model
+from corrwise.validation import SEVERAL, ConfigError, Range, check, check_that, validated
 
 NAME = "table predictors"
 
-Arm = Literal[
-    "resnet3d-l1", "resnet3d-corr-l1:flow=dis", "resnet3d-corr-l1", "resnet3d-corr-l1:form=reg",
-    "resnet3d-mse", "resnet3d-corr-mse:flow=dis", "resnet3d-corr-mse", "resnet3d-corr-mse:form=reg",
-    "svg-mse", "svg-corr-mse:flow=dis", "svg-prime-mse", "svg-prime-corr-mse:flow=dis",
-]  # fmt: skip
-ARM_NAMES = get_args(Arm)
+MODELS: tuple[Model, ...] = tuple(model for model in MODEL_NAMES if model not in INTERPOLATING)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A model and the loss that it is trained with; ``str`` gives the text that ``parse`` reads.
+
+    Attributes:
+        model: a name in ``MODELS``.
+        loss: an image distance.
+    """
+
+    model: Model
+    loss: CostSpec
+
+    @classmethod
+    def parse(cls, text: str) -> Arm:
+        """Return the arm that ``MODEL-LOSS`` names, the loss as in ``corrwise train``.
+
+        Raises:
+            ConfigError: no such model or loss, or weights that are a file: an arm's text is the name of a folder.
+        """
+        model = next((name for name in sorted(MODELS, key=len, reverse=True) if text.startswith(f"{name}-")), None)
+        if model is None:
+            also = f"expected a model ({', '.join(MODELS)}) and a loss, such as resnet3d-corr-l1:flow=dis"
+            raise ConfigError(f"unknown arm {text!r}; {also}")
+        (loss,) = options.canonical_costs("arms", (text.removeprefix(f"{model}-"),), controls=(), own=False)
+        check_that("/" not in loss, f"expected weights that have a name in an arm, got {text!r}")
+        return cls(model, CostSpec.parse(loss))
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.loss}"
+
+    @property
+    def pixel_wise(self) -> Arm:
+        """The arm that this one is compared with: the same base distance of pixels at the same place."""
+        return Arm(self.model, replace(self.loss, flow="", form="scaled", directions=2, options=()))
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What tables sort by: models as they are registered, their losses in families."""
+        loss, flows = self.loss, ("", *NAMED_FLOWS)
+        family = BASE_NAMES.index(loss.base), loss.vgg, flows.index(loss.flow), FORMS.index(loss.form)
+        return MODELS.index(self.model), *family, -loss.directions, str(self)
 
 
 @validated
@@ -28,13 +68,12 @@ class PredictorTableConfig(options.Parallel):
     """Folder for clips, models, rows, tables and images. The same command continues a run that was stopped."""
     tasks: options.Tasks = field(default=options.BODY_NAMES, metadata=options.CHOOSES_ROWS)
     """cartpole, ant, humanoid, cartpole-short."""
-    arms: Annotated[tuple[Arm, ...], SEVERAL] = field(
+    arms: Annotated[tuple[str, ...], SEVERAL] = field(
         default=("resnet3d-l1", "resnet3d-corr-l1:flow=dis"), metadata=options.CHOOSES_ROWS
     )
-    """A model and a loss each, the loss as in corrwise train: resnet3d-l1, resnet3d-corr-l1:flow=dis, the same through
-    the learned flow with flow scaling (resnet3d-corr-l1) and with the regulariser (resnet3d-corr-l1:form=reg), all of
-    these with mse in place of l1, svg-mse, svg-corr-mse:flow=dis, svg-prime-mse, svg-prime-corr-mse:flow=dis. The table
-    has all that the folder has rows of."""
+    """A model and a loss each, as MODEL-LOSS: resnet3d, svg or svg-prime, and a loss as in corrwise train, such as
+    resnet3d-l1, resnet3d-corr-l1:flow=dis, resnet3d-corr-l1:form=reg, svg-prime-mse, resnet3d-l1:vgg=st-alex. The table
+    has all that the folder has rows of, each arm beside the pixel-wise one with the same base distance."""
     seeds: options.Lockstep = field(default=3, metadata=options.CHOOSES_ROWS)
     """Models of each arm and task."""
     clips: options.Count = 400
@@ -73,7 +112,10 @@ class PredictorTableConfig(options.Parallel):
     """Where training, predictors, costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown cost, and sizes beyond the memory of the machine."""
+        """Refuse unknown arms and costs, and sizes beyond the memory of the machine."""
+        arms = tuple(str(Arm.parse(arm)) for arm in self.arms)
+        check(len(set(arms)) == len(arms), "arms", "different from each other", " ".join(arms))
+        object.__setattr__(self, "arms", arms)
         object.__setattr__(self, "cost", *options.canonical_costs("cost", (self.cost,), own=False))
         batch = 12 * self.batch * (self.horizon + 2) * self.size**2
         options.check_memory(

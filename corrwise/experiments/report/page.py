@@ -18,7 +18,7 @@ from corrwise.costs.flow_colors import flow_wheel
 from corrwise.experiments.cli.report import ReportConfig
 from corrwise.experiments.report.plot import Series, curve_points, distance_plot
 from corrwise.experiments.report.strip import PANELS, StripImages, crop_to_motion, embedded, local_file, png_bytes
-from corrwise.experiments.report.summary import CONTROLS, Method, Summary, rejection_warnings, summarize, warn
+from corrwise.experiments.report.summary import CONTROLS, Method, Summary, averaged, rejection_warnings, summarize, warn
 from corrwise.experiments.report.table import (
     ENOUGH_PAIRS,
     decimals_for,
@@ -124,6 +124,7 @@ def _task_view(rows: Sequence[Row], baseline: str, images: StripImages) -> dict[
         "name": rows[0]["task"],
         "sentence": result_sentence(lines, baseline=baseline),
         "lines": table_rows(lines, names, styles, decimals=decimals, baseline=baseline),
+        "averaged": averaged(lines),
         "compared": any(line.pairs for line in lines),
         "few": any(0 < line.pairs < ENOUGH_PAIRS for line in lines),
         "warnings": [
@@ -205,7 +206,9 @@ def _config(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path.parent} is not a run folder: cannot read {path}") from error
     except ValueError as error:
         raise RunFolderError(str(error)) from error
-    return config if isinstance(config, dict) else {"config": config}
+    if not isinstance(config, dict) or not _facts(config):
+        raise RunFolderError(f"{path} is not a run's configuration, such as corrwise mpc writes")
+    return config
 
 
 def _facts(config: dict[str, Any]) -> dict[str, str]:

@@ -101,8 +101,10 @@ class Summary:
         task, cost, planner, predictor: what was run.
         control: whether the cost is a control (zero or random actions, exact flow, the true state).
         n: episodes.
+        steps: the fewest and the most steps of an episode; None where no row states them.
         start, final, nearest: mean distances at the start and at the end, and mean smallest distance of an episode.
-        last10, last10_error: mean over episodes of the distance over the last 10 steps, and its standard error.
+        last10, last10_error: mean over episodes of the distance over the last 10 steps, and its standard error; an
+            episode of fewer than 10 counts whole, from its start.
         last10_iqm: its interquartile mean.
         pairs: seeds shared with the baseline; 0 for the baseline itself and without a comparison.
         difference: last10 minus the baseline's, paired by seed; below zero is better than the baseline.
@@ -120,6 +122,7 @@ class Summary:
     predictor: str
     control: bool
     n: int
+    steps: tuple[int, int] | None
     start: float
     last10: float
     last10_error: float
@@ -160,6 +163,17 @@ def summarize(rows: Iterable[Row], *, baseline: str = "l1") -> list[Summary]:
     return [_summary(m, methods[m], _baseline(m, methods, baseline)) for m in order]
 
 
+def averaged(lines: Iterable[Summary]) -> str:
+    """Return over which distances of an episode ``last10`` is the mean: those of the last 10 steps, where it has 10."""
+    steps = [line.steps for line in lines if line.steps]
+    least, most = min((low for low, _ in steps), default=10), max((high for _, high in steps), default=10)
+    if least >= 10:
+        return "last 10 steps"
+    if least < most:
+        return "last 10 steps or fewer"
+    return f"start and {most} step{'' if most == 1 else 's'}"
+
+
 def _baseline(method: Method, methods: dict[Method, list[Row]], name: str) -> list[Row]:
     task, cost, *how = method
     if cost == name:
@@ -177,10 +191,12 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
     paired = [row for row in rows if row["seed"] in base]
     a, b = _column(paired, "last10_distance"), _column([base[row["seed"]] for row in paired], "last10_distance")
     mean, error = mean_and_error(last10)
+    steps = [row["steps"] for row in rows if row.get("steps") is not None]
     return Summary(
         *method,
         control=method[1] in CONTROLS,
         n=len(rows),
+        steps=(min(steps), max(steps)) if steps else None,
         start=mean_and_error(_column(rows, "start_distance"))[0],
         last10=mean,
         last10_error=error,

@@ -10,7 +10,8 @@ from typing import Any
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.report.plot import whisker
-from corrwise.experiments.report.summary import Method, Summary, quoted, warn
+from corrwise.experiments.report.statistics import rounded
+from corrwise.experiments.report.summary import Method, Summary, averaged, quoted, warn
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 # With fewer pairs even all of them on one side is no evidence at the 5 % level (two-sided sign test: 2 / 2**5 > 0.05).
@@ -24,8 +25,8 @@ def decimals_for(lines: Sequence[Summary]) -> int:
 
 
 def number(x: float | None, decimals: int = 2, sign: str = "") -> str:
-    """Return a number as text, with a true minus sign; an en dash if it is None or not finite."""
-    return NONE if x is None or not math.isfinite(x) else f"{x:{sign}.{decimals}f}".replace("-", MINUS)
+    """Return a number as text, with a true minus sign, zero without one; an en dash if it is None or not finite."""
+    return NONE if x is None or not math.isfinite(x) else rounded(x, f"{sign}.{decimals}f").replace("-", MINUS)
 
 
 def signed(x: float | None, decimals: int = 2) -> str:
@@ -35,7 +36,7 @@ def signed(x: float | None, decimals: int = 2) -> str:
 
 def percent(x: float | None, decimals: int = 0) -> str:
     """Return a share as text."""
-    return NONE if x is None or not math.isfinite(x) else f"{100 * x:.{decimals}f} %"
+    return NONE if x is None or not math.isfinite(x) else f"{rounded(100 * x, f'.{decimals}f')} %"
 
 
 def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:
@@ -48,7 +49,7 @@ def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:
     if not methods:
         return "No episode with an image cost has finished yet."
     d, best = decimals_for(lines), methods[0]
-    over = f"on average over the last ten steps of {_episodes(best.n)}"
+    over = f"on average over the {averaged(methods)} of {_episodes(best.n)}"
     if best.cost == baseline and len(methods) > 1:
         second = methods[1]
         return (
@@ -107,7 +108,7 @@ def plain_cells(lines: Sequence[Summary], names: dict[Method, str], *, baseline:
     """Return the report's table as text: its head, and one line per method."""
     d = decimals_for(lines)
     rows: list[tuple[str, ...]] = [
-        ("cost", "episodes", "last 10 steps", "nearest", "final", f"minus {baseline} (95 %)", "ms a step")
+        ("cost", "episodes", averaged(lines), "nearest", "final", f"minus {baseline} (95 %)", "ms a step")
     ]
     for row in table_rows(lines, names, dict.fromkeys(names, ""), decimals=d, baseline=baseline):
         ln = row["line"]

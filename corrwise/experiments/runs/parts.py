@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise._files import read_json
+from corrwise._files import read_json, shown
 from corrwise.costs import CorrespondenceWise, GoalCost, PerView, l1, recommended
 from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import TASKS, MujocoSimulator, Task
@@ -110,7 +110,7 @@ def make_distance(cost: str) -> Distance:
     made = own if _arguments(own) == 2 else own()
     if not callable(made) or _arguments(made) != 2:
         raise ValueError(
-            f"expected a function that makes a distance of two images as {cost}, got one that made {made!r:.80}"
+            f"expected a function that makes a distance of two images as {cost}, got one that made {shown(made)}"
         )
     return made
 

@@ -20,6 +20,7 @@ from corrwise._writing import RunFolderError, jsonable, open_plain
 
 MOST_NUMBER = 1e100  # in size: sums and squares of rows stay finite
 _MOST_COUNT = 2**63
+_TORN = object()
 _TIMES = ("seconds", "ms_")  # how the names of fields begin that are another number each time
 _WORDS = {str: "text", int: "a whole number"}
 
@@ -137,8 +138,8 @@ def read_rows(path: Path, key: Key = KEY) -> list[Row]:
     """Return the rows of a file, without a torn last line; a missing file has none. Writes nothing.
 
     Raises:
-        RunFolderError: a line is an object that is no row of that kind, or one before the last is no object; or the
-            file cannot be read.
+        RunFolderError: a line is JSON but no row of that kind, or one before the last is no JSON; or the file cannot
+            be read.
     """
     return _scan(Path(path), key)[0]
 
@@ -196,8 +197,9 @@ def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
         row = _parse(line)
         if torn and line.strip():
             raise RunFolderError(f"{path} line {torn} is not a result row; repair or remove that line")
-        if row is not None:
-            if problem := key.problem(row):
+        if row is not _TORN:
+            problem = key.problem(row) if isinstance(row, dict) else f"expected an object, got {shown(row)}"
+            if problem:
                 raise RunFolderError(f"{path} line {number} is not a result row: {problem}; repair or remove that line")
             rows.append(row)
             end = position + len(line)
@@ -207,13 +209,12 @@ def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
     return rows, end, len(data)
 
 
-def _parse(line: bytes) -> Row | None:
-    """Return the object in a line, or None where there is none: torn, or no JSON."""
+def _parse(line: bytes) -> Any:
+    """Return the value in a line, or ``_TORN`` where it is no JSON: the beginning of an object never is."""
     try:
-        row = parse_json(line)
+        return parse_json(line)
     except ValueError:  # covers torn UTF-8 too
-        return None
-    return row if isinstance(row, dict) else None
+        return _TORN
 
 
 def six_digits(value: Any) -> Any:

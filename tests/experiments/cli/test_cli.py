@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,9 +15,22 @@ from corrwise._writing import only_run
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands, main
 from corrwise.experiments.cli.doctor import gpu
-from corrwise.experiments.cli.parse import RENAMED, _options
+from corrwise.experiments.cli.parse import RENAMED, _options, parse
 
 RUN = ["mpc", "--steps", "1", "--episodes", "1", "--candidates", "2", "--iterations", "1", "--size", "16"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Has an option whose docstring holds a list."""
+
+    count: int = 1
+    """One of these:
+    - 1 is one,
+    and goes on
+    - 2 is two"""
+
+
 RAFT = "corr-l1:flow=raft,weights="
 
 
@@ -62,7 +76,7 @@ def test_help_and_argument_errors_never_import_torch(argv):
             "cannot be read as weights",
         ),
         (["--renderer", "gl", "--supersample", "2"], "supersample must be 1 with renderer gl, got 2"),
-        (["--planner", "cem:initial-std=-1"], "planner: initial_std must be positive, got -1.0"),
+        (["--planner", "cem:initial-std=-1"], "planner: initial_std must be above zero and finite, got -1.0"),
         (["--planner", "cem:momentum=x"], "planner: option momentum must be a finite number, got 'x'"),
         (["--planner", "random:hold=1.5"], "planner: option hold must be a whole number, got '1.5'"),
         (["--planner", "cem:executes=worst"], "planner: option executes must be mean or best, got 'worst'"),
@@ -168,6 +182,27 @@ def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
         printed = " ".join(capsys.readouterr().out.split())
         assert f"usage: corrwise {name} " in printed
         assert " ".join(command.config.__doc__.split()) in printed
+
+
+def test_help_keeps_each_sentence_of_an_option_in_one_piece(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "2000")
+    for words, sentence in {
+        "mpc": "(docs/choose_a_flow.md); recommended, the default of planning; your own as file.py:NAME, which",
+        "table mpc": "Changes the speed, never the rows. (default: 0)",
+        "mpc --costs l1": "cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or dm_control:walker-walk; or",
+    }.items():
+        with pytest.raises(SystemExit):
+            main([*words.split(), "--help"])
+        printed = capsys.readouterr().out
+        assert sentence in printed
+        assert "where options" not in printed
+
+
+def test_help_keeps_the_lines_of_a_list(capsys):
+    with pytest.raises(SystemExit):
+        parse("corrwise listed", Listed, ["--help"])
+    lines = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    assert {"- 1 is one, and goes on", "- 2 is two (default: 1)"} <= set(lines)
 
 
 def test_every_file_of_a_command_is_listed():

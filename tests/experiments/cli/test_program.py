@@ -23,9 +23,14 @@ def test_a_reader_that_has_gone_is_no_error(unbuffered):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_output_that_cannot_be_written_is_one_sentence():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--help", "mpc --help"])
+def test_output_that_cannot_be_written_is_one_sentence(words, unbuffered):
+    environment = {**BUFFERED, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*COMMAND, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED)
+        done = subprocess.run(
+            [*COMMAND, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
     assert done.returncode == 2
     assert done.stderr == "corrwise: standard output cannot be written: No space left on device\n"
 

@@ -16,7 +16,7 @@ from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
 from corrwise.experiments.report.strip import StripImage, crop_to_motion
 from corrwise.experiments.report.summary import summarize
-from corrwise.experiments.report.table import number, result_sentence, signed
+from corrwise.experiments.report.table import number, result_sentence, signed, terminal_table
 from corrwise.experiments.runs.rows import append_row, read_rows
 from tests.snippets import ROOT, save_named
 
@@ -179,9 +179,30 @@ def test_a_run_without_rows_and_a_folder_without_a_run(fake_run, tmp_path):
     assert "No episode has finished yet" in write_report(run).read_text("utf-8")
     with pytest.raises(RunFolderError, match="is not a run folder"):
         write_report(tmp_path / "nowhere")
+    for other in ("[]", "3", '{"a": 1}', "{}", '{"planner": null}'):
+        (run / "config.json").write_text(other)
+        with pytest.raises(RunFolderError, match=r"config\.json is not a run's configuration"):
+            write_report(run)
     (run / "config.json").write_text("{")
     with pytest.raises(RunFolderError, match="is not JSON"):
         write_report(run)
+
+
+@pytest.mark.parametrize(
+    ("steps", "over"),
+    [
+        ([12, 10], "last 10 steps"),
+        ([3, 3], "start and 3 steps"),
+        ([1], "start and 1 step"),
+        ([3, 20], "last 10 steps or fewer"),
+        ([None], "last 10 steps"),
+    ],
+)
+def test_the_result_states_how_many_steps_it_averages(steps, over):
+    key = {"task": "ant", "cost": "l1", "planner": "cem", "predictor": "oracle", "last10_distance": 1.0}
+    lines = summarize([{**key, "seed": seed, "steps": count} for seed, count in enumerate(steps)])
+    assert f"on average over the {over} of {len(steps)} episode" in result_sentence(lines)
+    assert f"  {over}  " in terminal_table(lines, {line.method: line.cost for line in lines})
 
 
 def rows_of(**near):
@@ -198,7 +219,7 @@ def rows_of(**near):
         ({"l1": np.arange(8) + 4.0, "corr": np.arange(8) * 0.5}, "excludes zero."),
         ({"l1": [4.0, 1] * 5, "corr": [1.0, 3.5] * 5}, "includes zero."),
         ({"l1": [1.0] * 8, "corr": [2.0] * 8}, "No cost beats l1: it is 1.00 from the goal"),
-        ({"corr": [1.0]}, "corr is 1.00 from the goal on average over the last ten steps of 1 episode."),
+        ({"corr": [1.0]}, "corr is 1.00 from the goal on average over the last 10 steps of 1 episode."),
         ({"state": [0.0]}, "No episode with an image cost has finished yet."),
     ],
 )

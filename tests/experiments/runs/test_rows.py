@@ -59,11 +59,21 @@ def test_a_file_cut_at_any_byte_loses_at_most_the_row_in_flight(path, monkeypatc
         assert path.read_bytes() == data, "cut, repaired and continued is the uninterrupted file"
 
 
-@pytest.mark.parametrize("tail", [b"\0\0\0\0", b'{"task": "cart\n', b"\xc3", b"17", b"\n\n"])
+@pytest.mark.parametrize("tail", [b"\0\0\0\0", b'{"task": "cart\n', b"\xc3", b"\n\n"])
 def test_other_broken_tails_are_cut_off(path, tail):
     data = path.read_bytes()
     path.write_bytes(data + tail)
     assert open_rows(path) == ROWS
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("tail", [b"17", b"[1]\n", b"null\n", b'"text"', b"true\n{"])
+def test_json_that_is_no_object_is_refused_with_its_line_and_never_cut_off(path, tail):
+    data = path.read_bytes() + tail
+    path.write_bytes(data)
+    for read in (read_rows, open_rows):
+        with pytest.raises(RunFolderError, match=r"rows\.jsonl line 4 is not a result row: expected an object, got "):
+            read(path)
     assert path.read_bytes() == data
 
 

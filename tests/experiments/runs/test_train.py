@@ -86,6 +86,16 @@ def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_
     assert any((whole.out / "logs").iterdir())
 
 
+def test_a_loss_whose_flow_moves_nothing_trains_the_weights_of_its_base_distance(tiny, tmp_path):
+    """With epsilon 1 there is no warp, and not a bit differs; a warp by zero rounds coordinates."""
+    losses = ("l1", "corr-l1:flow=zero,epsilon=1", "corr-l1:flow=zero", "corr-l1:flow=dis")
+    runs = [replace(tiny, loss=loss, out=tmp_path / loss) for loss in losses]
+    plain, still, *_ = (load_model(run_train(run)).state_dict() for run in runs)
+    assert all(still[name].equal(weights) for name, weights in plain.items())
+    plain, _, zero, matched = (torch.tensor(_checkpoint(run)["losses"], dtype=torch.float64) for run in runs)
+    assert (zero - plain).abs().max() < 1e-4 < 1e-3 < (matched - plain).abs().max()
+
+
 def test_kill_9_changes_nothing(tiny, tmp_path):
     def words(out):
         return [
@@ -344,9 +354,9 @@ def test_strips_put_predictions_under_what_came():
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
         (["--options", "width"], "options must be small, or pairs such as width=8, got width"),
         (["--options", "colour=1"], "resnet3d has no such options"),
-        (["--options", "keep=no"], "expected keep of resnet3d to be bool, got 'no'"),
-        (["--options", "width=true"], "expected width of resnet3d to be int, got True"),
-        (["--options", "downs=2.0"], "expected downs of resnet3d to be int, got 2.0"),
+        (["--options", "keep=no"], "keep must be true or false, got no"),
+        (["--options", "width=true"], "width must be a whole number, got True"),
+        (["--options", "downs=2.0"], "downs must be a whole number, got 2.0"),
         (["--options", "widht=3", "--init-from", "nowhere"], "resnet3d has no such options"),
         (["--num-workers", "-1"], "num_workers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags state, got context=3"),

@@ -31,7 +31,7 @@ def tiny(tmp_path_factory):
         out=out / "run",
         steps=4,
         batch=2,
-        gap=4,
+        gap=(4,),
         options=("width=2", "blocks=1"),
         warm_start=2,
         checkpoint_every=2,
@@ -120,5 +120,5 @@ def test_options_that_do_not_fit_each_other(tiny, options, message):
 @pytest.mark.parametrize(("gap", "message"), [(3, "a multiple of 2 frames"), (10, "at least 11 frames")])
 def test_gaps_that_no_window_has(tiny, tmp_path, gap, message):
     with pytest.raises(ValueError, match=message):
-        run_train(replace(tiny, gap=gap, out=tmp_path / "run"))
+        run_train(replace(tiny, gap=(gap,), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -16,9 +16,9 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
-from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
-from corrwise.experiments.cli.train import SMALL, Model, TrainConfig
-from corrwise.experiments.report.statistics import mean_and_error, paired_difference
+from corrwise.experiments.cli.table_predictors import Arm, PredictorTableConfig
+from corrwise.experiments.cli.train import SMALL, TrainConfig
+from corrwise.experiments.report.statistics import mean_and_error, paired_difference, rounded
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.collect import run_collect
@@ -28,19 +28,19 @@ from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.train import run_train, starting_model
+from corrwise.experiments.runs.train import make_loss, run_train, starting_model
 from corrwise.experiments.studies.planning import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import broken_frames, clip_means
 from corrwise.predictors.metrics import METRICS
 from corrwise.types import Context
+from corrwise.validation import ConfigError
 
 _HELD_SEED = 200_000  # seed of the first held-out episode
 _CROPS = {"resnet3d": 32, "svg": 0, "svg-prime": 32}  # svg is made for one size
-_LONGEST_FIRST: tuple[Model, ...] = ("svg-prime", "svg", "resnet3d")  # a name may begin another
 _WARM_RATE, _RATE = 1e-3, 5e-4  # of Adam
-_ORDER = ("zero-action", "oracle", "copy-last", *ARM_NAMES)  # in the order of the command
+_BASELINES = ("zero-action", "oracle", "copy-last")
 _OVER_CLIPS = "Intervals are over clips, with the models as they are; each pair of models stands in square brackets."
 
 
@@ -78,12 +78,17 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
 
 
 def _check(config: PredictorTableConfig) -> None:
-    """Refuse image sizes and lengths that some model or task does not have, before hours of training."""
+    """Refuse losses, image sizes and lengths that some model or task does not have, before hours of training."""
     size, asked = (config.size, config.size), TrainConfig.context + max(config.horizon, config.shown)
     for task in config.tasks:
         frames = TASKS[task].episode_steps + 1
         if asked > frames:
             raise ValueError(f"expected context and horizon of at most the {frames} frames of {task}, got {asked}")
+    for arm in config.arms:
+        loss, side = Arm.parse(arm).loss, train_config(config, config.tasks[0], arm, 0).crop or config.size
+        if side < loss.smallest:
+            raise ValueError(f"expected images of at least {loss.smallest} pixels for {arm}, got {side}")
+        make_loss(train_config(config, config.tasks[0], arm, 0))
     jobs = (warm_config(config, task, arm, 0) for task in config.tasks for arm in config.arms)
     for job in {job.model: job for job in jobs}.values():
         with torch.random.fork_rng():
@@ -91,11 +96,6 @@ def _check(config: PredictorTableConfig) -> None:
         plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
         frame, none, action = (torch.zeros(1, *rest, **plain) for rest in ((1, 3, *size), (0, 1), (1, 1, 1)))
         model(Context(frame, none, None), action)
-
-
-def pixel_wise(arm: str) -> str:
-    """Return the name of the arm that an arm is compared with; its own if it is pixel-wise itself."""
-    return arm.replace("-corr-", "-").partition(":")[0]
 
 
 def _clips_of(config: PredictorTableConfig, task: str, *, held: bool) -> CollectConfig:
@@ -115,7 +115,7 @@ def warm_config(config: PredictorTableConfig, task: str, arm: str, seed: int) ->
 
     Geng et al. (CVPR 2022, Sec. A3) begin so, with a pixel-wise loss for five epochs, where they regularise.
     """
-    model = next(name for name in _LONGEST_FIRST if arm.startswith(f"{name}-"))
+    model = Arm.parse(arm).model
     return TrainConfig(
         data=(_clips_of(config, task, held=False).out,),
         model=model,
@@ -138,7 +138,7 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
     warm = warm_config(config, task, arm, seed)
     return replace(
         warm,
-        loss=arm.removeprefix(f"{warm.model}-"),
+        loss=str(Arm.parse(arm).loss),
         out=_model_folder(config, task, arm, seed),
         init_from=str(warm.out),
         steps=config.steps,
@@ -197,7 +197,7 @@ def held_frames(folder: Path) -> dict[str, list[Row]]:
         newest = {row["model"]: row["weights"] for row in rows}
         mine = [row for row in rows if newest[row["model"]] == row["weights"]]
         if mine:
-            frames[task] = sorted(mine, key=lambda row: _place(row["model"].rpartition("-")[0], _ORDER))
+            frames[task] = sorted(mine, key=lambda row: _place(_arm_of(row["model"]), baselines=2))
     return frames
 
 
@@ -206,13 +206,36 @@ def held_plans(folder: Path) -> list[Row]:
     rows = read_rows(folder / "plans" / "rows.jsonl", PLANS_KEY)
     newest = {(row["task"], row["method"]): row["settings"] for row in rows}
     rows = [row for row in rows if newest[row["task"], row["method"]] == row["settings"]]
-    arms = {row["method"]: row["method"].rpartition("-")[0] for row in rows}
-    rows = [{**row, "method": arms[row["method"]]} if arms[row["method"]] in ARM_NAMES else row for row in rows]
-    return sorted(rows, key=lambda row: (_place(row["task"], TASK_NAMES), _place(row["method"], _ORDER)))
+    rows = [{**row, "method": _arm_of(row["method"])} for row in rows]
+    tasks = {task: place for place, task in enumerate(TASK_NAMES)}
+    return sorted(rows, key=lambda row: (tasks.get(row["task"], len(tasks)), _place(row["method"])))
 
 
-def _place(name: str, order: Sequence[str]) -> int:
-    return order.index(name) if name in order else len(order)
+def _arm_of(name: str) -> str:
+    """Return the arm of a model's name, which ends with its seed; another name as it is."""
+    arm, _, seed = name.rpartition("-")
+    return arm if seed.isdigit() else name
+
+
+def _place(name: str, baselines: int = 0) -> tuple[Any, ...]:
+    """Return what rows are sorted by: arms (1), baselines (0 for before them), and names of neither (3)."""
+    if name in _BASELINES:
+        return baselines, _BASELINES.index(name)
+    arm = _known(name)
+    return (3,) if arm is None else (1, *arm.place)
+
+
+def _twin(name: str) -> str:
+    """Return the pixel-wise arm that an arm is compared with; nothing if it is one itself, or no arm."""
+    arm = _known(name)
+    return str(arm.pixel_wise) if arm is not None and arm != arm.pixel_wise else ""
+
+
+def _known(name: str) -> Arm | None:
+    try:
+        return Arm.parse(name)
+    except ConfigError:
+        return None
 
 
 def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) -> str:
@@ -231,7 +254,7 @@ def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
             arm, _, seed = ("copy-last", "", "0") if row["model"] == "copy-last" else row["model"].rpartition("-")
             arms.setdefault(arm, {}).setdefault(seed, []).append(row)
         for arm, seeds in arms.items():
-            twin = arms.get(pixel_wise(arm), {}) if arm != pixel_wise(arm) else {}
+            twin = arms.get(_twin(arm), {})
             means = [mean_and_error(list(_over_models(seeds, name).values())) for name in METRICS]
             cells = [task, f"`{arm}`", str(len(seeds)), *(f"{mean:.3f} ± {error:.3f}" for mean, error in means)]
             lines.append([*cells, *(_more(seeds, twin, name) for name in METRICS)])
@@ -253,7 +276,7 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
     difference = paired_difference([mine[clip] for clip in clips], [other[clip] for clip in clips]).text("+.3f")
     pairs = ((clip_means(arm[seed], metric) for arm in (seeds, twin)) for seed in both)
     alone = [np.mean(list(one.values())) - np.mean(list(two.values())) for one, two in pairs]
-    return f"{difference} [{', '.join(f'{value:+.3f}' for value in alone)}]"
+    return f"{difference} [{', '.join(rounded(float(value), '+.3f') for value in alone)}]"
 
 
 def _plans_table(rows: Sequence[Row]) -> str:
@@ -276,6 +299,6 @@ def _plan_cells(name: str, methods: Mapping[str, Sequence[Row]], column: str) ->
     mine, still, oracle = methods[name], methods.get("zero-action", []), methods.get("oracle", [])
     gains = still and oracle and name != "zero-action" and gap_is_clear(still, oracle, column)
     kept = gap_closed(mine, still, oracle, column)[0].text(".0%") if gains else ""
-    twin = methods.get(pixel_wise(name), []) if name != pixel_wise(name) else []
+    twin = methods.get(_twin(name), [])
     less = paired_difference(*paired(column, twin, mine)).text(".2f") if twin else ""
     return [f"{mean_and_error([row[column] for row in mine])[0]:.2f}", kept, less]

@@ -6,13 +6,12 @@ from dataclasses import asdict, replace
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.table_predictors import ARM_NAMES, PredictorTableConfig
+from corrwise.experiments.cli.table_predictors import Arm, PredictorTableConfig
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.predictors.table import (
     held_frames,
     held_plans,
-    pixel_wise,
     predictor_tables,
     run_predictor_table,
     train_config,
@@ -25,17 +24,44 @@ TINY = PredictorTableConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("arm", ARM_NAMES)
+ARMS = (  # in the order of tables
+    "resnet3d-l1", "resnet3d-corr-l1:flow=all-pairs", "resnet3d-corr-l1:flow=dis",
+    "resnet3d-corr-l1:flow=dis,directions=1", "resnet3d-corr-l1:flow=affine", "resnet3d-corr-l1",
+    "resnet3d-corr-l1:form=reg", "resnet3d-l1:vgg=st-alex", "resnet3d-corr-l1:flow=dis,vgg=st-alex", "resnet3d-mse",
+    "resnet3d-corr-mse:flow=dis", "resnet3d-corr-mse", "svg-mse", "svg-corr-mse:flow=dis", "svg-prime-mse",
+    "svg-prime-corr-mse:flow=dis",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_is_a_model_and_a_loss(arm):
     config = train_config(TINY, "ant", arm, 2)
-    assert f"{config.model}-{config.loss}" == arm
-    twin = asdict(train_config(TINY, "ant", pixel_wise(arm), 2))
+    assert f"{config.model}-{config.loss}" == arm == str(Arm.parse(arm))
+    twin = asdict(train_config(TINY, "ant", str(Arm.parse(arm).pixel_wise), 2))
     differs = {name for name, value in asdict(config).items() if value != twin[name]}
     assert differs <= {"loss", "out"}, "twins differ in their loss alone, and begin with the same weights"
 
 
+@pytest.mark.parametrize(
+    ("arm", "twin"),
+    [
+        ("resnet3d-corr-l1:flow=dis,directions=1", "resnet3d-l1"),
+        ("svg-prime-corr-mse:form=reg,magnitude=2", "svg-prime-mse"),
+        ("resnet3d-corr-l1:flow=dis,vgg=st-alex", "resnet3d-l1:vgg=st-alex"),
+        ("resnet3d-l1:vgg=st-alex", "resnet3d-l1:vgg=st-alex"),
+    ],
+)
+def test_an_arm_is_compared_with_its_base_distance_at_the_same_place(arm, twin):
+    assert str(Arm.parse(arm).pixel_wise) == twin
+
+
+def test_an_arm_has_one_name_and_one_place_in_tables():
+    assert PredictorTableConfig(arms=("resnet3d-corr-l1:epsilon=0.1,flow=dis",)).arms == ("resnet3d-corr-l1:flow=dis",)
+    assert tuple(sorted(sorted(ARMS), key=lambda arm: Arm.parse(arm).place)) == ARMS
+
+
 def test_arms_of_a_model_begin_with_the_same_weights():
-    first = {warm_config(TINY, "ant", arm, 0) for arm in ARM_NAMES if arm.startswith("resnet3d-")}
+    first = {warm_config(TINY, "ant", arm, 0) for arm in ARMS if arm.startswith("resnet3d-")}
     assert [(config.loss, config.horizon) for config in first] == [("mse", 1)]
     assert train_config(TINY, "ant", "resnet3d-corr-l1:flow=dis", 0).init_from == str(first.pop().out)
 
@@ -122,7 +148,12 @@ def test_tables_pair_clips_and_episodes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; there are resnet3d-l1"),
+        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; expected a model (resnet3d, svg, svg-prime) and a loss"),
+        (["--arms", "flavr-l1"], "unknown arm 'flavr-l1'"),
+        (["--arms", "svg-l3"], "unknown cost 'l3'"),
+        (["--arms", "svg-state"], "unknown cost 'state'"),
+        (["--arms", "svg-l1:vgg=a/vgg.pth"], "expected weights that have a name in an arm, got 'svg-l1:vgg=a/vgg.pth'"),
+        (["--arms", "svg-l1", "svg-l1"], "arms must be different from each other, got svg-l1 svg-l1"),
         (["--tasks", "cat"], "unknown task 'cat'"),
         (["--cost", "l3"], "unknown cost 'l3'"),
         (["--episodes", "101"], "episodes must be at most 100, got 101"),
@@ -140,6 +171,8 @@ def test_bad_options_are_one_sentence(tmp_path, capsys, arguments, message):
     [
         ({"size": 50, "arms": ("resnet3d-l1",)}, "multiples of 4"),
         ({"size": 36, "arms": ("svg-mse",)}, "36"),
+        ({"size": 16, "arms": ("resnet3d-corr-l1:flow=raft",)}, "at least 32 pixels for resnet3d-corr-l1:flow=raft"),
+        ({"arms": ("resnet3d-corr-l1:flow=dis,form=reg",)}, "needs a flow with gradients, got DISFlow"),
         ({"tasks": ("ant",), "shown": 30}, "expected context and horizon of at most the 31 frames of ant, got 32"),
     ],
 )
