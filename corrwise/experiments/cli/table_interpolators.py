@@ -29,9 +29,8 @@ class InterpolatorTableConfig:
     in corrwise train."""
     out: Path = Path("runs/interpolators")
     """Folder for rows, table.md and strips.png. The same command continues a run that was stopped."""
-    arms: Annotated[
-        tuple[Annotated[str, Names(INTERPOLATOR_NAMES, "one with options as half-flow:flow=dis", _has_options)], ...],
-        SEVERAL,
+    arms: tuple[
+        Annotated[str, Names(INTERPOLATOR_NAMES, "one with options as half-flow:flow=dis", _has_options)], ...
     ] = field(default=ARMS, metadata=CHOOSES_ROWS)
     """Interpolators that need no training, with options: blend, half-flow, average, half-flow:flow=dis and so on.
     half-flow:flow=ground-truth is the upper-bound control with the simulator's exact flow, on collected clips alone."""
@@ -58,6 +57,7 @@ class InterpolatorTableConfig:
         for option, paths in (("data", self.data), ("models", self.models)):
             names = [run_name(path) for path in paths]
             check(len(set(names)) == len(names), option, "folders of different names", " ".join(names))
+        check(len(set(self.arms)) == len(self.arms), "arms", "different from each other", " ".join(self.arms))
         check(bool(self.arms or self.models), "arms", "at least one, or --models with one", "none")
         both = {run_name(path) for path in self.models} & set(self.arms)
         check(not both, "models", "folders that are not named like an arm", " ".join(sorted(both)))
