@@ -22,6 +22,7 @@ from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.goal_videos import interpolator_settings
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
@@ -95,7 +96,7 @@ def mpc_settings(config: MPCConfig) -> Settings:
     settings = settings_of(config, "mpc")
     del settings["knots"]  # an option of the planner's
     return settings.with_values(
-        {**planner_settings(config), **parts.task_settings(config.task)},
+        {**planner_settings(config), **parts.task_settings(config.task), **interpolator_settings(config)},
         counted=() if config.reproducible else ("lockstep",),  # float rounding depends on what shares a batch
         evidence=("task_model", "task_numbers"),
         normal={"task": parts.task_label, "predictor": _predictor_label},
