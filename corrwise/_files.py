@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pickletools
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -89,9 +90,12 @@ def refuse_pipe(path: str | PathLike[str]) -> None:
 
 
 def shown(value: Any) -> str:
-    """Return a value as text for a message: on one line, and shortened if it is long."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    """Return a value as text for a message: on one line, and shortened if it is long, between values if it has any."""
+    text = re.sub(r"\s*\n\s*", " ", repr(value))  # arrays are printed in several lines
+    if len(text) <= _SHOWN:
+        return text
+    whole = text[:_SHOWN].rpartition(", ")[0]
+    return f"{whole}, ..." if len(whole) > _SHOWN // 2 else f"{text[:_SHOWN]}..."
 
 
 def named(name: str) -> str:

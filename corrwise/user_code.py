@@ -24,7 +24,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from corrwise._faults import described
-from corrwise._files import local_path
+from corrwise._files import local_path, shown
 
 _PREFIX = "corrwise_user_"
 
@@ -57,7 +57,7 @@ def user_object(name: str, kind: type | Callable[[Any], bool], what: str, *, nou
     value = getattr(module, variable, None)
     if not accepts(value):
         offered = ", ".join(_offered(module, accepts)) or "none"
-        raise ValueError(f"expected {what} {variable!r} in {place}, got {value!r:.80}; its {noun}s are {offered}")
+        raise ValueError(f"expected {what} {variable!r} in {place}, got {shown(value)}; its {noun}s are {offered}")
     return value
 
 

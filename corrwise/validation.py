@@ -38,6 +38,8 @@ from typing import (
     overload,
 )
 
+from corrwise._files import named
+
 __all__ = [
     "FIRST_TEST_SEED",
     "SEVERAL",
@@ -195,17 +197,21 @@ def _check(option: str, kind: Any, value: Any) -> None:
     elif origin is Literal:
         check_name(option, value, args)
     elif origin is tuple:
-        check(isinstance(value, tuple | list), option, "a list of values", value)
+        _check_kind(isinstance(value, tuple | list), option, "a list of values", value)
         for each in value:
             _check(_SINGULAR.get(option, option.removesuffix("s")), args[0], each)
     elif kind is str:
-        check(isinstance(value, str), option, "text", value)
+        _check_kind(isinstance(value, str), option, "text", value)
     elif kind is int:
-        check(isinstance(value, Integral) and not isinstance(value, bool), option, "a whole number", value)
+        _check_kind(isinstance(value, Integral) and not isinstance(value, bool), option, "a whole number", value)
     elif kind is float:
-        check(isinstance(value, Real) and not isinstance(value, bool), option, "a number", value)
+        _check_kind(isinstance(value, Real) and not isinstance(value, bool), option, "a number", value)
     elif kind is bool:
-        check(isinstance(value, bool), option, "true or false", value)
+        _check_kind(isinstance(value, bool), option, "true or false", value)
+
+
+def _check_kind(ok: bool, option: str, wanted: str, value: Any) -> None:
+    check(ok, option, wanted, value if ok else named(str(value)))
 
 
 def check(ok: bool, option: str, wanted: str, got: object) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from corrwise import _files
-from corrwise._files import load_arrays, load_checkpoint, parse_json, read_json
+from corrwise._files import load_arrays, load_checkpoint, parse_json, read_json, shown
 from corrwise._network_size import MOST_WEIGHTS, check_network
 from corrwise.costs._weights import read_file
 
@@ -40,6 +40,13 @@ def test_a_file_that_is_too_large_for_json_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(_files, "MOST_JSON_BYTES", 5)
     with pytest.raises(ValueError, match=r"config\.json has 6 bytes, and JSON of at most 5 is read"):
         read_json(tmp_path / "config.json")
+
+
+def test_a_value_is_shown_on_one_line_and_cut_between_its_parts():
+    assert shown([1, "two"]) == "[1, 'two']"
+    assert shown([0.125] * 40) == "[" + ", ".join(["0.125"] * 11) + ", ..."
+    assert "\n" not in shown(np.zeros((3, 3)))
+    assert shown("x" * 100) == "'" + "x" * 79 + "..."
 
 
 def _npz(header: dict) -> bytes:

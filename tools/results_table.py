@@ -66,19 +66,19 @@ def flow_tables() -> dict[str, str]:
 
 def readme_with_tables(text: str) -> str:
     """Return the README's text with new tables."""
-    return _filled(text, {"results": paper_table(planning_rows()), "speed": speed_table()})
+    return filled(text, {"results": paper_table(planning_rows()), "speed": speed_table()})
 
 
 def guide_with_tables(text: str) -> str:
     """Return the text of docs/choose_a_flow.md with new tables."""
-    return _filled(text, flow_tables())
+    return filled(text, flow_tables())
 
 
 def planning_with_tables(text: str) -> str:
     """Return the text of docs/results/table-mpc/README.md with new tables."""
     rows = planning_rows()
     tables = {"paper": paper_table, "table": mpc_table, "turned": turned_table, "hours": hours_table}
-    return _filled(text, {**{name: table(rows) for name, table in tables.items()}, "random": ranks("ranking/random")})
+    return filled(text, {**{name: table(rows) for name, table in tables.items()}, "random": ranks("ranking/random")})
 
 
 def ranks(folder: str) -> str:
@@ -107,7 +107,8 @@ def hours_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _filled(text: str, tables: Mapping[str, str]) -> str:
+def filled(text: str, tables: Mapping[str, str]) -> str:
+    """Return a text with each table between the two marks of its name."""
     for name, table in tables.items():
         head, rest = text.split(f"<!-- {name} -->\n")
         text = f"{head}<!-- {name} -->\n\n{table}\n<!-- /{name} -->\n" + rest.split(f"<!-- /{name} -->\n")[1]

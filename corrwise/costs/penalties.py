@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs._checks import check_per_sample
+from corrwise.validation import Range, validated
 
 __all__ = [
     "PAPER_L1",
@@ -22,11 +22,12 @@ __all__ = [
     "FlowMagnitude",
     "Regularizer",
     "Regularizers",
-    "check_weight",
     "displacement_of",
 ]
 
 Regularizer = Callable[[Tensor, Tensor], Tensor]  # (flow (B, 2, h, w), image (B, C, h, w)) -> (B,)
+
+Weight = Annotated[float, Range(0)]
 
 PAPER_L1 = (4.5, 2.25)  # FlowMagnitude, FlowGradient; printed as 9.0 and 4.5 (appendix, "Regularization")
 PAPER_L1_PERCEPTUAL = (3.25, 3.25)  # FlowMagnitude, EdgeAwareSmoothness; printed as 6.5; exact for the L1 part only
@@ -35,7 +36,7 @@ EDGE_SHARPNESS = 300.0  # the code's 150, for a Sobel filter of images in [0, 1]
 ROBUSTNESS = 1e-3
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class FlowMagnitude:
     """``weight`` times the mean over pixels of ``|u|_p``: how far things moved (first term of Eq. 3).
 
@@ -45,11 +46,10 @@ class FlowMagnitude:
         ValueError: a weight that is negative or not finite, or p of 0 or below.
     """
 
-    weight: float | int
-    p: float | int = 1
+    weight: Weight
+    p: float = 1
 
     def __post_init__(self) -> None:
-        check_weight(self.weight)
         _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
@@ -57,7 +57,7 @@ class FlowMagnitude:
         return self.weight * _norm(_normalized(flow), self.p)
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class FlowGradient:
     """``weight`` times the mean of ``|Sobel_x u|_p`` and ``|Sobel_y u|_p``, averaged: how unevenly things moved.
 
@@ -68,11 +68,10 @@ class FlowGradient:
         ValueError: a weight that is negative or not finite, or p of 0 or below.
     """
 
-    weight: float | int
-    p: float | int = 1
+    weight: Weight
+    p: float = 1
 
     def __post_init__(self) -> None:
-        check_weight(self.weight)
         _check_order(self.p)
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
@@ -81,7 +80,7 @@ class FlowGradient:
         return self.weight * (_norm(along_x, self.p) + _norm(along_y, self.p)) / 2
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class EdgeAwareSmoothness:
     """``weight`` times the flow's gradient where the image has no edge (Eq. 3, second term; Jonschkowski et al. 2020).
 
@@ -93,10 +92,7 @@ class EdgeAwareSmoothness:
         ValueError: a weight that is negative or not finite.
     """
 
-    weight: float | int
-
-    def __post_init__(self) -> None:
-        check_weight(self.weight)
+    weight: Weight
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample."""
@@ -128,15 +124,9 @@ class Regularizers:
         return total
 
 
-def check_weight(weight: float | int) -> None:
-    """Raise a ValueError unless a regulariser's weight is finite and at least 0."""
-    if not (isfinite(weight) and weight >= 0):
-        raise ValueError(f"expected a finite weight of at least 0, got {weight}")
-
-
 def _check_order(p: float | int) -> None:
     if not p > 0:  # NaN is not
-        raise ValueError(f"expected p above 0, got {p}")
+        raise ValueError(f"p must be above zero, got {p}")
 
 
 def _normalized(flow: Tensor) -> Tensor:
@@ -160,7 +150,7 @@ def _sobel(images: Tensor) -> tuple[Tensor, Tensor]:
     return down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :]
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class Displacement:
     """``weight`` times the mean over pixels of a power of the flow's length in pixels: a penalty on displacement.
 
@@ -174,13 +164,8 @@ class Displacement:
         ValueError: a weight that is negative or not finite, or a power that is below 1 or not finite.
     """
 
-    weight: float | int
-    power: float | int = 1
-
-    def __post_init__(self) -> None:
-        check_weight(self.weight)
-        if not 1 <= self.power < inf:
-            raise ValueError(f"expected a finite power of at least 1, got {self.power}")
+    weight: Weight
+    power: Annotated[float, Range(1)] = 1
 
     def __call__(self, flow: Float[Tensor, "B 2 h w"], image: Float[Tensor, "B C h w"]) -> Float[Tensor, "B"]:
         """Return one penalty per sample; its gradient where nothing moves is zero."""

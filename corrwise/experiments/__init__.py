@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from corrwise._files import local_path
+from corrwise.validation import check_that, did_you_mean
 
 if TYPE_CHECKING:
     from corrwise.experiments.runs.folder import RunFolder
@@ -53,7 +54,7 @@ def plan(*, out: str | Path | None = None, **options: Any) -> Plan:
         options: those of ``corrwise mpc``, with underscores: ``task``, ``costs``, ``episodes``, ``planner`` and others.
 
     Raises:
-        ConfigError: an option that cannot be used.
+        ConfigError: an option that is unknown or cannot be used.
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, RuntimeError, ValueError: a task, camera or weights are missing.
     """
@@ -61,6 +62,10 @@ def plan(*, out: str | Path | None = None, **options: Any) -> Plan:
     from corrwise.experiments.cli.mpc import MPCConfig
     from corrwise.experiments.runs.mpc import plan_rows
 
+    known = [each.name for each in fields(MPCConfig)]
+    for name in options:
+        near = did_you_mean(name, known)
+        check_that(name in known, f"plan has no option {name!r}{near}; corrwise mpc --help lists them")
     folder = Path(mkdtemp(prefix="corrwise-")) if out is None else local_path(out)
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()

@@ -9,9 +9,9 @@ from corrwise.validation import Range, validated
 AggregateName = Literal["last", "sum", "mean", "discounted", "last-times-k", "min"]
 AGGREGATE_NAMES: tuple[str, ...] = get_args(AggregateName)
 
-
 Size = Annotated[int, Range(1)]
-Finite = Annotated[float, Range()]
+Discount = Annotated[float, Range(0, 1, open="low")]
+Positive = Annotated[float, Range(0, open="low")]
 Seed = Annotated[int, Range(0, 2**32 - 1)]  # numpy's SeedSequence takes larger ones apart
 
 
@@ -21,9 +21,9 @@ class AgentConfig:
 
     aggregate: AggregateName = "last"
     """How the costs of the predicted frames become one number per candidate."""
-    gamma: Finite = 0.95
+    gamma: Discount = 0.95
     """Discount of ``discounted`` per step, in (0, 1]."""
-    k: Finite = 10.0
+    k: Positive = 10.0
     """How often ``last-times-k`` counts the last step."""
     action_change_penalty: Annotated[float, Range(0)] = 0.0
     """Weight of the mean squared difference of successive actions, which is added to the cost: in the cost's unit, for

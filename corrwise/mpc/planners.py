@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import Size
+from corrwise.mpc.config import Positive, Size
 from corrwise.mpc.optimize import new_proposal
 from corrwise.mpc.sampling import (
     autoregressive,
@@ -27,7 +27,6 @@ from corrwise.mpc.sampling import (
 from corrwise.types import Proposal
 from corrwise.validation import Range, validated
 
-Positive = Annotated[float, Range(0, open="low")]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 SomeShare = Annotated[float, Range(0, 1, open="low")]

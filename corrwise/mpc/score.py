@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.mpc.config import AGGREGATE_NAMES, Size
+from corrwise._files import shown
+from corrwise.mpc.config import AGGREGATE_NAMES, Discount, Positive, Size
 from corrwise.types import Context, Cost, Goal, Predictor
-from corrwise.validation import Names, Range, validate, validated
+from corrwise.validation import Names, validate, validated
 
 
 @validated(error=ValueError)
@@ -29,8 +30,8 @@ class Aggregate:
 
     name: Annotated[str, Names(AGGREGATE_NAMES, what="aggregate")] = "last"
     _: KW_ONLY
-    gamma: Annotated[float, Range(0, 1, open="low")] = 0.95
-    k: Annotated[float, Range(0, open="low")] = 10.0
+    gamma: Discount = 0.95
+    k: Positive = 10.0
 
     def steps(self, horizon: int) -> Sequence[int]:
         """Return the steps whose frames are needed; 0 is the frame after the first action."""
@@ -144,7 +145,7 @@ def _check_images(observed: tuple[int, ...], predicted: tuple[int, ...]) -> None
 
 def _check_tensor(who: str, what: str, got: object) -> None:
     if not isinstance(got, Tensor):
-        raise ValueError(f"{who} must return a tensor of {what}, got {got!r:.80}")
+        raise ValueError(f"{who} must return a tensor of {what}, got {shown(got)}")
 
 
 def _check_shape(who: str, what: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> None:

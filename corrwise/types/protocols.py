@@ -131,7 +131,7 @@ class Planner(Protocol):
         ...
 
     def sample(self, proposal: Proposal, generators: Sequence[torch.Generator]) -> Float[Tensor, "B N H A"]:
-        """Draw candidates within [-1, 1], each environment from its own generator."""
+        """Draw candidates within [-1, 1], each environment from its own generator; N may differ between iterations."""
         ...
 
     def refit(self, proposal: Proposal, actions: Float[Tensor, "B N H A"], costs: Float[Tensor, "B N"]) -> Proposal:

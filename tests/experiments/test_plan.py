@@ -41,7 +41,7 @@ def test_a_plan_prints_what_the_command_prints(tmp_path, capfd):
     words = (
         "mpc --costs zero-action --episodes 2 --steps 2 --horizon 3 --candidates 4 --iterations 1 --size 16 --no-videos"
     )
-    plan(costs=["zero-action"], out=tmp_path / "a" / "run", **OPTIONS)
+    run = plan(costs=["zero-action"], out=tmp_path / "a" / "run", **OPTIONS)
     library = capfd.readouterr().err
     assert cli.main([*words.split(), "--out", str(tmp_path / "b" / "run")]) == 0
     command = capfd.readouterr().err
@@ -51,6 +51,8 @@ def test_a_plan_prints_what_the_command_prints(tmp_path, capfd):
     ]
     assert lines[0] == lines[1]
     assert lines[0][-1].startswith("zero-action: ")
+    shown, rounded = lines[0][-1], run.table().splitlines()[-1].split(" | ")[2]
+    assert shown.startswith(f"zero-action: {rounded} from the goal"), "as in the table"
 
 
 def test_a_plan_without_a_folder_gets_a_temporary_one(tmp_path, monkeypatch):
@@ -63,5 +65,7 @@ def test_a_plan_without_a_folder_gets_a_temporary_one(tmp_path, monkeypatch):
 def test_a_plan_refuses_what_the_command_refuses():
     with pytest.raises(ConfigError, match="size must be at least 16 pixels, got 8"):
         plan(size=8)
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ConfigError, match=r"^plan has no option 'colour'; corrwise mpc --help lists them$"):
         plan(colour="red")
+    with pytest.raises(ConfigError, match=r"^plan has no option 'tasks' \(did you mean task\?\); corrwise mpc --help"):
+        plan(tasks=["cartpole"])

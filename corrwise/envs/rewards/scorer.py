@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from corrwise.costs.spec import CostSpec, as_distance
 from corrwise.envs.arrays import from_uint8, to_numpy
 from corrwise.envs.rewards.sources import Pair, check_sizes
 from corrwise.types import Distance, TermsDistance
+from corrwise.validation import Names, Range, validated
 
 __all__ = ["FORMS", "RewardForm", "Scorer"]
 
@@ -21,7 +21,7 @@ FORMS = ("negative", "improvement", "normalised")
 AT_GOAL = 1e-6  # an image with at most this cost is at the goal
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class RewardForm:
     """How a reward follows from the cost ``c`` of the current image, ``b`` of the one before and ``c0`` of the first.
 
@@ -42,15 +42,9 @@ class RewardForm:
         ValueError: if the name is unknown, or gamma is outside [0, 1].
     """
 
-    name: str = "negative"
-    gamma: float | int = 0.99
+    name: Annotated[str, Names(FORMS, what="form")] = "negative"
+    gamma: Annotated[float, Range(0, 1)] = 0.99
     added: bool = False
-
-    def __post_init__(self) -> None:
-        if self.name not in FORMS:
-            raise ValueError(f"expected form to be one of {', '.join(FORMS)}, got {self.name!r}")
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"expected gamma in [0, 1], got {self.gamma}")
 
     def rewards(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
+from corrwise._files import shown
 from corrwise.envs.physics import Physics
 from corrwise.envs.tasks.metric import integration_size, split_state, state_distance
 from corrwise.envs.tasks.task import Task
@@ -59,7 +60,7 @@ def valid_start(
     try:
         qpos, qvel = (np.asarray(part, dtype=np.float64) for part in start)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{task.name}: start must return two arrays (qpos, qvel), got {start!r:.80}") from error
+        raise ValueError(f"{task.name}: start must return two arrays (qpos, qvel), got {shown(start)}") from error
     for name, values, size in (("qpos", qpos, model.nq), ("qvel", qvel, model.nv)):
         if values.shape != (size,):
             raise ValueError(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
-from numbers import Integral
+from typing import Annotated
 
 import mujoco
 import numpy as np
 
+from corrwise.validation import Range, validate, validated
+
 CAMERA_NAME = "corrwise"  # of the main camera in the compiled model; the others append their own name
 MAIN = "main"
-_MOST_FRAME_SKIP = 2**31 - 1  # MuJoCo counts steps in 32 bits
+Positive = Annotated[float, Range(0, open="low")]
+FrameSkip = Annotated[int, Range(1, 2**31 - 1)]  # MuJoCo counts steps in 32 bits
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Camera:
         return np.stack([column / np.linalg.norm(column) for column in columns], axis=1)
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class GoalSampling:
     """How goals are drawn: states that a hidden, time-correlated action sequence reaches within an episode.
 
@@ -63,19 +65,11 @@ class GoalSampling:
 
     min_steps: int
     max_steps: int
-    correlation: float = 0.9
-    std: float = 1.0
-    min_distance: float = 0.5
+    correlation: Annotated[float, Range(0, 1, open="high")] = 0.9
+    std: Positive = 1.0
+    min_distance: Positive = 0.5
     accept: Callable[[np.ndarray, np.ndarray], bool] | None = None
     in_view: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of range."""
-        if not 0 <= self.correlation < 1:
-            raise ValueError(f"expected correlation of at least 0 and below 1, got {self.correlation}")
-        for name in ("std", "min_distance"):
-            if not 0 < getattr(self, name) < inf:
-                raise ValueError(f"expected a finite {name} above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -116,11 +110,8 @@ class Task:
         """Refuse names and numbers out of range, and goals that take longer than an episode."""
         if MAIN in self.cameras:
             raise ValueError(f"{self.name}: {MAIN!r} is the name of Task.camera, got cameras {', '.join(self.cameras)}")
-        if not isinstance(self.frame_skip, Integral) or not 1 <= self.frame_skip <= _MOST_FRAME_SKIP:
-            wanted = f"a whole number of at least 1 and at most {_MOST_FRAME_SKIP}"
-            raise ValueError(f"{self.name}: frame_skip must be {wanted}, got {self.frame_skip}")
-        if not 0 <= self.velocity_weight < inf:
-            raise ValueError(f"{self.name}: velocity_weight must be finite and at least 0, got {self.velocity_weight}")
+        for name, kind in (("frame_skip", FrameSkip), ("velocity_weight", Annotated[float, Range(0)])):
+            validate(f"{self.name}: {name}", kind, getattr(self, name))
         if not 1 <= self.goal.min_steps <= self.goal.max_steps <= self.episode_steps:
             raise ValueError(
                 f"{self.name}: goals must lie 1 to {self.episode_steps} control steps (one episode) from the start, "

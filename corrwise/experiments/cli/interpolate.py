@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.options import SPEED_ONLY, Device
-from corrwise.experiments.cli.train import INTERPOLATING
 from corrwise.validation import Range, check, validated
 
 NAME = "interpolate"
@@ -20,13 +19,14 @@ class InterpolateConfig:
     video: Path
     """A video (mp4, mkv, webm, avi, mov and others), a folder with videos or images, or a folder of clips."""
     model: str = "half-flow"
-    """blend, half-flow, average, or the folder of a trained interpolator (corrwise train --objective interpolate)."""
+    """blend, half-flow or average, with options as half-flow:flow=dis; or the folder of a trained interpolator
+    (corrwise train --objective interpolate)."""
     times: Annotated[int, Range(2, 64)] = 2
     """How many frames there are for one. A model of the middle alone reaches 2, 4, 8 and so on."""
     out: Path = Path("runs/interpolated.mp4")
     """An mp4, or a folder for PNG files. Chunks are kept beside it until it is whole."""
     options: tuple[str, ...] = ()
-    """Options of half-flow and average, such as flow=learned."""
+    """More options of half-flow and average, such as flow=learned."""
     clip: Annotated[int, Range(0, 1_000_000)] = 0
     """Which clip of a folder, from 0."""
     fps: Annotated[float, Range(0, 1000, open="low")] = 10.0
@@ -37,9 +37,7 @@ class InterpolateConfig:
     """Where frames are made: cpu or cuda."""
 
     def __post_init__(self) -> None:
-        """Refuse outputs that are neither an mp4 nor a folder, and the name of a network without its weights."""
-        trained = self.model not in INTERPOLATING or Path(self.model).is_dir()
-        check(trained, "model", "the folder of a trained one, see corrwise train --objective interpolate", self.model)
+        """Refuse outputs that are neither an mp4 nor a folder."""
         check(self.out.suffix in ("", ".mp4"), "out", "an .mp4 file or a folder", self.out)
 
 

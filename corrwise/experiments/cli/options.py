@@ -73,6 +73,24 @@ def check_memory(needed: int, options: str) -> None:
     check_that(needed <= there, f"{sentence}; it needs less with a smaller {options}")
 
 
+def named_options(text: str, more: Iterable[str] = ()) -> tuple[str, dict[str, object]]:
+    """Return the name and the options of a text such as ``half-flow:flow=dis``; several have commas between them.
+
+    Args:
+        text: a name, or a name with options.
+        more: more options, such as ``flow=dis``.
+
+    Raises:
+        ConfigError: an option without a value.
+    """
+    name, _, given = text.partition(":")
+    pairs = [*(given.split(",") if given else ()), *more]
+    for pair in pairs:
+        option, equals, value = pair.partition("=")
+        check_that(bool(option and equals and value), f"expected options of {name} as name=value, got {pair}")
+    return name, option_values(pairs)
+
+
 def option_values(pairs: Iterable[str]) -> dict[str, object]:
     """Return the values of pairs such as ``width=8`` by name: numbers, truth values and text."""
     return {name: _value(value) for name, _, value in (pair.partition("=") for pair in pairs)}

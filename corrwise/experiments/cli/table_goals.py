@@ -9,7 +9,7 @@ from typing import Annotated
 from corrwise.experiments.cli import options
 from corrwise.experiments.cli.mpc import GOAL_CONTROLS, INTERPOLATOR_NAMES
 from corrwise.mpc.config import AggregateName
-from corrwise.validation import SEVERAL, Names, Range, check, validated
+from corrwise.validation import FIRST_TEST_SEED, SEVERAL, Names, Range, check, validated
 
 NAME = "table goals"
 
@@ -45,7 +45,7 @@ class GoalTableConfig(options.Parallel):
     """Pixels to a side of the image."""
     episodes: options.Count = field(default=30, metadata=options.CHOOSES_ROWS)
     """Starts and hidden paths."""
-    seed: int = field(default=2000, metadata=options.CHOOSES_ROWS)
+    seed: int = field(default=FIRST_TEST_SEED, metadata=options.CHOOSES_ROWS)
     """Seed of the first episode."""
     lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
     """Episodes that step together; changes the speed, never the rows."""

@@ -31,7 +31,7 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
-    "flavr": ("width=16",),
+    "flavr": ("width=16", "blocks=1", "residual=true"),
 }
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
@@ -64,8 +64,9 @@ class TrainConfig:
     """Frames that the model sees."""
     horizon: Horizon = 4
     """Frames that it predicts, each from those before; the losses of all are summed."""
-    gap: Annotated[int, Range(2, 1000)] = 2
-    """With interpolate: frames from one frame that the model sees to the next; it makes the one in their middle."""
+    gap: Annotated[tuple[Annotated[int, Range(2, 1000)], ...], SEVERAL] = (2,)
+    """With interpolate: frames from one frame that the model sees to the next; it makes the one in their middle. Each
+    step draws one of several gaps."""
     warm_start: Annotated[int, Range(0, 100_000_000)] = 0
     """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""
     crop: Annotated[int, Range(0, 8192)] = 0
@@ -121,7 +122,9 @@ class TrainConfig:
     @property
     def window(self) -> int:
         """Frames of a window: context and horizon, or all from the first known frame to the last."""
-        return (self.context - 1) * self.gap + 1 if self.objective == "interpolate" else self.context + self.horizon
+        return (
+            (self.context - 1) * max(self.gap) + 1 if self.objective == "interpolate" else self.context + self.horizon
+        )
 
     @property
     def _pairs(self) -> list[str]:

@@ -35,7 +35,14 @@ class Estimate(NamedTuple):
         """Return it as text by a format such as ".2f", the interval in brackets; nothing where there is no value."""
         if self.value != self.value:
             return ""
-        return f"{self.value:{form}}" + (f" ({self.low:{form}} to {self.high:{form}})" if self.low == self.low else "")
+        value, low, high = (rounded(each, form) for each in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})" if self.low == self.low else value
+
+
+def rounded(x: float, form: str) -> str:
+    """Return a number as text by a format such as ".2f"; what rounds to zero has no sign."""
+    text = f"{x:{form}}"
+    return text.lstrip("+-") if float(text.rstrip("%")) == 0 else text
 
 
 def iqm(x: Numbers) -> float:

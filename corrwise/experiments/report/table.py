@@ -10,6 +10,7 @@ from typing import Any
 from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.experiments.report.plot import whisker
+from corrwise.experiments.report.statistics import rounded
 from corrwise.experiments.report.summary import Method, Summary, averaged, quoted, warn
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -24,8 +25,8 @@ def decimals_for(lines: Sequence[Summary]) -> int:
 
 
 def number(x: float | None, decimals: int = 2, sign: str = "") -> str:
-    """Return a number as text, with a true minus sign; an en dash if it is None or not finite."""
-    return NONE if x is None or not math.isfinite(x) else f"{x:{sign}.{decimals}f}".replace("-", MINUS)
+    """Return a number as text, with a true minus sign, zero without one; an en dash if it is None or not finite."""
+    return NONE if x is None or not math.isfinite(x) else rounded(x, f"{sign}.{decimals}f").replace("-", MINUS)
 
 
 def signed(x: float | None, decimals: int = 2) -> str:
@@ -35,7 +36,7 @@ def signed(x: float | None, decimals: int = 2) -> str:
 
 def percent(x: float | None, decimals: int = 0) -> str:
     """Return a share as text."""
-    return NONE if x is None or not math.isfinite(x) else f"{100 * x:.{decimals}f} %"
+    return NONE if x is None or not math.isfinite(x) else f"{rounded(100 * x, f'.{decimals}f')} %"
 
 
 def result_sentence(lines: Sequence[Summary], *, baseline: str = "l1") -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise._faults import named_error, place_of
-from corrwise._files import read_json
+from corrwise._files import read_json, shown
 from corrwise.costs import CorrespondenceWise, PerView
 from corrwise.costs.flow.networks import network_hash
 from corrwise.experiments.cli.mpc import MPCConfig
@@ -42,7 +42,7 @@ def make_distance(cost: str) -> Distance:
     made = own if _arguments(own) == 2 else own()
     if not callable(made) or _arguments(made) != 2:
         raise ValueError(
-            f"expected a function that makes a distance of two images as {cost}, got one that made {made!r:.80}"
+            f"expected a function that makes a distance of two images as {cost}, got one that made {shown(made)}"
         )
     if isinstance(made, BidirectionalFlow):
         raise ValueError(f"expected a distance of two images as {cost}, got a flow; {_OF_A_FLOW}")
@@ -76,7 +76,7 @@ class OwnDistance:
                 f"{self.name} fails where a distance is called, with images of shape {tuple(x.shape)}: "
                 f"{named_error(error)}"
             ) from error
-        wanted, got = tuple(x.shape[:-3]), f"got {values!r:.80}"
+        wanted, got = tuple(x.shape[:-3]), f"got {shown(values)}"
         if isinstance(values, Tensor):
             if tuple(values.shape) == wanted:
                 return values

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_path
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.predictors.interpolation import make_interpolator
+from corrwise.predictors.interpolation import HalfFlow, make_interpolator
 from corrwise.predictors.interpolation.video import goal_video
 from corrwise.types import Goal
+
+HALF_FLOW = "half-flow"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class KeyFrames:
             [float(simulator.state_distance(state, key)) for time, key in zip(times, keys, strict=True) if time == step]
             for state, times, keys in zip(states, self.times, self.states, strict=True)
         ]
+
+
+def interpolator_settings(config: MPCConfig) -> dict[str, str | None]:
+    """Return what goal videos depend on beside the options: a hash of the network behind half-flow's flow."""
+    if not config.goal_frames or config.interpolator != HALF_FLOW:
+        return {}
+    return {"interpolator_network": network_hash(HalfFlow().flow)}
 
 
 def key_frames(

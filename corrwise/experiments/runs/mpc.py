@@ -21,6 +21,7 @@ from corrwise.experiments.runs.distances import distance_of, network_of, with_co
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.goal_videos import interpolator_settings
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
@@ -94,7 +95,7 @@ def mpc_settings(config: MPCConfig) -> Settings:
     settings = settings_of(config, "mpc")
     del settings["knots"]  # an option of the planner's
     return settings.with_values(
-        {**planner_settings(config), **parts.task_settings(config.task)},
+        {**planner_settings(config), **parts.task_settings(config.task), **interpolator_settings(config)},
         counted=() if config.reproducible else ("lockstep",),  # float rounding depends on what shares a batch
         evidence=("task_model", "task_numbers"),
         normal={"task": parts.task_label, "predictor": _predictor_label},
@@ -182,14 +183,16 @@ def _predictor_label(name: str) -> str:
 def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:
     """Print the result of one cost in a line, as soon as the last episode of that cost is done."""
     from corrwise.experiments.report.summary import averaged, summarize
+    from corrwise.experiments.report.table import decimals_for, number
 
     this = {"task": config.label, "cost": cost, "planner": config.planner_label, "predictor": config.predictor_label}
     for line in summarize(row for row in rows if this.items() <= row.items()):  # one, or none without rows
-        error, count = f" ± {line.last10_error:.2g}", f"mean ± standard error, {line.n} episodes"
+        d = decimals_for([line])
+        error, count = f" ± {number(line.last10_error, d)}", f"mean ± standard error, {line.n} episodes"
         if line.n == 1:
             error, count = "", "1 episode"
-        distance = f"{line.last10:.3g}{error} from the goal over the {averaged([line])}"
-        tqdm.write(f"{cost}: {distance} ({count}; start {line.start:.3g})", file=sys.stderr)
+        distance = f"{number(line.last10, d)}{error} from the goal over the {averaged([line])}"
+        tqdm.write(f"{cost}: {distance} ({count}; start {number(line.start, d)})", file=sys.stderr)
 
 
 def _check_same_weights(out: Path, rows: Sequence[Row], networks: dict[str, str | None], weights: str | None) -> None:

@@ -148,7 +148,7 @@ def _objective(config: TrainConfig, model: Model, distance: Distance, scale: flo
 
     def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
         if isinstance(model, FLAVR):
-            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation())
+            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation(), gaps=config.gap)
         return FramePrediction(model, distance, scale=scale)
 
     spec = spec_of(config.loss)

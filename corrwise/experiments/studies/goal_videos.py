@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,11 +26,14 @@ from corrwise.experiments.studies.planning import Row, Rows, by_method, paired
 
 ARM = "half-flow"  # what the others are compared with
 SWING_STEPS, SWING = 24, np.pi  # control steps and radians of the pole's way; a path with less is no swing
-LABELS = {
-    "last": "*last key frame alone*",
-    "next": "*next key frame, held*",
-    "true": "*true images of the path* (privileged)",
-}
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "last": "*last key frame alone*",
+        "next": "*next key frame, held*",
+        "true": "*true images of the path* (privileged)",
+    }
+)
+_KEY = "key_distance"  # mean over an episode's key frames
 
 
 def run_goal_table(config: GoalTableConfig) -> Path:
@@ -86,35 +90,44 @@ def swinging(task: str, first: int) -> Iterator[int]:
 
 
 def goal_tables(rows: Iterable[Row]) -> str:
-    """Return a table for each task and cost, from rows with ``key_distances``.
-
-    A line for each arm: the mean distance to the key frames at their times, how much larger that is than half-flow's
-    (paired by episode, with the 95 % bootstrap interval), the share of episodes in which half-flow is nearer, the
-    distance at each key time, and the smallest and the mean distance to the last key frame in the ordinary way.
-    """
+    """Return a table for each task and cost, see ``arms_table``."""
     parts = []
-    for task, methods in by_method(
-        {**row, "key_distance": float(np.mean(row["key_distances"]))} for row in rows
-    ).items():
+    for task, methods in by_method(rows).items():
         for cost in dict.fromkeys(row["cost"] for mine in methods.values() for row in mine):
-            arms = {name.partition(",")[0]: mine for name, mine in methods.items() if mine[0]["cost"] == cost}
-            parts.append(f"### {task}, `{cost}`\n\n{_table(arms)}")
+            arms = {arm_of(name): mine for name, mine in methods.items() if mine[0]["cost"] == cost}
+            parts.append(f"### {task}, `{cost}`\n\n{arms_table(arms)}")
     return "\n".join(parts)
 
 
-def _table(arms: Rows) -> str:
+def arm_of(method: str) -> str:
+    """Return what is followed, from the method of a row."""
+    return method.partition(",")[0]
+
+
+def arms_table(arms: Rows) -> str:
+    """Return a line for each arm, from rows with ``key_distances``; with its cost where costs differ.
+
+    The mean distance to the key frames at their times, how much larger that is than half-flow's (paired by episode,
+    with the 95 % bootstrap interval), the share of episodes in which half-flow is nearer, the distance at each key
+    time, and the mean over the last ten steps and the smallest of the distances to the last key frame.
+    """
+    arms = {name: [{**row, _KEY: float(np.mean(row["key_distances"]))} for row in mine] for name, mine in arms.items()}
     keys = max(len(row["key_distances"]) for mine in arms.values() for row in mine)
-    head = ("followed", "n", "key frames", "minus half-flow (95 %)", "half-flow nearer",
+    costs = len({row["cost"] for mine in arms.values() for row in mine}) > 1
+    head = ("followed", *(["cost"] if costs else []), "n", "key frames", "minus half-flow (95 %)", "half-flow nearer",
             *(f"key {i + 1}" for i in range(keys)), "last 10 steps", "nearest", "s")  # fmt: skip
-    order = sorted(arms, key=ARM_NAMES.index)
-    return markdown_table(head, [_line(name, arms[name], arms.get(ARM, []), keys) for name in order])
+    lines = []
+    for name in sorted(arms, key=ARM_NAMES.index):
+        label, *rest = _line(name, arms[name], arms.get(ARM, []), keys)
+        lines.append([label, *([f"`{arms[name][0]['cost']}`"] if costs else []), *rest])
+    return markdown_table(head, lines)
 
 
 def _line(name: str, mine: Sequence[Row], ours: Sequence[Row], keys: int) -> list[str]:
-    mean, error = mean_and_error([row["key_distance"] for row in mine])
+    mean, error = mean_and_error([row[_KEY] for row in mine])
     compared = ["", ""]
     if ours and name != ARM:
-        pairs = paired("key_distance", mine, ours)
+        pairs = paired(_KEY, mine, ours)
         compared = [paired_difference(*pairs).text("+.3f"), f"{share_nearer(*reversed(pairs)):.0%}"]
     at_keys = [_mean(each["key_distances"][i] for each in mine if i < len(each["key_distances"])) for i in range(keys)]
     ends = [_mean(row[column] for row in mine) for column in ("last10_distance", "min_distance")]

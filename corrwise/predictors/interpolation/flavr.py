@@ -7,7 +7,7 @@ of FLAVR describes a gate with a bottleneck; the public code's has none, and nei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +17,17 @@ from torch import Generator, Tensor, nn
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.interpolation.times import check_fixed
 from corrwise.predictors.models.base import Learned, check_channels
-from corrwise.predictors.models.pretrained import Pretrained, check_most
+from corrwise.predictors.models.pretrained import Pretrained, Width
 from corrwise.predictors.models.resnet3d import FewFramesConv3d
+from corrwise.validation import Range, validated
 
 __all__ = ["FLAVR", "FLAVRConfig", "window_places"]
 
 _STRIDE = 8  # of the deepest features
 _LEAK = 0.2
-_MOST_OUTPUTS = 100
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class FLAVRConfig:
     """How many frames the network sees and makes, and how wide it is; the defaults are the paper's for two frames.
 
@@ -37,24 +37,23 @@ class FLAVRConfig:
         width: channels of the first convolution; 8 times as many at the deepest.
         blocks: residual blocks at each of the four levels.
         channels: of an image, 3 for each view.
+        residual: whether the network makes what is added to the mean of the two middle frames, at first nothing,
+            rather than to the mean colour of all. This is not in the papers; a small network learns faster with it.
 
     Raises:
         ValueError: a number that makes no network.
     """
 
-    context: int = 2
-    outputs: int = 1
-    width: int = 64
-    blocks: int = 2
-    channels: int = 3
+    context: Annotated[int, Range(2, 1000)] = 2
+    outputs: Annotated[int, Range(1, 100)] = 1
+    width: Width = 64
+    blocks: Annotated[int, Range(1, 100)] = 2
+    channels: Width = 3
+    residual: bool = False
 
     def __post_init__(self) -> None:
-        if self.context < 2 or self.context % 2:
-            raise ValueError(f"expected context to be an even number of at least 2, got {self.context}")
-        for name in ("outputs", "width", "blocks", "channels"):
-            if not 1 <= getattr(self, name) <= (_MOST_OUTPUTS if name in ("outputs", "blocks") else 65_536):
-                raise ValueError(f"expected {name} of at least 1, and of a size that can be, got {getattr(self, name)}")
-        check_most(self)
+        if self.context % 2:
+            raise ValueError(f"context must be an even number, got {self.context}")
 
 
 class FLAVR(Pretrained):
@@ -98,6 +97,10 @@ class FLAVR(Pretrained):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if config.residual:
+            nn.init.zeros_(self.last.weight)
+            if self.last.bias is not None:
+                nn.init.zeros_(self.last.bias)
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -142,7 +145,8 @@ class FLAVR(Pretrained):
         x = F.leaky_relu(self.fuse(x.flatten(1, 2)), _LEAK)
         painted = self.last(F.pad(x, (3,) * 4, mode="reflect"))
         made = painted.unflatten(1, (self.config.outputs, self.config.channels)).float()
-        made = made + mean
+        middle = frames.shape[1] // 2
+        made = made + (frames[:, middle - 1 : middle + 1].mean(dim=1, keepdim=True) if self.config.residual else mean)
         return made[..., :height, :width]
 
     def learn(self, batch: Batch, noise: Generator | None = None) -> Learned:

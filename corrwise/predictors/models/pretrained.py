@@ -8,20 +8,20 @@ from dataclasses import asdict
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
 
 from corrwise._files import local_path, read_json, reading, shown
 from corrwise._network_size import check_network
+from corrwise.validation import Range
 
 __all__ = [
     "CONFIG",
     "WEIGHTS",
     "Pretrained",
     "about_model",
-    "check_most",
     "model_folder",
     "typed_config",
     "weights_hash",
@@ -30,18 +30,10 @@ __all__ = [
 ModelT = TypeVar("ModelT", bound="Pretrained")
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-MOST = {  # upper limits of a configuration's sizes
-    **{
-        "context": 1000,
-        "action_dim": 100_000,
-        "size": 8192,
-        "downs": 16,
-        "layers": 100,
-        "blocks3d": 200,
-        "blocks2d": 200,
-    },
-    **dict.fromkeys(("width", "features", "latent", "hidden", "channels"), 65_536),
-}
+# what sizes of a configuration may be
+ContextFrames = Annotated[int, Range(1, 1000)]
+ActionDim = Annotated[int, Range(0, 100_000)]
+Width = Annotated[int, Range(1, 65_536)]
 _CLIPS = {
     "task": str,
     "frame_skip": int,
@@ -76,7 +68,8 @@ class Pretrained(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         contents = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
-        for name, data in ((WEIGHTS, save(state)), (CONFIG, (json.dumps(contents, indent=2) + "\n").encode())):
+        described = json.dumps(contents, indent=2, default=lambda number: number.item())  # numpy's numbers
+        for name, data in ((WEIGHTS, save(state)), (CONFIG, f"{described}\n".encode())):
             aside = folder / f"{name}.part"
             aside.unlink(missing_ok=True)  # a leftover, or a link to another file
             with aside.open("xb") as file:
@@ -119,23 +112,12 @@ def typed_config(kind: type[Any], name: str, options: Mapping[str, Any]) -> Any:
         options: values of fields; the other fields keep their defaults.
 
     Raises:
-        ValueError: unknown options, or values of the wrong type.
+        ValueError: unknown options, or values that they may not have.
     """
-    for option, wanted in get_type_hints(kind).items():
-        value = options.get(option)
-        if option in options and (type(value) is not wanted) and not (wanted is float and type(value) is int):
-            raise ValueError(f"expected {option} of {name} to be {wanted.__name__}, got {shown(value)}")
     try:
         return kind(**options)
     except TypeError as error:
         raise ValueError(f"{name} has no such options: {error}") from error
-
-
-def check_most(config: Any) -> None:
-    """Raise a ValueError for a size above its limit (``MOST``)."""
-    for name, value in vars(config).items():
-        if name in MOST and value > MOST[name]:
-            raise ValueError(f"expected {name} of at most {MOST[name]}, got {value}")
 
 
 def model_folder(path: str | PathLike[str]) -> Path:

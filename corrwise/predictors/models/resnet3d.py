@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.models.base import Memory, VideoPredictor
-from corrwise.predictors.models.pretrained import check_most
+from corrwise.predictors.models.pretrained import ActionDim, ContextFrames, Width
+from corrwise.validation import Range, validated
 
 __all__ = ["FewFramesConv3d", "ResNet3D", "ResNet3DConfig", "UpConv2d"]
 
@@ -82,7 +82,10 @@ _MOST = 1 - 1 / 255  # of a tanh: black and white lie half a level inside its ra
 _SMALL, _LEAK = 0.05, 0.05  # smaller changes, before the tanh, are scaled by _LEAK: with 0 they had no gradient
 
 
-@dataclass(frozen=True)
+Blocks = Annotated[int, Range(0, 200)]
+
+
+@validated(error=ValueError)
 class ResNet3DConfig:
     """How wide and deep the network is; the defaults are the paper's.
 
@@ -101,29 +104,14 @@ class ResNet3DConfig:
         ValueError: a number outside its range.
     """
 
-    context: int = 3
-    action_dim: int = 0
-    width: int = 64
-    downs: int = 3
-    blocks3d: int = 2
-    blocks2d: int = 4
+    context: ContextFrames = 3
+    action_dim: ActionDim = 0
+    width: Width = 64
+    downs: Annotated[int, Range(0, 16)] = 3
+    blocks3d: Blocks = 2
+    blocks2d: Blocks = 4
     keep: bool = False
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("context", 1),
-            ("action_dim", 0),
-            ("width", 1),
-            ("downs", 0),
-            ("blocks3d", 0),
-            ("channels", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"expected {name} of at least {least}, got {getattr(self, name)}")
-        if self.blocks2d < 0:
-            raise ValueError(f"expected blocks2d of at least 0, got {self.blocks2d}")
-        check_most(self)
+    channels: Width = 3
 
 
 class ResNet3D(VideoPredictor):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -18,14 +17,15 @@ from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.models.base import Learned, Memory, VideoPredictor, check_batch
-from corrwise.predictors.models.pretrained import check_most
+from corrwise.predictors.models.pretrained import ActionDim, ContextFrames, Width
+from corrwise.validation import Range, validated
 
 __all__ = ["Recurrent", "States", "Stochastic", "StochasticConfig", "kl_divergence"]
 
 States = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class StochasticConfig:
     """The sizes that all models of this kind have.
 
@@ -46,24 +46,16 @@ class StochasticConfig:
         ValueError: a number that makes no model.
     """
 
-    context: int = 2
-    action_dim: int = 0
-    width: int = 64
-    features: int = 128
-    latent: int = 64
-    hidden: int = 256
-    layers: int = 2
-    beta: float = 1e-4
+    context: ContextFrames = 2
+    action_dim: ActionDim = 0
+    width: Width = 64
+    features: Width = 128
+    latent: Width = 64
+    hidden: Width = 256
+    layers: Annotated[int, Range(1, 100)] = 2
+    beta: Annotated[float, Range(0)] = 1e-4
     recursive: bool = False
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        for name in ("context", "width", "features", "latent", "hidden", "layers", "channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        check_most(self)
-        if self.action_dim < 0 or not 0 <= self.beta < inf:
-            raise ValueError(f"expected action_dim and beta of at least 0, got {self.action_dim} and {self.beta}")
+    channels: Width = 3
 
 
 class Recurrent(nn.Module):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
+from corrwise.validation import Range, validated
 
 __all__ = ["SVG", "SVGConfig"]
 
 _INITIAL_STD = 0.02
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class SVGConfig(StochasticConfig):
     """How wide the model is; the defaults are the paper's for BAIR.
 
@@ -26,12 +27,11 @@ class SVGConfig(StochasticConfig):
         ValueError: a number that makes no model.
     """
 
-    size: int = 64
+    size: Annotated[int, Range(16, 8192)] = 64
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.size < 16 or self.size % 2**self.halvings:
-            raise ValueError(f"expected size of at least 16 that can be halved {self.halvings} times, got {self.size}")
+        if self.size % 2**self.halvings:
+            raise ValueError(f"size must be a number that can be halved {self.halvings} times, got {self.size}")
 
     @property
     def halvings(self) -> int:

@@ -6,24 +6,24 @@ resolution and back, 3 x 3 gates over input and state. Geng et al. (CVPR 2022) u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from corrwise.predictors.models.pretrained import Width
 from corrwise.predictors.models.stochastic import Recurrent, States, Stochastic, StochasticConfig
+from corrwise.validation import validated
 
 __all__ = ["SVGPrime", "SVGPrimeConfig"]
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class SVGPrimeConfig(StochasticConfig):
     """How wide the model is; features and latents are the channels of maps.
 
     The fields are those of ``StochasticConfig``, and the defaults are those of the re-implementation.
     """
 
-    latent: int = 10
+    latent: Width = 10
 
 
 class SVGPrime(Stochastic):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
-from corrwise.predictors.interpolation.flavr import FLAVR
+from corrwise.predictors.interpolation.flavr import FLAVR, window_places
 from corrwise.predictors.training.frame_prediction import FramePrediction
 from corrwise.predictors.training.objective import Loss, Phase
 from corrwise.types import COLOURS, Distance
@@ -54,6 +54,11 @@ class FrameInterpolation:
         distance: between a frame and its target, in [0, 1]; reduces C, h and w.
         scale: what the distance is multiplied by, see ``FramePrediction``.
         augmentation: how windows are varied; None leaves them as they are.
+        gaps: frames from one known frame to the next; windows are as long as the largest gap needs. Each step draws a
+            gap, and where its frames begin within the windows. Empty takes windows as they are.
+
+    Raises:
+        ValueError: a gap that the model cannot have, see ``window_places``.
     """
 
     phases = (Phase("train", ("model",)),)
@@ -65,9 +70,12 @@ class FrameInterpolation:
         *,
         scale: float = 1.0,
         augmentation: Augmentation | None = None,
+        gaps: Sequence[int] = (),
     ) -> None:
         self.model, self.distance, self.scale = model, distance, scale
-        self.augmentation = augmentation
+        self.augmentation, self.gaps = augmentation, tuple(gaps)
+        for length in self._lengths:
+            window_places(length, model.config)
         self.prediction = FramePrediction(model, distance, scale=scale)
 
     @property
@@ -81,13 +89,28 @@ class FrameInterpolation:
         Raises:
             ValueError: windows of a length that no gap has, see ``window_places``.
         """
-        if self.augmentation is not None and generator is not None:
-            batch = augmented(batch, self.augmentation, generator)
+        if generator is not None:
+            batch = self._with_a_gap(batch, generator)
+            if self.augmentation is not None:
+                batch = augmented(batch, self.augmentation, generator)
         return self.prediction.loss(batch, generator, phase)
 
     def evaluate(self, batch: Batch, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
         """Return the loss of windows that are not varied (``corrwise.types.EvaluatingObjective``)."""
         return self.prediction.evaluate(batch, networks, generator)
+
+    @property
+    def _lengths(self) -> list[int]:
+        return [(self.model.config.context - 1) * gap + 1 for gap in self.gaps]
+
+    def _with_a_gap(self, batch: Batch, generator: Generator) -> Batch:
+        """Return as many frames of the windows as a gap needs, drawn where there are several."""
+        if len(self.gaps) < 2:
+            return batch
+        draw = torch.rand(2, generator=generator, dtype=torch.float32, device="cpu").tolist()
+        length = self._lengths[int(draw[0] * len(self.gaps))]
+        start = int(draw[1] * (batch.frames.shape[1] - length + 1))
+        return Batch(batch.frames[:, start : start + length], batch.actions[:, start : start + length - 1])
 
 
 def augmented(batch: Batch, how: Augmentation, generator: Generator) -> Batch:

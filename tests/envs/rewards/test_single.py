@@ -185,8 +185,8 @@ def _grey():
         (lambda: Walk(kind="image"), {"goal_key": "observation"}, "expected a Dict observation for goal_key"),
         (Walk, {"goal": columns(1)[..., 0]}, "expected a goal image, uint8"),
         (Walk, {"goal": columns(1) / 255}, "expected a goal image, uint8"),
-        (Walk, {"goal": columns(1), "form": "sparse"}, "expected form to be one of negative, improvement, normalised"),
-        (Walk, {"goal": columns(1), "gamma": 1.5}, "expected gamma in"),
+        (Walk, {"goal": columns(1), "form": "sparse"}, "unknown form 'sparse'; there are negative, improvement"),
+        (Walk, {"goal": columns(1), "gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_bad_input_is_one_sentence(make, options, message):

@@ -71,30 +71,28 @@ def test_goals_beyond_an_episode_are_refused(low, high):
 
 
 def test_no_physics_step_is_refused():
-    with pytest.raises(
-        ValueError, match="cartpole: frame_skip must be a whole number of at least 1 and at most 2147483647, got 0"
-    ):
+    with pytest.raises(ValueError, match="cartpole: frame_skip must be at least 1, got 0"):
         replace(TASKS["cartpole"], frame_skip=0)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_velocity_weight_that_weighs_nothing_is_refused(weight):
-    with pytest.raises(ValueError, match=f"velocity_weight must be finite and at least 0, got {weight}"):
+    with pytest.raises(ValueError, match=f"cartpole: velocity_weight must be zero or above.*, got {weight}"):
         replace(TASKS["cartpole"], velocity_weight=weight)
 
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({"min_distance": 0.0}, "a finite min_distance above 0, got 0.0"),
-        ({"min_distance": float("nan")}, "a finite min_distance above 0, got nan"),
-        ({"correlation": 1.0}, "correlation of at least 0 and below 1, got 1.0"),
-        ({"correlation": float("nan")}, "correlation of at least 0 and below 1, got nan"),
-        ({"std": -1.0}, "a finite std above 0, got -1.0"),
+        ({"min_distance": 0.0}, "min_distance must be above zero and finite, got 0.0"),
+        ({"min_distance": float("nan")}, "min_distance must be above zero and finite, got nan"),
+        ({"correlation": 1.0}, r"correlation must be in \[0, 1\), got 1.0"),
+        ({"correlation": float("nan")}, r"correlation must be in \[0, 1\), got nan"),
+        ({"std": -1.0}, "std must be above zero and finite, got -1.0"),
     ],
 )
 def test_goals_that_are_none_are_refused(numbers, message):
-    with pytest.raises(ValueError, match=f"expected {message}"):
+    with pytest.raises(ValueError, match=message):
         GoalSampling(min_steps=1, max_steps=5, **numbers)
 
 

@@ -16,6 +16,7 @@ from corrwise.experiments.report.statistics import (
     share_nearer,
 )
 from corrwise.experiments.report.summary import summarize
+from corrwise.experiments.report.table import number, percent, signed
 
 NAN = float("nan")
 
@@ -146,3 +147,9 @@ def test_an_estimate_says_its_interval_where_it_has_one():
     assert Estimate(0.5, 0.25, 0.75).text(".2f") == "0.50 (0.25 to 0.75)"
     assert Estimate(0.5, nan, nan).text(".0%") == "50%"
     assert Estimate(nan, nan, nan).text(".2f") == ""
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert Estimate(-0.001, -0.1, -0.004).text(".2f") == "0.00 (-0.10 to 0.00)"
+    assert Estimate(-0.0004, -0.0004, 0.5).text("+.3f") == "0.000 (0.000 to +0.500)"
+    assert (number(-0.004), signed(-0.004), percent(-0.001)) == ("0.00", "0.00", "0 %")

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.tasks.goals import sample_episode, sample_path
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.goal_videos import key_frames
+from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.predictors.interpolation import HalfFlow
 from corrwise.validation import ConfigError
 
 SMALL = {"size": 32, "candidates": 6, "iterations": 1, "horizon": 3, "costs": ("l1",), "videos": False}
@@ -105,6 +108,13 @@ def test_a_goal_video_changes_what_is_planned(tmp_path):
         distances.append(read_rows(tmp_path / name / "rows.jsonl")[0]["distances"])
     assert distances[0][0] == distances[1][0]
     assert distances[0] != distances[1]
+
+
+def test_settings_state_the_network_behind_half_flow():
+    settings = mpc_settings(MPCConfig(goal_frames=2, interpolator="half-flow", **SMALL))
+    assert settings["interpolator_network"] == network_hash(HalfFlow().flow)
+    for options in ({}, {"goal_frames": 2, "interpolator": "blend"}):
+        assert "interpolator_network" not in mpc_settings(MPCConfig(**SMALL, **options))
 
 
 @pytest.mark.parametrize(

@@ -200,5 +200,5 @@ def test_options_of_the_average_are_numbers(tmp_path):
 def test_the_name_of_a_network_without_its_weights_is_refused(tmp_path, capsys):
     video = images(tmp_path / "frames", moving(3))
     assert run("--video", video, "--model", "flavr", "--out", tmp_path / "out") == 2
-    assert "model must be the folder of a trained one, see corrwise train --objective" in capsys.readouterr().err
+    assert "expected the folder of a trained flavr, see corrwise train --objective" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -13,8 +13,9 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.table_goals import GoalTableConfig
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.goal_videos import cells_of, goal_tables, swinging
+from corrwise.experiments.studies.goal_videos import arms_table, cells_of, goal_tables, swinging
 from corrwise.validation import ConfigError
+from tools.goal_page import FOLDER, chosen_arms, chosen_costs, page_with_tables
 
 
 def test_episodes_of_cartpole_are_those_whose_pole_swings():
@@ -72,3 +73,24 @@ def test_a_run_is_continued_and_its_rows_make_the_table(tmp_path):
 def test_controls_that_see_no_image_are_refused(costs):
     with pytest.raises(ConfigError, match="image costs"):
         GoalTableConfig(costs=costs)
+
+
+def test_an_arm_has_the_cost_with_which_it_was_nearest_on_tuning_episodes():
+    tuning = [
+        _row("blend", 0, [0.2], "l1"),
+        _row("blend", 0, [0.1]),
+        _row("half-flow", 0, [0.2]),
+        _row("next", 0, [1.0]),
+    ]
+    costs = chosen_costs(tuning)
+    assert costs == {("ant", "blend"): "mse", ("ant", "half-flow"): "mse", ("ant", "next"): "mse"}
+    costs["ant", "blend"] = "l1"
+    rows = [_row("blend", 7, [0.2], "l1"), _row("blend", 7, [0.3]), _row("half-flow", 7, [0.1]), _row("true", 7, [0.1])]
+    own = chosen_arms(rows, costs)["ant"]
+    assert {arm: mine[0]["cost"] for arm, mine in own.items()} == {"blend": "l1", "half-flow": "mse"}
+    assert arms_table(own).splitlines()[2].startswith("| blend | `l1` | 1 | 0.200 ± nan | +0.100 | 100% |")
+
+
+def test_the_tables_of_the_results_are_those_that_the_rows_give():
+    text = (FOLDER / "README.md").read_text()
+    assert page_with_tables(text) == text, "run python -m tools.goal_page"

@@ -61,6 +61,32 @@ def test_the_mean_of_a_clip_is_added_back(small):
         torch.testing.assert_close(small.interpolate(frames + 0.3), small.interpolate(frames) + 0.3, atol=1e-5, rtol=0)
 
 
+def test_a_residual_network_begins_as_a_blend():
+    frames = torch.rand(2, 4, 3, 16, 16)
+    made = FLAVR(replace(SMALL, context=4, residual=True)).interpolate(frames)
+    torch.testing.assert_close(made[:, 0], (frames[:, 1] + frames[:, 2]) / 2)
+
+
+def test_each_step_draws_its_gap_and_its_place(small, monkeypatch):
+    seen, learn = [], small.learn
+
+    def recorded(batch, noise=None):
+        seen.append(batch.frames[0, :, 0, 0, 0].tolist())
+        return learn(batch, noise)
+
+    monkeypatch.setattr(small, "learn", recorded)
+    objective = FrameInterpolation(small, l1, gaps=(2, 6))
+    times = torch.arange(7.0).expand(1, 3, 8, 8, 7).movedim(-1, 1)
+    for seed in range(40):
+        objective.loss(Batch(times, torch.zeros(1, 6, 0)), torch.Generator().manual_seed(seed))
+    starts = {times[0] for times in seen if len(times) == 3}
+    assert {len(times) for times in seen} == {3, 7}
+    assert starts == {0, 1, 2, 3, 4}
+    assert all(times[-1] - times[0] == len(times) - 1 for times in seen)
+    with pytest.raises(ValueError, match="multiple of 2 frames"):
+        FrameInterpolation(small, l1, gaps=(2, 5))
+
+
 def test_weights_survive_the_disk(small, tmp_path):
     small.save_pretrained(tmp_path, {"loss": "l1"})
     again = load_interpolator(tmp_path)
@@ -75,10 +101,10 @@ def test_weights_survive_the_disk(small, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"context": 3}, "context to be an even number of at least 2, got 3"),
-        ({"width": 0}, "expected width of at least 1"),
-        ({"outputs": 0}, "expected outputs of at least 1"),
-        ({"context": 2000}, "context of at most 1000"),
+        ({"context": 3}, "context must be an even number, got 3"),
+        ({"width": 0}, "width must be at least 1"),
+        ({"outputs": 0}, "outputs must be at least 1"),
+        ({"context": 2000}, "context must be at most 1000"),
         ({"width": 4000}, "a network of at most"),
     ],
 )

@@ -281,14 +281,16 @@ def test_bad_files_are_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 10**9}, "expected width of at most 65536, got 1000000000"),
-        ({"width": "4"}, "expected width of resnet3d to be int, got '4'"),
-        ({"width": True}, "expected width of resnet3d to be int, got True"),
-        ({"width": None}, "expected width of resnet3d to be int, got None"),
+        ({"width": 10**9}, "width must be at most 65536, got 1000000000"),
+        ({"width": "4"}, "width must be a whole number, got 4"),
+        ({"width": True}, "width must be a whole number, got True"),
+        ({"width": "4" * 1000}, r"width must be a whole number, got '4{50,300}\.\.\.$"),
+        ({"keep": 1}, "keep must be true or false, got 1"),
+        ({"width": None}, "width must be a whole number, got None"),
         ({"width": 4096, "downs": 3}, "expected a network of at most 1000000000 numbers, got "),
-        ({"downs": 10**6}, "expected downs of at most 16, got 1000000"),
-        ({"blocks3d": 10**6}, "expected blocks3d of at most 200, got 1000000"),
-        ({"context": 10**9}, "expected context of at most 1000, got 1000000000"),
+        ({"downs": 10**6}, "downs must be at most 16, got 1000000"),
+        ({"blocks3d": 10**6}, "blocks3d must be at most 200, got 1000000"),
+        ({"context": 10**9}, "context must be at most 1000, got 1000000000"),
         ({"colour": 1}, "resnet3d has no such options"),
     ],
 )
@@ -336,13 +338,13 @@ def test_the_largest_published_model_can_be_made():
     ("name", "options", "message"),
     [
         ("gan", {}, "unknown model 'gan'"),
-        ("svg", {"layers": 10**6}, "expected layers of at most 100, got 1000000"),
+        ("svg", {"layers": 10**6}, "layers must be at most 100, got 1000000"),
         ("svg-prime", {"hidden": 60_000}, "expected a network of at most 1000000000 numbers, got "),
         ("resnet3d", {"colour": 1}, "resnet3d has no such options"),
-        ("resnet3d", {"width": 0}, "expected width of at least 1, got 0"),
+        ("resnet3d", {"width": 0}, "width must be at least 1, got 0"),
         ("svg", {"size": 36}, "that can be halved 3 times, got 36"),
-        ("svg", {"hidden": 0}, "expected hidden of at least 1"),
-        ("svg-prime", {"beta": -1.0}, "expected action_dim and beta of at least 0"),
+        ("svg", {"hidden": 0}, "hidden must be at least 1"),
+        ("svg-prime", {"beta": -1.0}, "beta must be zero or above, got -1.0"),
     ],
 )
 def test_bad_options_are_one_sentence(name, options, message):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["CELL", "HALF", "MOST", "Encoder", "FlowNetConfig"]
+from corrwise.validation import Range, validated
 
-MOST = 8192  # channels, heads, updates and refinements
+__all__ = ["CELL", "HALF", "Encoder", "FlowNetConfig"]
+
+Size = Annotated[int, Range(1, 8192)]
 CELL = 4  # pixels to a side of a token's cell
 HALF = 2  # pixels to a side of a fine feature's cell
 
 
-@dataclass(frozen=True)
+@validated(error=ValueError)
 class FlowNetConfig:
     """How wide and how patient the net is.
 
@@ -29,26 +31,21 @@ class FlowNetConfig:
         refinements: how often the pixels' flow is refined, with the same weights.
 
     Raises:
-        ValueError: a number that is not whole, above zero and at most ``MOST``, or a width that is no multiple
+        ValueError: a number that is not whole, from 1 to 8192, or a width that is no multiple
             of ``heads``.
     """
 
-    fine: int = 24
-    coarse: int = 64
-    width: int = 96
-    heads: int = 4
-    hidden: int = 32
-    updates: int = 3
-    refinements: int = 2
+    fine: Size = 24
+    coarse: Size = 64
+    width: Size = 96
+    heads: Size = 4
+    hidden: Size = 32
+    updates: Size = 3
+    refinements: Size = 2
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if type(value) is not int or value < 1:
-                raise ValueError(f"expected {name} to be a whole number above 0, got {value!r}")
-            if value > MOST:
-                raise ValueError(f"expected {name} of at most {MOST}, got {value}")
         if self.width % self.heads:
-            raise ValueError(f"expected width to be a multiple of {self.heads} heads, got {self.width}")
+            raise ValueError(f"width must be a multiple of {self.heads} heads, got {self.width}")
 
 
 class _Residual(nn.Module):

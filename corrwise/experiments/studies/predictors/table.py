@@ -18,7 +18,7 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import TASK_NAMES
 from corrwise.experiments.cli.table_predictors import Arm, PredictorTableConfig
 from corrwise.experiments.cli.train import SMALL, TrainConfig
-from corrwise.experiments.report.statistics import mean_and_error, paired_difference
+from corrwise.experiments.report.statistics import mean_and_error, paired_difference, rounded
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
 from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.collect import run_collect
@@ -276,7 +276,7 @@ def _more(seeds: Mapping[str, Sequence[Row]], twin: Mapping[str, Sequence[Row]],
     difference = paired_difference([mine[clip] for clip in clips], [other[clip] for clip in clips]).text("+.3f")
     pairs = ((clip_means(arm[seed], metric) for arm in (seeds, twin)) for seed in both)
     alone = [np.mean(list(one.values())) - np.mean(list(two.values())) for one, two in pairs]
-    return f"{difference} [{', '.join(f'{value:+.3f}' for value in alone)}]"
+    return f"{difference} [{', '.join(rounded(float(value), '+.3f') for value in alone)}]"
 
 
 def _plans_table(rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from corrwise._files import reading
+from corrwise._files import reading, shown
 from corrwise._writing import RunFolderError, write_aside
 from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.cli.toy import ToyConfig
@@ -42,13 +42,13 @@ def _incomplete(row: Row) -> str | None:
     """Return what is wrong with a row of its kind, or None."""
     kind = row["kind"]
     if kind not in _NEEDED:
-        return f"expected one of {', '.join(_NEEDED)} as kind, got {kind!r:.80}"
+        return f"expected one of {', '.join(_NEEDED)} as kind, got {shown(kind)}"
     missing = [name for name in _NEEDED[kind] if row.get(name) is None]
     if missing:
         return f"expected a value as {missing[0]}, got none"
     field = NUMBER if kind == AVERAGE else NUMBERS
     if not field.fits(row["loss"]):
-        return f"expected {field.words} as loss, got {row['loss']!r:.80}"
+        return f"expected {field.words} as loss, got {shown(row['loss'])}"
     if kind == CURVE and not len(row["loss"]) == len(row["error"]) == len(row["offsets"]) > 0:
         return f"expected a loss and an error at each of {len(row['offsets'])} offsets"
     return None
