@@ -15,6 +15,7 @@ from corrwise.costs import mse, ssim
 from corrwise.costs.st_lpips import ShiftTolerantLPIPS
 
 METRICS = ("psnr", "ssim", "sharpness")  # which are always measured
+PERCEPTUAL = ("lpips", "st_lpips")  # which need weights
 _LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
 _MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
 _AROUND = 5  # pixels to a side around what moved
@@ -30,8 +31,8 @@ def frame_metrics(
     ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
     the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
     as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
-    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips``, lower is better, only where
-    ``lpips_if_present`` finds its weights.
+    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips`` and ``st_lpips``, lower is better,
+    only where their weights are at hand (``lpips_if_present``, ``st_lpips``).
 
     Args:
         predicted: frames in [0, 1]; one that is not finite counts as black.
@@ -44,8 +45,10 @@ def frame_metrics(
         "ssim": 1 - 2 * ssim(predicted, true),
         "sharpness": _sharpness(predicted, true, last),
     }
-    lpips = lpips_if_present()
-    return metrics if lpips is None else {**metrics, "lpips": lpips(predicted, true)}
+    lpips, shift_tolerant = lpips_if_present(), st_lpips(predicted, true)
+    if lpips is not None:
+        metrics["lpips"] = lpips(predicted, true)
+    return metrics if shift_tolerant is None else {**metrics, "st_lpips": shift_tolerant}
 
 
 @cache

@@ -18,7 +18,7 @@ from corrwise.experiments.runs.interpolators import interpolator_of
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.studies.interpolators.windows import HeldClips, Window
 from corrwise.predictors.interpolation import HalfFlow
-from corrwise.predictors.metrics import frame_metrics, moved_psnr, st_lpips
+from corrwise.predictors.metrics import frame_metrics, moved_psnr
 from corrwise.types import FixedTimes, Interpolator
 
 __all__ = ["KEY", "METRICS", "Subject", "known_frames", "made_frame", "window_rows"]
@@ -114,7 +114,7 @@ def measured(made: Float[Tensor, "1 3 h w"], window: Window) -> Row:
     _, known = window.middle(2)
     plain = frame_metrics(made[None], window.true[None], known[:, 0])
     moved, share = moved_psnr(made, window.true, known)
-    perceptual = st_lpips(made, window.true)
+    perceptual = plain.get("st_lpips")
     return {
         "psnr": float(plain["psnr"]),
         "psnr_moved": float(moved),
