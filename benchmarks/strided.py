@@ -27,7 +27,7 @@ from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.runs.parts import make_distance
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors.interpolation import Blend, HalfFlow
 from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor
