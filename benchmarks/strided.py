@@ -1,13 +1,15 @@
 """Time of one CEM plan on Cartpole (48 candidates x 3 iterations x 8 steps) with a predictor of strides and without.
 
     .venv/bin/python benchmarks/strided.py --models runs/stride-1 runs/stride-2
+    .venv/bin/python benchmarks/strided.py --plans runs/stride-1-plans runs/stride-2-plans
 
 The models are runs of ``corrwise train --stride``, the first without strides; without ``--models`` they are small
 ``resnet3d`` with random weights, whose images change everywhere, so that a learned flow takes longer than on true ones.
 For each cost and aggregate the predictors take turns in one process, in another order each time. "network" is the time
 of the model, "interpolate" that of frames within strides, "flow" that of the cost's flow, and "rest" all else. A ratio
 is the median over turns of the seconds divided by those of the model of single steps in the same turn, with the
-quartiles. Figures are medians; the last line is JSON. The exit status is 1 if the ratio of ``blend``, the default of
+quartiles. Figures are medians; the last line is JSON. With ``--plans`` nothing is timed: the rows of two runs of
+``corrwise mpc`` are compared, episode by episode, with 95 % bootstrap intervals. The exit status is 1 if the ratio of ``blend``, the default of
 ``corrwise mpc``, misses its target with L1.
 """
 
@@ -17,6 +19,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +30,28 @@ from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.runs.distances import make_distance
+from corrwise.experiments.runs.rows import read_rows
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
+from corrwise.mpc.config import AggregateName
 from corrwise.predictors.interpolation import Blend, HalfFlow
 from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor
 from corrwise.predictors.models.pretrained import model_folder
 from corrwise.predictors.models.registry import load_model, make_model
-from corrwise.types import Predictor
+from corrwise.types import Interpolator, Predictor
 
 RATIO = 0.7  # of the seconds without strides, at most
 HORIZON, CANDIDATES, ITERATIONS, CONTEXT, SIZE = 8, 48, 3, 2, 64
 PHASES = ("network", "interpolate", "flow", "rest")
-COSTS, AGGREGATES = ("l1", "recommended"), ("last", "mean")
+COSTS = ("l1", "recommended")
+AGGREGATES: tuple[AggregateName, ...] = ("last", "mean")
 SINGLE, DEFAULT = "single steps", "blend"
-INTERPOLATORS = {"half-flow": HalfFlow, "half-flow:flow=dis": lambda: HalfFlow("dis"), DEFAULT: Blend}
+INTERPOLATORS: dict[str, Callable[[], Interpolator]] = {
+    "half-flow": HalfFlow,
+    "half-flow:flow=dis": lambda: HalfFlow("dis"),
+    DEFAULT: Blend,
+}
 
 
 def models(folders: list[str] | None) -> tuple[dict[int, Any], int]:
@@ -59,7 +70,7 @@ def models(folders: list[str] | None) -> tuple[dict[int, Any], int]:
 
 def predictors(models: dict[int, Any], clock: Clock) -> dict[str, Predictor]:
     """Return the predictors that take turns, their parts timed."""
-    single, (stride, strided) = models[1], next(each for each in models.items() if each[0] > 1)
+    (_, single), (stride, strided) = sorted(models.items())
     made: dict[str, Predictor] = {SINGLE: clock.timed(single, "network")}
     for name, interpolator in INTERPOLATORS.items():
         parts = clock.timed(strided, "network"), clock.timed(interpolator(), "interpolate")
@@ -67,7 +78,9 @@ def predictors(models: dict[int, Any], clock: Clock) -> dict[str, Predictor]:
     return made
 
 
-def turns(models: dict[int, Any], seen: int, cost: str, aggregate: str, repeats: int) -> dict[str, dict[str, list]]:
+def turns(
+    models: dict[int, Any], seen: int, cost: str, aggregate: AggregateName, repeats: int
+) -> dict[str, dict[str, list]]:
     """Return, by predictor and phase, the seconds of each turn."""
     clock, planner = Clock(), CEM(1, horizon=HORIZON, candidates=CANDIDATES, iterations=ITERATIONS)
     config = AgentConfig(context_frames=seen, aggregate=aggregate)
@@ -103,12 +116,29 @@ def summary(times: dict[str, dict[str, list]]) -> dict[str, dict[str, Any]]:
     }
 
 
+def compare(single: Path, strided: Path) -> None:
+    """Print the distances of both runs over the episodes that both have, and the paired differences."""
+    first, second = ({row["seed"]: row for row in read_rows(out / "rows.jsonl")} for out in (single, strided))
+    seeds = sorted(first.keys() & second.keys())
+    print(f"{len(seeds)} episodes; distances of {single.name}, of {strided.name}, and how much nearer the second ends")
+    for name in ("start_distance", "min_distance", "last10_distance", "final_distance"):
+        one, two = ([rows[seed][name] for seed in seeds] for rows in (first, second))
+        print(f"{name:<16} {np.mean(one):.3f} {np.mean(two):.3f} {paired_difference(one, two).text('+.3f')}")
+    for name in ("seconds_plan", "seconds_predict", "seconds_flow"):
+        one, two = ([rows[seed].get(name, 0.0) for seed in seeds] for rows in (first, second))
+        print(f"{name:<16} {np.mean(one):.1f} {np.mean(two):.1f} ratio {paired_ratio(two, one).text('.2f')}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs=2, help="runs of corrwise train, of stride 1 and of another")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--plans", nargs=2, type=Path, help="runs of corrwise mpc with these models, to compare")
     options = parser.parse_args()
+    if options.plans:
+        compare(*options.plans)
+        return 0
     torch.manual_seed(0)
     made, seen = models(options.models)
     print(f"{'cost':<12} {'aggregate':<10}{'predictor':<20}{'seconds':>8}" + "".join(f"{p:>12}" for p in PHASES))
