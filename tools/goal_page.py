@@ -54,11 +54,14 @@ def chosen_arms(rows: Iterable[Row], costs: Mapping[tuple[str, str], str]) -> di
 
 def page_with_tables(text: str) -> str:
     """Return the text of the results' README.md with new tables."""
-    rows, tuning = (read_rows(folder / "rows.jsonl", KEY) for folder in (FOLDER, FOLDER / "tuning"))
+    rows, tuning, end = (read_rows(FOLDER / name / "rows.jsonl", KEY) for name in ("", "tuning", "end-of-plan"))
     own = chosen_arms(rows, chosen_costs(tuning))
     tables = {f"own-{task}": arms_table(arms) for task, arms in own.items()} | (
         {"all": goal_tables(rows)} if rows else {}
     )
+    for task, methods in by_method(end).items():
+        (last,) = methods.values()
+        tables[f"end-{task}"] = arms_table({"half-flow": own[task]["half-flow"], "last": last})
     return filled(text, {**tables, "tuning": goal_tables(tuning)})
 
 
