@@ -21,7 +21,7 @@ import torch
 from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
-from corrwise.experiments.runs.parts import make_distance
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.predictors import OraclePredictor
 

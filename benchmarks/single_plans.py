@@ -29,7 +29,7 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.envs import TASKS, Fleet, MujocoSimulator
 from corrwise.envs.renderers.raycast import RaycastRenderer
 from corrwise.experiments.report.statistics import paired_difference
-from corrwise.experiments.runs.parts import make_distance
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.experiments.runs.policies import StateCost, exact_flow_cost, state_cost
 from corrwise.mpc import CEM, AgentConfig, VisualMPC, first_action, generator, planned_actions, shift
 from corrwise.mpc.optimize import optimize

@@ -20,6 +20,7 @@ from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
+from corrwise.experiments.cli.table_interpolators import InterpolatorTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.cli.toy import ToyConfig
@@ -36,6 +37,7 @@ COMMANDS: dict[str, type[Any]] = {
     "predictors": PredictorTableConfig,
     "agents": AgentTableConfig,
     "toy": ToyConfig,
+    "interpolators": InterpolatorTableConfig,
 }
 
 

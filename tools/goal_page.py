@@ -22,7 +22,7 @@ from corrwise.experiments.report.statistics import mean_and_error, paired_differ
 from corrwise.experiments.report.strip import save_strip
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.report.video import label_panels
-from corrwise.experiments.runs.goal_videos import key_frames
+from corrwise.experiments.runs.goal_videos import KeyFrames, key_frames
 from corrwise.experiments.runs.grid import KEY, Cell
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.goal_videos import ARM, arm_of, arms_table, cells_of, goal_tables
@@ -144,10 +144,16 @@ def cell_of(task: str, arm: str, cost: str, seed: int) -> Cell:
     return cell
 
 
+def keys_of(cell: Cell) -> KeyFrames:
+    """Return the key frames of the episode."""
+    simulator, seeds = MujocoSimulator(TASKS[cell.config.task], size=cell.config.size, threads=1), cell.manifest.seeds
+    starts, goals = (simulator.render(states) for states in cell.manifest.chosen(seeds.tolist()))
+    return key_frames(cell.config, simulator, seeds.tolist(), starts, goals)
+
+
 def halfway(cell: Cell, name: str, *, key_frame: bool) -> list[dict[str, np.ndarray]]:
     """Return the goal halfway to each key frame, uint8 (h, w, 3), and where asked for the key frame."""
-    simulator = MujocoSimulator(TASKS[cell.config.task], size=cell.config.size, threads=1)
-    keys = key_frames(cell.config, simulator, cell.manifest.seeds.tolist())
+    keys = keys_of(cell)
     goal, lines = to_uint8(keys.goal.frames[0]), []
     for before, time in pairwise((0, *keys.times[0])):
         line = {f"{name}, halfway": goal[(before + time) // 2 - 1]}
@@ -159,8 +165,7 @@ def reached(cell: Cell, name: str) -> list[dict[str, np.ndarray]]:
     """Return what an arm showed at each key time, under its distance to the key frame."""
     seeds = cell.manifest.seeds.tolist()
     (episode,) = cell.planned.runner(threads=1, images=True)(seeds, frozen=cell.manifest.chosen(seeds))
-    simulator = MujocoSimulator(TASKS[cell.config.task], size=cell.config.size, threads=1)
-    (times,) = key_frames(cell.config, simulator, seeds).times
+    (times,) = keys_of(cell).times
     return [
         {f"{name}: {distance:.2f}": episode.panels["seen"][time]}
         for time, distance in zip(times, episode.key_distances, strict=True)

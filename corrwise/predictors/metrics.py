@@ -1,4 +1,4 @@
-"""How good predicted frames are: PSNR, SSIM, sharpness around what moved, and LPIPS where its weights are present."""
+"""How good predicted frames are: PSNR, SSIM, sharpness around what moved, LPIPS and ST-LPIPS with their weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs import mse, ssim
+from corrwise.costs.st_lpips import ShiftTolerantLPIPS
 
 METRICS = ("psnr", "ssim", "sharpness")  # which are always measured
+PERCEPTUAL = ("lpips", "st_lpips")  # which need weights
 _LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
 _MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
 _AROUND = 5  # pixels to a side around what moved
+_TOGETHER = 32  # images that a network compares at a time
 _LPIPS = "alexnet-owt-7be5be79.pth"  # torchvision's weights, where torch keeps downloads
 
 
@@ -28,8 +31,8 @@ def frame_metrics(
     ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
     the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
     as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
-    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips``, lower is better, only where
-    ``lpips_if_present`` finds its weights.
+    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips`` and ``st_lpips``, lower is better,
+    only where their weights are at hand (``lpips_if_present``, ``st_lpips``).
 
     Args:
         predicted: frames in [0, 1]; one that is not finite counts as black.
@@ -42,8 +45,10 @@ def frame_metrics(
         "ssim": 1 - 2 * ssim(predicted, true),
         "sharpness": _sharpness(predicted, true, last),
     }
-    lpips = lpips_if_present()
-    return metrics if lpips is None else {**metrics, "lpips": lpips(predicted, true)}
+    lpips, shift_tolerant = lpips_if_present(), st_lpips(predicted, true)
+    if lpips is not None:
+        metrics["lpips"] = lpips(predicted, true)
+    return metrics if shift_tolerant is None else {**metrics, "st_lpips": shift_tolerant}
 
 
 @cache
@@ -66,6 +71,52 @@ def lpips_if_present() -> Callable[[Tensor, Tensor], Tensor] | None:
         return values.reshape(predicted.shape[:2])
 
     return distance
+
+
+def moved_psnr(
+    made: Float[Tensor, "n 3 h w"], true: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n K 3 h w"]
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """Return the PSNR in dB over the pixels that moved, NaN where none has, and the share of these pixels.
+
+    A pixel has moved if a channel differs by more than 0.04 between the true frame and any known one, or between two
+    known ones.
+
+    Args:
+        made: frames in [0, 1]; one that is not finite counts as black.
+        true: what they should be.
+        known: the frames around them.
+    """
+    made = made.where(made.isfinite().flatten(1).all(1)[:, None, None, None], 0.0)
+    every = torch.cat([known, true[:, None]], dim=1)
+    moved = ((every.amax(dim=1) - every.amin(dim=1)) > _MOVED).any(dim=1)
+    error = (made - true).square().mean(dim=1)
+    count = moved.sum(dim=(1, 2))
+    mean = torch.where(moved, error, 0).sum(dim=(1, 2)) / count  # NaN where none has
+    return -10 * torch.log10(mean.clamp_min(_LEAST)), count / moved[0].numel()
+
+
+@cache
+def st_lpips_if_present() -> ShiftTolerantLPIPS | None:
+    """Return shift-tolerant LPIPS (AlexNet) if the package that ships its weights is installed."""
+    try:
+        return ShiftTolerantLPIPS()
+    except RuntimeError:
+        return None
+
+
+def st_lpips(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n"] | None:
+    """Return shift-tolerant LPIPS, lower is better; None without its weights and for images that are too small.
+
+    Args:
+        made: frames in [0, 1], all of them finite.
+        true: what they should be.
+    """
+    network = st_lpips_if_present()
+    if network is None or min(true.shape[-2:]) < network.smallest:
+        return None
+    parts = zip(made.flatten(0, -4).split(_TOGETHER), true.flatten(0, -4).split(_TOGETHER), strict=True)
+    with torch.no_grad():
+        return torch.cat([network(one, two) for one, two in parts]).reshape(true.shape[:-3])
 
 
 def _sharpness(predicted: Tensor, true: Tensor, last: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
 from corrwise.types.values import Context, Goal, Proposal
 
@@ -19,6 +19,7 @@ __all__ = [
     "Cost",
     "Distance",
     "EncodingDistance",
+    "EvaluatingObjective",
     "FixedTimes",
     "Flow",
     "Interpolator",
@@ -29,6 +30,8 @@ __all__ = [
     "TermsDistance",
     "has_gradient",
 ]
+
+LossT_co = TypeVar("LossT_co", covariant=True)
 
 
 @runtime_checkable
@@ -192,6 +195,21 @@ class TermsDistance(Distance, Protocol):
 
     def terms(self, x: Float[Tensor, "*batch C h w"], y: Float[Tensor, "*batch C h w"]) -> Any:
         """Return the terms, including ``total``, the distance itself, and ``displacement`` in pixels."""
+        ...
+
+
+@runtime_checkable
+class EvaluatingObjective(Protocol[LossT_co]):
+    """A training objective that also evaluates held-out batches, with other weights than those that learn."""
+
+    def evaluate(self, batch: Any, networks: Mapping[str, nn.Module], generator: Generator) -> LossT_co:
+        """Return the loss of a batch, as it is, by networks of the same names: of the last phase, where there are more.
+
+        Args:
+            batch: on the device of the networks.
+            networks: such as the moving averages of the objective's own.
+            generator: source of all draws, on the CPU.
+        """
         ...
 
 

@@ -81,12 +81,12 @@ def test_a_body_costs_its_area_times_its_way():
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
-    with pytest.raises(ValueError, match=f"at least 0, got {weight}"):
+    with pytest.raises(ValueError, match=f"weight must be zero or above.*, got {weight}"):
         Displacement(weight)
     assert Displacement(0).weight == 0
 
 
 @pytest.mark.parametrize("power", [0.5, -1.0, float("nan"), float("inf")])
 def test_a_power_below_one_or_not_finite_is_refused(power):
-    with pytest.raises(ValueError, match=f"power of at least 1, got {power}"):
+    with pytest.raises(ValueError, match=f"power must be at least 1 and finite, got {power}"):
         Displacement(1.0, power)

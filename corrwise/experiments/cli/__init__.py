@@ -36,6 +36,7 @@ _FILES = (
         "table_predictors",
         "table_agents",
         "table_goals",
+        "table_interpolators",
     ),
     *("toy", "report", "doctor"),
 )

@@ -19,13 +19,14 @@ class InterpolateConfig:
     video: Path
     """A video (mp4, mkv, webm, avi, mov and others), a folder with videos or images, or a folder of clips."""
     model: str = "half-flow"
-    """blend, half-flow, average, or the folder of a trained interpolator (corrwise train --objective interpolate)."""
+    """blend, half-flow or average, with options as half-flow:flow=dis; or the folder of a trained interpolator
+    (corrwise train --objective interpolate)."""
     times: Annotated[int, Range(2, 64)] = 2
     """How many frames there are for one. A model of the middle alone reaches 2, 4, 8 and so on."""
     out: Path = Path("runs/interpolated.mp4")
     """An mp4, or a folder for PNG files. Chunks are kept beside it until it is whole."""
     options: tuple[str, ...] = ()
-    """Options of half-flow and average, such as flow=learned."""
+    """More options of half-flow and average, such as flow=learned."""
     clip: Annotated[int, Range(0, 1_000_000)] = 0
     """Which clip of a folder, from 0."""
     fps: Annotated[float, Range(0, 1000, open="low")] = 10.0

@@ -5,6 +5,7 @@ Bounds lie far beyond any use that makes sense, short of what no machine can hol
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -70,6 +71,24 @@ def check_memory(needed: int, options: str) -> None:
     there = memory_of_machine()
     sentence = f"this run would need about {_gigabytes(needed)} of memory, and there are {_gigabytes(there)}"
     check_that(needed <= there, f"{sentence}; it needs less with a smaller {options}")
+
+
+def named_options(text: str, more: Iterable[str] = ()) -> tuple[str, dict[str, object]]:
+    """Return the name and the options of a text such as ``half-flow:flow=dis``; several have commas between them.
+
+    Args:
+        text: a name, or a name with options.
+        more: more options, such as ``flow=dis``.
+
+    Raises:
+        ConfigError: an option without a value.
+    """
+    name, _, given = text.partition(":")
+    pairs = [*(given.split(",") if given else ()), *more]
+    for pair in pairs:
+        option, equals, value = pair.partition("=")
+        check_that(bool(option and equals and value), f"expected options of {name} as name=value, got {pair}")
+    return name, option_values(pairs)
 
 
 def option_values(pairs: Iterable[str]) -> dict[str, object]:
@@ -207,6 +226,14 @@ def is_own(cost: str) -> bool:
 def cost_label(cost: str) -> str:
     """Return what rows and images call a cost: its text; for the user's own code, the name without its file."""
     return cost.rpartition(":")[2] if is_own(cost) else cost
+
+
+def file_label(label: str) -> str:
+    """Return a cost's label as a part of a file name: one with a path in it is cut short and gets a digest."""
+    if "/" not in label and len(label) <= 80:
+        return label.replace(":", "-")
+    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
+    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def _canonical(cost: str, flow: str, controls: tuple[str, ...], own: bool) -> str:

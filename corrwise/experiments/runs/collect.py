@@ -20,6 +20,7 @@ from corrwise.envs.tasks.goals import correlated, start_state
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.distances import distance_of, with_costs
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.policies import make_policy
@@ -86,7 +87,7 @@ def _mpc(config: CollectConfig, simulator: MujocoSimulator, seeds: Sequence[int]
     fleet = Fleet(simulator)
     context, goal = fleet.reset(list(seeds))
     settings = MPCConfig(task=config.task, costs=(config.cost,), size=config.size, supersample=config.supersample)
-    predictor, distance = parts.make_predictor(settings, simulator), parts.distance_of(config.cost)
+    predictor, distance = parts.make_predictor(settings, simulator), distance_of(config.cost)
     policy = make_policy(config.cost, settings, fleet, goal, seeds, Clock(), predictor, distance)
     states, actions = [fleet.snapshot()], []
     for _ in range(steps):
@@ -144,7 +145,7 @@ def run_collect(config: CollectConfig) -> Path:
         evidence=("task_model", "task_numbers"),
         normal={"task": parts.task_label},
     )
-    settings = parts.with_costs(settings, config.out, (config.cost,))
+    settings = with_costs(settings, config.out, (config.cost,))
     work = _Shards(config, _simulator(config, config.threads))
     jobs = [range(i, min(i + SHARD_CLIPS, config.episodes)) for i in range(0, config.episodes, SHARD_CLIPS)]
     executor = executor_of(config.where, config.processes, config.out)

@@ -19,6 +19,7 @@ from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.envs.arrays import depth_to_grey, to_uint8
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.distances import distance_of, network_of, per_view
 from corrwise.experiments.runs.goal_videos import key_frames
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.experiments.runs.rows import TERMS, Row
@@ -103,10 +104,10 @@ class EpisodeRunner:
         self._clock.watch(self._simulator.renderer, "render", "render")
         self.trained = parts.load_trained(config) if trained is None else trained
         self._predictor = parts.make_predictor(config, self._simulator, self.trained)
-        distance = parts.distance_of(cost) if distance is None else distance
-        self.network = parts.network_of(distance)
+        distance = distance_of(cost) if distance is None else distance
+        self.network = network_of(distance)
         self._matches = isinstance(distance, CorrespondenceWise)
-        self._distance = None if distance is None else parts.per_view(config, self._clock.watch_flow(distance))
+        self._distance = None if distance is None else per_view(config, self._clock.watch_flow(distance))
 
     def __call__(
         self,
@@ -127,7 +128,8 @@ class EpisodeRunner:
         fleet = Fleet(simulator, context_frames=parts.context_of(config))
         with clock.measure("environment", opaque=True):
             context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
-            keys = key_frames(config, simulator, seeds) if config.goal_frames else None
+            ends = context.frames[:, -1], goal.frames[:, -1]
+            keys = key_frames(config, simulator, seeds, *ends) if config.goal_frames else None
         goal = goal if keys is None else keys.goal
         policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
         matched = self._distance if self._matches else None

@@ -50,22 +50,28 @@ def interpolator_settings(config: MPCConfig) -> dict[str, str | None]:
     return {"interpolator_network": network_hash(HalfFlow().flow)}
 
 
-def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[int]) -> KeyFrames:
+def key_frames(
+    config: MPCConfig,
+    simulator: MujocoSimulator,
+    seeds: Sequence[int],
+    starts: Float32[torch.Tensor, "B C h w"],
+    goals: Float32[torch.Tensor, "B C h w"],
+) -> KeyFrames:
     """Return the key frames of the episodes with these seeds, at equal distances on the hidden path to each goal.
 
     The interpolator sees the image of the start, which the camera shows, and those of the key frames. Of the controls,
-    ``true`` alone sees more: all images of the path.
+    ``true`` alone sees more: all images of the path. Those of starts and goals are given, and not drawn again.
 
     Raises:
         ValueError: an interpolator that does not take these images.
     """
     videos, times, states = [], [], []
-    for seed in seeds:
+    for seed, start, goal in zip(seeds, starts.split(1), goals.split(1), strict=True):
         path = sample_path(simulator.task, simulator.physics, np.random.default_rng(seed))
         last = len(path) - 1
         keys = sorted({round(last * (i + 1) / config.goal_frames) for i in range(config.goal_frames)} - {0})
         with torch.no_grad():
-            videos.append(_video(config.interpolator, simulator, path, keys))
+            videos.append(_video(config.interpolator, simulator, path, keys, start, goal))
         times.append(keys)
         states.append(path[keys])
     longest = max(len(video) for video in videos)
@@ -74,14 +80,21 @@ def key_frames(config: MPCConfig, simulator: MujocoSimulator, seeds: Sequence[in
 
 
 def _video(
-    name: str, simulator: MujocoSimulator, path: Float64[np.ndarray, "steps S"], keys: Sequence[int]
+    name: str,
+    simulator: MujocoSimulator,
+    path: Float64[np.ndarray, "steps S"],
+    keys: Sequence[int],
+    start: Float32[torch.Tensor, "1 C h w"],
+    goal: Float32[torch.Tensor, "1 C h w"],
 ) -> Float32[torch.Tensor, "T C h w"]:
-    """Return the goal frames of a path that starts at its first state; of the last key frame alone, one."""
+    """Return the goal frames of a path between the states of two images; of the last key frame alone, one."""
     if name == "last":
-        return simulator.render(path[keys[-1:]])
+        return goal
+    between = list(range(1, len(path) - 1)) if name == "true" else keys[:-1]
+    images = torch.cat([simulator.render(path[between]), goal]) if between else goal
+    if name == "true":
+        return images
     if name == "next":
         gaps = [after - before for before, after in pairwise((0, *keys))]
-        return simulator.render(path[keys]).repeat_interleave(torch.tensor(gaps, dtype=torch.int64, device="cpu"), 0)
-    if name == "true":
-        return simulator.render(path[1:])
-    return goal_video(simulator.render(path[[0, *keys]])[None], (0, *keys), make_interpolator(name))[0]
+        return images.repeat_interleave(torch.tensor(gaps, dtype=torch.int64, device="cpu"), 0)
+    return goal_video(torch.cat([start, images])[None], (0, *keys), make_interpolator(name))[0]

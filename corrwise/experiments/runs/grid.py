@@ -12,6 +12,7 @@ from corrwise.envs.tasks.manifest import Manifest
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.distances import settings_behind, stated_before
 from corrwise.experiments.runs.episodes import episode_row
 from corrwise.experiments.runs.executors import Executor
 from corrwise.experiments.runs.folder import RunFolder
@@ -67,7 +68,7 @@ class Cell:
         weights = self.planned.weights
         values = {
             "cost": cost_label(self.cost),
-            "made_of": parts.settings_behind(self.cost),
+            "made_of": settings_behind(self.cost),
             "network": self.planned.network,
             "manifest": self.manifest.settings,
         } | ({} if weights is None else {"predictor_weights": weights})
@@ -96,7 +97,7 @@ def run_grid(out: Path, cells: Sequence[Cell], *, executor: Executor, lockstep: 
         "cells": {f"{cell.config.task}/{cell.method}": differences(cell.settings) for cell in cells},
     }
     settings = Settings(
-        {name: {**parts.stated_before(out, name), **here} for name, here in values.items()},
+        {name: {**stated_before(out, name), **here} for name, here in values.items()},
         free=("manifests", "cells"),
         evidence=("models",),
     )

@@ -18,15 +18,15 @@ from corrwise._files import local_path
 from corrwise._writing import write_aside
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.interpolate import InterpolateConfig
-from corrwise.experiments.cli.options import device_named, option_values
+from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES
 from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.interpolators import interpolator_of
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.data.formats.media_files import files_stamp, scan_media
 from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
-from corrwise.predictors.interpolation import INTERPOLATORS, load_interpolator, make_interpolator
 from corrwise.predictors.interpolation.video import upsample
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.types import FixedTimes, Interpolator
@@ -47,13 +47,13 @@ def run_interpolate(config: InterpolateConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder beside the output is another run's, or cannot be used.
         FileNotFoundError, ValueError: a model or a video that cannot be used.
     """
-    model = _interpolator(config)
+    model = interpolator_of(config.model, config.options, device=config.device)
     two = torch.zeros(1, 2, 3, 16, 16, dtype=torch.float32, device=config.device)
     upsample(two, config.times, model)  # a factor out of reach fails before anything is read
     video = _Source(config)
     parts = config.out.with_name(config.out.name + ".parts")
     settings = settings_of(config, "interpolate").with_values(
-        {"source": video.stamp, "weights": _weights(config)}, free=("video", "out")
+        {"source": video.stamp, "weights": _weights(config.model)}, free=("video", "out")
     )
     with RunFolder(parts, settings, begun=lambda out: any(out.glob("*.mkv"))):
         files = list(_chunks(config, video, model, parts))
@@ -203,13 +203,5 @@ def _write_images(folder: Path, frames: Iterable[Frame]) -> None:
             Image.fromarray(image).save(aside, format="png")
 
 
-def _interpolator(config: InterpolateConfig) -> Interpolator:
-    if config.model in INTERPOLATORS:
-        if bad := [option for option in config.options if "=" not in option]:
-            raise ValueError(f"expected options as name=value, got {bad[0]}")
-        return make_interpolator(config.model, **option_values(config.options))
-    return load_interpolator(model_folder(config.model)).to(device_named(config.device))
-
-
-def _weights(config: InterpolateConfig) -> str | None:
-    return None if config.model in INTERPOLATORS else weights_hash(model_folder(config.model))
+def _weights(model: str) -> str | None:
+    return None if model.partition(":")[0] in INTERPOLATOR_NAMES else weights_hash(model_folder(model))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +13,11 @@ from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
 from corrwise.experiments.cli.mpc import MPCConfig, run_name
-from corrwise.experiments.cli.options import cost_label
+from corrwise.experiments.cli.options import cost_label, file_label
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.distances import distance_of, network_of, with_costs
 from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
@@ -59,7 +58,7 @@ def plan_rows(config: MPCConfig) -> list[Row]:
     """
     # A missing task, camera or weights must fail before all else.
     parts.named_task(config.task).check_cameras(config.cameras)
-    settings = parts.with_costs(mpc_settings(config), config.out, config.costs)
+    settings = with_costs(mpc_settings(config), config.out, config.costs)
     trained = parts.load_trained(config)
     planned = [PlannedCost.of(config, cost, trained) for cost in config.costs]
     networks, weights = {cost_label(each.cost): each.network for each in planned}, planned[0].weights
@@ -124,8 +123,8 @@ class PlannedCost:
     @classmethod
     def of(cls, config: MPCConfig, cost: str, trained: parts.Trained | None) -> PlannedCost:
         """Build the distance and note the weights; raises what ``make_distance`` does."""
-        distance, weights = parts.distance_of(cost), None if trained is None else trained.weights
-        return cls(config, cost, parts.network_of(distance), weights, distance, trained)
+        distance, weights = distance_of(cost), None if trained is None else trained.weights
+        return cls(config, cost, network_of(distance), weights, distance, trained)
 
     def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
         """Build what runs the episodes.
@@ -167,7 +166,7 @@ def _shown_episodes(
 
 def _images(config: MPCConfig, names: dict[str, str], episode: Episode) -> Row:
     """Write an episode's images and return their fields."""
-    words = [_file_name(value) if name == "cost" else value for name, value in names.items()]
+    words = [file_label(value) if name == "cost" else value for name, value in names.items()]
     stem = Path("episodes") / f"{'-'.join(words)}-{episode.seed}"
     strip, video = Path(f"{stem}.png"), Path(f"{stem}.mp4")
     save_strip(config.out / strip, make_strip(list(episode.panels.values())))
@@ -175,14 +174,6 @@ def _images(config: MPCConfig, names: dict[str, str], episode: Episode) -> Row:
         clips = {name: np.stack(images) for name, images in episode.panels.items()}
         write_video(config.out / video, label_panels(clips), fps=_VIDEO_FPS)
     return {"strip": str(strip), "panels": list(episode.panels), "video": str(video) if config.videos else None}
-
-
-def _file_name(label: str) -> str:
-    """Return a cost's label as a part of a file name: one with a path in it is cut short and gets a digest."""
-    if "/" not in label and len(label) <= 80:
-        return label.replace(":", "-")
-    plain = re.sub(r"[^\w=,.-]+", "-", label)[:60]
-    return f"{plain}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def _predictor_label(name: str) -> str:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from corrwise.experiments.cli.options import check_memory, device_named, spec_of
 from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.runs.distances import make_distance, with_costs
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.parts import make_distance, with_costs
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips

@@ -18,9 +18,9 @@ from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.report.statistics import paired_difference, paired_ratio
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings
 from corrwise.experiments.report.table import markdown_table, write_table
+from corrwise.experiments.runs.distances import make_distance, network_of, with_costs
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
-from corrwise.experiments.runs.parts import make_distance, network_of, with_costs
 from corrwise.experiments.runs.policies import Planning, Recorded, exact_flow_cost, state_score
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed
 from corrwise.experiments.runs.settings import settings_of

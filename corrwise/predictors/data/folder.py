@@ -10,10 +10,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from corrwise._files import read_json, shown
-from corrwise.predictors.data.formats.shards import BrokenShard, read_clip, shard_about
+from corrwise.predictors.data.formats.shards import BrokenShard, read_clip, read_states, shard_about
 
 __all__ = ["INDEX", "ClipFolder", "read_index", "shard_name"]
 
@@ -100,6 +100,14 @@ class ClipFolder:
                 self._cache[clip] = read_clip(path, i)
                 self._free -= self._cache[clip][0].nbytes
         return self.read(clip, start, stop)
+
+    def states(self, clip: int) -> Float64[np.ndarray, "T S"] | None:
+        """Return the simulator's state behind each frame of a clip; None where they are not known.
+
+        Raises:
+            BrokenShard: its shard can no longer be read.
+        """
+        return read_states(*self._where[clip])
 
 
 def read_index(path: Path) -> dict[str, dict[str, Any]]:

@@ -92,7 +92,7 @@ class ClipWindows:
         counts = np.array([max(0, length - frames + 1) for length in source.lengths])
         if not counts.sum():
             raise ValueError(
-                f"expected clips of at least {frames} frames, context and horizon together; the longest of "
+                f"expected clips of at least {frames} frames, context and horizon together or all gaps; the longest of "
                 f"{len(counts)} has {max(source.lengths, default=0)}"
             )
         if flip and source.action_dim:

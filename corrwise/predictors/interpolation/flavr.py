@@ -174,9 +174,10 @@ def window_places(length: int, config: FLAVRConfig) -> tuple[list[int], list[int
     gaps, parts = config.context - 1, config.outputs + 1
     gap = (length - 1) // gaps
     if gap < 1 or (length - 1) % gaps or gap % parts:
+        got = f"a gap of {gap}" if gap and not (length - 1) % gaps else f"a window of {length} frames"
         raise ValueError(
-            f"expected windows of {gaps} gap(s) of a multiple of {parts} frames and one frame more, for "
-            f"{config.context} known frames and {config.outputs} in between, got {length} frames"
+            f"expected a gap of a multiple of {parts} frames between {config.context} known ones, of which the middle "
+            f"gap has {config.outputs} to be made, got {got}"
         )
     middle = (config.context // 2 - 1) * gap
     return list(range(0, length, gap)), [middle + (i + 1) * gap // parts for i in range(config.outputs)]

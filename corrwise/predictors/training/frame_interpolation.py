@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,6 +94,10 @@ class FrameInterpolation:
             if self.augmentation is not None:
                 batch = augmented(batch, self.augmentation, generator)
         return self.prediction.loss(batch, generator, phase)
+
+    def evaluate(self, batch: Batch, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
+        """Return the loss of windows that are not varied (``corrwise.types.EvaluatingObjective``)."""
+        return self.prediction.evaluate(batch, networks, generator)
 
     @property
     def _lengths(self) -> list[int]:

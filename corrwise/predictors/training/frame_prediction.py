@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -11,7 +14,7 @@ from corrwise.predictors.interpolation.flavr import FLAVR
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.training.objective import Loss, Phase
 from corrwise.predictors.training.trainer import Trainer
-from corrwise.types import Distance
+from corrwise.types import Distance, EvaluatingObjective
 
 __all__ = ["FramePrediction", "held_out_loss", "kept_model", "strips"]
 
@@ -58,6 +61,11 @@ class FramePrediction:
             {"frames": learned.frames.detach()},
         )
 
+    def evaluate(self, batch: Batch, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
+        """Return the loss by another network (``corrwise.types.EvaluatingObjective``)."""
+        model = cast("VideoPredictor | FLAVR", networks["model"])
+        return FramePrediction(model, self.distance, scale=self.scale).loss(batch, generator)
+
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return self.scale * self.distance(x.float(), y.float())
@@ -74,20 +82,23 @@ def held_out_loss(trainer: Trainer[Batch], batch: Batch, *, size: int, seed: int
     """Return the loss of the kept model on a batch of any length, on the CPU.
 
     Args:
-        trainer: of a ``FramePrediction``, or of an objective made of one: a ``FrameInterpolation``, a ``WarmStart``.
+        trainer: of an objective that can evaluate batches (``corrwise.types.EvaluatingObjective``).
         batch: held-out windows.
         size: how many of them all processes would compute at a time.
         seed: of the latents.
+
+    Raises:
+        TypeError: another objective.
     """
-    objective = getattr(trainer.objective, "then", trainer.objective)  # what follows a warm start
-    objective = getattr(objective, "prediction", objective)  # without the variation of windows
-    assert isinstance(objective, FramePrediction)
-    kept = FramePrediction(kept_model(trainer).eval(), objective.distance, scale=objective.scale)
-    losses = []
+    objective = trainer.objective
+    if not isinstance(objective, EvaluatingObjective):
+        raise TypeError(f"expected an objective with a method evaluate, got {type(objective).__name__}")
+    networks, losses = {"model": kept_model(trainer).eval()}, list[tuple[int, Loss]]()
     with torch.no_grad(), trainer.fabric.autocast():
         for part in batch.split(max(1, size // trainer.fabric.world_size)):
             generator = torch.Generator("cpu").manual_seed(seed)
-            losses.append((len(part.frames), kept.loss(part.to(trainer.fabric.device), generator)))
+            loss = objective.evaluate(part.to(trainer.fabric.device), networks, generator)
+            losses.append((len(part.frames), loss))
     weights = torch.tensor([n for n, _ in losses], dtype=torch.float32, device="cpu") / len(batch.frames)
 
     def mean(values: list[Tensor]) -> Tensor:

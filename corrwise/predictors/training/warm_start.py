@@ -8,6 +8,7 @@ from typing import Any
 from torch import Generator, nn
 
 from corrwise.predictors.training.objective import Loss, Objective, Phase
+from corrwise.types import EvaluatingObjective
 
 __all__ = ["WarmStart"]
 
@@ -60,3 +61,14 @@ class WarmStart:
         if phase == self._phases[0].name:
             return self.first.loss(batch, generator, self.first.phases[0].name)
         return self.then.loss(batch, generator, phase)
+
+    def evaluate(self, batch: Any, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
+        """Return the loss of what follows the warm start (``corrwise.types.EvaluatingObjective``).
+
+        Raises:
+            TypeError: that objective cannot evaluate batches.
+        """
+        if not isinstance(self.then, EvaluatingObjective):
+            raise TypeError(f"expected an objective with a method evaluate, got {type(self.then).__name__}")
+        loss: Loss = self.then.evaluate(batch, networks, generator)
+        return loss

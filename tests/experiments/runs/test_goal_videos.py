@@ -23,6 +23,12 @@ def simulators():
     return {name: MujocoSimulator(TASKS[name], size=32) for name in ("cartpole", "ant", "humanoid")}
 
 
+def _key_frames(simulator, **options):
+    """Return the key frames of episodes 0 and 1."""
+    context, goal = Fleet(simulator).reset([0, 1])
+    return key_frames(MPCConfig(**options, **SMALL), simulator, [0, 1], context.frames[:, -1], goal.frames[:, -1])
+
+
 @pytest.mark.parametrize("task", ["cartpole", "ant", "humanoid"])
 def test_the_hidden_path_leads_from_the_start_to_the_goal_of_the_episode(simulators, task):
     physics = simulators[task].physics
@@ -36,7 +42,7 @@ def test_the_hidden_path_leads_from_the_start_to_the_goal_of_the_episode(simulat
 
 def test_key_frames_are_at_their_times_in_the_video_which_then_stands_still(simulators):
     simulator = simulators["cartpole"]
-    keys = key_frames(MPCConfig(goal_frames=4, interpolator="blend", **SMALL), simulator, [0, 1])
+    keys = _key_frames(simulator, goal_frames=4, interpolator="blend")
     frames = keys.goal.frames
     for i in range(2):
         assert len(keys.times[i]) == 4
@@ -49,10 +55,7 @@ def test_key_frames_are_at_their_times_in_the_video_which_then_stands_still(simu
 
 def test_controls_are_goals_of_the_same_key_frames(simulators):
     simulator = simulators["cartpole"]
-    keys = {
-        name: key_frames(MPCConfig(goal_frames=3, interpolator=name, **SMALL), simulator, [0, 1])
-        for name in ("last", "next", "true")
-    }
+    keys = {name: _key_frames(simulator, goal_frames=3, interpolator=name) for name in ("last", "next", "true")}
     for name, each in keys.items():
         assert each.times == keys["true"].times
         assert all(map(np.array_equal, each.states, keys["true"].states)), name
@@ -65,6 +68,20 @@ def test_controls_are_goals_of_the_same_key_frames(simulators):
         for before, time in zip((0, *times), times, strict=False):
             assert (shown[before:time] == keys["true"].goal.frames[i, time - 1]).all(), "each until its time"
     assert keys["last"].goal.frames.shape[1] == 1, "an image, not a video"
+
+
+@pytest.mark.parametrize("interpolator", ["blend", "last", "next", "true"])
+def test_no_state_is_drawn_twice(simulators, interpolator, monkeypatch):
+    simulator, drawn = simulators["cartpole"], []
+    render = simulator.renderer.render
+
+    def recorded(states):
+        drawn.extend(state.tobytes() for state in states)
+        return render(states)
+
+    monkeypatch.setattr(simulator.renderer, "render", recorded)
+    _key_frames(simulator, goal_frames=3, interpolator=interpolator)
+    assert len(drawn) == len(set(drawn))
 
 
 def test_rows_have_the_distance_to_each_key_frame_and_do_not_depend_on_the_lockstep(tmp_path):

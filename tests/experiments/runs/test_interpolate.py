@@ -195,3 +195,10 @@ def test_options_of_the_average_are_numbers(tmp_path):
     folder = images(tmp_path / "in", moving(2))
     assert run("--video", folder, "--model", "average", "--options", "steps=0", "--out", tmp_path / "o") == 0
     assert len(read(tmp_path / "o")) == 3
+
+
+def test_the_name_of_a_network_without_its_weights_is_refused(tmp_path, capsys):
+    video = images(tmp_path / "frames", moving(3))
+    assert run("--video", video, "--model", "flavr", "--out", tmp_path / "out") == 2
+    assert "expected the folder of a trained flavr, see corrwise train --objective" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -19,9 +19,9 @@ from corrwise.costs.flow.learned.net_file import save_net
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.experiments.runs.episodes import EpisodeRunner
 from corrwise.experiments.runs.mpc import mpc_settings, run_mpc
-from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import read_rows, row_key
 from corrwise.experiments.runs.settings import ConfigMismatch, differences
 from corrwise.validation import ConfigError

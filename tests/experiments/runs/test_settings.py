@@ -12,10 +12,10 @@ from corrwise.envs.tasks.manifest import empty_manifest
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY
-from corrwise.experiments.runs import parts
+from corrwise.experiments.runs import mpc
+from corrwise.experiments.runs.distances import settings_behind
 from corrwise.experiments.runs.grid import KEY, Cell
 from corrwise.experiments.runs.mpc import mpc_settings
-from corrwise.experiments.runs.parts import settings_behind
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import (
     ConfigMismatch,
@@ -51,7 +51,7 @@ def _tried(task):
 
 
 def test_a_new_option_leaves_all_committed_rows_current(monkeypatch):
-    monkeypatch.setattr(parts, "distance_of", cache(parts.distance_of))
+    monkeypatch.setattr(mpc, "distance_of", cache(mpc.distance_of))
     rows = [row for folder in PLANNED for row in read_rows(RESULTS / folder / "rows.jsonl", KEY)]
     made = {(row["task"], row["method"]): row["settings"] for row in rows}
     tried = {task: _tried(task) for task in {task for task, _ in made}}

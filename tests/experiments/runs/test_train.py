@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from corrwise.costs import l1
+from corrwise.costs import l1, mse
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.collect import CollectConfig
@@ -19,7 +19,7 @@ from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.parts import make_distance
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.runs.train import (
     batches_of,
@@ -30,8 +30,10 @@ from corrwise.experiments.runs.train import (
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.data.sources import Part
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
+from corrwise.predictors.training import FramePrediction, Phase, WarmStart
 from corrwise.predictors.training.frame_prediction import held_out_loss, strips
 from corrwise.predictors.training.learning import averaged
+from corrwise.types import EvaluatingObjective
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
 
@@ -458,3 +460,33 @@ def test_readers_change_no_loss(tiny, tmp_path, readers):
     run_train(tiny)
     run_train(replace(tiny, out=tmp_path / "other", num_workers=readers))
     assert _checkpoint(replace(tiny, out=tmp_path / "other"))["losses"] == _checkpoint(tiny)["losses"]
+
+
+class _Silent:
+    """An objective that cannot evaluate batches."""
+
+    phases = (Phase("train", ("model",)),)
+
+    def __init__(self, model):
+        self.networks = {"model": model}
+
+    def loss(self, batch, generator, phase):
+        raise AssertionError
+
+
+def test_an_objective_states_that_it_evaluates_held_out_batches(tiny):
+    clips = ClipFolder(tiny.data[0])
+    trainer = make_trainer(tiny, clips.action_dim, clips.size, l1)
+    model, batch = trainer.objective.model, ClipWindows(clips, 4).batch(0, 2)
+    assert isinstance(trainer.objective, EvaluatingObjective)
+    assert not isinstance(_Silent(model), EvaluatingObjective)
+    late = WarmStart(FramePrediction(model, mse), trainer.objective, steps=1, total=2)
+    generator = torch.Generator("cpu")
+    losses = [
+        objective.evaluate(batch, {"model": model.eval()}, generator.manual_seed(0)).total
+        for objective in (trainer.objective, late)
+    ]
+    assert losses[0] == losses[1], "that of what follows the warm start"
+    trainer.objective = _Silent(model)
+    with pytest.raises(TypeError, match="expected an objective with a method evaluate, got _Silent"):
+        held_out_loss(trainer, batch, size=2, seed=0)

@@ -11,7 +11,7 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.train import clips_of, make_loss, make_trainer, run_train
-from corrwise.predictors.data import ClipFolder
+from corrwise.predictors.data import Batch, ClipFolder
 from corrwise.predictors.interpolation import load_interpolator
 from corrwise.predictors.training import FrameInterpolation, WarmStart
 from corrwise.validation import ConfigError
@@ -117,8 +117,25 @@ def test_options_that_do_not_fit_each_other(tiny, options, message):
         replace(tiny, **options)
 
 
-@pytest.mark.parametrize(("gap", "message"), [(3, "a multiple of 2 frames"), (10, "at least 11 frames")])
+@pytest.mark.parametrize(
+    ("gap", "message"),
+    [
+        (3, r"expected a gap of a multiple of 2 frames between 2 known ones, .* got a gap of 3$"),
+        (10, "at least 11 frames"),
+    ],
+)
 def test_gaps_that_no_window_has(tiny, tmp_path, gap, message):
     with pytest.raises(ValueError, match=message):
         run_train(replace(tiny, gap=(gap,), out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_held_out_windows_are_evaluated_as_they_are(tiny):
+    varied = make_trainer(tiny, 1, (SIZE, SIZE), make_loss(tiny)).objective.then
+    assert varied.augmentation is not None
+    batch = Batch(torch.rand(2, 5, 3, SIZE, SIZE), torch.zeros(2, 4, 1))
+    losses = [
+        varied.evaluate(batch, {"model": varied.model.eval()}, torch.Generator("cpu").manual_seed(seed)).total
+        for seed in (0, 1)
+    ]
+    assert losses[0] == losses[1] == varied.prediction.loss(batch).total

@@ -151,7 +151,7 @@ def test_a_step_sees_the_same_windows_whatever_came_before():
 
 def test_windows_that_cannot_be_are_one_sentence():
     with pytest.raises(
-        ValueError, match="expected clips of at least 6 frames, context and horizon together; the longes"
+        ValueError, match="expected clips of at least 6 frames, context and horizon together or all gaps; the longes"
     ):
         ClipWindows(_Numbers(5, 2), 6)
     with pytest.raises(ValueError, match="of 0 has 0"):

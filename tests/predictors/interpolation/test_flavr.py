@@ -126,9 +126,9 @@ def test_windows_give_the_frames_of_the_papers(length, context, outputs, known, 
     assert window_places(length, FLAVRConfig(context=context, outputs=outputs)) == (known, between)
 
 
-@pytest.mark.parametrize("length", [1, 2, 4])
-def test_a_window_shorter_than_the_gap_is_refused(small, length):
-    with pytest.raises(ValueError, match=rf"multiple of 2 frames and one frame more, .* got {length} frames"):
+@pytest.mark.parametrize(("length", "got"), [(1, "a window of 1 frames"), (2, "a gap of 1"), (4, "a gap of 3")])
+def test_a_window_shorter_than_the_gap_is_refused(small, length, got):
+    with pytest.raises(ValueError, match=rf"expected a gap of a multiple of 2 frames between .* got {got}$"):
         small.learn(_batch(length))
 
 

@@ -91,18 +91,20 @@ def preset_of(name: str) -> Preset:
     return Preset(form="disp") if name == EXACT else PRESETS[name]
 
 
-class _Given:
+class GivenFlow:
     """A flow of two given fields, whatever the images."""
 
     def __init__(self, forward: Float[Tensor, "B 2 h w"], backward: Float[Tensor, "B 2 h w"]) -> None:
         self._forward, self._backward = forward, backward
 
     def __call__(self, target: Float[Tensor, "B C h w"], source: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 2 h w"]:
+        """Return the field on the grid of the target."""
         return self._forward
 
     def both(
         self, x: Float[Tensor, "B C h w"], y: Float[Tensor, "B C h w"]
     ) -> tuple[Float[Tensor, "B 2 h w"], Float[Tensor, "B 2 h w"]]:
+        """Return both fields, on the grids of x and of y."""
         return self._forward, self._backward
 
 
@@ -155,7 +157,7 @@ def curve_numbers(fields: Fields, images: Float[Tensor, "n d 3 h w"], *, name: s
     losses = []
     for at in range(0, n * d, CHUNK):
         part = slice(at, min(at + CHUNK, n * d))
-        flow = _Given(*fields(part))
+        flow = GivenFlow(*fields(part))
         unscaled = CorrespondenceWise(l1, flow, scaling=0)
         distance = unscaled if form == "unscaled" else preset_of(name).apply(l1, flow, form)
         losses.append(distance(x[part], y[part]))

@@ -35,7 +35,7 @@ from corrwise.experiments.studies.predictors.evaluation import (
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
-from corrwise.predictors.metrics import METRICS, frame_metrics
+from corrwise.predictors.metrics import METRICS, PERCEPTUAL, frame_metrics
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
@@ -44,7 +44,7 @@ from corrwise.types import Context, Predictor
 
 def _uneven(row: Row) -> str | None:
     """Return what is wrong with the metrics of a row."""
-    steps = {name: len(row[name]) for name in (*METRICS, "lpips") if row.get(name) is not None}
+    steps = {name: len(row[name]) for name in (*METRICS, *PERCEPTUAL) if row.get(name) is not None}
     return None if len(set(steps.values())) == 1 else f"expected as many steps of each metric, got {steps}"
 
 
@@ -52,7 +52,8 @@ KEY = Key(
     {"model": str, "weights": str, "window": int},
     {
         **dict.fromkeys(METRICS, needed(NUMBERS)),
-        **{"lpips": NUMBERS, "clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
+        **dict.fromkeys(PERCEPTUAL, NUMBERS),
+        **{"clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
     },
     also=_uneven,
 )

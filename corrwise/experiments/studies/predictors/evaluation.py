@@ -17,7 +17,7 @@ from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
 from corrwise.experiments.report.strip import embedded
 from corrwise.experiments.report.table import markdown_table
-from corrwise.predictors.metrics import METRICS
+from corrwise.predictors.metrics import METRICS, PERCEPTUAL
 
 CURVES, STRIPS = "curves.png", "strips.png"
 BASELINE = "copy-last"
@@ -28,7 +28,17 @@ _CHANGED = 12  # levels of 255 that are motion
 _SIDE = 1.1  # inches of a frame
 
 Row = dict[str, Any]
-_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "lpips": "LPIPS (lower is better)"}
+_NAMES = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "sharpness": "sharpness",
+    "lpips": "LPIPS (lower is better)",
+    "st_lpips": "ST-LPIPS (lower is better)",
+}
+_MISSING = {
+    "lpips": "LPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.",
+    "st_lpips": "ST-LPIPS was not measured: it needs stlpips-pytorch and images of 21 pixels or more.",
+}
 
 
 def evaluation_table(rows: Sequence[Row]) -> str:
@@ -36,8 +46,12 @@ def evaluation_table(rows: Sequence[Row]) -> str:
     metrics = _metrics(rows)
     lines = [(model, str(windows), *cells) for model, windows, cells in table_cells(rows)]
     table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
-    missing = "\nLPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.\n"
-    return table + ("" if "lpips" in metrics else missing)
+    return table + "".join(f"\n{sentence}\n" for sentence in not_measured(rows))
+
+
+def not_measured(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about each metric that rows lack."""
+    return [sentence for name, sentence in _MISSING.items() if name not in _metrics(rows)]
 
 
 def broken_frames(rows: Sequence[Row]) -> list[str]:
@@ -157,7 +171,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
             lines=list(table_cells(rows)),
             facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
             warnings=broken_frames(rows),
-            lpips="lpips" in _metrics(rows),
+            missing=not_measured(rows),
             curves=embedded((config.out / CURVES).read_bytes()),
             strips=embedded((config.out / STRIPS).read_bytes()) if videos else "",
             videos=videos,
@@ -167,4 +181,4 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
-    return [name for name in (*METRICS, "lpips") if all(row.get(name) is not None for row in rows)]
+    return [name for name in (*METRICS, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)]

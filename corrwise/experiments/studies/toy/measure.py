@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import product
 from math import inf
 from typing import Any
@@ -17,11 +15,11 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.costs.spec import CostSpec
-from corrwise.experiments.cli.options import cost_label, spec_of
+from corrwise.experiments.cli.options import file_label, spec_of
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.report.strip import save_strip
+from corrwise.experiments.runs.distances import make_distance
 from corrwise.experiments.runs.executors import one_thread
-from corrwise.experiments.runs.parts import make_distance
 from corrwise.experiments.runs.rows import Row, RowKey
 from corrwise.experiments.studies.flows.measure import curve_statistics
 from corrwise.experiments.studies.toy.scenes import Scenes, curve_scenes, make_scenes
@@ -65,7 +63,7 @@ def average_rows(subject: Subject, *, threads: int, progress: Callable[[], Any])
             seconds = time.perf_counter() - began
             if not image.isfinite().all():
                 raise FloatingPointError(f"the average image of {cost} is not finite; a smaller --lr may help")
-            name = f"images/{_file_name(cost)}-{seed}.png"
+            name = f"images/{file_label(cost)}-{seed}.png"
             pixels = (image.permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
             (config.out / "images").mkdir(exist_ok=True)
             save_strip(config.out / name, pixels)
@@ -176,9 +174,3 @@ def _gradient(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "2 h w"]:
     dx = (brightness[1:-1, 2:] - brightness[1:-1, :-2]) / 2
     dy = (brightness[2:, 1:-1] - brightness[:-2, 1:-1]) / 2
     return torch.stack([dx, dy])
-
-
-def _file_name(cost: str) -> str:
-    """Return a name that any disk takes, and that no other cost has."""
-    label = cost_label(cost)
-    return f"{re.sub(r'[^A-Za-z0-9.-]+', '_', label)[:60]}-{sha256(label.encode()).hexdigest()[:6]}"

@@ -17,9 +17,9 @@ from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.strip import local_file
 from corrwise.experiments.report.table import markdown_table, number, percent, write_table
+from corrwise.experiments.runs.distances import make_distance, network_of, with_costs
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.folder import Job, RunFolder
-from corrwise.experiments.runs.parts import make_distance, network_of, with_costs
 from corrwise.experiments.runs.rows import COUNT, NUMBER, NUMBERS, TEXT, TEXT_BY_NAME, Key, Row
 from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.experiments.studies.flows.report import draw_line

@@ -34,6 +34,7 @@ __all__ = [
     "opened_shard",
     "read_clip",
     "read_shard",
+    "read_states",
     "shard_about",
 ]
 
@@ -82,6 +83,17 @@ def read_clip(
         stop = len(frames) if stop is None else stop
         check_bytes("frames", (min(stop, len(frames)) - start, *frames.shape[1:]), np.uint8, MOST_BYTES)
         return frames[start:stop], actions[start : stop - 1]
+
+
+def read_states(path: str | PathLike[str], clip: int) -> np.ndarray | None:
+    """Return the simulator's states (T, S) of one clip; None where it has none.
+
+    Raises:
+        BrokenShard: it cannot be read.
+    """
+    with opened_shard(path) as file:
+        group = inside(file, CLIP.format(clip))
+        return _states(group, len(inside(group, "frames")))
 
 
 def read_shard(path: str | PathLike[str]) -> list[Clip]:
@@ -149,12 +161,19 @@ def _check_frames(frames: Any, *, stored: bool = True) -> None:
 
 def _read(group: h5py.Group) -> Clip:
     """Return a clip whose frames and actions ``_about`` has checked."""
-    frames, actions, states = group["frames"], group["actions"], None
+    frames, actions = group["frames"], group["actions"]
     check_bytes("frames", frames.shape, np.uint8, MOST_BYTES)
-    if "states" in group:
-        check_dataset(inside(group, "states"), (len(frames), None), np.float64)
-        states = group["states"][:]
+    states = _states(group, len(frames))
     about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
         raise ValueError(f"expected the metadata of a clip as an object, got {shown(about)}")
     return Clip(frames[:], actions[:], states, about)
+
+
+def _states(group: h5py.Group, length: int) -> np.ndarray | None:
+    """Return the states of a clip of that many frames, if it has them."""
+    if "states" not in group:
+        return None
+    check_dataset(inside(group, "states"), (length, None), np.float64)
+    states: np.ndarray = group["states"][:]
+    return states

@@ -22,7 +22,7 @@ from corrwise.experiments.studies.predictors.evaluation import (
     evaluation_table,
     moving_square,
 )
-from corrwise.predictors import CopyLast
+from corrwise.predictors import CopyLast, metrics
 from corrwise.predictors.data import ClipFolder, ClipWindows
 from corrwise.predictors.metrics import METRICS, lpips_if_present
 from corrwise.predictors.models.registry import make_model
@@ -56,6 +56,29 @@ def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
     assert (lpips_if_present() is None) == ("LPIPS was not measured" in page)
     run_evaluate(config)
     assert read_rows(config.out / "rows.jsonl", KEY) == rows, "nothing is measured twice"
+
+
+def test_rows_have_st_lpips_where_its_weights_are_and_older_rows_are_still_shown(clips, model, tmp_path, monkeypatch):
+    class Fake:
+        smallest = 21
+
+        def __call__(self, x, y):
+            assert len(x) <= 32, "memory"
+            return (x - y).square().mean(dim=(-3, -2, -1))
+
+    monkeypatch.setattr(metrics, "st_lpips_if_present", lambda: None)
+    config = EvaluateConfig(models=(model,), data=clips, out=tmp_path / "ev", horizon=3, windows=12, videos=0)
+    assert "ST-LPIPS was not measured" in run_evaluate(config).read_text()
+    older = read_rows(config.out / "rows.jsonl", KEY)
+    assert not any("st_lpips" in row for row in older)
+    monkeypatch.setattr(metrics, "st_lpips_if_present", Fake)
+    assert "ST-LPIPS was not measured" in run_evaluate(config).read_text()
+    assert read_rows(config.out / "rows.jsonl", KEY) == older
+    page = run_evaluate(replace(config, out=tmp_path / "new")).read_text()
+    assert "ST-LPIPS (lower is better)" in page
+    assert "ST-LPIPS was not measured" not in page
+    for row in read_rows(tmp_path / "new" / "rows.jsonl", KEY):
+        assert row["st_lpips"] == pytest.approx([10 ** (-psnr / 10) for psnr in row["psnr"]], rel=1e-3, abs=1e-9)
 
 
 def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips):

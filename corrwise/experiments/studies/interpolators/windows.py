@@ -1,0 +1,136 @@
+"""Windows of held-out clips, the same for every interpolator, and the simulator's exact flow between their frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.envs import TASKS, MujocoSimulator
+from corrwise.envs.arrays import to_uint8
+from corrwise.envs.renderers import RaycastRenderer
+from corrwise.envs.tasks.metric import integration_size
+from corrwise.experiments.runs.parts import named_task
+from corrwise.experiments.studies.flows.measure import GivenFlow
+from corrwise.predictors.data import ClipFolder
+from corrwise.predictors.data.sources import open_clips
+
+__all__ = ["HeldClips", "Window"]
+
+_ALIKE = 1.0  # levels of 255: mean difference of a frame from what the simulator draws of its state
+
+
+@dataclass(frozen=True)
+class Window:
+    """Known frames at equal distances, and the true one in their middle.
+
+    Attributes:
+        clip: the number of the clip.
+        places: of the known frames in the clip.
+        known: these frames, in [0, 1].
+        true: the frame in the middle.
+    """
+
+    clip: int
+    places: list[int]
+    known: Float[Tensor, "1 K 3 h w"]
+    true: Float[Tensor, "1 3 h w"]
+
+    def middle(self, count: int) -> tuple[list[int], Float[Tensor, "1 count 3 h w"]]:
+        """Return the places and frames of the ``count`` known frames around the middle."""
+        rest = (len(self.places) - count) // 2
+        inner = slice(rest, rest + count)
+        return self.places[inner], self.known[:, inner]
+
+
+class HeldClips:
+    """Clips of a folder, and windows of them.
+
+    Args:
+        path: see ``open_clips``.
+        gap: frames from one known frame to the next, an even number.
+        context: known frames of a window.
+        seed: of the windows.
+
+    Raises:
+        FileNotFoundError, ValueError: clips that cannot be read, or none that is long enough.
+    """
+
+    def __init__(self, path: Path, gap: int, context: int, seed: int) -> None:
+        self.path, self.gap, self.context, self.seed = path, gap, context, seed
+        self.clips = open_clips(path)
+        self._length = (context - 1) * gap + 1
+        self._long = [i for i, length in enumerate(self.clips.lengths) if length >= self._length]
+        if not self._long:
+            longest = max(self.clips.lengths, default=0)
+            raise ValueError(f"expected clips of at least {self._length} frames in {path}, the longest has {longest}")
+
+    @property
+    def frames(self) -> int:
+        """The number of frames of all clips."""
+        return sum(self.clips.lengths)
+
+    def window(self, number: int) -> Window:
+        """Return a window by its number; it does not depend on how many others there are. Clips take turns.
+
+        Raises:
+            BrokenShard: its clip can no longer be read.
+        """
+        clip = self._long[number % len(self._long)]
+        last = self.clips.lengths[clip] - self._length
+        start = int(np.random.default_rng((self.seed, self.gap, number)).integers(last + 1))
+        frames, _ = self.clips.read(clip, start, start + self._length)
+        images = torch.from_numpy(frames).movedim(-1, 1).float() / 255
+        places = list(range(start, start + self._length, self.gap))
+        return Window(clip, places, images[:: self.gap][None], images[(self._length - 1) // 2][None])
+
+    def exact_flow(self, window: Window) -> GivenFlow:
+        """Return the exact flow between the two frames in the middle of a window.
+
+        Raises:
+            ValueError: clips without ground truth, see ``no_truth``.
+        """
+        if self.no_truth:
+            raise ValueError(f"{self.path} has no ground-truth flow: {self.no_truth}")
+        states = self._states(window.clip)
+        assert states is not None
+        assert self._simulator is not None
+        renderer = self._simulator.renderer
+        assert isinstance(renderer, RaycastRenderer)  # only rays know the surface that a pixel shows
+        places, _ = window.middle(2)
+        first, second = states[places[:1]], states[places[1:]]
+        return GivenFlow(renderer.correspondence(first, second)[0], renderer.correspondence(second, first)[0])
+
+    @cached_property
+    def no_truth(self) -> str:
+        """Why there is no ground-truth flow; empty where there is."""
+        if not isinstance(self.clips, ClipFolder) or "task" not in self.clips.about:
+            return "the clips are of no simulator"
+        states = self._states(0)
+        if states is None:
+            return "the clips have no states"
+        if self._simulator is None:
+            return f"{self.clips.about['task']} is no built-in task or dm_control: environment with square images"
+        if states.shape[1] != integration_size(self._simulator.model):
+            return "the states are of another model"
+        drawn = to_uint8(self._simulator.render(states[:1])).astype(int)
+        if np.abs(drawn - self.clips.read(0, 0, 1)[0]).mean() > _ALIKE:
+            return "the simulator draws other images of the states"
+        return ""
+
+    def _states(self, clip: int) -> np.ndarray | None:
+        return self.clips.states(clip) if isinstance(self.clips, ClipFolder) else None
+
+    @cached_property
+    def _simulator(self) -> MujocoSimulator | None:
+        """The simulator of the clips. Files of clips name it, so it is never made by a user's code."""
+        about = getattr(self.clips, "about", {})
+        name, (height, width) = str(about.get("task", "")), self.clips.size
+        if height != width or not (name in TASKS or name.startswith("dm_control:")):
+            return None
+        return MujocoSimulator(named_task(name), size=height, supersample=about.get("supersample", 1))
