@@ -8,9 +8,9 @@ The models are runs of ``corrwise train --stride``, the first without strides; w
 For each cost and aggregate the predictors take turns in one process, in another order each time. "network" is the time
 of the model, "interpolate" that of frames within strides, "flow" that of the cost's flow, and "rest" all else. A ratio
 is the median over turns of the seconds divided by those of the model of single steps in the same turn, with the
-quartiles. Figures are medians; the last line is JSON. With ``--plans`` nothing is timed: the rows of two runs of
-``corrwise mpc`` are compared, episode by episode, with 95 % bootstrap intervals. The exit status is 1 if the ratio of ``blend``, the default of
-``corrwise mpc``, misses its target with L1.
+quartiles. Figures are medians; the last line is JSON. The exit status is 1 if the ratio of ``blend``, the default of
+``corrwise mpc``, misses its target with L1. With ``--plans`` nothing is timed: the rows of two runs of ``corrwise mpc``
+are compared, episode by episode, with 95 % bootstrap intervals.
 """
 
 from __future__ import annotations
