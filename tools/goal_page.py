@@ -18,13 +18,14 @@ import numpy as np
 from corrwise.envs import TASKS, MujocoSimulator
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.table_goals import GoalTableConfig
-from corrwise.experiments.report.statistics import mean_and_error
+from corrwise.experiments.report.statistics import mean_and_error, paired_difference, share_nearer
 from corrwise.experiments.report.strip import save_strip
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.report.video import label_panels
 from corrwise.experiments.runs.goal_videos import KeyFrames, key_frames
 from corrwise.experiments.runs.grid import KEY, Cell
 from corrwise.experiments.runs.rows import read_rows
-from corrwise.experiments.studies.goal_videos import arm_of, arms_table, cells_of, goal_tables
+from corrwise.experiments.studies.goal_videos import ARM, arm_of, arms_table, cells_of, goal_tables
 from corrwise.experiments.studies.planning import Row, Rows, by_method
 from tools.results_table import filled
 
@@ -52,14 +53,69 @@ def chosen_arms(rows: Iterable[Row], costs: Mapping[tuple[str, str], str]) -> di
     }
 
 
+def targets_table(own: Mapping[str, Rows], same: Mapping[str, Rows], end: Mapping[str, Rows]) -> str:
+    """Return a line for each comparison of half-flow with an arm: reached where the whole interval is above zero.
+
+    Args:
+        own: the rows of each task by arm, each arm with its own cost.
+        same: those with half-flow's cost, compared where an arm's own cost is another one.
+        end: those of plans that aim by their last frame, whatever their cost.
+    """
+    lines = []
+    for task, arms in own.items():
+        ours = arms[ARM]
+        compared = {name: mine for name, mine in arms.items() if name != ARM}
+        others = {name: mine for name, mine in same[task].items() if name in compared}
+        compared |= {
+            f"{name}, half-flow's cost": mine
+            for name, mine in others.items()
+            if mine[0]["cost"] != compared[name][0]["cost"]
+        }
+        compared |= {f"{name}, aggregate last": mine for name, mine in end.get(task, {}).items()}
+        lines += [
+            [task, f"{name} (privileged)" if name.startswith("true") else name, *_compared(mine, ours)]
+            for name, mine in compared.items()
+        ]
+    head = (
+        "body",
+        "half-flow against",
+        "n",
+        "key frames",
+        "half-flow's",
+        "difference (95 %)",
+        "half-flow nearer",
+        "above zero",
+    )
+    return markdown_table(head, lines)
+
+
+def _compared(mine: Sequence[Row], ours: Sequence[Row]) -> list[str]:
+    other, half = (_by_seed(rows) for rows in (mine, ours))
+    pairs = [[each[seed] for seed in sorted(set(other) & set(half))] for each in (other, half)]
+    difference = paired_difference(*pairs)
+    means = [f"{mean_and_error(each)[0]:.3f}" for each in pairs]
+    result = "yes" if difference.low > 0 else "**half-flow is worse**" if difference.high < 0 else "no"
+    return [str(len(pairs[0])), *means, difference.text("+.3f"), f"{share_nearer(*reversed(pairs)):.0%}", result]
+
+
+def _by_seed(rows: Iterable[Row]) -> dict[int, float]:
+    return {row["seed"]: float(np.mean(row["key_distances"])) for row in rows}
+
+
 def page_with_tables(text: str) -> str:
     """Return the text of the results' README.md with new tables."""
-    rows, tuning = (read_rows(folder / "rows.jsonl", KEY) for folder in (FOLDER, FOLDER / "tuning"))
-    own = chosen_arms(rows, chosen_costs(tuning))
-    tables = {f"own-{task}": arms_table(arms) for task, arms in own.items()} | (
-        {"all": goal_tables(rows)} if rows else {}
-    )
-    return filled(text, {**tables, "tuning": goal_tables(tuning)})
+    rows, tuning, end = (read_rows(FOLDER / name / "rows.jsonl", KEY) for name in ("", "tuning", "end-of-plan"))
+    tables = {"tuning": goal_tables(tuning)}
+    if rows:
+        own = chosen_arms(rows, chosen_costs(tuning))
+        costs = {(task, arm): arms[ARM][0]["cost"] for task, arms in own.items() for arm in SHOWN}
+        ends = {
+            task: {arm_of(name): mine for name, mine in methods.items()} for task, methods in by_method(end).items()
+        }
+        tables["targets"] = targets_table(own, chosen_arms(rows, costs), ends)
+        tables["own"] = "\n".join(f"### {task}\n\n{arms_table(arms)}" for task, arms in own.items())
+        tables["all"] = goal_tables(rows)
+    return filled(text, tables)
 
 
 def median_seed(arms: Rows) -> int:

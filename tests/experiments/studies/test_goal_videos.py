@@ -15,7 +15,7 @@ from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.goal_videos import arms_table, cells_of, goal_tables, swinging
 from corrwise.validation import ConfigError
-from tools.goal_page import FOLDER, chosen_arms, chosen_costs, page_with_tables
+from tools.goal_page import FOLDER, chosen_arms, chosen_costs, page_with_tables, targets_table
 
 
 def test_episodes_of_cartpole_are_those_whose_pole_swings():
@@ -89,6 +89,21 @@ def test_an_arm_has_the_cost_with_which_it_was_nearest_on_tuning_episodes():
     own = chosen_arms(rows, costs)["ant"]
     assert {arm: mine[0]["cost"] for arm, mine in own.items()} == {"blend": "l1", "half-flow": "mse"}
     assert arms_table(own).splitlines()[2].startswith("| blend | `l1` | 1 | 0.200 ± nan | +0.100 | 100% |")
+
+
+def test_a_comparison_counts_where_its_whole_interval_is_above_zero():
+    def arm(name, values, cost="mse"):
+        return [_row(name, seed, [value]) | {"cost": cost} for seed, value in enumerate(values)]
+
+    own = {"ant": {"half-flow": arm("half-flow", [0.1] * 8), "blend": arm("blend", [0.3, 0.4] * 4, "l1"),
+                   "next": arm("next", [0.0, 0.2] * 4), "true": arm("true", [0.0, 0.01] * 4)}}  # fmt: skip
+    same = {"ant": {"blend": arm("blend", [0.5] * 8), "next": own["ant"]["next"]}}
+    lines = targets_table(own, same, {"ant": {"last": arm("last", [0.7] * 6)}}).splitlines()[2:]
+    cells = {line.split(" | ")[1]: line.strip("| ").split(" | ") for line in lines}
+    assert list(cells) == ["blend", "next", "true (privileged)", "blend, half-flow's cost", "last, aggregate last"]
+    assert cells["blend"][2:5] == ["8", "0.350", "0.100"]
+    assert [each[-1] for each in cells.values()] == ["yes", "no", "**half-flow is worse**", "yes", "yes"]
+    assert cells["last, aggregate last"][2] == "6", "the episodes that both have"
 
 
 def test_the_tables_of_the_results_are_those_that_the_rows_give():
