@@ -18,7 +18,7 @@ from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.distances import distance_of, network_of, with_costs
-from corrwise.experiments.runs.episodes import Episode, EpisodeRunner, episode_row
+from corrwise.experiments.runs.episodes import EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.goal_videos import interpolator_settings
@@ -26,6 +26,7 @@ from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
 from corrwise.experiments.runs.settings import ConfigMismatch, Settings, settings_of
+from corrwise.experiments.runs.shown import Episode
 from corrwise.types import Distance
 
 _VIDEO_FPS = 10

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from corrwise._writing import write_aside
+from corrwise.costs.presets import DEFAULT_FLOW
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.mpc import run_name
+from corrwise.experiments.cli.options import named_options
 from corrwise.experiments.cli.table_interpolators import GROUND_TRUTH, InterpolatorTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.table import markdown_table, number, write_table
+from corrwise.experiments.report.table import markdown_table, number, signed, write_table
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.interpolators import interpolator_of, weights_of
 from corrwise.experiments.runs.jobs import Job
@@ -28,6 +30,7 @@ __all__ = ["interpolator_tables", "run_interpolator_table"]
 
 BASELINE = "half-flow"  # what the others are compared with
 ALL = "all folders"
+_AVERAGE_FLOW = "dis"  # the default of CorrespondenceAverage
 STRIPS = "strips.png"
 _NAMES = {"psnr": "PSNR, dB", "psnr_moved": "PSNR where it moved, dB", "ssim": "SSIM", "st_lpips": "ST-LPIPS"}
 _DIGITS = {"psnr": 2, "psnr_moved": 2, "ssim": 4, "st_lpips": 4}
@@ -168,8 +171,19 @@ def _table(title: str, rows: Sequence[Row]) -> str:
     return f"### {title}\n\n{markdown_table([*head, *more], lines)}"
 
 
+def twin_of(arm: str) -> str | None:
+    """Return the arm that differs in one thing; None without one.
+
+    Of a model with ``corr-`` in its name, the one without it, trained with pixels at the same place; of an average,
+    half-flow over the same flow, which is its first guess.
+    """
+    if arm.partition(":")[0] == "average":
+        flow = named_options(arm)[1].get("flow", _AVERAGE_FLOW)
+        return BASELINE if flow == DEFAULT_FLOW else f"{BASELINE}:flow={flow}"
+    return arm.replace("corr-", "", 1) if "corr-" in arm else None
+
+
 def _pairs_table(rows: Sequence[Row]) -> str:
-    """Compare models trained with a distance between matched pixels, ``corr-`` in the name, and without."""
     metrics, lines = _metrics(rows), []
     for gap in sorted({row["gap"] for row in rows}):
         mine = [row for row in rows if row["gap"] == gap]
@@ -177,26 +191,27 @@ def _pairs_table(rows: Sequence[Row]) -> str:
         for data in ([ALL] if len(folders) > 1 else []) + folders:
             arms = grouped(mine if data == ALL else [row for row in mine if row["data"] == data])
             for arm, seeds in arms.items():
-                twin = arms.get(arm.replace("corr-", "", 1), {}) if "corr-" in arm else {}
+                other = twin_of(arm)
+                twin = arms.get(other, {}) if other else {}
                 both = sorted(seeds.keys() & twin.keys())
                 if both:
                     one, two = ({seed: each[seed] for seed in both} for each in (seeds, twin))
                     cells = [_twins(one, two, name) for name in metrics]
-                    lines.append([f"`{arm}`", str(gap), data, str(len(both)), *cells])
+                    lines.append([f"`{arm}` minus `{other}`", str(gap), data, str(len(both)), *cells])
     if not lines:
         return ""
-    head = ["model", "gap", "clips", "pairs of models", *(_NAMES[name] for name in metrics)]
-    title = "### Matched pixels minus the same model without, paired by clip (95 %), and each pair of models"
+    head = ["pair", "gap", "clips", "pairs of models", *(_NAMES[name] for name in metrics)]
+    title = "### Pairs that differ in one thing, paired by clip (95 %); in brackets each pair of seeds"
     return f"{title}\n\n{markdown_table(head, lines)}"
 
 
 def _twins(mine: Seeds, other: Seeds, metric: str) -> str:
-    alone = []
+    difference, alone = _difference(mine, other, metric), []
     for seed in mine:
         one, two = (clip_values({seed: each[seed]}, metric) for each in (mine, other))
         clips = one.keys() & two.keys()
-        alone.append(number(float(np.mean([one[c] - two[c] for c in clips])) if clips else None, _DIGITS[metric], "+"))
-    return f"{_difference(mine, other, metric)} [{', '.join(alone)}]"
+        alone.append(signed(float(np.mean([one[c] - two[c] for c in clips])) if clips else None, _DIGITS[metric]))
+    return f"{difference} [{', '.join(alone)}]" if len(mine) > 1 else difference
 
 
 def draw_strips(

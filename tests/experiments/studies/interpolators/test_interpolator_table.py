@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -22,11 +23,12 @@ from corrwise.experiments.studies.interpolators.table import (
     grouped,
     interpolator_tables,
     run_interpolator_table,
+    twin_of,
 )
 from corrwise.experiments.studies.interpolators.windows import HeldClips
 from corrwise.predictors import metrics
 from corrwise.predictors.data.formats.shards import read_clip
-from corrwise.predictors.interpolation import Blend
+from corrwise.predictors.interpolation import Blend, CorrespondenceAverage
 from corrwise.predictors.interpolation.registry import make_interpolation_model
 from corrwise.validation import ConfigError
 
@@ -192,9 +194,27 @@ def test_arms_are_compared_clip_by_clip_over_the_seeds_of_their_models():
     page = interpolator_tables(rows)
     assert "| `flavr-l1` | 2 | 3 | 22.50 ± 1.15 |" in page
     assert "| -0.17 (" in page
-    assert "| `flavr-corr-l1` | 2 | a | 2 | +1.00 (+1.00 to +1.00) [+1.00, +1.00] |" in page
+    assert "| `flavr-corr-l1` minus `flavr-l1` | 2 | a | 2 | +1.00 (+1.00 to +1.00) [+1.00, +1.00] |" in page
     assert "ST-LPIPS was not measured" in page
     assert "`flavr-l1`" not in page.partition("### Gap 2, a")[0], "it has no rows of folder b"
+
+
+@pytest.mark.parametrize(
+    ("arm", "twin"),
+    [
+        ("average", "half-flow:flow=dis"),
+        ("average:flow=learned,steps=5", "half-flow"),
+        ("average:flow=tv-l1", "half-flow:flow=tv-l1"),
+        ("short-corr-l1:vgg=st-vgg", "short-l1:vgg=st-vgg"),
+        ("blend", None),
+    ],
+)
+def test_the_arm_that_differs_in_one_thing(arm, twin):
+    assert twin_of(arm) == twin
+
+
+def test_the_default_flow_of_an_average():
+    assert signature(CorrespondenceAverage).parameters["flow"].default == "dis"
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_tables_pair_clips_and_episodes():
         for seed in range(3)
     ]
     text = predictor_tables({"cartpole": frames}, plans)
-    assert "| `resnet3d-corr-l1:flow=dis` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | +0.000" in text
+    assert "| `resnet3d-corr-l1:flow=dis` | 2 | 30.000 ± 0.000 | 0.900 ± 0.000 | 0.800 ± 0.058 | 0.000 (" in text
     assert "+0.200 (+0.200 to +0.200) [+0.100, +0.300]" in text
     last = "1.70 | 80% (80% to 80%) | 1.40 (1.40 to 1.40)"
     assert f"| `resnet3d-corr-l1:flow=dis` | 3 | {last} | 0.90 | 80% (80% to 80%) | 0.70 (0.70 to 0.70) |" in text
