@@ -24,7 +24,7 @@ from corrwise.predictors.interpolation.registry import (
     load_interpolator,
     make_interpolation_model,
 )
-from corrwise.predictors.interpolation.strided import StridedClips
+from corrwise.predictors.interpolation.strided import StridedClips, span
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
@@ -88,7 +88,7 @@ def run_train(config: TrainConfig) -> Path:
 
 def _check_lengths(clips: ClipSource, config: TrainConfig) -> None:
     """Refuse clips that are too short for one window of strides; windows of single steps have a check of their own."""
-    needed, longest = (config.window - 1) * config.stride + 1, max(clips.lengths, default=0)
+    needed, longest = span(config.window, config.stride), max(clips.lengths, default=0)
     if config.stride > 1 and longest < needed:
         raise ValueError(
             f"expected clips of at least {needed} frames for windows of {config.window} frames with stride "

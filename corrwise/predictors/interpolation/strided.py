@@ -18,7 +18,7 @@ from corrwise.predictors.models.pretrained import about_model, model_stride
 from corrwise.predictors.models.registry import model_config
 from corrwise.types import Context, Interpolator, Predictor
 
-__all__ = ["ControlSteps", "StridedClips", "StridedPredictor", "check_horizon"]
+__all__ = ["ControlSteps", "StridedClips", "StridedPredictor", "check_horizon", "span"]
 
 
 class StridedPredictor:
@@ -45,10 +45,6 @@ class StridedPredictor:
         if stride < 1:
             raise ValueError(f"expected a stride of at least 1 control step, got {stride}")
         self.predictor, self.interpolator, self.stride = predictor, interpolator, stride
-
-    def context_frames(self, strided: int) -> int:
-        """Return how many frames of control steps hold ``strided`` frames that are a stride apart."""
-        return (strided - 1) * self.stride + 1
 
     def __call__(
         self,
@@ -112,7 +108,7 @@ class StridedPredictor:
     def _strided(self, context: Context) -> Context:
         """Return the context as the inner predictor sees it; in front the first frame is repeated with actions of 0."""
         count = -(-(context.frames.shape[1] - 1) // self.stride) + 1
-        frames, done = padded_context(context, self.context_frames(count))
+        frames, done = padded_context(context, span(count, self.stride))
         joined = done.reshape(len(done), count - 1, self.stride * done.shape[2])
         return Context(frames[:, :: self.stride], joined, context.state)
 
@@ -145,7 +141,7 @@ class ControlSteps:
             raise ValueError(
                 f"expected actions of a stride of {stride} control steps in {folder}, got {config.action_dim} numbers"
             )
-        return cls(stride, (config.context - 1) * stride + 1, config.action_dim // stride)
+        return cls(stride, span(config.context, stride), config.action_dim // stride)
 
     def predictor(self, model: VideoPredictor, interpolator: Interpolator | str) -> VideoPredictor | StridedPredictor:
         """Return the model as a predictor of control steps: itself if its stride is 1.
@@ -161,6 +157,11 @@ class ControlSteps:
             return model
         made = make_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
         return StridedPredictor(model, made, self.stride)
+
+
+def span(strided: int, stride: int) -> int:
+    """Return how many frames of single steps hold ``strided`` frames that are a stride apart."""
+    return (strided - 1) * stride + 1
 
 
 def check_horizon(horizon: int, stride: int) -> None:

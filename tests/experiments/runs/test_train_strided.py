@@ -1,5 +1,6 @@
 """Training on strides: exact resume, a model that states its stride, and one sentence where there can be none."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -81,3 +82,16 @@ def test_a_stride_that_cannot_be_is_one_sentence(tiny, capsys, arguments, messag
     assert cli.main(["train", "--data", str(*tiny.data), "--out", str(tiny.out), "--steps", "1", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not tiny.out.exists()
+
+
+def test_a_run_of_a_version_without_strides_goes_on(tiny):
+    single = replace(tiny, stride=1, steps=1)
+    run_train(single)
+    path = tiny.out / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("stride") == 1
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="stride is 1 there and 2 here"):
+        run_train(replace(single, stride=2))
+    run_train(replace(single, steps=2))
+    assert about_model(tiny.out / "model")["about"]["steps"] == 2
