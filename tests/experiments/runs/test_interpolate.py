@@ -89,7 +89,7 @@ def test_known_frames_are_kept_to_the_bit_and_lie_at_their_places(tmp_path):
 @pytest.mark.parametrize("model", [Blend(), Middle()], ids=["free", "four frames"])
 def test_chunks_make_the_video_that_one_piece_makes(tmp_path, monkeypatch, model):
     monkeypatch.setattr(interpolate, "CHUNK", 4)
-    monkeypatch.setattr(interpolate, "_interpolator", lambda config: model)
+    monkeypatch.setattr(interpolate, "interpolator_of", lambda *text, **options: model)
     frames = moving(11)
     assert run("--video", images(tmp_path / "in", frames), "--times", 4, "--out", tmp_path / "o") == 0
     whole = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float()[None] / 255
