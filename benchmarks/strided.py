@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,14 @@ from corrwise.mpc import CEM, AgentConfig, VisualMPC, generator
 from corrwise.mpc.config import AggregateName
 from corrwise.predictors.interpolation import Blend, HalfFlow
 from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor
-from corrwise.predictors.models.pretrained import model_folder
+from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model, make_model
 from corrwise.types import Interpolator, Predictor
 
+Row = dict[str, Any]
 RATIO = 0.7  # of the seconds without strides, at most
 HORIZON, CANDIDATES, ITERATIONS, CONTEXT, SIZE = 8, 48, 3, 2, 64
+WARM_UP = -1  # the turn that is not recorded
 PHASES = ("network", "interpolate", "flow", "rest")
 COSTS = ("l1", "recommended")
 AGGREGATES: tuple[AggregateName, ...] = ("last", "mean")
@@ -79,9 +81,9 @@ def predictors(models: dict[int, Any], clock: Clock) -> dict[str, Predictor]:
 
 
 def turns(
-    models: dict[int, Any], seen: int, cost: str, aggregate: AggregateName, repeats: int
-) -> dict[str, dict[str, list]]:
-    """Return, by predictor and phase, the seconds of each turn."""
+    models: dict[int, Any], seen: int, cost: str, aggregate: AggregateName, numbers: list[int]
+) -> Iterator[list[Row]]:
+    """Yield, for each of these turns, the seconds of each predictor's plan, by phase."""
     clock, planner = Clock(), CEM(1, horizon=HORIZON, candidates=CANDIDATES, iterations=ITERATIONS)
     config = AgentConfig(context_frames=seen, aggregate=aggregate)
     distance = GoalCost(clock.watch_flow(make_distance(cost)))
@@ -91,29 +93,44 @@ def turns(
         for name, predictor in predictors(models, clock).items()
         if aggregate != "last" or name in (SINGLE, DEFAULT)  # no frame lies within a stride
     }
-    times: dict[str, dict[str, list]] = {name: defaultdict(list) for name in agents}
-    order = np.random.default_rng(0)
-    for turn in range(repeats + 1):
-        for name in order.permutation(list(agents)):
+    for number in [WARM_UP, *numbers] if numbers else []:
+        rows = []
+        for name in np.random.default_rng(number + 1).permutation(list(agents)):
             clock.seconds.clear()
             with clock.measure("rest"):
-                agents[name].plan(context, goal, planner.init(1), [generator(turn, 0)])
-            for phase in PHASES if turn else ():  # the first turn warms up
-                times[name][phase].append(clock.seconds[phase])
-    return times
+                agents[name].plan(context, goal, planner.init(1), [generator(number + 1, 0)])
+            phases = {phase: round(clock.seconds[phase], 4) for phase in PHASES}
+            rows.append({"cost": cost, "aggregate": aggregate, "predictor": str(name), "turn": number, **phases})
+        if number != WARM_UP:
+            yield rows
 
 
-def summary(times: dict[str, dict[str, list]]) -> dict[str, dict[str, Any]]:
+def summary(rows: list[Row]) -> dict[str, dict[str, Any]]:
     """Return, by predictor, the medians of all seconds and of each phase, and the ratio with its quartiles."""
-    whole = {name: np.sum([each[phase] for phase in PHASES], axis=0) for name, each in times.items()}
-    return {
-        name: {
-            "seconds": float(np.median(whole[name])),
-            **{phase: float(np.median(each[phase])) for phase in PHASES},
-            "ratio": np.quantile(whole[name] / whole[SINGLE], [0.5, 0.25, 0.75]).tolist(),
-        }
-        for name, each in times.items()
-    }
+    whole = {(row["predictor"], row["turn"]): sum(row[phase] for phase in PHASES) for row in rows}
+    lines = {}
+    for name in dict.fromkeys([SINGLE, *INTERPOLATORS]):
+        mine = [row for row in rows if row["predictor"] == name and (SINGLE, row["turn"]) in whole]
+        if mine:
+            ratios = [whole[name, row["turn"]] / whole[SINGLE, row["turn"]] for row in mine]
+            lines[name] = {
+                "seconds": float(np.median([whole[name, row["turn"]] for row in mine])),
+                **{phase: float(np.median([row[phase] for row in mine])) for phase in PHASES},
+                "ratio": np.quantile(ratios, [0.5, 0.25, 0.75]).tolist(),
+            }
+    return lines
+
+
+def measured(out: Path | None, about: Row) -> list[Row]:
+    """Return the rows that a folder holds; without one it is begun, and one of other models or threads is refused."""
+    if out is None:
+        return []
+    out.mkdir(parents=True, exist_ok=True)
+    config, rows = out / "config.json", out / "rows.jsonl"
+    if config.exists() and (there := json.loads(config.read_text())) != about:
+        raise SystemExit(f"{out} holds rows of {there}, and this would measure {about}")
+    config.write_text(json.dumps(about, indent=2) + "\n")
+    return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
 
 
 def compare(single: Path, strided: Path) -> None:
@@ -133,7 +150,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs=2, help="runs of corrwise train, of stride 1 and of another")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--costs", nargs="+", default=COSTS)
+    parser.add_argument("--aggregates", nargs="+", default=AGGREGATES)
+    parser.add_argument("--out", type=Path, help="folder for rows, which are kept as they come; the command continues")
     parser.add_argument("--plans", nargs=2, type=Path, help="runs of corrwise mpc with these models, to compare")
     options = parser.parse_args()
     if options.plans:
@@ -141,22 +160,28 @@ def main() -> int:
         return 0
     torch.manual_seed(0)
     made, seen = models(options.models)
+    weights = [weights_hash(model_folder(folder)) for folder in options.models or ()] or "random"
+    rows = measured(options.out, {"weights": weights, "threads": torch.get_num_threads(), "size": SIZE})
     print(f"{'cost':<12} {'aggregate':<10}{'predictor':<20}{'seconds':>8}" + "".join(f"{p:>12}" for p in PHASES))
     plans, reached = [], True
-    for cost in COSTS:
-        for aggregate in AGGREGATES:
-            for name, each in summary(turns(made, seen, cost, aggregate, options.repeats)).items():
-                plans.append({"cost": cost, "aggregate": aggregate, "predictor": name, **each})
-                line = f"{cost:<12} {aggregate:<10}{name:<20}{each['seconds']:>8.3f}"
-                middle, low, high = each["ratio"]
-                ratio = "" if name == SINGLE else f"   {middle:.2f} of single steps ({low:.2f} to {high:.2f})"
-                print(line + "".join(f"{each[phase]:>12.3f}" for phase in PHASES) + ratio)
-                if name == DEFAULT and cost == "l1":
-                    reached &= middle <= RATIO
-    text = json.dumps({"plans": plans, "threads": torch.get_num_threads(), "repeats": options.repeats})
-    if options.out:
-        options.out.write_text(text + "\n")
-    print(text)
+    for cost, aggregate in product(options.costs, options.aggregates):
+        mine = [row for row in rows if (row["cost"], row["aggregate"]) == (cost, aggregate)]
+        whole = {row["turn"] for row in mine if row["predictor"] == SINGLE}
+        missing = [number for number in range(options.repeats) if number not in whole]
+        for turn in turns(made, seen, cost, aggregate, missing):
+            mine += turn
+            if options.out:
+                with (options.out / "rows.jsonl").open("a") as file:
+                    file.write("".join(json.dumps(row) + "\n" for row in turn))
+        for name, each in summary(mine).items():
+            plans.append({"cost": cost, "aggregate": aggregate, "predictor": name, **each})
+            line = f"{cost:<12} {aggregate:<10}{name:<20}{each['seconds']:>8.3f}"
+            middle, low, high = each["ratio"]
+            ratio = "" if name == SINGLE else f"   {middle:.2f} of single steps ({low:.2f} to {high:.2f})"
+            print(line + "".join(f"{each[phase]:>12.3f}" for phase in PHASES) + ratio)
+            if name == DEFAULT and cost == "l1":
+                reached &= middle <= RATIO
+    print(json.dumps({"plans": plans, "threads": torch.get_num_threads()}))
     return int(not reached)
 
 
