@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES, run_name
-from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Seed, named_options
+from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Seed, named_options
 from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table interpolators"
@@ -24,7 +24,7 @@ def _has_options(arm: str) -> bool:
 class InterpolatorTableConfig:
     """Compare the frames that interpolators make in the middle of known ones, on held-out clips."""
 
-    data: Annotated[tuple[Path, ...], SEVERAL] = field(metadata=CHOOSES_ROWS)
+    data: Annotated[tuple[Path, ...], SEVERAL] = field(default=(Path("clips/held"),), metadata=CHOOSES_ROWS)
     """Folders of clips that no model was trained on, as corrwise collect or corrwise import write them; or datasets as
     in corrwise train."""
     out: Path = Path("runs/interpolators")
@@ -45,6 +45,8 @@ class InterpolatorTableConfig:
     """Known frames of a window, 2 or 4. With 4, interpolators of two frames get those in the middle."""
     seed: Seed = 0
     """Seed of the windows."""
+    device: Device = "cpu"
+    """Where frames are made: cpu or cuda."""
 
     def __post_init__(self) -> None:
         """Refuse gaps without a frame in the middle, and names that two of them would share in rows."""

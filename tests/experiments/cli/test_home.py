@@ -60,7 +60,7 @@ def test_every_path_of_a_command(argv, home):
         (["mpc", "--predictor", "~/run"], "predictor", "{}/run"),
         (["train", "--init-from=~/run"], "init_from", "{}/run"),
         (["train", "--loss=l1:vgg=~/vgg.pth"], "loss", "l1:vgg={}/vgg.pth"),
-        (["train", "--data=kitti:~/kitti@test"], "data", "kitti:{}/kitti@test"),
+        (["evaluate", "--models=x", "--data=kitti:~/kitti@test"], "data", "kitti:{}/kitti@test"),
         (["train-flow", "--init-from=~/net.safetensors"], "init_from", "{}/net.safetensors"),
         (["train", "--out=runs/~x"], "out", "runs/~x"),
     ],

@@ -107,6 +107,10 @@ class GivenFlow:
         """Return both fields, on the grids of x and of y."""
         return self._forward, self._backward
 
+    def to(self, device: str) -> GivenFlow:
+        """Return the same flow with its fields on a device."""
+        return GivenFlow(self._forward.to(device), self._backward.to(device))
+
 
 @torch.no_grad()
 def error_numbers(flow: Flow, pairs: Pairs) -> Row:

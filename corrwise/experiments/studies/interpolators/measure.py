@@ -66,13 +66,14 @@ def window_rows(
     """Return what makes the rows of one interpolator, a window at a time and with one thread: frames are timed."""
     one_thread()
     held = subject.held
-    model = None if subject.text == GROUND_TRUTH else interpolator_of(subject.text)
-    made_frame(model, held, held.window(0))  # what is built on first use does not count
+    device = subject.config.device
+    model = None if subject.text == GROUND_TRUTH else interpolator_of(subject.text, device=device)
+    made_frame(model, held, held.window(0), device)  # what is built on first use does not count
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         for arm, data, gap, number in keys:
             window = held.window(number)
-            made, seconds = made_frame(model, held, window)
+            made, seconds = made_frame(model, held, window, device)
             about = {"arm": arm, "data": data, "gap": gap, "window": number, "clip": window.clip}
             yield {**about, "start": window.places[0], **measured(made, window), "ms_frame": 1000 * seconds}
             progress()
@@ -80,25 +81,29 @@ def window_rows(
     return rows
 
 
-def made_frame(model: Interpolator | None, held: HeldClips, window: Window) -> tuple[Float[Tensor, "1 3 h w"], float]:
+def made_frame(
+    model: Interpolator | None, held: HeldClips, window: Window, device: str = "cpu"
+) -> tuple[Float[Tensor, "1 3 h w"], float]:
     """Return the frame in the middle of a window, and the seconds that it took; a flow that is given takes none.
 
     Args:
         model: the interpolator; None is half-flow with the exact flow.
         held: the clips of the window.
         window: what is known.
+        device: where the model is and the frame is made; it comes back to the CPU.
 
     Raises:
         ValueError: a model that needs other known frames, or clips without ground truth.
     """
-    interpolator = HalfFlow(held.exact_flow(window)) if model is None else model
+    interpolator = HalfFlow(held.exact_flow(window).to(device)) if model is None else model
     count = known_frames(interpolator)
     if count > len(window.places):
         raise ValueError(f"expected an interpolator of {len(window.places)} known frames, got one of {count}")
     places, known = window.middle(count)
+    known = known.to(device)
     began = time.perf_counter()
     with torch.no_grad():
-        made = interpolator(known, places, [(places[0] + places[-1]) / 2])[:, 0]
+        made = interpolator(known, places, [(places[0] + places[-1]) / 2])[:, 0].cpu()  # which waits for a GPU
     return made, time.perf_counter() - began
 
 

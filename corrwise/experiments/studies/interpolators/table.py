@@ -50,7 +50,7 @@ def run_interpolator_table(config: InterpolatorTableConfig) -> Path:
         FileNotFoundError, ValueError: interpolators or clips that cannot be used, or do not fit each other.
     """
     texts = {**{arm: arm for arm in config.arms}, **{run_name(path): str(path) for path in config.models}}
-    models = {name: _model(text) for name, text in texts.items()}
+    models = {name: _model(text, config.device) for name, text in texts.items()}
     weights = {name: None if model is None else weights_of(texts[name], model) for name, model in models.items()}
     held = {
         (run_name(path), gap): HeldClips(path, gap, config.context, config.seed)
@@ -61,7 +61,9 @@ def run_interpolator_table(config: InterpolatorTableConfig) -> Path:
     for name, ((data, gap), clips) in product(texts, held.items()):
         if models[name] is None and data in missing:
             continue
-        made_frame(models[name], clips, clips.window(0))  # what does not fit fails before anything is written
+        made_frame(
+            models[name], clips, clips.window(0), config.device
+        )  # what does not fit fails before anything is written
         stamp = {"weights": weights[name], "frames": clips.frames}
         rows = {(name, data, gap, i): stamp for i in range(config.windows)}
         label = f"{name} {data} {gap}"
@@ -72,15 +74,15 @@ def run_interpolator_table(config: InterpolatorTableConfig) -> Path:
         every = list({KEY.of(row): row for row in folder.rows}.values())
 
         def page() -> tuple[str, list[str]]:
-            draw_strips(config.out / STRIPS, models, held, every)
+            draw_strips(config.out / STRIPS, models, held, every, config.device)
             return interpolator_tables(every) + _truth_missing(missing), _broken(every)
 
         return write_table(config.out, page)
 
 
-def _model(text: str) -> Interpolator | None:
+def _model(text: str, device: str) -> Interpolator | None:
     """Return an interpolator; None for the one with the exact flow, which is another in every window."""
-    return None if text == GROUND_TRUTH else interpolator_of(text)
+    return None if text == GROUND_TRUTH else interpolator_of(text, device=device)
 
 
 def _truth_missing(missing: Mapping[str, str]) -> str:
@@ -219,6 +221,7 @@ def draw_strips(
     models: Mapping[str, Interpolator | None],
     held: Mapping[tuple[str, int], HeldClips],
     rows: Sequence[Row],
+    device: str = "cpu",
 ) -> None:
     """Draw the window of each folder and gap in which most moves: known frames, the true one, and each arm's.
 
@@ -237,7 +240,7 @@ def draw_strips(
         images = [*to_uint8(known), to_uint8(window.true)[0]]
         for name in names:
             absent = models[name] is None and clips.no_truth
-            images.append(None if absent else to_uint8(made_frame(models[name], clips, window)[0])[0])
+            images.append(None if absent else to_uint8(made_frame(models[name], clips, window, device)[0])[0])
         top, left, side = moving_square(np.stack(images[:3]))
         for axis, image in zip(line, images, strict=True):
             axis.set(xticks=[], yticks=[])
