@@ -45,7 +45,7 @@ class GoalTableConfig(options.Parallel):
     """Pixels to a side of the image."""
     episodes: options.Count = field(default=30, metadata=options.CHOOSES_ROWS)
     """Starts and hidden paths."""
-    seed: int = field(default=FIRST_TEST_SEED, metadata=options.CHOOSES_ROWS)
+    seed: options.Seed = field(default=FIRST_TEST_SEED, metadata=options.CHOOSES_ROWS)
     """Seed of the first episode."""
     lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
     """Episodes that step together; changes the speed, never the rows."""
@@ -57,7 +57,6 @@ class GoalTableConfig(options.Parallel):
         object.__setattr__(self, "costs", options.canonical_costs("costs", self.costs))
         controls = [cost for cost in self.costs if cost in options.CONTROL_NAMES]
         check(not controls, "costs", "image costs", " ".join(controls))
-        check(self.seed >= 0, "seed", "zero or above", self.seed)
 
 
 def run(config: GoalTableConfig) -> Path:
