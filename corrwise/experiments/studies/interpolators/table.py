@@ -57,7 +57,7 @@ def run_interpolator_table(config: InterpolatorTableConfig) -> Path:
         for path, gap in product(config.data, config.gaps)
     }
     missing = {data: clips.no_truth for (data, _), clips in held.items() if None in models.values() and clips.no_truth}
-    jobs = []
+    jobs, tried = [], set[tuple[str, tuple[int, int]]]()
     for name, ((data, gap), clips) in product(texts, held.items()):
         if models[name] is None and data in missing:
             continue
