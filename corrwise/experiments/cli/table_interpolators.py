@@ -13,7 +13,7 @@ from corrwise.validation import SEVERAL, Names, Range, check, validated
 NAME = "table interpolators"
 
 GROUND_TRUTH = "half-flow:flow=ground-truth"
-ARMS = ("blend", "half-flow:flow=dis", "half-flow", GROUND_TRUTH, "average:flow=dis", "average:flow=learned")
+ARMS = ("blend", "half-flow:flow=dis", "half-flow", GROUND_TRUTH, "average:flow=dis")
 
 
 def _has_options(arm: str) -> bool:

@@ -61,9 +61,9 @@ def run_interpolator_table(config: InterpolatorTableConfig) -> Path:
     for name, ((data, gap), clips) in product(texts, held.items()):
         if models[name] is None and data in missing:
             continue
-        made_frame(
-            models[name], clips, clips.window(0), config.device
-        )  # what does not fit fails before anything is written
+        if (name, clips.clips.size) not in tried:  # what does not fit fails before anything is written
+            made_frame(models[name], clips, clips.window(0), config.device)
+            tried.add((name, clips.clips.size))
         stamp = {"weights": weights[name], "frames": clips.frames}
         rows = {(name, data, gap, i): stamp for i in range(config.windows)}
         label = f"{name} {data} {gap}"
