@@ -16,9 +16,8 @@ from pathlib import Path
 from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import Row, read_rows
-from corrwise.experiments.studies.predictors.evaluation import clip_means
+from corrwise.experiments.studies.predictors.evaluation import clip_means, metrics_of
 from corrwise.experiments.studies.predictors.table import held_frames
-from corrwise.predictors.metrics import METRICS
 from tools.predicted_bodies import KEY, MEASURES, ROWS
 
 
@@ -36,7 +35,7 @@ def paired_arms(folder: Path, baseline: str, task: str = "cartpole") -> str:
     if baseline not in arms:
         raise ValueError(f"expected one of {', '.join(arms)} as baseline, got {baseline}")
     rows = [row for mine in arms.values() for row in mine]
-    columns = [name for name in (*METRICS, "st_lpips", *MEASURES) if all(row.get(name) is not None for row in rows)]
+    columns = [*metrics_of(rows), *(name for name in MEASURES if all(name in row for row in rows))]
     lines = [(f"`{arm}`", *_cells(mine, arms[baseline], columns)) for arm, mine in arms.items()]
     head = [cell for name in columns for cell in (name, f"more than {baseline}")]
     return markdown_table(["arm", *head], lines)

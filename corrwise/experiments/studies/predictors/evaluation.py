@@ -43,7 +43,7 @@ _MISSING = {
 
 def evaluation_table(rows: Sequence[Row]) -> str:
     """Return a line for each model: means over clips, their windows and steps, with standard errors over clips."""
-    metrics = _metrics(rows)
+    metrics = metrics_of(rows)
     lines = [(model, str(windows), *cells) for model, windows, cells in table_cells(rows)]
     table = markdown_table(["model", "windows", *(_NAMES[name] for name in metrics)], lines)
     return table + "".join(f"\n{sentence}\n" for sentence in not_measured(rows))
@@ -51,7 +51,7 @@ def evaluation_table(rows: Sequence[Row]) -> str:
 
 def not_measured(rows: Sequence[Row]) -> list[str]:
     """Return a sentence about each metric that rows lack."""
-    return [sentence for name, sentence in _MISSING.items() if name not in _metrics(rows)]
+    return [sentence for name, sentence in _MISSING.items() if name not in metrics_of(rows)]
 
 
 def broken_frames(rows: Sequence[Row]) -> list[str]:
@@ -68,7 +68,7 @@ def broken_frames(rows: Sequence[Row]) -> list[str]:
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
     """Yield each model's name, its number of windows, and its numbers as text."""
     for model, mine in _by_model(rows).items():
-        each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in _metrics(rows)}
+        each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in metrics_of(rows)}
         digits = {name: 2 if name == "psnr" else 3 for name in each}
         yield model, len(mine), [f"{mean:.{digits[n]}f} ± {error:.{digits[n]}f}" for n, (mean, error) in each.items()]
 
@@ -96,7 +96,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics, curves = _metrics(rows), _by_model(rows)
+    metrics, curves = metrics_of(rows), _by_model(rows)
     kinds: dict[str, list[str]] = {}
     for model in curves:
         name, _, number = model.rpartition("-")
@@ -167,7 +167,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
     """Return a page that opens from disk: the table, the curves, and the videos beside it."""
     return str(
         template("evaluation.html").render(
-            metrics=[_NAMES[name] for name in _metrics(rows)],
+            metrics=[_NAMES[name] for name in metrics_of(rows)],
             lines=list(table_cells(rows)),
             facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
             warnings=broken_frames(rows),
@@ -180,5 +180,6 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
     )
 
 
-def _metrics(rows: Sequence[Row]) -> list[str]:
+def metrics_of(rows: Sequence[Row]) -> list[str]:
+    """Return the metrics that all of these rows have; those that need weights may be missing."""
     return [name for name in (*METRICS, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)]

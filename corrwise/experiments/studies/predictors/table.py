@@ -32,8 +32,7 @@ from corrwise.experiments.runs.train import make_loss, run_train, starting_model
 from corrwise.experiments.studies.planning import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
-from corrwise.experiments.studies.predictors.evaluation import broken_frames, clip_means
-from corrwise.predictors.metrics import METRICS
+from corrwise.experiments.studies.predictors.evaluation import broken_frames, clip_means, metrics_of
 from corrwise.types import Context
 from corrwise.validation import ConfigError
 
@@ -246,7 +245,8 @@ def predictor_tables(frames: Mapping[str, Sequence[Row]], plans: Sequence[Row]) 
 
 def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
     """Compare arms clip by clip, each clip's numbers averaged over the models of an arm; beside it, model by model."""
-    more = (f"{name}: more than the pixel-wise twin (each pair of models)" for name in METRICS)
+    metrics = metrics_of([row for rows in frames.values() for row in rows])
+    more = (f"{name}: more than the pixel-wise twin (each pair of models)" for name in metrics)
     lines = []
     for task, rows in frames.items():
         arms: dict[str, dict[str, list[Row]]] = {}
@@ -255,10 +255,10 @@ def _frames_table(frames: Mapping[str, Sequence[Row]]) -> str:
             arms.setdefault(arm, {}).setdefault(seed, []).append(row)
         for arm, seeds in arms.items():
             twin = arms.get(_twin(arm), {})
-            means = [mean_and_error(list(_over_models(seeds, name).values())) for name in METRICS]
+            means = [mean_and_error(list(_over_models(seeds, name).values())) for name in metrics]
             cells = [task, f"`{arm}`", str(len(seeds)), *(f"{mean:.3f} ± {error:.3f}" for mean, error in means)]
-            lines.append([*cells, *(_more(seeds, twin, name) for name in METRICS)])
-    return markdown_table(["task", "model and loss", "models", *METRICS, *more], lines)
+            lines.append([*cells, *(_more(seeds, twin, name) for name in metrics)])
+    return markdown_table(["task", "model and loss", "models", *metrics, *more], lines)
 
 
 def _over_models(seeds: Mapping[str, Sequence[Row]], metric: str) -> dict[int, float]:

@@ -120,6 +120,9 @@ def test_tables_pair_clips_and_episodes():
         for seed, better in ((0, 0.1), (1, 0.3)):
             frames += _frames(f"resnet3d-l1-{seed}", clip, 0.5 + 0.1 * clip)
             frames += _frames(f"resnet3d-corr-l1:flow=dis-{seed}", clip, 0.5 + 0.1 * clip + better)
+    with_more = [row | {"st_lpips": [0.25] * len(row["psnr"])} for row in frames]
+    assert "sharpness | st_lpips | psnr: more" in predictor_tables({"cartpole": with_more}, [])
+    assert "st_lpips" not in predictor_tables({"cartpole": [*with_more, frames[0]]}, [])
     plans = [
         {
             "task": "cartpole",
