@@ -81,7 +81,8 @@ def measure(folder: Path, task: str = "cartpole") -> Iterator[dict[str, Any]]:
     batch = windows.windows(chosen)
     background = batch.frames.flatten(0, 1).median(dim=0).values
     numbers = windows.clips(chosen)
-    models = {path.name: path for path in sorted((folder / "models" / task).iterdir()) if "-warm-" not in path.name}
+    trained = (path.parent for path in sorted((folder / "models" / task).glob("*/model")))
+    models = {path.name: path for path in trained if "-warm-" not in path.name}
     for name, path in {"copy-last": None, **models}.items():
         weights = weights_hash(model_folder(str(path))) if path else ""
         if weights in done:

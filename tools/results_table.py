@@ -28,7 +28,7 @@ README = Path(__file__).parents[1] / "README.md"
 GUIDE = Path(__file__).parents[1] / "docs/choose_a_flow.md"
 RANKINGS = ("ranking", "ranking/random")
 ABLATIONS = ("ablations", "ablations/confirmed")  # all choices; some again, on more episodes
-PREDICTORS = ("predictors", "predictor-losses")  # L1 on all bodies; other losses and models on Cartpole
+PREDICTORS = ("predictors", "predictor-losses", "training-losses")  # L1 on all bodies; losses, models, flows
 PLANNING = RESULTS / "table-mpc" / "README.md"
 BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 

@@ -35,6 +35,7 @@ PLANNED = ("table-mpc", "ablations", "ablations/confirmed")
 STATED = {  # folders with a config.json of options, and their command
     "ranking": "ranking", "ranking/random": "ranking", "agents": "agents", "agents/one-ray": "agents", "flows": "flows",
     "predictors": "predictors", "predictor-losses": "predictors", "predictor-losses/frames/cartpole": "evaluate",
+    "training-losses": "predictors", "training-losses/frames/cartpole": "evaluate",
     **{f"predictors/frames/{task}": "evaluate" for task in ("cartpole", "ant", "humanoid")},
 }  # fmt: skip
 
