@@ -13,8 +13,10 @@ from corrwise.envs.tasks.task import Task
 from corrwise.experiments import cli
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks
+from tools import interpolation_page
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -99,6 +101,13 @@ def test_the_tables_of_ablations_are_those_that_the_rows_give(folder):
 
 def test_the_table_of_ants_first_planner_is_the_one_that_the_rows_give():
     assert (BEFORE / "table.md").read_text() == mpc_table(read_rows(BEFORE / "rows.jsonl", KEY))
+
+
+def test_the_tables_of_interpolators_are_those_that_the_rows_give():
+    text = (interpolation_page.FOLDER / "README.md").read_text()
+    assert interpolation_page.page_with_tables(text) == text, "run python -m tools.interpolation_page"
+    rows = read_rows(interpolation_page.FOLDER / "rows.jsonl", interpolation_page.KEY)
+    assert (interpolation_page.FOLDER / "table.md").read_text().startswith(interpolator_tables(rows))
 
 
 @pytest.mark.parametrize("folder", ["ranking", "ranking/random"])

@@ -1,0 +1,88 @@
+"""Fill the page of interpolators, docs/results/interpolation, with the tables that its rows give.
+
+python -m tools.interpolation_page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from corrwise.experiments.report.statistics import paired_difference
+from corrwise.experiments.report.table import markdown_table
+from corrwise.experiments.runs.rows import Row, read_rows
+from corrwise.experiments.studies.interpolators.measure import KEY
+from corrwise.experiments.studies.interpolators.table import clip_values, grouped
+from tools.results_table import RESULTS, filled
+
+FOLDER = RESULTS / "interpolation"
+GROUPS = {
+    "three bodies": ("cartpole", "ant", "humanoid"),
+    "walker, cheetah": ("walker", "cheetah"),
+    "real video": ("bikes", "carphone", "bunny"),
+}
+NAMES = {
+    "blend": "blend",
+    "half-flow:flow=dis": "half-flow, DIS",
+    "half-flow": "half-flow, learned",
+    "half-flow:flow=ground-truth": "*half-flow, ground truth* (privileged)",
+    "average:flow=dis": "average, DIS",
+    "l1": "FLAVR, L1",
+    "corr-l1": "FLAVR, corr-L1",
+    "mse": "FLAVR, MSE: where both begin",
+}
+PAIRS = (("corr-l1", "l1"), ("average:flow=dis", "half-flow:flow=dis"))
+METRICS = {"psnr": ("PSNR, dB", 2), "st_lpips": ("ST-LPIPS x 1000", 1)}
+GAPS = (2, 6)
+
+
+def summary_table(rows: Sequence[Row]) -> str:
+    """Return the means of each arm over the clips of each group, at each gap."""
+    head = [f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS)]
+    lines = []
+    for arm, name in NAMES.items():
+        cells = []
+        for group, gap in product(GROUPS, GAPS):
+            values = [list(_values(rows, arm, group, gap, metric).values()) for metric in METRICS]
+            texts = [
+                f"{np.mean(each):.{digits}f}"
+                for each, (_, digits) in zip(values, METRICS.values(), strict=True)
+                if each
+            ]
+            cells.append(" / ".join(texts))
+        lines.append([name, *cells])
+    return markdown_table(["PSNR, dB / ST-LPIPS x 1000", *head], lines)
+
+
+def pairs_table(rows: Sequence[Row]) -> str:
+    """Return the differences of pairs of arms, paired by clip, with their 95 % intervals."""
+    lines = []
+    for (arm, other), (metric, (name, digits)) in product(PAIRS, METRICS.items()):
+        cells = []
+        for group, gap in product(GROUPS, GAPS):
+            one, two = (_values(rows, each, group, gap, metric) for each in (arm, other))
+            clips = sorted(one.keys() & two.keys())
+            difference = paired_difference([one[clip] for clip in clips], [two[clip] for clip in clips])
+            cells.append(difference.text(f"+.{digits}f"))
+        lines.append([f"{NAMES[arm]} minus {NAMES[other]}: {name}", *cells])
+    return markdown_table(["", *(f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS))], lines)
+
+
+def _values(rows: Sequence[Row], arm: str, group: str, gap: int, metric: str) -> dict[tuple[str, int], float]:
+    """Return a metric of each clip of a group: over its windows, then over the models of the arm."""
+    scale = 1000 if metric == "st_lpips" else 1
+    seeds = grouped([row for row in rows if row["data"] in GROUPS[group] and row["gap"] == gap]).get(arm)
+    return {} if seeds is None else {clip: scale * value for clip, value in clip_values(seeds, metric).items()}
+
+
+def page_with_tables(text: str) -> str:
+    """Return the page's text with new tables."""
+    rows = read_rows(FOLDER / "rows.jsonl", KEY)
+    return filled(text, {"summary": summary_table(rows), "pairs": pairs_table(rows)})
+
+
+if __name__ == "__main__":
+    page = FOLDER / "README.md"
+    page.write_text(page_with_tables(page.read_text()))
