@@ -6,12 +6,16 @@ import os
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 # As the command line does, before torch is loaded: with threads that spin, one busy process beside the tests makes
 # them many times slower.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 jaxtyping.install_import_hook("corrwise", "beartype.beartype")
+# A busy machine is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture

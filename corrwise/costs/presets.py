@@ -40,6 +40,8 @@ BASES = {  # the base distances, each a function of two images
     "mse": "corrwise.costs.distances:mse",
     "ssim": "corrwise.costs.distances:ssim",
 }
+PERCEPTUAL = "perceptual"  # base distances with weights
+LPIPS = "st-lpips"
 
 NUMBERS = {  # what the text of a cost may say in each form, and the field of ``Preset`` with its default
     "scaled": {"epsilon": "scaling"},

@@ -12,33 +12,35 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any
 
-from corrwise.costs.presets import BASES, DEFAULT_FLOW, FORMS, NAMED_FLOWS, NUMBERS, PRESETS, Option
+from corrwise.costs.option_text import Value, check_known, near, option_pairs, read_value, written
+from corrwise.costs.presets import (
+    BASES,
+    DEFAULT_FLOW,
+    FORMS,
+    LPIPS,
+    NAMED_FLOWS,
+    NUMBERS,
+    PERCEPTUAL,
+    PRESETS,
+    Option,
+)
 from corrwise.user_code import is_user_code
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
-    from corrwise.types import Distance, Flow
+    from corrwise.types import Distance
 
 __all__ = ["BASE_NAMES", "RECOMMENDED", "CostSpec", "as_distance"]
 
 RECOMMENDED = "recommended"
-PERCEPTUAL = "perceptual"
-LPIPS = "st-lpips"
 BASE_NAMES = (*BASES, PERCEPTUAL, LPIPS)  # the last two have weights
 _HEADS = (*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES))
 _VGG = "IMAGENET1K_V1"  # the weights of the perceptual distance, where none are named
 _SMALLEST = {"st-alex": 21, "st-vgg": 18}  # px of an image, for weights of the perceptual distance that say so
-_PLAIN = r"/~:@+;!$&'()*"  # what stays as it is in a value, beside letters, digits and _.-~
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII)
 _OPTIONS = {  # of any cost between matched pixels
     "epsilon": Option(float, high=1.0),
     "magnitude": Option(float),
@@ -56,8 +58,6 @@ _UNITS = {
     PERCEPTUAL: "the difference of VGG-19 activations",
     LPIPS: "the shift-tolerant LPIPS of AlexNet",
 }
-
-Value = float | int | str
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class CostSpec:
 
     def __post_init__(self) -> None:
         """Check the parts, and bring the options into the one form that they have."""
-        _known("cost", self.base, BASE_NAMES)
+        check_known("cost", self.base, BASE_NAMES)
         if self.flow:
-            _known("flow", self.flow, NAMED_FLOWS)
-        _known("form", self.form, FORMS)
+            check_known("flow", self.flow, NAMED_FLOWS)
+        check_known("form", self.form, FORMS)
         _DIRECTIONS.check("directions", self.directions)
         if self.directions == 1 and self.form == "disp":
             raise ValueError("form=disp compares both directions, got directions=1")
@@ -135,7 +135,7 @@ class CostSpec:
                 "plan(); in Python import it, and use the distance itself"
             )
         head, colon, rest = text.partition(":")
-        given = _pairs(text, rest) if colon else {}
+        given = option_pairs(text, rest) if colon else {}
         if head == RECOMMENDED:
             if given:
                 raise ValueError(f"{RECOMMENDED} takes no options; write them behind corr-l1:form=disp, got {text!r}")
@@ -151,13 +151,15 @@ class CostSpec:
         fixed |= {name: given.pop(name) for name in ("flow", "form", "directions") if name in given}
         fixed = {"flow": flow, **fixed}
         if "directions" in fixed:
-            fixed["directions"] = _read("directions", fixed["directions"], _DIRECTIONS)
+            fixed["directions"] = read_value("directions", fixed["directions"], _DIRECTIONS)
         bare = cls(base, **fixed)
         known = bare.known_options()
         for name in given:
             if name not in known:
                 raise ValueError(bare._not_an_option(name, known))
-        return replace(bare, options=tuple((name, _read(name, value, known[name])) for name, value in given.items()))
+        return replace(
+            bare, options=tuple((name, read_value(name, value, known[name])) for name, value in given.items())
+        )
 
     def __str__(self) -> str:
         """Return the text, without what is the default."""
@@ -166,7 +168,7 @@ class CostSpec:
         given: dict[str, Value] = {"flow": self.flow} if self.flow not in ("", DEFAULT_FLOW) else {}
         given |= {name: value for name, value, default in self._plain_parts if value != default}
         given |= dict(self.options)
-        text = ",".join(f"{name}={_written(value)}" for name, value in given.items())
+        text = ",".join(f"{name}={written(value)}" for name, value in given.items())
         return ("corr-" if self.flow else "") + self.base + (f":{text}" if text else "")
 
     @property
@@ -179,7 +181,10 @@ class CostSpec:
 
         Weights are left out: networks are distinguished by their content, not by their path.
         """
-        given: dict[str, Any] = {"base": self.base, **({"vgg": self.vgg or _VGG} if self._adds_vgg else {})}
+        given: dict[str, Any] = {
+            "base": self.base,
+            **({"vgg": weights} if (weights := self.perceptual_weights) else {}),
+        }
         if self.flow:
             numbers = {
                 name: self._value(name, each) for name, each in self.known_options().items() if name != "weights"
@@ -220,49 +225,25 @@ class CostSpec:
             FileNotFoundError, RuntimeError: weights are missing.
             ValueError: a file holds other weights, or ``detach_flow=False`` with a flow that has no gradients.
         """
-        base = self._base()
-        if not self.flow:
-            return cast("Distance", _moved(base, device))
-        from corrwise.costs.flow import FLOWS
+        from corrwise.costs.building import built
 
-        given = dict(self.options)
-        options = {name: given[name] for name in NAMED_FLOWS[self.flow].options if name in given}
-        preset = PRESETS[self.flow]
-        flow: Flow = FLOWS[self.flow](
-            **{**preset.options(self.form), **{name.replace("-", "_"): value for name, value in options.items()}}
-        )
-        numbers = {field: given[name] for name, field in NUMBERS[self.form].items() if name in given}
-        return replace(preset, **cast("dict[str, Any]", numbers)).apply(
-            _moved(base, device),
-            _moved(flow, device),
-            self.form,
-            symmetric=self.directions == 2,
-            detach_flow=detach_flow,
-        )
+        return built(self, device=device, detach_flow=detach_flow)
 
     @property
     def smallest(self) -> int:
         """The least side of an image in pixels."""
         flow = NAMED_FLOWS[self.flow].smallest if self.flow else 1
-        vgg = _SMALLEST.get(self.vgg, 16) if self._adds_vgg else 1
+        vgg = _SMALLEST.get(self.vgg, 16) if self.perceptual_weights else 1
         return max(flow, vgg, _SMALLEST["st-alex"] if self.base == LPIPS else 1)
 
     @property
-    def _adds_vgg(self) -> bool:
-        return bool(self.vgg) or self.base == PERCEPTUAL
+    def perceptual_weights(self) -> str:
+        """The weights of the perceptual distance, see ``Perceptual``; "" without one."""
+        return self.vgg or (_VGG if self.base == PERCEPTUAL else "")
 
     @property
     def _plain_parts(self) -> tuple[tuple[str, Value, Value], ...]:
         return ("form", self.form, "scaled"), ("directions", self.directions, 2), ("vgg", self.vgg, "")
-
-    def _base(self) -> Any:
-        if self.base == LPIPS:
-            parts = [_imported("corrwise.costs.st_lpips:ShiftTolerantLPIPS")()]
-        else:
-            parts = [_imported(BASES[self.base])] if self.base != PERCEPTUAL else []
-        if self._adds_vgg:
-            parts.append(_imported("corrwise.costs.perceptual:Perceptual")(self.vgg or _VGG))
-        return parts[0] if len(parts) == 1 else _Sum(*parts)
 
     def known_options(self) -> dict[str, Option]:
         """Return the options of this form and this flow, with the defaults that they have together."""
@@ -290,7 +271,7 @@ class CostSpec:
         elif flows:
             why = f"{name} belongs to flow {' or '.join(flows)}, and this is flow {self.flow}"
         else:
-            why = f"unknown option {name!r}{_near(name, ['flow', 'form', 'directions', 'vgg', *known])}"
+            why = f"unknown option {name!r}{near(name, ['flow', 'form', 'directions', 'vgg', *known])}"
         return f"{why}; the options here are {there}"
 
 
@@ -305,76 +286,12 @@ def as_distance(distance: str | CostSpec | Distance) -> Distance:
     return distance.build() if isinstance(distance, CostSpec) else distance
 
 
-class _Sum:
-    """The sum of two base distances: the paper's "L1 and L_p in equal weight", of which its code takes the mean."""
-
-    def __init__(self, one: Distance, two: Distance) -> None:
-        self._one, self._two = one, two
-
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._one(x, y) + self._two(x, y)
-
-
-def _pairs(text: str, rest: str) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for pair in rest.split(","):
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"expected options as name=value with commas between them, got {pair!r} in {text!r}")
-        if name in given:
-            raise ValueError(f"expected each option once, got {name} twice in {text!r}")
-        given[name] = unquote(value, errors="surrogateescape")
-    return given
-
-
-def _read(name: str, text: str, option: Option) -> Value:
-    if option.kind is str:
-        value: Value = text
-    elif not _NUMBER.fullmatch(text):
-        option.check(name, text)  # which refuses it
-        raise AssertionError
-    else:
-        value = float(text)
-    option.check(name, value)
-    return int(value) if option.kind is int else value
-
-
-def _written(value: Value) -> str:
-    if isinstance(value, str):
-        return quote(value, safe=_PLAIN, errors="surrogateescape")
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def _known(what: str, name: object, names: Any) -> None:
-    if name not in names:
-        raise ValueError(f"unknown {what} {name!r}{_near(str(name), names)}; there are {', '.join(names)}")
-
-
-def _near(name: str, names: Any) -> str:
-    near = get_close_matches(name.lower(), list(names), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def _unknown(head: str, text: str) -> str:
     base, _, form = head.removeprefix("corr-").partition("-")
     if head.startswith("corr-") and base in BASE_NAMES and form in FORMS:
         return f"{head} is written corr-{base}:form={form}, got {text!r}"
     names = [*_HEADS, RECOMMENDED]
-    return f"unknown cost {head!r}{_near(head, names)}; there are {', '.join(names)}"
-
-
-def _imported(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    return getattr(import_module(module), attribute)
-
-
-def _moved(part: Any, device: str | torch.device | None) -> Any:
-    """Move the weights of a distance or flow, if it has any."""
-    if device is not None:
-        for each in (part, getattr(part, "net", None)):
-            if each is not None and hasattr(each, "to"):
-                each.to(device)
-    return part
+    return f"unknown cost {head!r}{near(head, names)}; there are {', '.join(names)}"
 
 
 _DEFAULT = CostSpec("l1", DEFAULT_FLOW, "disp")
