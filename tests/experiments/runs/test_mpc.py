@@ -93,7 +93,7 @@ def test_the_terms_are_those_of_the_planned_frame_and_the_goal():
 
 def test_a_broken_frame_has_no_terms(monkeypatch):
     monkeypatch.setattr(
-        "corrwise.experiments.runs.episodes._after",
+        "corrwise.experiments.runs.shown._after",
         lambda predictor, context, plan: torch.full_like(context.frames[:, -1], float("nan")),
     )
     (episode,) = EpisodeRunner(replace(TINY, steps=1), "corr-l1")([5])
