@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from urllib.parse import quote, unquote
 
 from corrwise.costs.presets import Option
+from corrwise.validation import did_you_mean
 
-__all__ = ["Value", "check_known", "near", "option_pairs", "read_value", "written"]
+__all__ = ["Value", "check_known", "option_pairs", "read_value", "written"]
 
 _PLAIN = r"/~:@+;!$&'()*"  # what stays as it is in a value, beside letters, digits and _.-~
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII)
@@ -62,10 +62,6 @@ def check_known(what: str, name: object, names: Iterable[str]) -> None:
     """Raise a ValueError that lists the names there are, unless the name is one of them."""
     names = list(names)
     if name not in names:
-        raise ValueError(f"unknown {what} {name!r}{near(str(name), names)}; there are {', '.join(names)}")
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """Return the nearest name as a question in brackets; nothing where none is near."""
-    matches = get_close_matches(name.lower(), list(names), n=1)
-    return f" (did you mean {matches[0]}?)" if matches else ""
+        raise ValueError(
+            f"unknown {what} {name!r}{did_you_mean(str(name).lower(), names)}; there are {', '.join(names)}"
+        )

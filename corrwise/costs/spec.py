@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from corrwise.costs.option_text import Value, check_known, near, option_pairs, read_value, written
+from corrwise.costs.option_text import Value, check_known, option_pairs, read_value, written
 from corrwise.costs.presets import (
     BASES,
     DEFAULT_FLOW,
@@ -28,6 +28,7 @@ from corrwise.costs.presets import (
     Option,
 )
 from corrwise.user_code import is_user_code
+from corrwise.validation import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -271,7 +272,7 @@ class CostSpec:
         elif flows:
             why = f"{name} belongs to flow {' or '.join(flows)}, and this is flow {self.flow}"
         else:
-            why = f"unknown option {name!r}{near(name, ['flow', 'form', 'directions', 'vgg', *known])}"
+            why = f"unknown option {name!r}{did_you_mean(name.lower(), ['flow', 'form', 'directions', 'vgg', *known])}"
         return f"{why}; the options here are {there}"
 
 
@@ -291,7 +292,7 @@ def _unknown(head: str, text: str) -> str:
     if head.startswith("corr-") and base in BASE_NAMES and form in FORMS:
         return f"{head} is written corr-{base}:form={form}, got {text!r}"
     names = [*_HEADS, RECOMMENDED]
-    return f"unknown cost {head!r}{near(head, names)}; there are {', '.join(names)}"
+    return f"unknown cost {head!r}{did_you_mean(head.lower(), names)}; there are {', '.join(names)}"
 
 
 _DEFAULT = CostSpec("l1", DEFAULT_FLOW, "disp")

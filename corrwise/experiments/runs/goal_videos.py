@@ -13,10 +13,10 @@ from jaxtyping import Float32, Float64
 from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_path
-from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.mpc import GOAL_CONTROLS, MPCConfig
 from corrwise.predictors.interpolation import HalfFlow, make_interpolator
 from corrwise.predictors.interpolation.video import goal_video
-from corrwise.types import Goal
+from corrwise.types import Goal, Interpolator
 
 HALF_FLOW = "half-flow"
 
@@ -65,13 +65,15 @@ def key_frames(
     Raises:
         ValueError: an interpolator that does not take these images.
     """
+    name = config.interpolator
+    follow = name if name in GOAL_CONTROLS else make_interpolator(name)
     videos, times, states = [], [], []
     for seed, start, goal in zip(seeds, starts.split(1), goals.split(1), strict=True):
         path = sample_path(simulator.task, simulator.physics, np.random.default_rng(seed))
         last = len(path) - 1
         keys = sorted({round(last * (i + 1) / config.goal_frames) for i in range(config.goal_frames)} - {0})
         with torch.no_grad():
-            videos.append(_video(config.interpolator, simulator, path, keys, start, goal))
+            videos.append(_video(follow, simulator, path, keys, start, goal))
         times.append(keys)
         states.append(path[keys])
     longest = max(len(video) for video in videos)
@@ -80,7 +82,7 @@ def key_frames(
 
 
 def _video(
-    name: str,
+    follow: str | Interpolator,
     simulator: MujocoSimulator,
     path: Float64[np.ndarray, "steps S"],
     keys: Sequence[int],
@@ -88,13 +90,13 @@ def _video(
     goal: Float32[torch.Tensor, "1 C h w"],
 ) -> Float32[torch.Tensor, "T C h w"]:
     """Return the goal frames of a path between the states of two images; of the last key frame alone, one."""
-    if name == "last":
+    if follow == "last":
         return goal
-    between = list(range(1, len(path) - 1)) if name == "true" else keys[:-1]
+    between = list(range(1, len(path) - 1)) if follow == "true" else keys[:-1]
     images = torch.cat([simulator.render(path[between]), goal]) if between else goal
-    if name == "true":
+    if follow == "true":
         return images
-    if name == "next":
+    if isinstance(follow, str):  # next
         gaps = [after - before for before, after in pairwise((0, *keys))]
         return images.repeat_interleave(torch.tensor(gaps, dtype=torch.int64, device="cpu"), 0)
-    return goal_video(torch.cat([start, images])[None], (0, *keys), make_interpolator(name))[0]
+    return goal_video(torch.cat([start, images])[None], (0, *keys), follow)[0]

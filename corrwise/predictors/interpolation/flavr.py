@@ -98,9 +98,8 @@ class FLAVR(Pretrained):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         if config.residual:
-            nn.init.zeros_(self.last.weight)
-            if self.last.bias is not None:
-                nn.init.zeros_(self.last.bias)
+            for weights in self.last.parameters():
+                nn.init.zeros_(weights)
 
     @property
     def known(self) -> tuple[float, ...]:
