@@ -109,6 +109,9 @@ class TrainConfig:
         interpolates = self.objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {self.objective}", self.model)
+        unused = "horizon" if interpolates else "gap"  # which the other objective alone has
+        usual = getattr(self, unused) == getattr(TrainConfig, unused)
+        check(usual, unused, f"left out with --objective {self.objective}", getattr(self, unused))
         check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {self.objective}", self.stride)
         if self.warm_start:
             matched = (spec := spec_of(loss)) is not None and spec.matched
