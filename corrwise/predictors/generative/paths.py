@@ -304,8 +304,8 @@ def check_times(t: Float[Tensor, "..."]) -> None:
 def _times(t: Tensor | float, like: Tensor) -> Tensor:
     """Return times that broadcast over a batch, of at least single precision."""
     precision = torch.promote_types(like.dtype, torch.float32)
-    times = torch.as_tensor(t, device=like.device)
-    times = times.to(torch.promote_types(times.dtype, precision) if isinstance(t, Tensor) else precision)
+    dtype = torch.promote_types(t.dtype, precision) if isinstance(t, Tensor) else precision
+    times = torch.as_tensor(t, dtype=dtype, device=like.device)
     if times.ndim > 1 or (times.ndim == 1 and (not like.ndim or times.shape[0] not in (1, like.shape[0]))):
         raise ValueError(
             f"t must be one number or one for each of a batch {tuple(like.shape)}, got {tuple(times.shape)}"
