@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -37,7 +38,8 @@ class CorrespondenceAverage:
         lr: its learning rate; images are in [0, 1].
 
     Raises:
-        ValueError: an unknown name, or steps below 0.
+        TypeError: a ``start`` that cannot be called.
+        ValueError: an unknown name, steps that are no integer of at least 0, or a learning rate that is not above 0.
     """
 
     known: tuple[float, ...] = (0.0, 1.0)
@@ -52,8 +54,12 @@ class CorrespondenceAverage:
         steps: int = 20,
         lr: float = 0.002,
     ) -> None:
-        if steps < 0:
-            raise ValueError(f"expected steps of 0 or above, got {steps}")
+        if type(steps) is not int or steps < 0:
+            raise ValueError(f"expected steps as an integer of at least 0, got {steps!r}")
+        if not isinstance(lr, int | float) or not (lr > 0 and isfinite(lr)):
+            raise ValueError(f"expected lr as a number above 0, got {lr!r}")
+        if start is not None and not callable(start):
+            raise TypeError(f"expected start as an interpolator, got {start!r}")
         matched = named_flow(flow)
         self.distance = CorrespondenceWise(l1, matched) if distance is None else as_distance(distance)
         self.start = HalfFlow(matched) if start is None else start

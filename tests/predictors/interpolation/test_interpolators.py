@@ -174,8 +174,14 @@ def test_an_average_lowers_the_summed_distance_to_both_frames():
         for each in (first, average)
     ]
     assert sums[1] < 0.8 * sums[0]
-    with pytest.raises(ValueError, match="steps of 0 or above, got -1"):
-        make_interpolator("average", steps=-1)
+    for wrong in (-1, 1e9, "x", True):
+        with pytest.raises(ValueError, match="steps as an integer of at least 0, got"):
+            CorrespondenceAverage(steps=wrong)
+    for wrong in (0.0, float("nan"), "x"):
+        with pytest.raises(ValueError, match="lr as a number above 0, got"):
+            CorrespondenceAverage(lr=wrong)
+    with pytest.raises(TypeError, match="start as an interpolator, got 'blend'"):
+        CorrespondenceAverage(start="blend")
 
 
 class Lazy(Blend):
