@@ -24,6 +24,12 @@ def _is_folder(name: str) -> bool:
     return "/" in name or Path(name).is_dir()
 
 
+def _is_interpolator(text: str) -> bool:
+    """Return whether a text is a name with options, as half-flow:flow=dis, or the folder of a trained interpolator."""
+    name, options, _ = text.partition(":")
+    return name in INTERPOLATOR_NAMES if options else _is_folder(text)
+
+
 def _is_own(planner: str) -> bool:
     return ":" in split(planner)[0]
 
@@ -36,6 +42,13 @@ def run_name(folder: Path) -> str:
     """Return the name of a training run, given its folder or the folder of its model."""
     path = folder.resolve()
     return path.parent.name if path.name == "model" else path.name
+
+
+GOAL_MAKERS = Names(
+    (*INTERPOLATOR_NAMES, *GOAL_CONTROLS),
+    "one with options as half-flow:flow=dis, or the folder of a trained one",
+    _is_interpolator,
+)
 
 
 @validated
@@ -77,9 +90,10 @@ class MPCConfig(options.Parallel):
     goal_frames: Annotated[int, Range(0, 1000)] = 0
     """Follow a goal video, made from so many key frames at equal distances on a path to the goal; 0 is the goal image
     alone. With --aggregate mean each predicted frame is compared with the video's frame of its own time."""
-    interpolator: Annotated[str, Names((*INTERPOLATOR_NAMES, *GOAL_CONTROLS))] = "half-flow"
-    """Makes the goal video from the key frames: blend, half-flow or average; or a control: last (the last key frame
-    alone), next (each key frame until its time) or true (all images of the path, an upper bound)."""
+    interpolator: Annotated[str, GOAL_MAKERS] = "half-flow"
+    """Makes the goal video from the key frames: blend, half-flow or average, with options as half-flow:flow=dis; the
+    folder of a trained interpolator; or a control: last (the last key frame alone), next (each key frame until its
+    time) or true (all images of the path, an upper bound)."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride of a predictor that was trained with --stride: blend, half-flow or average. With
     --aggregate last and a horizon of whole strides there are none."""
@@ -172,6 +186,7 @@ class MPCConfig(options.Parallel):
         )
         check(self.plan_every <= self.horizon, "plan-every", f"at most the horizon of {self.horizon}", self.plan_every)
         check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
+        options.named_options(self.interpolator)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)

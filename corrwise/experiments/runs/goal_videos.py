@@ -10,15 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
-from corrwise.costs.flow.networks import network_hash
 from corrwise.envs import MujocoSimulator
 from corrwise.envs.tasks.goals import sample_path
 from corrwise.experiments.cli.mpc import GOAL_CONTROLS, MPCConfig
-from corrwise.predictors.interpolation import HalfFlow, make_interpolator
+from corrwise.experiments.runs.interpolators import interpolator_of, weights_of
 from corrwise.predictors.interpolation.video import goal_video
 from corrwise.types import Goal, Interpolator
-
-HALF_FLOW = "half-flow"
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,16 @@ class KeyFrames:
 
 
 def interpolator_settings(config: MPCConfig) -> dict[str, str | None]:
-    """Return what goal videos depend on beside the options: a hash of the network behind half-flow's flow."""
-    if not config.goal_frames or config.interpolator != HALF_FLOW:
+    """Return what goal videos depend on beside the options: a hash of the interpolator's network or of its flow's.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``interpolator_of``.
+    """
+    name = config.interpolator
+    if not config.goal_frames or name in GOAL_CONTROLS:
         return {}
-    return {"interpolator_network": network_hash(HalfFlow().flow)}
+    weights = weights_of(name, interpolator_of(name))
+    return {} if weights is None else {"interpolator_network": weights}
 
 
 def key_frames(
@@ -66,7 +69,7 @@ def key_frames(
         ValueError: an interpolator that does not take these images.
     """
     name = config.interpolator
-    follow = name if name in GOAL_CONTROLS else make_interpolator(name)
+    follow = name if name in GOAL_CONTROLS else interpolator_of(name, device=config.device)
     videos, times, states = [], [], []
     for seed, start, goal in zip(seeds, starts.split(1), goals.split(1), strict=True):
         path = sample_path(simulator.task, simulator.physics, np.random.default_rng(seed))

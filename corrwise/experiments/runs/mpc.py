@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corrwise.costs.spec import RECOMMENDED, CostSpec
-from corrwise.experiments.cli.mpc import MPCConfig, run_name
+from corrwise.experiments.cli.mpc import GOAL_CONTROLS, INTERPOLATOR_NAMES, MPCConfig, run_name
 from corrwise.experiments.cli.options import cost_label, file_label
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
@@ -99,7 +99,7 @@ def mpc_settings(config: MPCConfig) -> Settings:
         {**planner_settings(config), **parts.task_settings(config.task), **interpolator_settings(config)},
         counted=() if config.reproducible else ("lockstep",),  # float rounding depends on what shares a batch
         evidence=("task_model", "task_numbers"),
-        normal={"task": parts.task_label, "predictor": _predictor_label},
+        normal={"task": parts.task_label, "predictor": _predictor_label, "interpolator": _interpolator_label},
     )
 
 
@@ -182,6 +182,11 @@ def _images(config: MPCConfig, names: dict[str, str], episode: Episode) -> Row:
 
 def _predictor_label(name: str) -> str:
     return name if name in parts.PREDICTORS else run_name(Path(name))
+
+
+def _interpolator_label(text: str) -> str:
+    head = text.partition(":")[0]
+    return text if head in (*INTERPOLATOR_NAMES, *GOAL_CONTROLS) else run_name(Path(text))
 
 
 def _print_result(config: MPCConfig, rows: Sequence[Row], cost: str) -> None:

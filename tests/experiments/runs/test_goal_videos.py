@@ -12,7 +12,10 @@ from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.goal_videos import key_frames
 from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.runs.settings import fingerprint
 from corrwise.predictors.interpolation import HalfFlow
+from corrwise.predictors.interpolation.registry import make_interpolation_model
+from corrwise.predictors.models.pretrained import weights_hash
 from corrwise.validation import ConfigError
 
 SMALL = {"size": 32, "candidates": 6, "iterations": 1, "horizon": 3, "costs": ("l1",), "videos": False}
@@ -113,8 +116,29 @@ def test_a_goal_video_changes_what_is_planned(tmp_path):
 def test_settings_state_the_network_behind_half_flow():
     settings = mpc_settings(MPCConfig(goal_frames=2, interpolator="half-flow", **SMALL))
     assert settings["interpolator_network"] == network_hash(HalfFlow().flow)
-    for options in ({}, {"goal_frames": 2, "interpolator": "blend"}):
+    for options in ({}, {"goal_frames": 2, "interpolator": "blend"}, {"goal_frames": 2, "interpolator": "next"}):
         assert "interpolator_network" not in mpc_settings(MPCConfig(**SMALL, **options))
+
+
+def test_a_trained_interpolator_or_one_with_options_makes_the_goal_video(simulators, tmp_path):
+    model = make_interpolation_model("flavr", width=8, blocks=1).eval()
+    model.save_pretrained(tmp_path / "flavr" / "model")
+    trained = {"goal_frames": 2, "interpolator": str(tmp_path / "flavr")}
+    keys, blend = (
+        _key_frames(simulators["cartpole"], **each) for each in (trained, {**trained, "interpolator": "blend"})
+    )
+    assert keys.times == blend.times
+    for i, times in enumerate(keys.times):
+        key = [time - 1 for time in times]
+        assert torch.equal(keys.goal.frames[i, key], blend.goal.frames[i, key])
+        assert not torch.equal(keys.goal.frames[i], blend.goal.frames[i])
+    settings = mpc_settings(MPCConfig(**trained, **SMALL))
+    assert settings["interpolator_network"] == weights_hash(tmp_path / "flavr" / "model")
+    (tmp_path / "flavr").rename(tmp_path / "moved")
+    moved = mpc_settings(MPCConfig(**{**trained, "interpolator": str(tmp_path / "moved" / "model")}, **SMALL))
+    assert fingerprint(settings) != fingerprint(moved), "the folder's name is that of the run"
+    zero = mpc_settings(MPCConfig(goal_frames=2, interpolator="half-flow:flow=zero", **SMALL))
+    assert "interpolator_network" not in zero
 
 
 @pytest.mark.parametrize(
@@ -123,6 +147,7 @@ def test_settings_state_the_network_behind_half_flow():
         ({"goal_frames": -1}, "goal_frames must be zero or above"),
         ({"goal_frames": 2, "costs": ("l1", "state")}, "0 for cost state"),
         ({"goal_frames": 2, "interpolator": "flavour"}, "flavour"),
+        ({"goal_frames": 2, "interpolator": "half-flow:flow"}, "options of half-flow as name=value, got flow"),
     ],
 )
 def test_bad_input_is_one_sentence(options, sentence):

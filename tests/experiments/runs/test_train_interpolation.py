@@ -97,7 +97,8 @@ def test_clips_that_cannot_be_learned_together(tiny, tmp_path, objective, size, 
     run_collect(CollectConfig(out=tmp_path / "ant", task="ant", episodes=1, steps=6, size=size, seed=0))
     model = "flavr" if objective == "interpolate" else "resnet3d"
     data = (*tiny.data, tmp_path / "ant")
-    config = replace(tiny, data=data, objective=objective, model=model, warm_start=0, options=(), out=tmp_path / "run")
+    config = replace(tiny, data=data, objective=objective, model=model, warm_start=0, options=(), out=tmp_path / "run",
+                     gap=(2,))  # fmt: skip
     with pytest.raises(ValueError, match=message):
         run_train(config)
     assert not (tmp_path / "run").exists()
@@ -106,7 +107,9 @@ def test_clips_that_cannot_be_learned_together(tiny, tmp_path, objective, size, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "predict"}, "resnet3d or svg or svg-prime with --objective predict"),
+        ({"objective": "predict", "gap": (2,)}, "resnet3d or svg or svg-prime with --objective predict"),
+        ({"objective": "predict", "model": "resnet3d"}, r"gap must be left out with --objective predict, got \(4,\)"),
+        ({"horizon": 6}, "horizon must be left out with --objective interpolate, got 6"),
         ({"model": "svg"}, "flavr with --objective interpolate"),
         ({"loss": "l1"}, "0 for l1, which matches no pixels"),
         ({"warm_start": 4}, "fewer than the 4 steps"),

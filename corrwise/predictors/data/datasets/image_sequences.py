@@ -90,14 +90,21 @@ class ImageSequences:
 
         Raises:
             FileNotFoundError: an image does not exist.
-            ValueError: an image cannot be read, or is smaller than the frames.
+            ValueError: an image cannot be read, is smaller than the frames, or has another size than the one before.
         """
-        images = self._sequences[clip]
-        frames = [self._frame(images, i) for i in range(start, min(stop, len(images)))]
+        images, before, frames = self._sequences[clip], None, []
+        for i in range(start, min(stop, len(images))):
+            image = images.read(i)
+            frames.append(self._cropped(image, images.name(i)))
+            if before not in (None, image.shape):
+                raise ValueError(
+                    f"expected images of one size, got {before[:2]} and then {image.shape[:2]} from {images.name(i)}"
+                )
+            before = image.shape
         return np.stack(frames), np.zeros((len(frames) - 1, 0), np.float32)
 
-    def _frame(self, images: ImageSequence, i: int) -> np.ndarray:
-        image, (height, width) = images.read(i), self.size
+    def _cropped(self, image: np.ndarray, name: str) -> np.ndarray:
+        height, width = self.size
         if isinstance(self._resize, int):
             factor = self._resize / min(image.shape[:2])
             image = resize_image(image, (round(factor * image.shape[0]), round(factor * image.shape[1])))
@@ -105,9 +112,7 @@ class ImageSequences:
             image = resize_image(image, self._resize)
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
         if top < 0 or left < 0:
-            raise ValueError(
-                f"expected images of at least (H, W) {self.size}, got {image.shape[:2]} from {images.name(i)}"
-            )
+            raise ValueError(f"expected images of at least (H, W) {self.size}, got {image.shape[:2]} from {name}")
         return image[top : top + height, left : left + width]
 
 

@@ -312,6 +312,14 @@ def test_vimeo_septuplets_are_read_in_their_own_layout(tmp_path):
     assert _blue(middle.read(0, 0, 3)[0]) == [3, 4, 5]
 
 
+def test_images_of_several_sizes_in_one_clip_are_refused(tmp_path):
+    _vimeo(tmp_path, ["00001/0001"])
+    _write(tmp_path / "sequences" / "00001/0001" / "im4.png", _image(4, (260, 460)))
+    clips = vimeo_septuplets(tmp_path)
+    with pytest.raises(ValueError, match=r"of one size, got \(256, 448\) and then \(260, 460\) from .*im4.png"):
+        clips.read(0, 0, 7)
+
+
 def test_a_damaged_list_of_vimeo_is_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a list of Vimeo-90K's clips at .*sep_trainlist.txt, which"):
         vimeo_septuplets(tmp_path)
