@@ -31,9 +31,11 @@ NAMES = {
     "average:flow=dis": "average, DIS",
     "l1": "FLAVR, L1",
     "corr-l1": "FLAVR, corr-L1",
-    "mse": "FLAVR, MSE: where both begin",
+    "corr-l1-reg": "FLAVR, corr-L1, regulariser",
+    "corr-l1-dis": "FLAVR, corr-L1, DIS",
+    "mse": "FLAVR, MSE: where all begin",
 }
-PAIRS = (("corr-l1", "l1"), ("average:flow=dis", "half-flow:flow=dis"))
+PAIRS = (("corr-l1", "l1"), ("corr-l1-reg", "l1"), ("corr-l1-dis", "l1"), ("average:flow=dis", "half-flow:flow=dis"))
 METRICS = {"psnr": ("PSNR, dB", 2), "st_lpips": ("ST-LPIPS x 1000", 1)}
 GAPS = (2, 6)
 
