@@ -62,6 +62,8 @@ class TrainConfig:
     """Windows in a step, over all processes."""
     context: Horizon = 2
     """Frames that the model sees."""
+    actions: bool = True
+    """With predict: whether the model sees the clips' actions; --no-actions learns from the frames alone."""
     horizon: Horizon = 4
     """Frames that it predicts, each from those before; the losses of all are summed."""
     gap: Annotated[tuple[Annotated[int, Range(2, 1000)], ...], SEVERAL] = (2,)
@@ -109,6 +111,7 @@ class TrainConfig:
         interpolates = self.objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {self.objective}", self.model)
+        check(self.actions or not interpolates, "actions", f"left out with --objective {self.objective}", False)
         unused = "horizon" if interpolates else "gap"  # which the other objective alone has
         usual = getattr(self, unused) == getattr(TrainConfig, unused)
         check(usual, unused, f"left out with --objective {self.objective}", getattr(self, unused))
