@@ -1,8 +1,9 @@
 """Weights and time laws against those of diffusers: frozen numbers, and the package itself where it is installed.
 
 The numbers were made by ``diffusers.training_utils`` 0.42.1 with torch 2.14.1: by ``compute_loss_weighting_for_sd3``
-at noise levels; by ``compute_density_for_timestep_sampling`` with ``Generator().manual_seed(0)``, with mode scale
-1.29 or logit mean 0.5 and deviation 0.8, beside the draws of that generator; and by ``compute_snr`` of a schedule of ``alphas_cumprod``. It counts noise time, 1 - t.
+at noise levels; by ``compute_density_for_timestep_sampling`` with ``Generator().manual_seed(0)`` (mode scale 1.29;
+logit mean 0.5 and deviation 0.8), beside the draws of that generator; and by ``compute_snr`` of a schedule of
+``alphas_cumprod``. It counts noise time, 1 - t.
 """
 
 import math
