@@ -33,8 +33,8 @@ def check_path(path: Path) -> None:
     alpha, sigma = path.alpha(grid), path.sigma(grid)
     expect((alpha.diff() >= 0).all(), "alpha must not fall from noise (t = 0) to data (t = 1)")
     expect((sigma.diff() <= 0).all(), "sigma must not rise from noise (t = 0) to data (t = 1)")
-    for name, value, wanted in (("alpha(1)", alpha[-1], 1.0), ("sigma(1)", sigma[-1], 0.0)):
-        expect(value == wanted, f"{name} must be {wanted:g} exactly, got {float(value)}")
+    for name, end, exact in (("alpha(1)", alpha[-1], 1.0), ("sigma(1)", sigma[-1], 0.0)):
+        expect(end == exact, f"{name} must be {exact:g} exactly, got {float(end)}")
     expect(abs(sigma[0] - 1) < 1e-2, f"sigma(0) must be 1, got {float(sigma[0])}")
     expect(alpha[0] < 0.1, f"alpha(0) must be near 0, got {float(alpha[0])}")
 
