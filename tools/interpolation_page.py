@@ -43,8 +43,10 @@ GAPS = (2, 6)
 def summary_table(rows: Sequence[Row]) -> str:
     """Return the means of each arm over the clips of each group, at each gap."""
     head = [f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS)]
-    lines = []
+    lines, arms = [], grouped(rows)
     for arm, name in NAMES.items():
+        if arm not in arms:
+            continue
         cells = []
         for group, gap in product(GROUPS, GAPS):
             values = [list(_values(rows, arm, group, gap, metric).values()) for metric in METRICS]
@@ -60,8 +62,9 @@ def summary_table(rows: Sequence[Row]) -> str:
 
 def pairs_table(rows: Sequence[Row]) -> str:
     """Return the differences of pairs of arms, paired by clip, with their 95 % intervals."""
-    lines = []
-    for (arm, other), (metric, (name, digits)) in product(PAIRS, METRICS.items()):
+    lines, arms = [], grouped(rows)
+    pairs = [pair for pair in PAIRS if arms.keys() >= set(pair)]
+    for (arm, other), (metric, (name, digits)) in product(pairs, METRICS.items()):
         cells = []
         for group, gap in product(GROUPS, GAPS):
             one, two = (_values(rows, each, group, gap, metric) for each in (arm, other))
