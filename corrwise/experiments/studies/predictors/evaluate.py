@@ -36,15 +36,17 @@ from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor, check_horizon
-from corrwise.predictors.metrics import METRICS, PERCEPTUAL, frame_metrics
+from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL, frame_metrics
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.types import Context, Predictor
 
+_OPTIONAL = (GRADIENT_ERROR, *PERCEPTUAL)  # which rows may lack
+
 
 def _uneven(row: Row) -> str | None:
     """Return what is wrong with the metrics of a row."""
-    steps = {name: len(row[name]) for name in (*METRICS, *PERCEPTUAL) if row.get(name) is not None}
+    steps = {name: len(row[name]) for name in (*METRICS, *_OPTIONAL) if row.get(name) is not None}
     return None if len(set(steps.values())) == 1 else f"expected as many steps of each metric, got {steps}"
 
 
@@ -52,7 +54,7 @@ KEY = Key(
     {"model": str, "weights": str, "window": int},
     {
         **dict.fromkeys(METRICS, needed(NUMBERS)),
-        **dict.fromkeys(PERCEPTUAL, NUMBERS),
+        **dict.fromkeys(_OPTIONAL, NUMBERS),
         **{"clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
     },
     also=_uneven,

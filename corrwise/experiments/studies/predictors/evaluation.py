@@ -17,7 +17,7 @@ from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
 from corrwise.experiments.report.strip import embedded
 from corrwise.experiments.report.table import markdown_table
-from corrwise.predictors.metrics import METRICS, PERCEPTUAL
+from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL
 
 CURVES, STRIPS = "curves.png", "strips.png"
 BASELINE = "copy-last"
@@ -32,8 +32,15 @@ _NAMES = {
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
     "sharpness": "sharpness",
+    GRADIENT_ERROR: "gradient error (lower is better)",
     "lpips": "LPIPS (lower is better)",
     "st_lpips": "ST-LPIPS (lower is better)",
+}
+_EXPLAINED = {
+    "sharpness": "Sharpness: the brightness gradient around what has moved and the true frame's, the smaller as a "
+    "share of the larger; 1 is as sharp.",
+    GRADIENT_ERROR: "Gradient error: the mean length of the difference from the true frame's brightness gradient, in "
+    "levels of 255 per pixel.",
 }
 _MISSING = {
     "lpips": "LPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.",
@@ -171,6 +178,7 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
             lines=list(table_cells(rows)),
             facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
             warnings=broken_frames(rows),
+            about=" ".join(text for name, text in _EXPLAINED.items() if name in metrics_of(rows)),
             missing=not_measured(rows),
             curves=embedded((config.out / CURVES).read_bytes()),
             strips=embedded((config.out / STRIPS).read_bytes()) if videos else "",
@@ -181,5 +189,11 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 
 def metrics_of(rows: Sequence[Row]) -> list[str]:
-    """Return the metrics that all of these rows have; those that need weights may be missing."""
-    return [name for name in (*METRICS, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)]
+    """Return the metrics that all of these rows have, to be shown.
+
+    Those that need weights may be missing. The error of the gradient stands where sharpness, which noise raises, stood;
+    rows that lack it show their sharpness.
+    """
+    there = {name for name in (*METRICS, GRADIENT_ERROR, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)}
+    gradients = GRADIENT_ERROR if GRADIENT_ERROR in there else "sharpness"
+    return [name for name in ("psnr", "ssim", gradients, *PERCEPTUAL) if name in there]
