@@ -78,8 +78,9 @@ class CorrespondenceAverage:
         if not places:
             return frames[:, :0]
         guess = self.start(frames, times, wanted[:1])[:, 0]
-        first, second, image = (views_apart(each.detach()) for each in (frames[:, 0], frames[:, 1], guess))
+        precise = torch.promote_types(frames.dtype, torch.float32)  # Adam's epsilon is 0 in half precision
+        first, second, image = (views_apart(each.detach().to(precise)) for each in (frames[:, 0], frames[:, 1], guess))
         both = torch.stack([first, second])
         made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
-        made = made.reshape(guess.shape)
+        made = made.reshape(guess.shape).to(frames.dtype)
         return made[:, None].repeat(1, len(places), 1, 1, 1)

@@ -174,14 +174,17 @@ def test_an_average_lowers_the_summed_distance_to_both_frames():
         for each in (first, average)
     ]
     assert sums[1] < 0.8 * sums[0]
-    for wrong in (-1, 1e9, "x", True):
-        with pytest.raises(ValueError, match="steps as an integer of at least 0, got"):
-            CorrespondenceAverage(steps=wrong)
-    for wrong in (0.0, float("nan"), "x"):
-        with pytest.raises(ValueError, match="lr as a number above 0, got"):
-            CorrespondenceAverage(lr=wrong)
-    with pytest.raises(TypeError, match="start as an interpolator, got 'blend'"):
-        CorrespondenceAverage(start="blend")
+    for name, wrong in (("steps", -1), ("steps", 1e9), ("lr", 0.0), ("lr", float("nan")), ("start", "blend")):
+        with pytest.raises(ValueError, match=name):
+            make_interpolator("average", **{name: wrong})
+
+
+def test_an_average_of_half_precision_is_that_of_single_precision():
+    frames = torch.stack([body(0, 0), body(4, 0)], dim=1).half()
+    average = make_interpolator("average", flow="dis", steps=3)
+    made = average(frames, [0, 1], [0.5])
+    assert made.dtype == torch.float16
+    assert torch.allclose(made.float(), average(frames.float(), [0, 1], [0.5]), atol=1e-3)
 
 
 class Lazy(Blend):
