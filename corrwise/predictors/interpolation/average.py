@@ -77,10 +77,12 @@ class CorrespondenceAverage:
         places = check_fixed(self, frames, times, wanted)
         if not places:
             return frames[:, :0]
-        guess = self.start(frames, times, wanted[:1])[:, 0]
         precise = torch.promote_types(frames.dtype, torch.float32)  # Adam's epsilon is 0 in half precision
-        first, second, image = (views_apart(each.detach().to(precise)) for each in (frames[:, 0], frames[:, 1], guess))
-        both = torch.stack([first, second])
-        made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
+        known = frames.detach().to(precise)
+        guess = self.start(known, times, wanted[:1])[:, 0]
+        with torch.inference_mode(False):  # which makes tensors without gradients, also of copies of others
+            first, second, image = (views_apart(each.clone()) for each in (known[:, 0], known[:, 1], guess.detach()))
+            both = torch.stack([first, second])
+            made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
         made = made.reshape(guess.shape).to(frames.dtype)
         return made[:, None].repeat(1, len(places), 1, 1, 1)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from corrwise.experiments import cli
+from corrwise.experiments.cli.interpolate import InterpolateConfig
 from corrwise.experiments.runs import interpolate
 from corrwise.predictors.data.formats.image_decoding import BitDepth
 from corrwise.predictors.data.formats.video_decoding import decode_video
@@ -302,6 +303,10 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, frames, words, sentence):
     assert last.startswith("corrwise: ")
     assert re.search(sentence, last)
     assert not (tmp_path / "o").exists()
+
+
+def test_the_default_is_the_flow_that_real_video_needs():
+    assert InterpolateConfig(video=Path("x.mp4")).model == "half-flow:flow=dis"  # docs/results/interpolation
 
 
 def test_options_of_the_average_are_numbers(tmp_path):

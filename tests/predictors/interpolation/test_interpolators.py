@@ -187,6 +187,15 @@ def test_an_average_of_half_precision_is_that_of_single_precision():
     assert torch.allclose(made.float(), average(frames.float(), [0, 1], [0.5]), atol=1e-3)
 
 
+def test_an_average_is_the_same_where_gradients_are_off():
+    frames = torch.stack([body(0, 0), body(4, 0)], dim=1)
+    average = make_interpolator("average", flow="dis", steps=3)
+    expected = average(frames, [0, 1], [0.5])
+    with torch.inference_mode():
+        made = average(frames * 1, [0, 1], [0.5])
+    assert torch.equal(made, expected)
+
+
 class Lazy(Blend):
     """A blend that breaks one promise."""
 
