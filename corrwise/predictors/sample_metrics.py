@@ -111,7 +111,7 @@ class SampleMetrics:
         there = [self._best[name][:, None]] if name in self._best else []
         every = torch.cat([*there, values.double()], dim=1)
         best = every.mean(dim=2).argmax(dim=1)
-        self._best[name] = every[torch.arange(len(every), device=every.device), best]
+        self._best[name] = every.take_along_dim(best[:, None, None], dim=1)[:, 0]
 
 
 def _apart(futures: Float[Tensor, "n S T 3 h w"]) -> Float[Tensor, "n T"]:
