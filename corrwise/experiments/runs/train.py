@@ -118,8 +118,7 @@ def make_loss(config: TrainConfig) -> Distance:
         FileNotFoundError, RuntimeError, ValueError: weights are missing, or a regulariser needs gradients that the flow
             does not have.
     """
-    spec = spec_of(config.loss)
-    return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
+    return make_distance(config.loss, optimized=True)
 
 
 def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> Trainer[Batch]:
