@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from corrwise.mpc.config import AgentConfig
     from corrwise.mpc.controller import AgentState, VisualMPC
+    from corrwise.mpc.futures import Risk
     from corrwise.mpc.knots import Knots
     from corrwise.mpc.optimize import first_action, new_proposal, planned_actions, reset, shift
     from corrwise.mpc.planners import CEM, ICEM, MPPI, RandomShooting
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "config": ("AgentConfig",),
     "controller": ("AgentState", "VisualMPC"),
+    "futures": ("Risk",),
     "knots": ("Knots",),
     "optimize": ("first_action", "new_proposal", "planned_actions", "reset", "shift"),
     "planners": ("CEM", "ICEM", "MPPI", "RandomShooting"),
@@ -43,6 +45,7 @@ __all__ = [
     "Knots",
     "PlannerSpec",
     "RandomShooting",
+    "Risk",
     "VisualMPC",
     "first_action",
     "generator",

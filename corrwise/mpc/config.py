@@ -8,6 +8,8 @@ from corrwise.validation import Range, validated
 
 AggregateName = Literal["last", "sum", "mean", "discounted", "last-times-k", "min"]
 AGGREGATE_NAMES: tuple[str, ...] = get_args(AggregateName)
+RiskName = Literal["mean", "cvar", "worst"]
+RISK_NAMES: tuple[str, ...] = get_args(RiskName)
 
 Size = Annotated[int, Range(1)]
 Discount = Annotated[float, Range(0, 1, open="low")]
@@ -25,6 +27,17 @@ class AgentConfig:
     """Discount of ``discounted`` per step, in (0, 1]."""
     k: Positive = 10.0
     """How often ``last-times-k`` counts the last step."""
+    futures: Size = 1
+    """Futures that are sampled for each candidate (M). All candidates of an environment share their random numbers,
+    which are new for each plan; with more than one future, all iterations of a plan share them, too, so that the plan
+    minimises one function. A predictor with the attribute ``deterministic`` has one future and is asked for it once."""
+    risk: RiskName = "mean"
+    """How the costs of a candidate's futures become its cost: their ``mean``, ``cvar`` (the mean of the worst share,
+    ``risk_level``) or the ``worst``. A candidate with a future that is not finite costs +inf."""
+    risk_level: Discount = 0.5
+    """The share of ``cvar``, in (0, 1]: 1 is the mean, and 1/M or below the worst of M futures."""
+    plan_every: Size = 1
+    """Control steps between plans: the first actions of a plan are executed until the next plan is made."""
     action_change_penalty: Annotated[float, Range(0)] = 0.0
     """Weight of the mean squared difference of successive actions, which is added to the cost: in the cost's unit, for
     actions that change by 1, half their range. The action executed last counts, too, where there is one."""

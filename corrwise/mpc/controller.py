@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Generator, Tensor
 
 from corrwise.mpc.border import Observation, check_context, read, to_goal, to_mask, to_states
 from corrwise.mpc.config import AgentConfig
-from corrwise.mpc.optimize import first_action, optimize, reset, shift
+from corrwise.mpc.futures import Risk, copied, is_deterministic, split_futures
+from corrwise.mpc.optimize import first_action, merged, optimize, reset, shift
 from corrwise.mpc.sampling import generator
 from corrwise.mpc.score import Aggregate, score
 from corrwise.types import Context, Cost, Goal, Planner, Predictor, Proposal, Trace
@@ -31,7 +32,7 @@ class AgentState:
         frames: the last K images, oldest first.
         actions: the K-1 actions between them and the one just chosen.
         random: the state of each environment's generator.
-        trace: what happened while the plan was made; for reports.
+        trace: what happened while the plan was made, without candidates where none was due; for reports.
         step: control steps since each environment's episode began.
     """
 
@@ -55,7 +56,8 @@ class VisualMPC:
             frame is compared with the goal's frame of its own time.
         state_source: returns the simulators' states, (B,S) or (S,), for predictors that need them.
         score: computes the costs of candidates in place of a comparison of predicted frames with the goal; predictor
-            and cost may then be None. Controls that plan on a simulator's states are such scores.
+            and cost may then be None. Controls that plan on a simulator's states are such scores. With several futures
+            it is called once for each; one that draws should draw from copies of the generators.
         config: the rest; None for its defaults.
 
     Raises:
@@ -79,10 +81,11 @@ class VisualMPC:
         self.state_source = state_source
         self.config = config or AgentConfig()
         self.aggregate = Aggregate(self.config.aggregate, gamma=self.config.gamma, k=self.config.k)
+        self.risk = Risk(self.config.risk, level=self.config.risk_level)
         if score is None and (predictor is None or cost is None):
             missing = " and ".join(name for name in ("predictor", "cost") if getattr(self, name) is None)
             raise ValueError(f"expected a predictor and a cost, or a score in their place, got no {missing}")
-        self.score = score or self._visual_score
+        self.score = self._visual_score if score is None else self._over_futures(score)
 
     def plan(
         self,
@@ -99,12 +102,38 @@ class VisualMPC:
         none.
         """
         weight = self.config.action_change_penalty
+        # Several futures are those of the plan's beginning in all its iterations, or candidates of different iterations
+        # would be compared under different random numbers, and the luckiest be kept as the best.
+        noise = generators if self.config.futures == 1 else [copied(each) for each in generators]
 
         def costs(actions: Tensor) -> Tensor:
-            scored = self.score(context, goal, actions, generators)
+            scored = self.score(context, goal, actions, noise)
             return scored if not weight else scored + weight * action_change(actions, executed).to(scored)
 
         return optimize(self.planner, costs, proposal, generators)
+
+    def _planned_where(
+        self,
+        due: Bool[Tensor, " B"],
+        context: Context,
+        goal: Goal,
+        proposal: Proposal,
+        generators: Sequence[Generator],
+        executed: Float[Tensor, "B A"] | None,
+    ) -> tuple[Proposal, Trace]:
+        """Plan for the environments whose turn it is; the others keep their proposal and their generators' states."""
+        if not due.any():
+            none = proposal.best_cost.new_zeros(0, len(due))
+            return proposal, Trace(none, none, torch.zeros_like(due, dtype=torch.int64), 0)
+        before = [each.get_state() for each in generators]
+        planned, trace = self.plan(context, goal, proposal, generators, executed=executed)
+        if due.all():
+            return planned, trace
+        for each, state, moved in zip(generators, before, due.tolist(), strict=True):
+            if not moved:
+                each.set_state(state)
+        rejected = trace.rejected * due.to(trace.rejected)
+        return replace(merged(due, planned, proposal), iteration=0), replace(trace, rejected=rejected)
 
     def _visual_score(
         self, context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
@@ -114,7 +143,19 @@ class VisualMPC:
         return score(
             self.predictor, self.cost, context, goal, actions, aggregate=self.aggregate,
             max_frames=self.config.max_frames, reproducible=self.config.reproducible, generators=generators,
+            futures=self.config.futures, risk=self.risk,
         )  # fmt: skip
+
+    def _over_futures(self, score: Score) -> Score:
+        """Return the risk of a score over the futures, which are scored one after the other."""
+        if self.config.futures == 1 or is_deterministic(score):
+            return score
+
+        def over_futures(context: Context, goal: Goal, actions: Tensor, generators: Sequence[Generator]) -> Tensor:
+            futures = zip(*split_futures(generators, self.config.futures), strict=True)
+            return self.risk(torch.stack([score(context, goal, actions, list(each)) for each in futures], dim=-1))
+
+        return over_futures
 
     def predict(
         self,
@@ -151,7 +192,9 @@ class VisualMPC:
         if state is not None:
             step = (state.step + 1).where(~start, 0)
             executed = state.actions[:, -1].where(~start[:, None].to(state.actions.device), torch.nan)
-        proposal, trace = self.plan(context, _from(goal, step), proposal, generators, executed=executed)
+        proposal, trace = self._planned_where(
+            step % self.config.plan_every == 0, context, _from(goal, step), proposal, generators, executed
+        )
         action = first_action(self.planner, proposal)
         actions = torch.cat([context.actions, action[:, None].to(context.actions)], dim=1)
         random = tuple(each.get_state() for each in generators)

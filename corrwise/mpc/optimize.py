@@ -101,7 +101,7 @@ def reset(proposal: Proposal, mask: Bool[Tensor, " B"]) -> Proposal:
         initial_std=proposal.initial_std,
         elites=proposal.elites.shape[1],
     )
-    return replace(_merged(mask, anew, proposal), iteration=0)
+    return replace(merged(mask, anew, proposal), iteration=0)
 
 
 def planned_actions(planner: Planner, proposal: Proposal) -> Float[Tensor, "B H A"]:
@@ -132,14 +132,14 @@ def _learned(
     better = cheapest < before.best_cost
     candidate = actions.take_along_dim(index[:, None, None, None], dim=1)[:, 0]
     return replace(
-        _merged(costs.isfinite().any(dim=1), after, before),
+        merged(costs.isfinite().any(dim=1), after, before),
         iteration=before.iteration + 1,
         best=candidate.where(better[:, None, None], before.best),
         best_cost=cheapest.where(better, before.best_cost),
     )
 
 
-def _merged(mask: Bool[Tensor, " B"], chosen: Proposal, other: Proposal) -> Proposal:
+def merged(mask: Bool[Tensor, " B"], chosen: Proposal, other: Proposal) -> Proposal:
     """Return ``chosen`` where ``mask`` holds and ``other`` elsewhere, environment by environment."""
 
     def rows(one: Tensor, two: Tensor) -> Tensor:

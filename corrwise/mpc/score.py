@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from corrwise._files import shown
 from corrwise.mpc.config import AGGREGATE_NAMES, Discount, Positive, Size
+from corrwise.mpc.futures import Risk, is_deterministic, split_futures
 from corrwise.types import Context, Cost, Goal, Predictor
 from corrwise.validation import Names, validate, validated
 
@@ -69,6 +70,8 @@ def score(
     max_frames: int = 256,
     reproducible: bool = True,
     generators: Sequence[Generator] | None = None,
+    futures: int = 1,
+    risk: Risk | None = None,
 ) -> Float[Tensor, "B N"]:
     """Return the cost of each candidate, with about ``max_frames`` predicted frames in memory at a time.
 
@@ -79,30 +82,43 @@ def score(
     every candidate for itself (a predictor that draws from ``generators`` draws chunk by chunk). Costs are computed on
     the goal's device, whichever the predictor's frames are on.
 
+    With several ``futures`` each environment is predicted that often, each time with other random numbers, which all
+    its candidates share and which derive from the environment's generator without advancing it (``split_futures``). A
+    candidate's cost is the ``risk`` (None: the mean) over its futures. They count as environments do: memory does not
+    grow with them. All futures are the same without ``generators`` and of a predictor with the attribute
+    ``deterministic``, which is then asked once.
+
     A goal video is followed: the frame after step s is compared with the goal's frame s, and with its last one where it
     has ended by then.
 
     Raises:
-        ValueError: when ``max_frames`` is below 1, the goals are not as many as the environments, or the predictor or
-            the cost returns no tensor or another shape than asked for.
+        ValueError: when ``max_frames`` or ``futures`` is below 1, the goals are not as many as the environments, or the
+            predictor or the cost returns no tensor or another shape than asked for.
     """
     validate("max_frames", Size, max_frames)
+    validate("futures", Size, futures)
     batch, candidates, horizon, _ = actions.shape
     if len(goal.frames) != batch:
         raise ValueError(f"expected goals for {batch} environments, got {len(goal.frames)}")
+    if generators is None or is_deterministic(predictor):
+        futures = 1
+    noise = generators
+    if futures > 1 and generators is not None:
+        noise = [each for drawn in split_futures(generators, futures) for each in drawn]
+    worlds = batch * futures  # each future counts as an environment, beside the other futures of the same one
     steps = aggregate.steps(horizon)
     goal = _at_steps(goal, steps)
     size = min(max(1, max_frames // len(steps)), candidates)
-    together = min(max(1, max_frames // (size * len(steps))), batch)
+    together = min(max(1, max_frames // (size * len(steps))), worlds)
     compared = 1 if reproducible else together  # environments in a call of the cost
-    # Costs know a goal by identity: the same object comes back for all chunks.
-    goals = [goal] if compared == batch else [Goal(frames) for frames in goal.frames.split(compared)]
+    goals = _goals(goal, futures, compared)
     rows = []
-    for first in range(0, batch, together):
-        group = range(first, min(first + together, batch))
-        part, drawn = _only(context, group), None if generators is None else [generators[i] for i in group]
+    for first in range(0, worlds, together):
+        group = range(first, min(first + together, worlds))
+        which = slice(group.start, group.stop) if futures == 1 else [i // futures for i in group]
+        part, drawn = _only(context, which), None if noise is None else [noise[i] for i in group]
         costs = []
-        for chunk in actions[group.start : group.stop].to(context.frames).split(size, dim=1):
+        for chunk in actions[which].to(context.frames).split(size, dim=1):
             asked = (len(group), chunk.shape[1], len(steps))
             frames = predictor(part, chunk, steps=steps, generators=drawn)
             _check_tensor("the predictor", "frames", frames)
@@ -112,7 +128,22 @@ def score(
             costs.append(torch.cat([_cost(cost, *each) for each in zip(frames.split(compared), mine, strict=True)]))
             del frames  # before the next chunk is predicted, or two chunks would be in memory
         rows.append(torch.cat(costs, dim=1))
-    return aggregate(torch.cat(rows))
+    total = aggregate(torch.cat(rows))
+    return total if futures == 1 else (risk or Risk())(total.unflatten(0, (batch, futures)).movedim(1, -1))
+
+
+def _goals(goal: Goal, futures: int, compared: int) -> list[Goal]:
+    """Return the goal of each call of the cost, for environments whose futures are adjacent.
+
+    Costs know a goal by identity: the same object comes back for all chunks, and for the futures of an environment.
+    """
+    if compared == 1 and len(goal.frames) > 1:
+        return [each for row in goal.frames.split(1) for each in [Goal(row)] * futures]
+    if compared == len(goal.frames) and futures == 1:
+        return [goal]
+    if compared == 1:
+        return [goal] * futures
+    return [Goal(frames) for frames in goal.frames.repeat_interleave(futures, dim=0).split(compared)]
 
 
 def _at_steps(goal: Goal, steps: Sequence[int]) -> Goal:
@@ -121,11 +152,10 @@ def _at_steps(goal: Goal, steps: Sequence[int]) -> Goal:
     return goal if length == 1 else Goal(goal.frames[:, [min(step, length - 1) for step in steps]])
 
 
-def _only(context: Context, group: range) -> Context:
+def _only(context: Context, which: slice | list[int]) -> Context:
     """Return some of the environments."""
-    part = slice(group.start, group.stop)
-    state = None if context.state is None else context.state[part]
-    return Context(context.frames[part], context.actions[part], state)
+    state = None if context.state is None else context.state[which]
+    return Context(context.frames[which], context.actions[which], state)
 
 
 def _cost(cost: Cost, frames: Float[Tensor, "B N T C h w"], goal: Goal) -> Float[Tensor, "B N T"]:

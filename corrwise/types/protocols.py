@@ -63,7 +63,13 @@ class Cost(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Predicts the frames to which sequences of actions would lead."""
+    """Predicts the frames to which sequences of actions would lead.
+
+    A predictor that draws takes all its random numbers from the environments' ``generators``, in the same way for each
+    candidate, and leaves them as they are (it draws from copies): candidates, and chunks of them, then share their
+    noise. A predictor that draws nothing may have the attribute ``deterministic = True``: a plan over several futures
+    then predicts one.
+    """
 
     def __call__(
         self,

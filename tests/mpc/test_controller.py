@@ -345,6 +345,34 @@ def test_the_penalty_knows_what_was_executed_last_and_not_before_an_episode():
     np.testing.assert_allclose(second[:, 0], [(0.8 - 9) / 10, 0.8], atol=0.1)
 
 
+def test_several_actions_of_a_plan_are_executed_where_that_is_asked_for():
+    mpc, state, plans, actions = agent(planner=CEM(1, horizon=5, candidates=16), plan_every=3), None, [], []
+    for _ in range(7):
+        action, state = mpc.predict(observed(50, 200), state)
+        plans.append(planned_actions(mpc.planner, state.proposal)[0, :, 0].numpy())
+        actions.append(action)
+        assert (state.trace.candidates > 0) == (len(plans) % 3 == 1)
+    for first in (0, 3):
+        np.testing.assert_array_equal(np.concatenate(actions[first : first + 3]), plans[first][:3])
+    assert not np.array_equal(plans[3][:2], plans[0][3:]), "a new plan was made"
+    every, _ = agent(planner=CEM(1, horizon=5, candidates=16)).predict(observed(50, 200))
+    assert np.array_equal(actions[0], every)
+
+
+def test_environments_take_turns_to_plan_as_they_would_alone():
+    def run(rows, starts):
+        mpc, state, actions = agent(planner=CEM(1, horizon=4, candidates=8), plan_every=2, seed=rows), None, []
+        for start in starts:
+            action, state = mpc.predict(observed(50, 200, len(rows)), state, np.array(start))
+            actions.append(action)
+        return np.stack(actions, axis=1)
+
+    starts = [[True, True], [False, True], [False, False], [False, False]]
+    both = run((3, 4), starts)
+    for row, seed in enumerate((3, 4)):
+        assert np.array_equal(both[row : row + 1], run((seed,), [[each[row]] for each in starts]))
+
+
 def test_all_environments_are_compared_in_one_call_where_that_is_asked_for():
     class Counted(FakeCost):
         batches = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli import options
-from corrwise.mpc.config import AggregateName
+from corrwise.mpc.config import AggregateName, RiskName
 from corrwise.mpc.spec import PlannerSpec, split
 from corrwise.registry import PLANNER_PATHS, RENDERER_PATHS
 from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, validated
@@ -111,6 +111,15 @@ class MPCConfig(options.Parallel):
     """Discount per step for aggregate discounted."""
     k: Annotated[float, Range(0, open="low")] = 10.0
     """How often aggregate last-times-k counts the last step."""
+    futures: options.Count = 1
+    """Futures that a predictor which draws is asked for, for each candidate; all candidates of a plan share their
+    random numbers. A deterministic predictor has one future."""
+    risk: RiskName = "mean"
+    """What the costs of a candidate's futures become: mean, cvar (the mean of the worst share) or worst."""
+    risk_level: Annotated[float, Range(0, 1, open="low")] = 0.5
+    """The share of --risk cvar, above 0: 0.5 averages the worst half of the futures."""
+    plan_every: options.Horizon = 1
+    """Control steps between plans: the first actions of a plan are executed until the next one is made."""
     context_frames: options.Horizon = 1
     """Past frames that the predictor sees."""
     size: options.Size = 64
@@ -177,6 +186,7 @@ class MPCConfig(options.Parallel):
         check(
             self.supersample == 1 or self.renderer == "raycast", "supersample", "1 with renderer gl", self.supersample
         )
+        check(self.plan_every <= self.horizon, "plan-every", f"at most the horizon of {self.horizon}", self.plan_every)
         check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
         options.named_options(self.interpolator)
         trained = self.nfe is None or self.predictor not in PREDICTOR_NAMES
@@ -197,13 +207,14 @@ class MPCConfig(options.Parallel):
     def _needed(self) -> int:
         """Bytes that the largest arrays take: predicted frames, actions, and the images of an episode."""
         together = min(self.lockstep, self.episodes)
-        imagined = together * self.candidates * (1 if self.aggregate == "last" else self.horizon)
-        frames = min(imagined, max(self.max_frames, imagined // (together * self.candidates)))
+        steps = 1 if self.aggregate == "last" else self.horizon
+        imagined = together * self.candidates * self.futures * steps
+        frames = min(imagined, max(self.max_frames, steps))
         pixels, panels = self.size**2 * len(self.cameras), 4
         return (
             (16 if self.depth else 12) * pixels * frames
             + (options.ray_bytes(self.size, self.supersample) if self.renderer == "raycast" else 0)
-            + 8 * together * self.candidates * self.horizon
+            + 8 * together * self.candidates * (self.horizon + self.futures)
             + 3 * pixels * panels * together * (self.steps or 1)
             + 12 * pixels * together * self.context_frames
         )

@@ -40,7 +40,7 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
 _OF_TIME = ("time_weight", "time_law", "own_frames_after")
 _UNUSED = {  # options that an objective does not have
     "predict": ("gap", *_OF_TIME),
-    "interpolate": ("horizon", *_OF_TIME),
+    "interpolate": ("actions", "horizon", *_OF_TIME),
     FLOW_MATCHING: ("gap", "loss", "flow", "warm_start"),
 }
 Rate = Annotated[float, Range(0, open="low")]
@@ -73,6 +73,8 @@ class TrainConfig:
     """Windows in a step, over all processes."""
     context: Horizon = 2
     """Frames that the model sees."""
+    actions: bool = True
+    """With predict: whether the model sees the clips' actions; --no-actions learns from the frames alone."""
     horizon: Horizon = 4
     """Frames that it predicts, each from those before; the losses of all are summed."""
     gap: Annotated[tuple[Annotated[int, Range(2, 1000)], ...], SEVERAL] = (2,)

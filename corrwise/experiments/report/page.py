@@ -37,7 +37,7 @@ METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that te
 EMBED_BYTES = 64 * 2**20
 FACTS = (
     *("planner", "predictor", "renderer", "aggregate", "steps", "horizon", "candidates"),
-    *("iterations", "size", "seed"),
+    *("iterations", "futures", "risk", "risk_level", "size", "seed"),
 )
 COLORS = 8  # as many as style.css has
 UNITS = "m and rad"
@@ -223,7 +223,9 @@ def _facts(config: dict[str, Any]) -> dict[str, str]:
                 facts.setdefault(name, str(value))
 
     visit(config)
-    return {name.replace("_", " "): facts[name] for name in FACTS if name in facts}
+    unused = set() if facts.get("futures", "1") != "1" else {"futures", "risk", "risk_level"}
+    unused |= set() if facts.get("risk") == "cvar" else {"risk_level"}
+    return {name.replace("_", " "): facts[name] for name in FACTS if name in facts.keys() - unused}
 
 
 def _described(costs: Iterable[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.data.formats.media_files import files_stamp, scan_media
 from corrwise.predictors.data.formats.video_decoding import decode_video
-from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
+from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
 from corrwise.predictors.interpolation.video import upsample
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.types import FixedTimes, Interpolator
@@ -45,7 +45,7 @@ def run_interpolate(config: InterpolateConfig) -> Path:
 
     Raises:
         ConfigMismatch, RunFolderError: the folder beside the output is another run's, or cannot be used.
-        FileNotFoundError, ValueError: a model or a video that cannot be used.
+        FileNotFoundError, ValueError: a model or a video that cannot be used, or a folder for images that holds files.
     """
     model = interpolator_of(config.model, config.options, device=config.device)
     two = torch.zeros(1, 2, 3, 16, 16, dtype=torch.float32, device=config.device)
@@ -55,16 +55,22 @@ def run_interpolate(config: InterpolateConfig) -> Path:
     settings = settings_of(config, "interpolate").with_values(
         {"source": video.stamp, "weights": _weights(config.model)}, free=("video", "out")
     )
-    with RunFolder(parts, settings, begun=lambda out: any(out.glob("*.mkv"))):
+    if config.out.is_dir() and any(config.out.iterdir()) and not _begun(parts):
+        raise ValueError(f"expected an empty or a new folder for the images, got {config.out}, which holds files")
+    with RunFolder(parts, settings, begun=_begun):
         files = list(_chunks(config, video, model, parts))
         frames = (image for file in files for image in decode_video(file, BitDepth()))
         if config.out.suffix == ".mp4":
-            times = _times(video.times, config.times)
-            encode_video(config.out, frames, rate=video.rate * config.times, times=times, sound=video.sound)
+            rate, times = video.rate * config.times, _times(video.times, config.times)
+            encode_video(config.out, frames, rate=rate, times=times, sound=video.sound)
         else:
             _write_images(config.out, frames)
     shutil.rmtree(parts)
     return config.out
+
+
+def _begun(parts: Path) -> bool:
+    return any(parts.glob("*.mkv"))
 
 
 class _Source:
@@ -72,14 +78,12 @@ class _Source:
 
     Attributes:
         stamp: what changes when its files do.
-        rate: frames per second.
-        times: of each frame in seconds, where the file states them; else empty.
         sound: the file whose sound goes along; None without one.
     """
 
     def __init__(self, config: InterpolateConfig) -> None:
         path = local_path(config.video)
-        self.rate, self.times, self.sound = Fraction(config.fps).limit_denominator(1001), list[float](), None
+        self._stated, self._times, self.sound = Fraction(config.fps).limit_denominator(1001), list[float | None](), None
         if (path / "index.json").is_file():
             self._clips, self._clip, self._media = ClipFolder(path), config.clip, None
             if config.clip >= len(self._clips.lengths):
@@ -93,17 +97,28 @@ class _Source:
         self.stamp = files_stamp(self._media.files)
         if self._media.is_video:
             self.sound = self._media.files[0]
-            self.times = frame_times(self.sound)
-            if len(self.times) > 1:
-                span = self.times[-1] - self.times[0]
-                self.rate = Fraction((len(self.times) - 1) / span).limit_denominator(1001)
+
+    @property
+    def times(self) -> list[float]:
+        """When each frame that has been read is shown, in seconds; empty where the file does not state it."""
+        times = [time for time in self._times if time is not None]
+        stated = len(times) == len(self._times) and all(before < after for before, after in pairwise(times))
+        return times if stated else []
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second of those that have been read."""
+        if len(times := self.times) < 2:
+            return self._stated
+        return Fraction((len(times) - 1) / (times[-1] - times[0])).limit_denominator(1001)
 
     def __iter__(self) -> Iterator[Frame]:
         if self._media is None:
             for start in range(self._clips.lengths[self._clip]):
                 yield self._clips.read(self._clip, start, start + 1)[0][0]
         elif self._media.is_video:
-            yield from decode_video(self._media.files[0], BitDepth())
+            self._times.clear()
+            yield from decode_video(self._media.files[0], BitDepth(), times=self._times)
         else:
             depth = BitDepth()
             yield from (read_image(file, depth) for file in self._media.files)
@@ -118,7 +133,7 @@ def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, part
     done = 0  # frames whose gap to the next one is in a chunk
     with tqdm(unit="frame", desc=config.out.name) as bar:
         while not ended:
-            needed = done + CHUNK + 1 + reach
+            needed = done + CHUNK + 2 + reach  # one more than is used, so that the last chunk is known to be the last
             while first + len(frames) < needed and not ended:
                 image = next(source, None)
                 ended = image is None

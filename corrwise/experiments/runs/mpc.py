@@ -156,11 +156,14 @@ def _shown_episodes(
     views = {"cameras": list(config.cameras), "depth": config.depth}
     if len(config.cameras) == 1 and not config.depth:
         views = {}  # rows without these fields are of one camera's colours
+    futures: Row = {} if config.futures == 1 else {"futures": config.futures, "risk": config.risk}
+    if futures and config.risk == "cvar":
+        futures["risk_level"] = config.risk_level
     weights = {"network": planned.network, "predictor_weights": planned.weights}
 
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         for episode in runner([key[-1] for key in keys], progress=progress):
-            yield {**names, **views, **episode_row(episode), **_images(config, names, episode), **weights}
+            yield {**names, **views, **futures, **episode_row(episode), **_images(config, names, episode), **weights}
 
     return rows
 

@@ -21,6 +21,7 @@ from corrwise.envs.tasks import find_task, is_environment
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.train import FLOW_MATCHING
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
+from corrwise.mpc.config import RiskName
 from corrwise.predictors import CopyLast, Denoiser, OraclePredictor
 from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
 from corrwise.predictors.models.base import VideoPredictor
@@ -192,12 +193,26 @@ def make_predictor(config: MPCConfig, simulator: MujocoSimulator, trained: Train
     if device == "cpu":
         return predictor
     model.to(device)
+    return _Placed(predictor, device)
 
-    def predict(context: Context, actions: Float[Tensor, "B N H A"], **options: Any) -> Float[Tensor, "B N T C h w"]:
-        there = replace(context, frames=context.frames.to(device), actions=context.actions.to(device))
-        return predictor(there, actions.to(device), **options)
 
-    return predict
+@dataclass(frozen=True)
+class _Placed:
+    """A predictor to which contexts and actions are moved."""
+
+    predictor: Predictor
+    device: str
+
+    def __call__(
+        self, context: Context, actions: Float[Tensor, "B N H A"], **options: Any
+    ) -> Float[Tensor, "B N T C h w"]:
+        there = replace(context, frames=context.frames.to(self.device), actions=context.actions.to(self.device))
+        return self.predictor(there, actions.to(self.device), **options)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the predictor draws nothing."""
+        return bool(getattr(self.predictor, "deterministic", False))
 
 
 def context_of(config: MPCConfig) -> int:
@@ -219,6 +234,9 @@ def load_agent(
     planner: Planner | None = None,
     interpolator: Interpolator | str = MPCConfig.stride_interpolator,
     nfe: int | None = None,
+    futures: int = 1,
+    risk: RiskName = "mean",
+    risk_level: float = 0.5,
     device: str = "cpu",
 ) -> VisualMPC:
     """Return an agent that plans with a predictor which ``corrwise train`` made.
@@ -230,12 +248,15 @@ def load_agent(
         planner: None is the cross-entropy method of ``corrwise mpc``.
         interpolator: of the frames within a stride, or its name, for a predictor that was trained on strides.
         nfe: evaluations of a denoiser's network for each frame, at most; None is the model's own number.
+        futures: how many futures are predicted for each candidate; see ``AgentConfig``.
+        risk: what the costs of a candidate's futures become: "mean", "cvar" or "worst".
+        risk_level: the share of the worst futures that "cvar" averages.
         device: where frames are predicted and costs computed, such as "cuda".
 
     Raises:
         FileNotFoundError: there is no model.
         ValueError: a model that cannot be read or knows no actions, a number of evaluations that it cannot have (see
-            ``with_evaluations``), or a goal that is no image.
+            ``with_evaluations``), a goal that is no image, or an option out of range.
     """
     folder = model_folder(path)
     model = with_evaluations(load_model(folder).requires_grad_(False), nfe, folder).to(device)
@@ -248,5 +269,5 @@ def load_agent(
         cost or GoalCost(recommended(l1)),
         planner or CEM(steps.action_dim, horizon=horizon, candidates=candidates),
         goal=goal,
-        config=AgentConfig(context_frames=steps.context),
+        config=AgentConfig(context_frames=steps.context, futures=futures, risk=risk, risk_level=risk_level),
     )

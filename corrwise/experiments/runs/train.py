@@ -71,7 +71,7 @@ def run_train(config: TrainConfig) -> Path:
     _check_lengths(seen, config)
     if config.stride > 1:
         seen, held = StridedClips(seen, config.stride), StridedClips(held, config.stride)
-    length, flip = config.window, config.objective != "interpolate" and not clips.action_dim
+    length, flip = config.window, config.objective != "interpolate" and config.actions and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
     check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
@@ -106,12 +106,11 @@ def clips_of(config: TrainConfig) -> tuple[ClipSource, ClipSource, ClipSource]:
         FileNotFoundError, ValueError: clips that cannot be read, or of several sizes or, where the model sees them,
             numbers of actions.
     """
-    sources = [open_clips(path) for path in config.data]
-    if len(sources) == 1:
+    sources, actions = [open_clips(path) for path in config.data], config.actions and config.objective != "interpolate"
+    if len(sources) == 1 and actions:
         return sources[0], *Part.split(sources[0], config.val_fraction)
     parts = [Part.split(source, config.val_fraction) for source in sources]
     seen, held = zip(*parts, strict=True)
-    actions = config.objective != "interpolate"
     return Joined(sources, actions=actions), Joined(seen, actions=actions), Joined(held, actions=actions)
 
 

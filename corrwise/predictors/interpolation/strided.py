@@ -74,6 +74,11 @@ class StridedPredictor:
             [made[step] if step in made else frames[(step + 1) // self.stride] for step in wanted], dim=2
         )
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether the inner predictor draws nothing."""
+        return bool(getattr(self.predictor, "deterministic", False))
+
     def parameters(self) -> list[Tensor]:
         """Return the weights of the inner predictor, if any: images are predicted on their device."""
         inner = getattr(self.predictor, "parameters", None)

@@ -16,6 +16,8 @@ __all__ = ["CopyLast", "OraclePredictor"]
 class CopyLast:
     """Predicts the last context frame for every candidate and step."""
 
+    deterministic = True
+
     def __call__(
         self,
         context: Context,
@@ -37,6 +39,8 @@ class OraclePredictor:
     Args:
         simulator: a ``corrwise.types.Simulator``, which can be set to a state and run forward.
     """
+
+    deterministic = True
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator

@@ -120,6 +120,7 @@ class ResNet3D(VideoPredictor):
     The sides of images are multiples of ``2 ** downs``, and at least twice that.
     """
 
+    deterministic = True
     name, config_type = "resnet3d", ResNet3DConfig
 
     def __init__(self, config: ResNet3DConfig) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from corrwise.experiments import cli
 from corrwise.experiments.runs import interpolate
 from corrwise.predictors.data.formats.image_decoding import BitDepth
 from corrwise.predictors.data.formats.video_decoding import decode_video
-from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video, frame_times
+from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
 from corrwise.predictors.interpolation import Blend
 from corrwise.predictors.interpolation.video import upsample
 
@@ -44,18 +45,24 @@ def run(*words) -> int:
     return cli.main(["interpolate", *map(str, words)])
 
 
-def with_sound(path: Path) -> Path:
+def frame_times(path: Path) -> list[float]:
+    times = []
+    list(decode_video(path, BitDepth(), times=times))
+    return times
+
+
+def with_sound(path: Path, codec: str = "aac", rate: int = 16000) -> Path:
     """Write a video of two seconds with a tone."""
     with av.open(str(path), "w") as container:
-        video, audio = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=16000, layout="mono")
+        video, audio = container.add_stream("libx264", rate=10), container.add_stream(codec, rate=rate, layout="mono")
         video.height, video.width, video.pix_fmt = *SIZE, "yuv420p"
         for frame in moving(20):
             container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(video.encode())
-        tone = (8000 * np.sin(np.arange(32000) / 10)).astype(np.int16)
+        tone = (8000 * np.sin(np.arange(2 * rate) / 10)).astype(np.int16)
         for start in range(0, len(tone), 1024):
             frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = 16000, start
+            frame.sample_rate, frame.pts = rate, start
             container.mux(audio.encode(frame))
         container.mux(audio.encode())
     return path
@@ -119,6 +126,59 @@ def test_sound_and_duration_stay(tmp_path):
     times = frame_times(out)
     assert len(times) == 39
     assert times[::2] == pytest.approx(frame_times(source), abs=2e-3)
+
+
+def test_sound_of_a_rate_that_aac_does_not_have_is_resampled(tmp_path):
+    source, out = with_sound(tmp_path / "in.mkv", "pcm_s16le", 7000), tmp_path / "out.mp4"
+    assert run("--video", source, "--model", "blend", "--out", out) == 0
+    with av.open(str(out)) as container:
+        audio = container.streams.audio[0]
+        last = list(container.decode(audio))[-1]
+        assert audio.codec_context.sample_rate == 7350
+        assert last.time + last.samples / last.sample_rate == pytest.approx(2, abs=0.2)
+
+
+def test_frames_that_a_trimmed_video_does_not_show_have_no_times(tmp_path):
+    encode_video(tmp_path / "whole.mp4", moving(20), rate=10)
+    with av.open(str(tmp_path / "whole.mp4")) as whole, av.open(str(tmp_path / "in.mp4"), "w") as trimmed:
+        stream = trimmed.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(whole.streams.video[0]):
+            if packet.dts is not None:  # 0.6 s are cut off without encoding anew: players hide them by an edit list
+                packet.pts, packet.dts = (int(time - 0.6 / packet.time_base) for time in (packet.pts, packet.dts))
+                packet.stream = stream
+                trimmed.mux(packet)
+    shown = frame_times(tmp_path / "in.mp4")
+    assert len(shown) == 14
+    assert run("--video", tmp_path / "in.mp4", "--model", "blend", "--out", tmp_path / "out.mp4") == 0
+    assert frame_times(tmp_path / "out.mp4")[::2] == pytest.approx(shown, abs=2e-3)
+
+
+def test_frames_that_share_one_time_are_shown_at_equal_distances(tmp_path):
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        video = container.add_stream("ffv1", rate=10)
+        video.height, video.width, video.pix_fmt = *SIZE, "bgr0"
+        for frame in moving(3):
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            image.pts, image.time_base = 0, Fraction(1, 1000)
+            container.mux(video.encode(image))
+    assert run("--video", tmp_path / "in.mkv", "--model", "blend", "--out", tmp_path / "out.mp4") == 0
+    assert frame_times(tmp_path / "out.mp4") == pytest.approx([0, 0.05, 0.1, 0.15, 0.2], abs=2e-3)
+
+
+@pytest.mark.parametrize("count", [5, 9, 10])
+def test_a_video_that_ends_with_a_chunk_keeps_its_last_frame(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(interpolate, "CHUNK", 4)
+    frames = moving(count)
+    assert run("--video", images(tmp_path / "in", frames), "--model", "blend", "--out", tmp_path / "o") == 0
+    assert np.array_equal(read(tmp_path / "o")[::2], np.stack(frames))
+
+
+def test_a_folder_that_holds_files_is_refused_and_left_as_it_is(tmp_path, capsys):
+    folder = images(tmp_path / "in", moving(3))
+    before = read(folder)
+    assert run("--video", folder, "--model", "blend", "--out", folder) == 2
+    assert "expected an empty or a new folder" in capsys.readouterr().err
+    assert np.array_equal(read(folder), before)
 
 
 def test_uneven_times_are_kept(tmp_path):

@@ -15,6 +15,7 @@ from corrwise.costs import l1, mse
 from corrwise.experiments import cli
 from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.parse import RENAMED
 from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, TrainConfig
 from corrwise.experiments.runs import train
@@ -27,6 +28,7 @@ from corrwise.experiments.runs.train import (
     make_trainer,
     run_train,
 )
+from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.data.sources import Part
 from corrwise.predictors.models.registry import MODELS, load_model, make_model
@@ -58,6 +60,16 @@ def tiny(clips, tmp_path):
         val_fraction=0.25,
         loss="l1",
     )
+
+
+def test_without_actions_a_model_learns_from_the_frames_alone(tiny, tmp_path):
+    config = replace(tiny, actions=False)
+    model = load_model(run_train(config))
+    assert model.config.action_dim == 0
+    shown = {"data": tiny.data[0], "out": tmp_path / "frames", "horizon": 2, "windows": 2, "videos": 0}
+    assert run_evaluate(EvaluateConfig(models=(config.out,), **shown)).exists(), "on clips with actions"
+    with pytest.raises(ConfigMismatch, match="actions is false there and true here"):
+        run_train(tiny)
 
 
 def _checkpoint(config):

@@ -78,7 +78,7 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     for path in config.models:
         _check_clips(model_folder(str(path)), clips)
     for name, each in steps.items():
-        if each.action_dim != clips.action_dim:
+        if each.action_dim not in (0, clips.action_dim):  # without actions a model predicts any clips
             raise ValueError(f"expected clips with {each.action_dim} actions a step for {name}, got {clips.action_dim}")
         check_horizon(config.horizon, each.stride)
         predict(models[name][1], _blank(clips, context, each.stride), context)  # a model for other images raises here

@@ -19,7 +19,9 @@ _MISSING = 0.5  # seconds by which a complete video may be shorter than stated: 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
-def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def decode_video(
+    path: Path, depth: BitDepth, *, every: int = 1, times: list[float | None] | None = None
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield every n-th frame of a video file, RGB.
 
     The file's rotation and mirroring (its display matrix) are applied, with angles rounded to quarter turns. The aspect
@@ -30,6 +32,7 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
         path: the file.
         depth: scales frames of 16 bits; frames of 9 to 14 bits state their white level themselves.
         every: n.
+        times: when each yielded frame is shown, in seconds, is appended here; None where the file does not state it.
 
     Raises:
         ValueError: the file cannot be read to its end, holds no video, or has frames of more than ``MAX_PIXELS``.
@@ -53,6 +56,8 @@ def decode_video(path: Path, depth: BitDepth, *, every: int = 1) -> Iterator[UIn
                 if frame.is_corrupt:
                     raise ValueError(f"{path} cannot be read as a video past frame {i - 1}: it is damaged or cut off")
                 if (i - 1) % every == 0:
+                    if times is not None:
+                        times.append(frame.time)
                     yield _shown(_rgb(frame, depth, f"frame {i - 1} of {path}"), _matrix(frame))
             end = _end(frame, stream)
             if declared - end > _MISSING:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from corrwise._writing import write_aside
 
-__all__ = ["encode_lossless", "encode_video", "frame_times"]
+__all__ = ["encode_lossless", "encode_video"]
 
 _TICKS = Fraction(1, 90_000)  # seconds; of frames that have times of their own
 _IN_MP4 = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}  # audio that is copied as it is
@@ -71,25 +71,6 @@ def encode_lossless(path: Path, frames: Iterable[Image]) -> None:
         _encode(container, stream, frames, None, None, str(path))
 
 
-def frame_times(path: Path) -> list[float]:
-    """Return when each frame of a video file is shown, in seconds; empty where the file does not state it.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            stream: Any = container.streams.video[0]
-            stamps = [packet.pts for packet in container.demux(stream) if packet.size]
-            if not stamps or None in stamps:
-                return []
-            return [float(pts * stream.time_base) for pts in sorted(stamps)]
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path} cannot be read as a video") from error
-
-
 def _encode(
     container: Any, stream: Any, frames: Iterable[Image], times: Iterable[float] | None, sound: Path | None, name: str
 ) -> None:
@@ -139,7 +120,9 @@ def _audio(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
                     packet.stream = stream
                     yield float((packet.pts or packet.dts) * sound.time_base), packet
             return
-        stream = container.add_stream("aac", rate=sound.codec_context.sample_rate)
+        rates = av.Codec("aac", "w").audio_rates or [sound.codec_context.sample_rate]
+        nearest = min(rates, key=lambda rate: abs(rate - sound.codec_context.sample_rate))
+        stream = container.add_stream("aac", rate=nearest)
         for frame in source.decode(sound):
             for packet in stream.encode(frame):
                 yield float(frame.time or 0.0), packet
