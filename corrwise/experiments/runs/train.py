@@ -125,7 +125,9 @@ def make_loss(config: TrainConfig) -> Distance:
     return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
 
 
-def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance | None) -> Trainer[Batch]:
+def make_trainer(
+    config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance | None
+) -> Trainer[Batch]:
     """Return the trainer of a run, with fresh weights or those to begin with.
 
     A sum of two directions counts half. Where nothing moves it is then its pixel-wise twin, so that gradients are
