@@ -124,15 +124,22 @@ def marginal_rates(t: Float[Tensor, "t"]) -> Float[Tensor, "t 31 e"]:
     return hazard(t)[:, None, None] * marginal_counts(t)
 
 
-def generator(rates: Float[Tensor, "31 e"]) -> Float[Tensor, "31 31"]:
-    """Return the rates from string to string: those of all edits that lead there."""
+@cache
+def _moves() -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Int[Tensor, "m"]]:
+    """Return the string, the edit, and the string after it, of all edits that are allowed."""
     number = {string: i for i, string in enumerate(STRINGS)}
-    matrix = torch.zeros((len(STRINGS), len(STRINGS)), dtype=torch.float64, device="cpu")
-    for i, string in enumerate(STRINGS):
-        for j, edit in enumerate(EDITS):
-            if allowed(string, edit):
-                matrix[i, number[edited(string, edit)]] += rates[i, j]
-    return matrix - torch.diag(matrix.sum(dim=1))
+    begin, edit = allowed_edits().nonzero(as_tuple=True)
+    ends = [number[edited(STRINGS[i], EDITS[j])] for i, j in zip(begin.tolist(), edit.tolist(), strict=True)]
+    return begin, edit, torch.tensor(ends, dtype=torch.long, device="cpu")
+
+
+def generator(rates: Float[Tensor, "*n 31 e"]) -> Float[Tensor, "*n 31 31"]:
+    """Return the rates from string to string: those of all edits that lead there."""
+    begin, edit, end = _moves()
+    flat = rates.new_zeros((*rates.shape[:-2], len(STRINGS) ** 2))
+    matrix = flat.index_add(-1, begin * len(STRINGS) + end, rates[..., begin, edit])
+    matrix = matrix.unflatten(-1, (len(STRINGS), len(STRINGS)))
+    return matrix - torch.diag_embed(matrix.sum(dim=-1))
 
 
 def edits(times: Float[Tensor, "t"]) -> Case:
@@ -185,9 +192,10 @@ def final_law(factor: Callable[[Tensor], Tensor], until: float, steps: int = 400
     end = -torch.log1p(-kappa(torch.tensor(until, dtype=torch.float64, device="cpu")))
     s = end * (torch.arange(steps, dtype=torch.float64, device="cpu") + 0.5) / steps
     t = (-torch.expm1(-s)) ** (1 / 3)
-    p, counts, scale = strings_at(torch.zeros_like(t[:1]))[0], marginal_counts(t), factor(t)
-    for j in range(steps):
-        p = p @ torch.matrix_exp(generator(scale[j] * counts[j]) * (end / steps))
+    moves = torch.matrix_exp(generator(factor(t)[:, None, None] * marginal_counts(t)) * (end / steps))
+    p = strings_at(torch.zeros_like(t[:1]))[0]
+    for move in moves:
+        p = p @ move
     return p
 
 

@@ -16,7 +16,7 @@ from corrwise.experiments.studies.time_weights.divergences import DIVERGENCES, l
 from corrwise.experiments.studies.time_weights.exact import Case, Problem, Terms, grid, trapezoid
 from corrwise.predictors.generative.paths import Path
 
-__all__ = ["MIXTURE", "Mixture", "flow_matching", "marginal_velocity", "shares_at"]
+__all__ = ["MIXTURE", "Mixture", "flow_matching", "marginal_velocity", "mixture_density", "shares_at"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,14 @@ def shares_at(mixture: Mixture, path: Path, x: Float[Tensor, "n"], t: Float[Tens
     alpha, sigma = path.alpha(t)[:, None], path.sigma(t)[:, None]
     logits = share.log() + _log_normal(x[:, None], alpha * mean, (alpha * deviation).square() + sigma.square())
     return logits.softmax(dim=1)
+
+
+def mixture_density(mixture: Mixture, path: Path, x: Float[Tensor, "n"], t: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Return the density of x at t."""
+    share, mean, deviation = mixture.tensors()
+    alpha, sigma = path.alpha(t)[:, None], path.sigma(t)[:, None]
+    variance = (alpha * deviation).square() + sigma.square()
+    return (share * _log_normal(x[:, None], alpha * mean, variance).exp()).sum(dim=1) / (2 * torch.pi) ** 0.5
 
 
 def marginal_velocity(mixture: Mixture, path: Path, x: Float[Tensor, "n"], t: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
