@@ -26,6 +26,8 @@ class EvaluateConfig:
     horizon: Horizon = 10
     """Frames that are predicted, each from those before. Of a model that was trained with --stride, frames within a
     stride are interpolated, so that all models make the same frames."""
+    nfe: Horizon | None = None
+    """Evaluations of each denoiser's network for a predicted frame, at most; without it the models' own numbers."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100

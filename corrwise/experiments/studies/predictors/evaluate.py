@@ -20,6 +20,7 @@ from corrwise.experiments.report.table import write_table
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
+from corrwise.experiments.runs.parts import learned_by_flow_matching, with_evaluations
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.studies.predictors.evaluation import (
@@ -159,17 +160,21 @@ def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return a short hash of the weights and the model, by the name of its folder; the baseline too."""
     models: dict[str, tuple[str, Predictor]] = {}
-    device = device_named(config.device)
+    device, several = device_named(config.device), False
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)
         if name in models or name == BASELINE:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
+        if learned_by_flow_matching(model, folder):
+            model, several = with_evaluations(model, config.nfe, folder), True
         models[name] = (
             weights_hash(folder),
             ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
         )
+    if config.nfe is not None and not several:
+        raise ValueError(f"expected a denoiser trained by flow matching for {config.nfe} evaluations a frame, got none")
     return {**models, BASELINE: ("", CopyLast())}
 
 
