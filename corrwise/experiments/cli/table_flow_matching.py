@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from corrwise.experiments.cli import options
+from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Steps
 from corrwise.experiments.cli.train import SMALL, Rate
-from corrwise.validation import SEVERAL, ConfigError, Range, check, check_that, validated
+from corrwise.validation import SEVERAL, Range, check, check_that, validated
 
 NAME = "table flow-matching"
 
@@ -42,12 +42,11 @@ class Arm:
             len(parts) <= 3 and all(parts) and "/" not in text,
             f"expected arms as WEIGHT, WEIGHT@LAW or WEIGHT@LAW@PREDICTS, got {text!r}",
         )
-        arm = cls(*parts)
+        check_that(parts[0] != REGRESSION or len(parts) == 1, f"{REGRESSION} has no time law, got {text!r}")
         kinds = get_args(Predicts)
-        if arm.predicts not in kinds:
-            raise ConfigError(f"expected {', '.join(kinds)} behind the second @ of an arm, got {arm.predicts!r}")
-        check_that(arm.weight != REGRESSION or len(parts) == 1, f"{REGRESSION} has no time law, got {text!r}")
-        return arm
+        known = len(parts) < 3 or parts[2] in kinds
+        check_that(known, f"expected {', '.join(kinds)} behind the second @ of an arm, got {text!r}")
+        return cls(*parts)
 
     def __str__(self) -> str:
         if self.weight == REGRESSION:
@@ -56,7 +55,7 @@ class Arm:
 
 
 @validated
-class FlowMatchingTableConfig(options.Parallel):
+class FlowMatchingTableConfig(Parallel):
     """Train denoisers that differ in the loss's weight over time and the times' law; compare what they learned."""
 
     data: Path = Path("clips/cartpole")
@@ -67,22 +66,22 @@ class FlowMatchingTableConfig(options.Parallel):
     """Folder for models, rows, table.md and curves.png. The same command continues a run that was stopped."""
     arms: Annotated[tuple[str, ...], SEVERAL] = field(
         default=("velocity@uniform@velocity", "data", "flowfusion", "min-snr", REGRESSION),
-        metadata=options.CHOOSES_ROWS,
+        metadata=CHOOSES_ROWS,
     )
     """Weights over time and time laws, as WEIGHT@LAW: data, velocity, flowfusion, min-snr:gamma=5@logit-normal and so
     on; behind a second @ what the network predicts, data, velocity or noise. mse is the same network trained by
     regression, the baseline. The first arm is what the others are compared with."""
-    seeds: options.Lockstep = field(default=1, metadata=options.CHOOSES_ROWS)
+    seeds: Lockstep = field(default=1, metadata=CHOOSES_ROWS)
     """Models of each arm."""
     actions: bool = True
     """Whether models see the clips' actions; --no-actions makes the future uncertain."""
-    steps: options.Steps = 3000
+    steps: Steps = 3000
     """Training steps of each model."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 2000
     """Steps given true contexts; in later ones frames are predicted from the model's own, also by regression."""
-    batch: options.Count = 16
+    batch: Count = 16
     """Windows in a step."""
-    horizon: options.Horizon = 2
+    horizon: Horizon = 2
     """Frames that are predicted in a step, each from those before."""
     crop: Annotated[int, Range(0, 8192)] = 32
     """Side of the square, around what moves, that a step sees; 0 shows whole images."""
@@ -90,15 +89,15 @@ class FlowMatchingTableConfig(options.Parallel):
     """Learning rate of Adam."""
     options: tuple[str, ...] = SMALL["denoiser"]
     """Options of the denoiser, such as width=32."""
-    nfe: Annotated[tuple[options.Horizon, ...], SEVERAL] = field(default=(1, 4), metadata=options.CHOOSES_ROWS)
+    nfe: Annotated[tuple[Horizon, ...], SEVERAL] = field(default=(1, 4), metadata=CHOOSES_ROWS)
     """Numbers of evaluations for a frame, with each of which futures are sampled."""
     samples: Annotated[int, Range(2, 10_000)] = 8
     """Futures that are sampled of each window."""
-    shown: options.Horizon = 8
+    shown: Horizon = 8
     """Frames predicted there."""
-    windows: options.Count = 100
+    windows: Count = 100
     """Windows of the held-out clips on which models are evaluated."""
-    device: options.Device = "cpu"
+    device: Device = "cpu"
     """Where models are trained and evaluated: cpu or cuda."""
 
     def __post_init__(self) -> None:

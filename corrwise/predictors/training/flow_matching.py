@@ -118,9 +118,7 @@ def _noise(x1: Tensor, generator: Generator) -> Tensor:
     return torch.randn(x1.shape, generator=generator, dtype=torch.float32, device="cpu").to(x1.device)
 
 
-def _own_frames(
-    model: Denoiser, batch: Batch, generator: Generator, count: int
-) -> Float[Tensor, "n frames C h w"]:
+def _own_frames(model: Denoiser, batch: Batch, generator: Generator, count: int) -> Float[Tensor, "n frames C h w"]:
     """Return the context and so many frames that the model samples after it, each from those before."""
     context = model.config.context
     frames = [*batch.frames[:, :context].unbind(dim=1)]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from corrwise._writing import write_aside
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -19,7 +18,7 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.train import MODEL, run_train
+from corrwise.experiments.runs.train import MODEL, train_with_one_thread
 from corrwise.experiments.studies.flow_matching.measure import KEY, Measured, velocity_rows
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
@@ -51,7 +50,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
     models = {f"{arm}-{seed}": train_config(config, arm, seed) for seed in range(config.seeds) for arm in config.arms}
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings_of(config, "flow-matching"), KEY, newest=True) as folder:
-        for _ in executor(_train, list(models.values())):
+        for _ in executor(train_with_one_thread, list(models.values())):
             pass
         jobs = []
         for name, model in models.items():
@@ -90,16 +89,6 @@ def train_config(config: FlowMatchingTableConfig, text: str, seed: int) -> Train
             "own_frames_after": config.own_frames_after, "options": (*config.options, f"predicts={arm.predicts}"),
         }
     )  # fmt: skip
-
-
-def _train(job: TrainConfig, *, threads: int) -> Path:
-    """Train a model, by one thread: more would round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return run_train(job)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _evaluated(config: FlowMatchingTableConfig, models: Mapping[str, TrainConfig], nfe: int) -> EvaluateConfig:

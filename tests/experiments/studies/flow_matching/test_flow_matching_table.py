@@ -46,7 +46,7 @@ def test_arms_are_read_and_written():
     ("arm", "message"),
     [
         ("data@@data", "expected arms as WEIGHT"),
-        ("data@uniform@flow", "data, velocity, noise behind the second @ of an arm, got 'flow'"),
+        ("data@uniform@flow", "data, velocity, noise behind the second @ of an arm, got 'data@uniform@flow'"),
         ("mse@uniform", "mse has no time law"),
         ("a/b", "expected arms as WEIGHT"),
     ],
