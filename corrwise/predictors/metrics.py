@@ -44,7 +44,7 @@ def frame_metrics(
     """
     predicted = predicted.where(predicted.isfinite().flatten(2).all(2)[..., None, None, None], 0.0)
     metrics = {
-        "psnr": -10 * torch.log10(mse(predicted, true).clamp_min(_LEAST)),
+        "psnr": psnr(predicted, true),
         "ssim": 1 - 2 * ssim(predicted, true),
         "sharpness": _sharpness(predicted, true, last),
         GRADIENT_ERROR: gradient_error(predicted, true),
@@ -121,6 +121,11 @@ def st_lpips(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -
     parts = zip(made.flatten(0, -4).split(_TOGETHER), true.flatten(0, -4).split(_TOGETHER), strict=True)
     with torch.no_grad():
         return torch.cat([network(one, two) for one, two in parts]).reshape(true.shape[:-3])
+
+
+def psnr(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n"]:
+    """Return the peak signal-to-noise ratio of images in [0, 1], in dB; 100 for equal images."""
+    return -10 * torch.log10(mse(made, true).clamp_min(_LEAST))
 
 
 def gradient_error(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n"]:
