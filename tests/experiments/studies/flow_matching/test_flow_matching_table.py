@@ -9,11 +9,13 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.table_flow_matching import Arm, FlowMatchingTableConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.flow_matching.measure import KEY
 from corrwise.experiments.studies.flow_matching.table import (
     flow_matching_tables,
     run_flow_matching_table,
     train_config,
 )
+from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.predictors.training.flow_matching import TIMES
 from corrwise.validation import ConfigError
 
@@ -75,14 +77,14 @@ def test_every_arm_is_trained_as_it_says(tiny):
 
 
 def test_rows_and_tables(tiny, made):
-    rows = read_rows(tiny.out / "rows.jsonl")
+    rows = read_rows(tiny.out / "rows.jsonl", KEY)
     assert {row["model"] for row in rows} == {"data@uniform-0", "velocity@uniform@velocity-0"}
     assert all(len(row["velocity"]) == len(TIMES) for row in rows)
     by_window = {name: [row["clip"] for row in rows if row["model"] == name] for name in {r["model"] for r in rows}}
     assert len({tuple(clips) for clips in by_window.values()}) == 1, "the same windows"
     assert "Squared error of the velocity" in made
     for nfe in tiny.nfe:
-        futures = read_rows(tiny.out / f"frames-{nfe}" / "rows.jsonl")
+        futures = read_rows(tiny.out / f"frames-{nfe}" / "rows.jsonl", FRAMES_KEY)
         assert {row["samples"] for row in futures} == {2}
     assert "1 evaluation a frame" in made
     assert "2 evaluations a frame" in made
