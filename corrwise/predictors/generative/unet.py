@@ -43,12 +43,13 @@ class UNet(nn.Module):
         self.enter = nn.ModuleList(nn.Conv2d(area * each, widths[0], 3, padding=1) for each in inputs)
         self.numbers = nn.Sequential(nn.Linear(numbers, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
-        self.before = nn.ModuleList(_blocks(width, width, hidden, blocks) for width in widths)
+        self.before = nn.ModuleList(_Blocks(width, width, hidden, blocks) for width in widths)
         self.up = nn.ModuleList(nn.Conv2d(b, a * area, 1) for a, b in pairwise(widths))
-        self.after = nn.ModuleList(_blocks(2 * width, width, hidden, blocks) for width in widths[:-1])
+        self.after = nn.ModuleList(_Blocks(2 * width, width, hidden, blocks) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], area * outputs, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        assert self.leave.bias is not None
+        nn.init.zeros_(self.leave.bias)
 
     @property
     def side(self) -> int:
@@ -71,20 +72,25 @@ class UNet(nn.Module):
         for level, blocks in enumerate(self.before):
             if level:
                 x = self.down[level - 1](x)
-            for block in blocks:  # type: ignore[union-attr]
-                x = block(x, modulation)
+            x = blocks(x, modulation)
             skips.append(x)
         skips.pop()
         for level in reversed(range(len(self.after))):
             x = F.pixel_shuffle(self.up[level](x), 2)
-            x = torch.cat([x, skips[level]], dim=1)
-            for block in self.after[level]:  # type: ignore[union-attr]
-                x = block(x, modulation)
+            x = self.after[level](torch.cat([x, skips[level]], dim=1), modulation)
         return F.pixel_shuffle(self.leave(F.silu(_normalised(x))), PATCH)
 
 
-def _blocks(first: int, width: int, hidden: int, count: int) -> nn.ModuleList:
-    return nn.ModuleList(_Block(first if i == 0 else width, width, hidden) for i in range(count))
+class _Blocks(nn.ModuleList):
+    """Residual blocks in turn."""
+
+    def __init__(self, channels: int, out: int, hidden: int, count: int) -> None:
+        super().__init__(_Block(channels if i == 0 else out, out, hidden) for i in range(count))
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        for block in self:
+            x = block(x, modulation)
+        return x
 
 
 class _Block(nn.Module):

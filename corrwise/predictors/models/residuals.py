@@ -45,7 +45,7 @@ class WithResiduals:
         """Return the frames after the given steps, in [0, 1]; the candidates of an environment share a residual.
 
         Raises:
-            ValueError: steps beyond the residuals, or images of another size than theirs.
+            ValueError: steps beyond the residuals, or images of another size than the residuals.
         """
         frames = self.predictor(context, actions, steps=steps, generators=generators)
         if generators is None:
