@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -205,7 +206,7 @@ def draw_curves(path: Path, velocity: Sequence[Row], frames: Mapping[int, Sequen
     axes[0].set(xlabel="t (0 is noise)", title="squared error of the velocity", yscale="log")
     for axis, nfe in zip(axes[1:], frames, strict=True):
         axis.set(xlabel="predicted frame", title=f"energy score, {nfe} evaluation{'s' if nfe > 1 else ''}")
-    named = {}
+    named: dict[str, Any] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
