@@ -37,6 +37,7 @@ _FILES = (
         "table_agents",
         "table_goals",
         "table_interpolators",
+        "table_flow_matching",
         "table_time_weights",
     ),
     *("toy", "report", "doctor"),
