@@ -28,6 +28,6 @@ def awake(model: VideoPredictor, size: int = 16) -> VideoPredictor:
                 for weight in module.parameters():
                     weight.mul_(GAIN)
                     if weight.ndim > 1 and not weight.any():
-                        weight.copy_(0.1 * torch.randn(weight.shape, generator=drawn))
+                        weight.copy_(0.01 * torch.randn(weight.shape, generator=drawn))
         model.train().learn(Batch(frames, actions), drawn)
     return model.eval()

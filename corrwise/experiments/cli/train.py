@@ -89,8 +89,8 @@ class TrainConfig:
     time_weight: str = "data"
     """With flow-matching: the loss's weight over time, such as data, velocity, flowfusion or min-snr:gamma=5
     (docs/train_a_predictor.md)."""
-    time_law: str = "uniform"
-    """With flow-matching: the distribution of the times, such as uniform, logit-normal:mean=0,std=1 or cosmap."""
+    time_law: str = "shifted"
+    """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
     from the model's own."""

@@ -8,7 +8,7 @@ a copy of the last frame, whichever quantity it predicts; a new network returns 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 from typing import Annotated, Literal
 
@@ -60,7 +60,7 @@ class DenoiserConfig:
     scale: Annotated[float, Range(0, 100, open="low")] = 0.25
     path: str = "cond-ot"
     predicts: Literal["data", "velocity", "noise"] = "data"
-    evaluations: Annotated[int, Range(1, 10_000)] = 4
+    evaluations: Annotated[int, Range(1, 10_000)] = 2
     solver: str = "euler"
     time_grid: str = "uniform"
     channels: Width = 3
@@ -126,7 +126,7 @@ class Denoiser(VideoPredictor):
         widths = [config.width * each for each in _LEVELS]
         numbers = 1 + 2 * _WAVES + config.context * config.action_dim
         self.network = UNet(
-            (config.context * config.channels, config.channels), 2 * config.channels, numbers, widths, config.blocks
+            (config.context * config.channels, config.channels), config.channels, numbers, widths, config.blocks
         )
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
@@ -146,13 +146,24 @@ class Denoiser(VideoPredictor):
         return self.advance(memory, action, start)
 
     def advance(
-        self, memory: Memory, action: Float[Tensor, "M A"], noise: Float[Tensor, "M C h w"]
+        self,
+        memory: Memory,
+        action: Float[Tensor, "M A"],
+        noise: Float[Tensor, "M C h w"],
+        evaluations: int | None = None,
     ) -> tuple[Float[Tensor, "M C h w"], Memory]:
-        """Return the next frame from given noise, and the context that ends with it."""
+        """Return the next frame, and the context that ends with it.
+
+        Args:
+            memory: the context before.
+            action: that leads to the frame.
+            noise: where the flow begins.
+            evaluations: largest number of evaluations; None is the configuration's.
+        """
         frames, actions, *entered = memory
         actions = torch.cat([actions, action[:, None]], dim=1)
         condition = self.condition(frames, actions, *entered)
-        frame = _within(condition.last + self.config.scale * self.sample(condition, noise))
+        frame = _within(condition.last + self.config.scale * self.sample(condition, noise, evaluations))
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
     def condition(
@@ -172,9 +183,9 @@ class Denoiser(VideoPredictor):
     ) -> Float[Tensor, "M C h w"]:
         """Return the predicted x1: the expected change of the last frame, given x_t.
 
-        The network sees x_t as the best linear estimate of data of unit variance, ``alpha x_t / (alpha^2 + sigma^2)``:
-        at t = 0, where x_t is noise alone, it sees none of it. One half of its output corrects the copy, the other half
-        is a gate: how much of that estimate to add at each pixel. Where nothing moves, the gate is closed.
+        The network sees x_t as the best linear estimate of data of unit variance, ``alpha x_t / (alpha^2 + sigma^2)``.
+        At t = 0, where x_t is noise alone, it sees none of it. No output contains x_t itself, so noise reaches a frame
+        through the network alone, which learns to remove it where nothing moves.
 
         Args:
             condition: the context and the action.
@@ -187,14 +198,22 @@ class Denoiser(VideoPredictor):
         waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
         numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
         output = self.network(condition.entered + self.network.entered(1, estimate), numbers).float()
-        correction, gate = output.chunk(2, dim=1)
         one = torch.ones_like(times[..., None, None])
         unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
-        return unit * correction + gate * estimate
+        return unit * output
 
-    def sample(self, condition: Condition, noise: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
-        """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample."""
-        times = sampling_times(self.config)
+    def sample(
+        self, condition: Condition, noise: Float[Tensor, "M C h w"], evaluations: int | None = None
+    ) -> Float[Tensor, "M C h w"]:
+        """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample.
+
+        Args:
+            condition: the context and the action.
+            noise: where the flow begins.
+            evaluations: largest number of evaluations; None is the configuration's.
+        """
+        config = self.config if evaluations is None else replace(self.config, evaluations=evaluations)
+        times = sampling_times(config)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")

@@ -45,7 +45,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
         self.before = nn.ModuleList(_Blocks(width, width, hidden, blocks) for width in widths)
         self.up = nn.ModuleList(nn.Conv2d(b, a * area, 1) for a, b in pairwise(widths))
-        self.after = nn.ModuleList(_Blocks(2 * width, width, hidden, blocks) for width in widths[:-1])
+        self.after = nn.ModuleList(_Blocks(width, width, hidden, blocks) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], area * outputs, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
@@ -77,8 +77,8 @@ class UNet(nn.Module):
         skips.pop()
         for level in reversed(range(len(self.after))):
             x = F.pixel_shuffle(self.up[level](x), 2)
-            x = self.after[level](torch.cat([x, skips[level]], dim=1), modulation)
-        return F.pixel_shuffle(self.leave(F.silu(_normalised(x))), PATCH)
+            x = self.after[level](x + skips[level], modulation)
+        return F.pixel_shuffle(self.leave(x), PATCH)
 
 
 class _Blocks(nn.ModuleList):

@@ -44,7 +44,8 @@ class FlowMatching:
         model: the network.
         weight: of the squared error of the data, over time.
         time_law: of the times.
-        own_after: first step whose contexts are the model's own frames, sampled as in planning and without gradients.
+        own_after: first step whose contexts are the model's own frames, without gradients. Each step samples them with
+            1 evaluation to as many as the model takes, so that contexts of means are learned, too.
         total: number of steps; a longer run begins alike.
 
     Raises:
@@ -91,13 +92,13 @@ class FlowMatching:
             given = convert(model.path, model.data(condition, x_t, time), x_t, time, "data", "velocity")
             parts[f"velocity {t:g}"] = (given - velocity(model.path, x1, noise, time)).square().mean().detach()
         horizon = batch.frames.shape[1] - model.config.context
-        frames = _own_frames(model, batch, generator, horizon)
+        frames = _own_frames(model, batch, generator, horizon, drawn=False)
         return Loss(loss.total, parts, {"frames": frames[:, model.config.context :]})
 
     def _loss(self, model: Denoiser, batch: Batch, generator: Generator, *, own: bool) -> Loss:
         check_batch(batch, model.config)
         horizon = batch.frames.shape[1] - model.config.context
-        given = _own_frames(model, batch, generator, horizon - 1) if own else batch.frames
+        given = _own_frames(model, batch, generator, horizon - 1, drawn=True) if own else batch.frames
         condition, x1 = _pairs(model, batch, given)
         times = self.time_law.sample(len(x1), generator, *self._range).to(x1.device)
         x_t = interpolate(model.path, x1, _noise(x1, generator), times)
@@ -118,15 +119,27 @@ def _noise(x1: Tensor, generator: Generator) -> Tensor:
     return torch.randn(x1.shape, generator=generator, dtype=torch.float32, device="cpu").to(x1.device)
 
 
-def _own_frames(model: Denoiser, batch: Batch, generator: Generator, count: int) -> Float[Tensor, "n frames C h w"]:
-    """Return the context and so many frames that the model samples after it, each from those before."""
+def _own_frames(
+    model: Denoiser, batch: Batch, generator: Generator, count: int, *, drawn: bool
+) -> Float[Tensor, "n frames C h w"]:
+    """Return the context and so many frames that the model samples after it, each from those before.
+
+    Args:
+        model: the network.
+        batch: the windows.
+        generator: of the noise.
+        count: how many frames.
+        drawn: whether to draw the number of evaluations, up to the configuration's, which is taken otherwise.
+    """
     context = model.config.context
-    frames = [*batch.frames[:, :context].unbind(dim=1)]
+    frames, most = [*batch.frames[:, :context].unbind(dim=1)], model.config.evaluations
+    if drawn:
+        most = int(torch.randint(1, most + 1, (1,), generator=generator, dtype=torch.int64, device="cpu"))
     with torch.no_grad():
         memory = model.start(batch.frames[:, :context], batch.actions[:, : context - 1], None)
         for t in range(count):
             noise = _noise(frames[-1], generator)
-            frame, memory = model.advance(memory, batch.actions[:, context - 1 + t], noise)
+            frame, memory = model.advance(memory, batch.actions[:, context - 1 + t], noise, most)
             frames.append(frame)
     return torch.stack(frames, dim=1)
 

@@ -92,9 +92,9 @@ def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
     for loss in ("flow-matching", "mse"):
         model.save_pretrained(tmp_path / loss / "model", {"loss": loss})
     sampled, regressed, other = tmp_path / "flow-matching", tmp_path / "mse", _trained(tmp_path / "other")
-    assert load_agent(sampled, nfe=2).predictor.config.evaluations == 2
+    assert load_agent(sampled, nfe=4).predictor.config.evaluations == 4
     assert load_trained(MPCConfig(predictor=str(sampled), nfe=3, size=16)).model.config.evaluations == 3
-    assert load_trained(MPCConfig(predictor=str(sampled), size=16)).model.config.evaluations == 4
+    assert load_trained(MPCConfig(predictor=str(sampled), size=16)).model.config.evaluations == 2
     for folder in (regressed, other):
         with pytest.raises(ValueError, match="expected a denoiser trained by flow matching for 2 evaluations a frame"):
             load_agent(folder, nfe=2)
