@@ -189,6 +189,8 @@ class MPCConfig(options.Parallel):
         check(self.plan_every <= self.horizon, "plan-every", f"at most the horizon of {self.horizon}", self.plan_every)
         check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
         options.named_options(self.interpolator)
+        made = self.goal_frames or self.interpolator == MPCConfig.interpolator
+        check(bool(made), "interpolator", "left out without --goal-frames", self.interpolator)
         trained = self.nfe is None or self.predictor not in PREDICTOR_NAMES
         check(trained, "nfe", f"left out with predictor {self.predictor}", self.nfe)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
