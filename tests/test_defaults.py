@@ -131,7 +131,11 @@ def test_plans(name, other_defaults):
 def test_predictors_from_files(name, tmp_path, other_defaults):
     torch.manual_seed(0)
     small = {"width": 2, "features": 4, "latent": 2, "hidden": 4}
-    options = {"resnet3d": {"width": 2, "downs": 1, "blocks2d": 1}, "svg": {**small, "size": SIZE}}.get(name, small)
+    options = {
+        "resnet3d": {"width": 2, "downs": 1, "blocks2d": 1},
+        "svg": {**small, "size": SIZE},
+        "denoiser": {"width": 2, "blocks": 1},
+    }.get(name, small)
     make_model(name, action_dim=1, context=2, **options).save_pretrained(tmp_path)
     context, actions = Context(images(1, 2, 3, SIZE, SIZE), images(1, 1, 1)), images(1, 2, 2, 1)
 

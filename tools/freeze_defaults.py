@@ -23,6 +23,7 @@ from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_interpolators import InterpolatorTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
+from corrwise.experiments.cli.table_time_weights import TimeWeightTableConfig
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.mpc.spec import PLANNERS, options_of
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, type[Any]] = {
     "agents": AgentTableConfig,
     "toy": ToyConfig,
     "interpolators": InterpolatorTableConfig,
+    "time-weights": TimeWeightTableConfig,
 }
 
 

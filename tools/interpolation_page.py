@@ -31,9 +31,11 @@ NAMES = {
     "average:flow=dis": "average, DIS",
     "l1": "FLAVR, L1",
     "corr-l1": "FLAVR, corr-L1",
-    "mse": "FLAVR, MSE: where both begin",
+    "corr-l1-reg": "FLAVR, corr-L1, regulariser",
+    "corr-l1-dis": "FLAVR, corr-L1, DIS",
+    "mse": "FLAVR, MSE: where all begin",
 }
-PAIRS = (("corr-l1", "l1"), ("average:flow=dis", "half-flow:flow=dis"))
+PAIRS = (("corr-l1", "l1"), ("corr-l1-reg", "l1"), ("corr-l1-dis", "l1"), ("average:flow=dis", "half-flow:flow=dis"))
 METRICS = {"psnr": ("PSNR, dB", 2), "st_lpips": ("ST-LPIPS x 1000", 1)}
 GAPS = (2, 6)
 
@@ -41,8 +43,10 @@ GAPS = (2, 6)
 def summary_table(rows: Sequence[Row]) -> str:
     """Return the means of each arm over the clips of each group, at each gap."""
     head = [f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS)]
-    lines = []
+    lines, arms = [], grouped(rows)
     for arm, name in NAMES.items():
+        if arm not in arms:
+            continue
         cells = []
         for group, gap in product(GROUPS, GAPS):
             values = [list(_values(rows, arm, group, gap, metric).values()) for metric in METRICS]
@@ -58,8 +62,9 @@ def summary_table(rows: Sequence[Row]) -> str:
 
 def pairs_table(rows: Sequence[Row]) -> str:
     """Return the differences of pairs of arms, paired by clip, with their 95 % intervals."""
-    lines = []
-    for (arm, other), (metric, (name, digits)) in product(PAIRS, METRICS.items()):
+    lines, arms = [], grouped(rows)
+    pairs = [pair for pair in PAIRS if arms.keys() >= set(pair)]
+    for (arm, other), (metric, (name, digits)) in product(pairs, METRICS.items()):
         cells = []
         for group, gap in product(GROUPS, GAPS):
             one, two = (_values(rows, each, group, gap, metric) for each in (arm, other))

@@ -1,4 +1,4 @@
-"""How good predicted frames are: PSNR, SSIM, sharpness around what moved, LPIPS and ST-LPIPS with their weights."""
+"""How good predicted frames are: PSNR, SSIM, errors of the gradient, LPIPS and ST-LPIPS with their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor
 from corrwise.costs import mse, ssim
 from corrwise.costs.st_lpips import ShiftTolerantLPIPS
 
-METRICS = ("psnr", "ssim", "sharpness")  # which are always measured
+METRICS = ("psnr", "ssim", "sharpness")  # which all rows have
+GRADIENT_ERROR = "gradient_error"  # which is always measured, too; older rows lack it
 PERCEPTUAL = ("lpips", "st_lpips")  # which need weights
 _LEAST = 1e-10  # mean squared error of a frame that is right to the bit, 100 dB
 _MOVED = 0.04  # difference of a channel from which on a pixel counts as moved
@@ -31,7 +32,9 @@ def frame_metrics(
     ``psnr`` in dB, of [0, 1]; ``ssim`` with a Gaussian window of 11 px, data range 1; ``sharpness``: the mean length of
     the brightness gradient around what has moved since the last frame of the context, and the true frame's, the smaller
     as a share of the larger (1 is as sharp; NaN where nothing has moved). It does not tell detail from noise: noise on
-    a blurred frame raises it, so read it beside ``psnr`` and ``ssim``. ``lpips`` and ``st_lpips``, lower is better,
+    a blurred frame raises it. ``gradient_error`` does: the mean over all pixels of the length of the difference between
+    the two brightness gradients, in levels of 255 per pixel. Detail at its place lowers it, blur raises it, and so does
+    noise. ``lpips`` and ``st_lpips``, lower is better,
     only where their weights are at hand (``lpips_if_present``, ``st_lpips``).
 
     Args:
@@ -41,9 +44,10 @@ def frame_metrics(
     """
     predicted = predicted.where(predicted.isfinite().flatten(2).all(2)[..., None, None, None], 0.0)
     metrics = {
-        "psnr": -10 * torch.log10(mse(predicted, true).clamp_min(_LEAST)),
+        "psnr": psnr(predicted, true),
         "ssim": 1 - 2 * ssim(predicted, true),
         "sharpness": _sharpness(predicted, true, last),
+        GRADIENT_ERROR: gradient_error(predicted, true),
     }
     lpips, shift_tolerant = lpips_if_present(), st_lpips(predicted, true)
     if lpips is not None:
@@ -119,6 +123,20 @@ def st_lpips(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -
         return torch.cat([network(one, two) for one, two in parts]).reshape(true.shape[:-3])
 
 
+def psnr(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n"]:
+    """Return the peak signal-to-noise ratio of images in [0, 1], in dB; 100 for equal images."""
+    return -10 * torch.log10(mse(made, true).clamp_min(_LEAST))
+
+
+def gradient_error(made: Float[Tensor, "*n 3 h w"], true: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n"]:
+    """Return the mean length of the difference between two images' brightness gradients, in levels of 255 per pixel.
+
+    Independent noise of mean zero, added to an image, raises it on average: a norm is convex.
+    """
+    (dx, dy), (true_dx, true_dy) = _slopes(made), _slopes(true)
+    return 255 * ((dx - true_dx).square() + (dy - true_dy).square()).sqrt().mean(dim=(-2, -1))
+
+
 def _sharpness(predicted: Tensor, true: Tensor, last: Tensor) -> Tensor:
     moved = ((true - last[:, None]).abs() > _MOVED).any(dim=2).float()
     around = F.max_pool2d(moved, _AROUND, stride=1, padding=_AROUND // 2)
@@ -127,8 +145,15 @@ def _sharpness(predicted: Tensor, true: Tensor, last: Tensor) -> Tensor:
 
 
 def _gradient(frames: Tensor) -> Tensor:
-    """Return the length of the gradient of the brightness, by central differences, (n, T, h, w)."""
-    brightness = F.pad(frames.mean(dim=2), (1, 1, 1, 1), mode="replicate")
+    """Return the length of the gradient of the brightness, (n, T, h, w)."""
+    dx, dy = _slopes(frames)
+    return (dx.square() + dy.square()).sqrt()
+
+
+def _slopes(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of the brightness along x and y, by central differences, (*n, h, w)."""
+    mean = frames.mean(dim=-3)
+    brightness = F.pad(mean.reshape(-1, 1, *mean.shape[-2:]), (1, 1, 1, 1), mode="replicate")[:, 0]
     dx = (brightness[..., 1:-1, 2:] - brightness[..., 1:-1, :-2]) / 2
     dy = (brightness[..., 2:, 1:-1] - brightness[..., :-2, 1:-1]) / 2
-    return (dx.square() + dy.square()).sqrt()
+    return dx.reshape(mean.shape), dy.reshape(mean.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from corrwise.predictors.metrics import METRICS, frame_metrics
+from corrwise.predictors.metrics import METRICS, frame_metrics, gradient_error
 from tests.snippets import ROOT
 
 
@@ -52,8 +52,30 @@ def test_a_little_noise_on_a_blurred_frame_counts_as_sharpness_which_the_docs_sa
     first, second = (frame_metrics(each, true, last) for each in (blurred, noisy))
     assert second["sharpness"] > first["sharpness"]
     assert second["psnr"] < first["psnr"]
+    assert second["gradient_error"] > first["gradient_error"], "which noise cannot win"
     page = (ROOT / "docs" / "train_a_predictor.md").read_text()
     assert "noise on a blurred frame raises sharpness" in " ".join(page.split())
+
+
+@pytest.mark.parametrize("blur", [0, 3, 5])
+@pytest.mark.parametrize("level", [0.02, 0.05, 0.2])
+def test_noise_raises_the_error_of_the_gradient(blur, level):
+    true, generator = _square(9), torch.Generator().manual_seed(1)
+    shown = 0.2 + 0.6 * _square(9, blur)  # within [0, 1] also with the noise, for most of it
+    noisy = (shown + level * torch.randn(200, 3, 24, 24, generator=generator)).clamp(0, 1)
+    errors = gradient_error(noisy, true.expand_as(noisy))
+    assert errors.mean() > gradient_error(shown, true), "on average"
+    assert (errors > gradient_error(shown, true)).float().mean() > 0.99, "and nearly always"
+
+
+def test_the_error_of_the_gradient_is_its_mean_length_in_levels():
+    ramp = torch.linspace(0, 1, 11).expand(3, 8, 11)  # 0.1 a pixel along x
+    flat = torch.zeros(3, 8, 11)
+    inner = 9 / 11 * 25.5 + 2 / 11 * 12.75  # the border is half as steep: its outer neighbour repeats it
+    assert float(gradient_error(ramp, flat)) == pytest.approx(inner, rel=1e-5)
+    assert float(gradient_error(ramp, ramp)) == 0
+    blurred = [float(gradient_error(_square(9, blur), _square(9))) for blur in (3, 5)]
+    assert 0 < blurred[0] < blurred[1]
 
 
 def test_a_frame_that_is_not_finite_counts_as_black():

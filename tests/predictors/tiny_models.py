@@ -15,7 +15,7 @@ def awake(model: VideoPredictor, size: int = 16) -> VideoPredictor:
     """Return the model in evaluation mode, so that frames, actions and latents matter.
 
     Initial weights are so small that every model predicts the same grey for any input: batch norms take
-    their statistics from noise here, and the layers without one get larger weights.
+    their statistics from noise here, and the layers without one get larger weights. Those that begin at zero get any.
     """
     drawn = torch.Generator().manual_seed(5)
     frames = torch.rand(8, model.config.context + 2, model.config.channels, size, size, generator=drawn)
@@ -27,5 +27,7 @@ def awake(model: VideoPredictor, size: int = 16) -> VideoPredictor:
             elif isinstance(module, (nn.Linear, nn.LSTMCell, nn.Conv2d, nn.ConvTranspose2d)):
                 for weight in module.parameters():
                     weight.mul_(GAIN)
+                    if weight.ndim > 1 and not weight.any():
+                        weight.copy_(0.1 * torch.randn(weight.shape, generator=drawn))
         model.train().learn(Batch(frames, actions), drawn)
     return model.eval()

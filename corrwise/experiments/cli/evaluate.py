@@ -8,7 +8,7 @@ from typing import Annotated
 
 from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES
 from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Accelerator, Count, Horizon, Seed
-from corrwise.validation import SEVERAL, Names, Range, validated
+from corrwise.validation import SEVERAL, Names, Range, check, check_that, validated
 
 NAME = "evaluate"
 
@@ -26,6 +26,8 @@ class EvaluateConfig:
     horizon: Horizon = 10
     """Frames that are predicted, each from those before. Of a model that was trained with --stride, frames within a
     stride are interpolated, so that all models make the same frames."""
+    nfe: Horizon | None = None
+    """Evaluations of each denoiser's network for a predicted frame, at most; without it the models' own numbers."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100
@@ -33,11 +35,21 @@ class EvaluateConfig:
     videos: Annotated[int, Range(0, 100_000)] = field(default=6, metadata=SPEED_ONLY)
     """Windows that are shown as videos."""
     seed: Seed = 0
-    """Seed of the windows."""
+    """Seed of the windows and of the futures."""
+    samples: Annotated[int, Range(0, 100_000)] = 0
+    """Futures that are drawn of each window, 2 or more: the energy score over the horizon, the best of them, and their
+    spread against the error of their mean. 0 draws none."""
+    residuals: Path | None = None
+    """Folder of other clips: deterministic models are also evaluated with their own residuals on these added, as a
+    baseline of the models that draw. It needs --samples."""
     batch: Count = field(default=20, metadata=SPEED_ONLY)
     """Windows that are predicted at a time; bounds the memory."""
     device: Accelerator = field(default="auto", metadata=SPEED_ONLY)
     """auto (a GPU when there is one), cpu or cuda."""
+
+    def __post_init__(self) -> None:
+        check(self.samples != 1, "samples", "0, or 2 or more", self.samples)
+        check_that(self.residuals is None or self.samples > 0, "--residuals are added to futures: give --samples, too")
 
 
 def run(config: EvaluateConfig) -> Path:

@@ -18,7 +18,7 @@ class InterpolateConfig:
 
     video: Path
     """A video (mp4, mkv, webm, avi, mov and others), a folder with videos or images, or a folder of clips."""
-    model: str = "half-flow"
+    model: str = "half-flow:flow=dis"
     """blend, half-flow or average, with options as half-flow:flow=dis; or the folder of a trained interpolator
     (corrwise train --objective interpolate)."""
     times: Annotated[int, Range(2, 64)] = 2

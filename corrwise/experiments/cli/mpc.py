@@ -82,6 +82,8 @@ class MPCConfig(options.Parallel):
     predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", is_folder)] = "oracle"
     """oracle (the simulator, without a task's gusts), copy-last, or the folder of a run of corrwise train; or the
     control oracle-gusts (the simulator with gusts that are drawn from the task's own law)."""
+    nfe: options.Horizon | None = None
+    """Evaluations of a denoiser's network for each predicted frame, at most; without it the model's own number."""
     episodes: options.Count = field(default=3, metadata=options.CHOOSES_ROWS)
     """How many start and goal pairs."""
     seed: int = field(default=0, metadata=options.CHOOSES_ROWS)
@@ -190,6 +192,8 @@ class MPCConfig(options.Parallel):
         check(self.plan_every <= self.horizon, "plan-every", f"at most the horizon of {self.horizon}", self.plan_every)
         check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
         options.named_options(self.interpolator)
+        trained = self.nfe is None or self.predictor not in PREDICTOR_NAMES
+        check(trained, "nfe", f"left out with predictor {self.predictor}", self.nfe)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)

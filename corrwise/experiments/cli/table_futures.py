@@ -30,6 +30,9 @@ class FuturesTableConfig(options.Parallel):
     stochastic: Annotated[tuple[Part, ...], SEVERAL] = field(default=("oracle-gusts",), metadata=options.CHOOSES_ROWS)
     """Predictors that are asked for several: oracle-gusts (a control that draws gusts from the task's own law), or
     folders of runs of corrwise train."""
+    nfe: options.Horizon | None = None
+    """Evaluations of a denoiser's network for each predicted frame, of the stochastic runs, at most; without it the
+    models' own number."""
     futures: options.Count = 4
     """Futures of each candidate."""
     risks: Annotated[tuple[RiskName, ...], SEVERAL] = field(default=("mean", "cvar"), metadata=options.CHOOSES_ROWS)

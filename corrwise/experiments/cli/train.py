@@ -24,14 +24,24 @@ from corrwise.validation import SEVERAL, Range, check, validated
 
 NAME = "train"
 
-Model = Literal["resnet3d", "svg", "svg-prime", "flavr"]
+Objective = Literal["predict", "interpolate", "flow-matching"]
+Model = Literal["resnet3d", "svg", "svg-prime", "denoiser", "flavr"]
 INTERPOLATING = ("flavr",)
+DENOISING = ("denoiser",)
+FLOW_MATCHING: Objective = "flow-matching"
 MODEL_NAMES = get_args(Model)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
+    "denoiser": ("width=32", "blocks=1"),
     "flavr": ("width=16", "blocks=1", "residual=true"),
+}
+_OF_TIME = ("time_weight", "time_law", "own_frames_after")
+_UNUSED = {  # options that an objective does not have
+    "predict": ("gap", *_OF_TIME),
+    "interpolate": ("actions", "horizon", *_OF_TIME),
+    FLOW_MATCHING: ("gap", "loss", "flow", "warm_start"),
 }
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
@@ -44,10 +54,11 @@ class TrainConfig:
     data: Annotated[tuple[Path, ...], SEVERAL] = (Path("clips/cartpole"),)
     """Folders of clips of one size, as corrwise collect or corrwise import write them; or kitti:, caltech:,
     cityscapes: or vimeo: and a folder of that dataset. With interpolate their numbers of actions may differ."""
-    objective: Literal["predict", "interpolate"] = "predict"
-    """predict (the frames after a context) or interpolate (those between the frames of a context, for flavr)."""
+    objective: Objective = "predict"
+    """predict (the frames after a context), flow-matching (samples of them, for denoiser) or interpolate (the frames
+    between those of a context, for flavr)."""
     model: Model = "resnet3d"
-    """resnet3d, svg or svg-prime; with interpolate flavr."""
+    """resnet3d, svg, svg-prime or denoiser; with flow-matching denoiser, with interpolate flavr."""
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
@@ -75,6 +86,14 @@ class TrainConfig:
     between."""
     warm_start: Annotated[int, Range(0, 100_000_000)] = 0
     """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""
+    time_weight: str = "data"
+    """With flow-matching: the loss's weight over time, such as data, velocity, flowfusion or min-snr:gamma=5
+    (docs/train_a_predictor.md)."""
+    time_law: str = "uniform"
+    """With flow-matching: the distribution of the times, such as uniform, logit-normal:mean=0,std=1 or cosmap."""
+    own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
+    """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
+    from the model's own."""
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
@@ -104,18 +123,21 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse losses, crops and options of the model that cannot be used."""
-        (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
+        objective, loss = self.objective, ""
+        for name in _UNUSED[objective]:
+            given = getattr(self, name)
+            usual = given == getattr(TrainConfig, name) or (name, given) == ("loss", "")
+            check(usual, name, f"left out with --objective {objective}", given)
+        if "loss" not in _UNUSED[objective]:
+            (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
-        interpolates = self.objective == "interpolate"
+        interpolates = objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
-        check(self.model in models, "model", f"{' or '.join(models)} with --objective {self.objective}", self.model)
-        check(self.actions or not interpolates, "actions", f"left out with --objective {self.objective}", False)
-        unused = "horizon" if interpolates else "gap"  # which the other objective alone has
-        usual = getattr(self, unused) == getattr(TrainConfig, unused)
-        check(usual, unused, f"left out with --objective {self.objective}", getattr(self, unused))
-        check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {self.objective}", self.stride)
+        models = list(DENOISING) if objective == FLOW_MATCHING else models
+        check(self.model in models, "model", f"{' or '.join(models)} with --objective {objective}", self.model)
+        check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {objective}", self.stride)
         if self.warm_start:
             matched = (spec := spec_of(loss)) is not None and spec.matched
             check(matched, "warm_start", f"0 for {loss}, which matches no pixels", self.warm_start)
@@ -124,11 +146,14 @@ class TrainConfig:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
             check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags state", pair)
+            one = pair == "evaluations=1" or name != "evaluations" or objective == FLOW_MATCHING
+            check(one, "options", f"evaluations=1 with --objective {objective}", pair)
 
     @property
     def model_options(self) -> dict[str, object]:
         """The parsed ``options``: numbers, truth values and text."""
-        return option_values(self._pairs)
+        regression = self.model in DENOISING and self.objective == "predict"
+        return option_values([*self._pairs, *(["evaluations=1"] if regression else [])])
 
     @property
     def window(self) -> int:

@@ -55,11 +55,10 @@ def run_interpolate(config: InterpolateConfig) -> Path:
     settings = settings_of(config, "interpolate").with_values(
         {"source": video.stamp, "weights": _weights(config.model)}, free=("video", "out")
     )
-    if config.out.is_dir() and any(config.out.iterdir()) and not _begun(parts):
-        raise ValueError(f"expected an empty or a new folder for the images, got {config.out}, which holds files")
-    with RunFolder(parts, settings, begun=_begun):
-        files = list(_chunks(config, video, model, parts))
-        frames = (image for file in files for image in decode_video(file, BitDepth()))
+    _check_out(config.out, video, begun=(parts / "config.json").is_file())
+    with RunFolder(parts, settings, begun=lambda out: any(out.glob("*.mkv"))):
+        chunks = list(_chunks(config, video, model, parts))
+        frames = (image for file, count in chunks for image in _read_chunk(file, count))
         if config.out.suffix == ".mp4":
             rate, times = video.rate * config.times, _times(video.times, config.times)
             encode_video(config.out, frames, rate=rate, times=times, sound=video.sound)
@@ -69,14 +68,25 @@ def run_interpolate(config: InterpolateConfig) -> Path:
     return config.out
 
 
-def _begun(parts: Path) -> bool:
-    return any(parts.glob("*.mkv"))
+def _check_out(out: Path, video: _Source, *, begun: bool) -> None:
+    """Refuse an output that is not of its kind, is the source, or holds files of others, before anything is made."""
+    if out.suffix == ".mp4":
+        if out.is_dir():
+            raise ValueError(f"expected a file as {out}, which is a folder")
+        if out.exists() and any(out.samefile(file) for file in video.files):
+            raise ValueError(f"expected an output beside the source, got {out} for both")
+    elif out.is_dir():
+        if any(out.iterdir()) and not begun:
+            raise ValueError(f"expected an empty or a new folder for the images, got {out}, which holds files")
+    elif out.exists():
+        raise ValueError(f"expected a folder for the images as {out}, which is a file; a video ends in .mp4")
 
 
 class _Source:
     """The frames of a video file, of a folder of images, or of one clip of a folder of clips.
 
     Attributes:
+        files: of which it is read.
         stamp: what changes when its files do.
         sound: the file whose sound goes along; None without one.
     """
@@ -88,13 +98,15 @@ class _Source:
             self._clips, self._clip, self._media = ClipFolder(path), config.clip, None
             if config.clip >= len(self._clips.lengths):
                 raise ValueError(f"{path} has {len(self._clips.lengths)} clips, got clip {config.clip}")
-            self.stamp = files_stamp([path / "index.json"])
+            self.files = [path / "index.json"]
+            self.stamp = files_stamp(self.files)
             return
         clips = scan_media(path).clips
         if config.clip >= len(clips):
             raise ValueError(f"{path} has {len(clips)} clips, got clip {config.clip}")
         self._media = clips[config.clip]
-        self.stamp = files_stamp(self._media.files)
+        self.files = list(self._media.files)
+        self.stamp = files_stamp(self.files)
         if self._media.is_video:
             self.sound = self._media.files[0]
 
@@ -124,8 +136,8 @@ class _Source:
             yield from (read_image(file, depth) for file in self._media.files)
 
 
-def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, parts: Path) -> Iterator[Path]:
-    """Yield the files of all chunks in order, after making those that are not there."""
+def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, parts: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
     beside = len(model.known) // 2 - 1 if isinstance(model, FixedTimes) else 0
     reach = 2 * beside  # frames beyond a chunk on which repeated rounds of a model may depend
     frames: list[Frame] = []
@@ -150,19 +162,35 @@ def _chunks(config: InterpolateConfig, video: _Source, model: Interpolator, part
             last = count - 1 if ended else done + CHUNK
             while done < last:
                 stop = min(done + CHUNK, last)
-                file = parts / f"{done:08d}.mkv"
+                file, end = parts / f"{done:08d}.mkv", int(ended and stop == count - 1)
                 if not file.exists():
                     low, high = max(first, done - reach), min(count, stop + 1 + reach)
                     made = _made(frames[low - first : high - first], config, model)
-                    made = made[
-                        (done - low) * config.times : (stop - low) * config.times + (stop == count - 1 and ended)
-                    ]
-                    encode_lossless(file, made)
-                yield file
+                    encode_lossless(file, made[(done - low) * config.times : (stop - low) * config.times + end])
+                yield file, (stop - done) * config.times + end
                 bar.update(stop - done)
                 done = stop
             kept = max(first, done - reach)
             frames, first = frames[kept - first :], kept
+
+
+def _read_chunk(file: Path, count: int) -> Iterator[Frame]:
+    """Yield the frames of a chunk.
+
+    Raises:
+        ValueError: it is damaged, or has another number of frames.
+    """
+    read = 0
+    try:
+        for image in decode_video(file, BitDepth()):
+            read += 1
+            yield image
+    except ValueError as error:
+        raise ValueError(f"{error}; delete this file, and the same command makes it again") from error
+    if read != count:
+        raise ValueError(
+            f"expected {count} frames in {file}, got {read}; delete this file, and the same command makes it again"
+        )
 
 
 def _made(frames: Sequence[Frame], config: InterpolateConfig, model: Interpolator) -> list[Frame]:

@@ -38,6 +38,8 @@ def interpolator_of(text: str, options: Sequence[str] = (), *, device: str = "cp
     if head in INTERPOLATOR_NAMES:
         name, values = named_options(text, options)
         return make_interpolator(name, **values)
+    if options:
+        raise ValueError(f"options must be left out with a trained interpolator, got {' '.join(options)}")
     return load_interpolator(model_folder(text)).to(device_named(device))
 
 

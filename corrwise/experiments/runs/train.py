@@ -18,6 +18,8 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips
+from corrwise.predictors.generative import make_time_law, make_weight
+from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.interpolation.flavr import FLAVR, window_places
 from corrwise.predictors.interpolation.registry import (
     interpolation_config,
@@ -30,6 +32,7 @@ from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
 from corrwise.predictors.training import (
     Augmentation,
+    FlowMatching,
     FrameInterpolation,
     FramePrediction,
     Learning,
@@ -68,11 +71,11 @@ def run_train(config: TrainConfig) -> Path:
     _check_lengths(seen, config)
     if config.stride > 1:
         seen, held = StridedClips(seen, config.stride), StridedClips(held, config.stride)
-    length, flip = config.window, config.objective == "predict" and config.actions and not clips.action_dim
+    length, flip = config.window, config.objective != "interpolate" and config.actions and not clips.action_dim
     pixels = config.crop**2 or clips.size[0] * clips.size[1]
     check_memory(12 * config.batch * length * pixels, "--batch, --context, --horizon, --gap or --crop")
     windows = ClipWindows(seen, length, seed=config.seed, flip=flip, crop=config.crop)
-    trainer = make_trainer(config, seen.action_dim, seen.size, make_loss(config))
+    trainer = make_trainer(config, seen.action_dim, seen.size, make_loss(config) if config.loss else None)
     _check_learns(trainer, windows.batch(0, 2))
     if config.crop:  # held-out images, and those of plans, are whole
         _check_learns(trainer, windows.windows(np.array([0])))
@@ -81,7 +84,7 @@ def run_train(config: TrainConfig) -> Path:
         return _learn(trainer, config, windows, None, {})
     # clips that grew would be another run's
     values = {"data": config.data[0] if len(config.data) == 1 else config.data, "frames": sum(clips.lengths)}
-    settings = with_costs(settings_of(config).with_values(values), config.out, (config.loss,))
+    settings = with_costs(settings_of(config).with_values(values), config.out, (config.loss,) if config.loss else ())
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
@@ -122,7 +125,9 @@ def make_loss(config: TrainConfig) -> Distance:
     return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
 
 
-def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance) -> Trainer[Batch]:
+def make_trainer(
+    config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance | None
+) -> Trainer[Batch]:
     """Return the trainer of a run, with fresh weights or those to begin with.
 
     A sum of two directions counts half. Where nothing moves it is then its pixel-wise twin, so that gradients are
@@ -132,7 +137,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
         config: what to train.
         action_dim: of the clips, whose steps are strides.
         size: (H, W) of the clips.
-        distance: what to train with.
+        distance: what to train with; None for flow matching, which has a loss of its own.
 
     Raises:
         FileNotFoundError, ValueError: options that make no model, no such model to begin with, or a batch that the
@@ -143,7 +148,7 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = starting_model(config, action_dim, size)
-    spec = spec_of(config.loss)
+    spec = spec_of(config.loss) if config.loss else None
     scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
@@ -156,8 +161,12 @@ def make_trainer(config: TrainConfig, action_dim: int, size: tuple[int, int], di
     return trainer
 
 
-def _objective(config: TrainConfig, model: Model, distance: Distance, scale: float) -> Objective[Batch]:
+def _objective(config: TrainConfig, model: Model, distance: Distance | None, scale: float) -> Objective[Batch]:
     """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
+    if distance is None:
+        assert isinstance(model, Denoiser)
+        weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
+        return FlowMatching(model, weight, law, own_after=config.own_frames_after, total=config.steps)
 
     def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
         if isinstance(model, FLAVR):
@@ -190,7 +199,7 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
     make: Callable[..., Model] = make_interpolation_model
     load: Callable[..., Model] = load_interpolator
     configured = interpolation_config
-    if config.objective == "predict":
+    if config.objective != "interpolate":
         make, load, configured = make_model, load_model, model_config
         options["action_dim"] = action_dim
     if not config.init_from or (config.out / CHECKPOINT).exists():
@@ -267,7 +276,7 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
 def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:
     about: Row = {
         "data": " ".join(map(str, config.data)),
-        "loss": config.loss,
+        "loss": config.loss or config.objective,
         "steps": trainer.step,
         "versions": versions(),
     }

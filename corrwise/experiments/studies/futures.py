@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from corrwise.envs.tasks.manifest import frozen_manifest
-from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.mpc import PREDICTOR_NAMES, MPCConfig
 from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.cli.table_futures import FuturesTableConfig, label_of
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference, share_nearer
@@ -53,8 +53,9 @@ def cells_of(config: FuturesTableConfig) -> list[Cell]:
     manifest = frozen_manifest(config.task).part(slice(config.episodes))
 
     def cell(predictor: str, label: str, futures: int, risk: RiskName, cost: str = config.cost) -> Cell:
+        nfe = None if futures == 1 or predictor in PREDICTOR_NAMES else config.nfe
         each = MPCConfig(
-            task=config.task, costs=(cost,), predictor=predictor, futures=futures, risk=risk,
+            task=config.task, costs=(cost,), predictor=predictor, futures=futures, risk=risk, nfe=nfe,
             risk_level=config.risk_level, plan_every=config.plan_every, horizon=config.horizon,
             candidates=config.candidates, iterations=config.iterations, aggregate=config.aggregate,
             size=config.size, supersample=config.supersample, device=config.device, videos=False,

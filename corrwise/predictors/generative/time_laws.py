@@ -170,7 +170,8 @@ class Mode(TimeLaw):
             middle = (below + above) / 2
             less = self.quantile(middle) < t
             below, above = torch.where(less, middle, below), torch.where(less, above, middle)
-        return (below + above) / 2
+        middle = (below + above) / 2
+        return torch.where((t <= 0) | (t >= 1), t, middle)  # exact at the ends
 
     def quantile(self, u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return ``u + scale (cos^2(pi u / 2) - 1 + u)``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -37,7 +38,8 @@ class CorrespondenceAverage:
         lr: its learning rate; images are in [0, 1].
 
     Raises:
-        ValueError: an unknown name, or steps below 0.
+        TypeError: a ``start`` that cannot be called.
+        ValueError: an unknown name, steps that are no integer of at least 0, or a learning rate that is not above 0.
     """
 
     known: tuple[float, ...] = (0.0, 1.0)
@@ -52,8 +54,12 @@ class CorrespondenceAverage:
         steps: int = 20,
         lr: float = 0.002,
     ) -> None:
-        if steps < 0:
-            raise ValueError(f"expected steps of 0 or above, got {steps}")
+        if type(steps) is not int or steps < 0:
+            raise ValueError(f"expected steps as an integer of at least 0, got {steps!r}")
+        if not isinstance(lr, int | float) or not (lr > 0 and isfinite(lr)):
+            raise ValueError(f"expected lr as a number above 0, got {lr!r}")
+        if start is not None and not callable(start):
+            raise TypeError(f"expected start as an interpolator, got {start!r}")
         matched = named_flow(flow)
         self.distance = CorrespondenceWise(l1, matched) if distance is None else as_distance(distance)
         self.start = HalfFlow(matched) if start is None else start
@@ -71,9 +77,12 @@ class CorrespondenceAverage:
         places = check_fixed(self, frames, times, wanted)
         if not places:
             return frames[:, :0]
-        guess = self.start(frames, times, wanted[:1])[:, 0]
-        first, second, image = (views_apart(each.detach()) for each in (frames[:, 0], frames[:, 1], guess))
-        both = torch.stack([first, second])
-        made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
-        made = made.reshape(guess.shape)
+        precise = torch.promote_types(frames.dtype, torch.float32)  # Adam's epsilon is 0 in half precision
+        known = frames.detach().to(precise)
+        guess = self.start(known, times, wanted[:1])[:, 0]
+        with torch.inference_mode(False):  # which makes tensors without gradients, also of copies of others
+            first, second, image = (views_apart(each.clone()) for each in (known[:, 0], known[:, 1], guess.detach()))
+            both = torch.stack([first, second])
+            made = average_image(PixelImages(image), lambda step: both, self.distance, steps=self.steps, lr=self.lr)
+        made = made.reshape(guess.shape).to(frames.dtype)
         return made[:, None].repeat(1, len(places), 1, 1, 1)

@@ -120,7 +120,7 @@ class VideoPredictor(Pretrained):
             raise ValueError(f"expected actions of {self.config.action_dim} numbers, got {actions.shape[3]}")
         if not wanted:
             return context.frames.new_zeros(batch, candidates, 0, *context.frames.shape[2:])
-        noise = None if generators is None else [_copied(each) for each in generators]
+        noise = None if generators is None else [copied(each) for each in generators]
         memory = self.start(*self._context(context), noise)
         memory = tuple(part.repeat_interleave(candidates, dim=0) for part in memory)
         flat, frames = actions.flatten(0, 1)[..., : self.config.action_dim], {}
@@ -173,7 +173,8 @@ def check_channels(frames: Float[Tensor, "B T C h w"], config: Any) -> None:
         raise ValueError(f"expected images of {config.channels} channels, got {frames.shape[2]}")
 
 
-def _copied(generator: Generator) -> Generator:
+def copied(generator: Generator) -> Generator:
+    """Return a generator that draws what the given one would draw next."""
     copy = Generator(generator.device)
     copy.set_state(generator.get_state())
     return copy

@@ -8,6 +8,7 @@ from typing import Any
 
 from corrwise._files import reading
 from corrwise._network_size import check_network
+from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import CONFIG, about_model, typed_config
 from corrwise.predictors.models.resnet3d import ResNet3D
@@ -16,7 +17,7 @@ from corrwise.predictors.models.svg_prime import SVGPrime
 
 __all__ = ["MODELS", "load_model", "make_model", "model_config"]
 
-MODELS: dict[str, type[VideoPredictor]] = {kind.name: kind for kind in (ResNet3D, SVG, SVGPrime)}
+MODELS: dict[str, type[VideoPredictor]] = {kind.name: kind for kind in (ResNet3D, SVG, SVGPrime, Denoiser)}
 
 
 def make_model(name: str, **options: Any) -> VideoPredictor:

@@ -1,5 +1,6 @@
 """Training: an objective defines what is minimised, and one trainer minimises it."""
 
+from corrwise.predictors.training.flow_matching import FlowMatching
 from corrwise.predictors.training.frame_interpolation import Augmentation, FrameInterpolation
 from corrwise.predictors.training.frame_prediction import FramePrediction
 from corrwise.predictors.training.learning import Learning, TrainerConfig
@@ -9,6 +10,7 @@ from corrwise.predictors.training.warm_start import WarmStart
 
 __all__ = [
     "Augmentation",
+    "FlowMatching",
     "FrameInterpolation",
     "FramePrediction",
     "Learning",

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from corrwise.experiments import cli
+from corrwise.experiments.cli.interpolate import InterpolateConfig
 from corrwise.experiments.runs import interpolate
 from corrwise.predictors.data.formats.image_decoding import BitDepth
 from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
-from corrwise.predictors.interpolation import Blend
+from corrwise.predictors.interpolation import FLAVR, Blend, FLAVRConfig
 from corrwise.predictors.interpolation.video import upsample
 
 SIZE = (18, 22)
@@ -181,6 +182,59 @@ def test_a_folder_that_holds_files_is_refused_and_left_as_it_is(tmp_path, capsys
     assert np.array_equal(read(folder), before)
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "sentence"),
+    [
+        ("o", Path.touch, "a folder for the images"),
+        ("o.mp4", Path.mkdir, "a file as"),
+        ("in.mp4", lambda path: encode_video(path, moving(3)), "beside the source"),
+    ],
+)
+def test_an_output_of_another_kind_or_the_source_is_refused_before_anything_is_made(
+    tmp_path, capsys, name, make, sentence
+):
+    make(tmp_path / name)
+    video = tmp_path / name if name == "in.mp4" else images(tmp_path / "in", moving(3))
+    before = (tmp_path / name).stat()
+    assert run("--video", video, "--model", "blend", "--out", tmp_path / name) == 2
+    assert sentence in capsys.readouterr().err
+    assert (tmp_path / name).stat().st_mtime_ns == before.st_mtime_ns
+    assert not (tmp_path / f"{name}.parts").exists()
+
+
+@pytest.mark.parametrize("frames", [None, moving(3)], ids=["damaged", "another number of frames"])
+def test_a_chunk_that_is_not_as_it_was_is_named_and_made_again_when_it_is_deleted(
+    tmp_path, monkeypatch, capsys, frames
+):
+    words = ["--video", images(tmp_path / "in", moving(3)), "--model", "blend", "--out", tmp_path / "o"]
+
+    def full(folder, frames):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interpolate, "_write_images", full)
+        assert run(*words) == 2
+    chunk = tmp_path / "o.parts" / "00000000.mkv"
+    if frames is None:
+        chunk.write_bytes(chunk.read_bytes()[:200])
+    else:
+        encode_lossless(chunk, frames)
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert str(chunk) in error
+    assert "delete this file" in error
+    chunk.unlink()
+    assert run(*words) == 0
+    assert len(read(tmp_path / "o")) == 5
+
+
+def test_options_of_a_trained_interpolator_are_refused(tmp_path, capsys):
+    FLAVR(FLAVRConfig(width=2, blocks=1)).save_pretrained(tmp_path / "model")
+    words = ["--video", images(tmp_path / "in", moving(3)), "--model", tmp_path / "model", "--out", tmp_path / "o"]
+    assert run(*words, "--options", "flow=dis") == 2
+    assert "options must be left out with a trained interpolator, got flow=dis" in capsys.readouterr().err
+
+
 def test_uneven_times_are_kept(tmp_path):
     encode_video(tmp_path / "in.mp4", moving(4), times=[0.0, 0.1, 0.5, 0.6])
     assert run("--video", tmp_path / "in.mp4", "--model", "blend", "--out", tmp_path / "out.mp4") == 0
@@ -249,6 +303,10 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, frames, words, sentence):
     assert last.startswith("corrwise: ")
     assert re.search(sentence, last)
     assert not (tmp_path / "o").exists()
+
+
+def test_the_default_is_the_flow_that_real_video_needs():
+    assert InterpolateConfig(video=Path("x.mp4")).model == "half-flow:flow=dis"  # docs/results/interpolation
 
 
 def test_options_of_the_average_are_numbers(tmp_path):

@@ -38,6 +38,7 @@ from corrwise.predictors.training.learning import averaged
 from corrwise.types import EvaluatingObjective
 
 OPTIONS = ("width=2", "downs=2", "blocks3d=1", "blocks2d=1")
+DENOISER = ("--model", "denoiser", "--objective", "flow-matching")
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +82,21 @@ def test_models_are_those_of_the_options():
 
 
 @pytest.mark.parametrize(
-    ("model", "options"),
-    [("resnet3d", OPTIONS), ("svg", ("width=2", "hidden=4")), ("svg-prime", ("width=2", "hidden=4", "features=4"))],
+    ("model", "options", "more"),
+    [
+        ("resnet3d", OPTIONS, {}),
+        ("svg", ("width=2", "hidden=4"), {}),
+        ("svg-prime", ("width=2", "hidden=4", "features=4"), {}),
+        ("denoiser", ("width=2", "blocks=1"), {}),
+        (
+            "denoiser",
+            ("width=2", "blocks=1", "evaluations=2"),
+            {"objective": "flow-matching", "loss": "", "time_weight": "flowfusion", "own_frames_after": 2},
+        ),
+    ],
 )
-def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_path):
-    whole = replace(tiny, model=model, options=options)
+def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, more, tmp_path):
+    whole = replace(tiny, model=model, options=options, **more)
     parts = replace(whole, out=tmp_path / "parts")
     folder = run_train(whole)
     run_train(replace(parts, steps=3))
@@ -96,7 +107,7 @@ def test_a_run_that_stops_ends_like_one_that_does_not(tiny, model, options, tmp_
     weights = [load_model(each).state_dict() for each in (folder, parts.out / "model")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     about = json.loads((folder / "config.json").read_text())["about"]
-    assert (about["clips"]["task"], about["steps"], about["loss"]) == ("cartpole", 4, "l1")
+    assert (about["clips"]["task"], about["steps"], about["loss"]) == ("cartpole", 4, more.get("objective", "l1"))
     assert any((whole.out / "logs").iterdir())
 
 
@@ -378,6 +389,13 @@ def test_strips_put_predictions_under_what_came():
         (["--loss", "corr-l1:flow=dis,form=reg"], "needs a flow with gradients"),
         (["--lr", "0"], "lr must be above zero and finite, got 0.0"),
         (["--loss", "l1:vgg=none.pth"], "none.pth"),
+        (["--time-weight", "velocity"], "time_weight must be left out with --objective predict, got velocity"),
+        (["--objective", "flow-matching"], "model must be denoiser with --objective flow-matching, got resnet3d"),
+        ([*DENOISER, "--loss", "l1"], "loss must be left out with --objective flow-matching, got l1"),
+        ([*DENOISER, "--time-weight", "heavy"], "unknown weight 'heavy'"),
+        ([*DENOISER, "--time-law", "late"], "unknown time law 'late'"),
+        ([*DENOISER, "--options", "evaluations=0"], "evaluations must be at least 1, got 0"),
+        (["--model", "denoiser", "--options", "evaluations=4"], "evaluations=1 with --objective predict"),
         (["--crop", "8"], "crop must be 0 or at least 16, got 8"),
         (["--crop", "24"], "expected crops no larger than images of 16 x 16, got 24"),
         (["--options", "width=1", "downs=5"], "sides that are multiples of 32 and at least 64, got (16, 16)"),

@@ -87,6 +87,25 @@ def test_an_agent_is_ready_to_act(tmp_path):
         load_agent(_trained(tmp_path / "idle", action_dim=0))
 
 
+def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
+    model = make_model("denoiser", context=2, action_dim=1, width=2, blocks=1)
+    for loss in ("flow-matching", "mse"):
+        model.save_pretrained(tmp_path / loss / "model", {"loss": loss})
+    sampled, regressed, other = tmp_path / "flow-matching", tmp_path / "mse", _trained(tmp_path / "other")
+    assert load_agent(sampled, nfe=2).predictor.config.evaluations == 2
+    assert load_trained(MPCConfig(predictor=str(sampled), nfe=3, size=16)).model.config.evaluations == 3
+    assert load_trained(MPCConfig(predictor=str(sampled), size=16)).model.config.evaluations == 4
+    for folder in (regressed, other):
+        with pytest.raises(ValueError, match="expected a denoiser trained by flow matching for 2 evaluations a frame"):
+            load_agent(folder, nfe=2)
+    with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
+        load_agent(sampled, nfe=0)
+    assert cli.main(["mpc", "--nfe", "2", "--out", str(tmp_path / "mpc")]) == 2
+    assert "nfe must be left out with predictor oracle, got 2" in capsys.readouterr().err
+    assert cli.main(["mpc", "--nfe", "0", "--predictor", str(sampled), "--out", str(tmp_path / "mpc")]) == 2
+    assert "nfe must be at least 1, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("made", "arguments", "message"),
     [

@@ -1,57 +1,11 @@
-"""Time laws: density, distribution, quantile and samples of each agree, and the formulas are the papers'."""
+"""Time laws: the formulas of the papers, and refusals; that each is one law is in ``test_each_part``."""
 
 import math
 
 import pytest
 import torch
-from scipy.stats import kstest
 
-from corrwise.predictors.generative import TIME_LAWS, make_time_law
-
-LAWS = [*TIME_LAWS, "logit-normal:mean=1,std=0.5", "mode:scale=-0.5", "skewed:mean=-0.4", "shifted:shift=0.5"]
-
-
-@pytest.mark.parametrize("text", LAWS)
-def test_density_integrates_to_the_distribution(text: str) -> None:
-    law = make_time_law(text)
-    t = torch.linspace(0, 1, 40_001, dtype=torch.float64)
-    middles = (t[1:] + t[:-1]) / 2
-    density = law.density(middles)
-    assert (density > 0).all()
-    grown = torch.cumsum(density * (t[1:] - t[:-1]), 0)
-    assert abs(float(grown[-1]) - 1) < 1e-6
-    torch.testing.assert_close(law.distribution(t[1:]), grown, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("text", LAWS)
-def test_quantile_inverts_the_distribution(text: str) -> None:
-    law, u = make_time_law(text), torch.linspace(0, 1, 101, dtype=torch.float64)
-    torch.testing.assert_close(law.distribution(law.quantile(u)), u, rtol=0, atol=1e-12)
-    assert law.quantile(u[[0, -1]]).tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("text", LAWS)
-@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.2, 0.6)])
-def test_samples_follow_the_law_restricted_to_an_interval(text: str, ends: tuple[float, float]) -> None:
-    law = make_time_law(text)
-    drawn = law.sample(4000, torch.Generator().manual_seed(3), *ends)
-    assert drawn.dtype == torch.float32
-    assert drawn.shape == (4000,)
-    assert ends[0] <= drawn.min()
-    assert drawn.max() <= ends[1]
-    low, high = law.distribution(torch.tensor(ends, dtype=torch.float64))
-
-    def distribution(t: object) -> object:
-        return ((law.distribution(torch.as_tensor(t, dtype=torch.float64)) - low) / (high - low)).numpy()
-
-    assert kstest(drawn.double().numpy(), distribution).pvalue > 0.01
-
-
-def test_samples_come_from_the_generator() -> None:
-    law = make_time_law("mode")
-    first, again = (law.sample(5, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, law.sample(5, torch.Generator().manual_seed(2)))
+from corrwise.predictors.generative import make_time_law
 
 
 def test_shift_moves_the_noise_time() -> None:
@@ -93,10 +47,3 @@ def test_an_interval_that_is_none_is_refused() -> None:
         make_time_law("uniform").sample(3, torch.Generator(), 0.5, 0.5)
     with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got 1.5"):
         make_time_law("uniform").sample(3, torch.Generator(), 0.5, 1.5)
-
-
-@pytest.mark.parametrize("text", LAWS)
-def test_the_text_of_a_law_makes_it_again(text: str) -> None:
-    law = make_time_law(text)
-    assert make_time_law(str(law)) == law
-    assert str(law) == text

@@ -174,8 +174,26 @@ def test_an_average_lowers_the_summed_distance_to_both_frames():
         for each in (first, average)
     ]
     assert sums[1] < 0.8 * sums[0]
-    with pytest.raises(ValueError, match="steps of 0 or above, got -1"):
-        make_interpolator("average", steps=-1)
+    for name, wrong in (("steps", -1), ("steps", 1e9), ("lr", 0.0), ("lr", float("nan")), ("start", "blend")):
+        with pytest.raises(ValueError, match=name):
+            make_interpolator("average", **{name: wrong})
+
+
+def test_an_average_of_half_precision_is_that_of_single_precision():
+    frames = torch.stack([body(0, 0), body(4, 0)], dim=1).half()
+    average = make_interpolator("average", flow="dis", steps=3)
+    made = average(frames, [0, 1], [0.5])
+    assert made.dtype == torch.float16
+    assert torch.allclose(made.float(), average(frames.float(), [0, 1], [0.5]), atol=1e-3)
+
+
+def test_an_average_is_the_same_where_gradients_are_off():
+    frames = torch.stack([body(0, 0), body(4, 0)], dim=1)
+    average = make_interpolator("average", flow="dis", steps=3)
+    expected = average(frames, [0, 1], [0.5])
+    with torch.inference_mode():
+        made = average(frames * 1, [0, 1], [0.5])
+    assert torch.equal(made, expected)
 
 
 class Lazy(Blend):

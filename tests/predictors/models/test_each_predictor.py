@@ -33,6 +33,7 @@ PREDICTORS = {
     "OraclePredictor": (OraclePredictor, True, True),
     "ResNet3D": (_tiny("resnet3d", width=2, downs=2, blocks2d=1, blocks3d=1), False, False),
     "SVG": (_tiny("svg", width=2, size=SIZE, features=4, latent=2, hidden=4), False, False),
+    "Denoiser": (_tiny("denoiser", width=2, blocks=1, evaluations=2), False, False),
     "SVGPrime": (_tiny("svg-prime", width=2, features=4, latent=2, hidden=4), False, False),
 }
 

@@ -22,6 +22,7 @@ TINY = {
     "resnet3d": {"width": 2, "downs": 2, "blocks3d": 1, "blocks2d": 1},
     "svg": {"width": 2, "size": 16, "features": 4, "latent": 2, "hidden": 4},
     "svg-prime": {"width": 2, "features": 4, "latent": 2, "hidden": 4},
+    "denoiser": {"width": 2, "blocks": 1},
 }
 
 
@@ -60,7 +61,7 @@ def test_config_json_holds_every_field(name, config, tmp_path):
 def test_the_loss_is_the_sum_of_all_steps_and_reaches_every_weight(name):
     model = _model(name)
     loss = FramePrediction(model, l1).loss(_batch(), torch.Generator().manual_seed(0))
-    steps = 3 if name == "resnet3d" else 4  # SVG predicts its context, too
+    steps = 4 if name.startswith("svg") else 3  # SVG predicts its context, too
     assert loss.parts.keys() == {"penalty", *(f"step {t + 1}" for t in range(steps))}
     torch.testing.assert_close(loss.total.detach(), sum(loss.parts.values()))
     loss.total.backward()
@@ -134,8 +135,8 @@ def test_a_short_context_is_filled_up_and_of_a_long_one_the_newest_counts(name):
         assert (long - model(oldest, actions)).abs().max() > 1e-3, "the context does not matter"
 
 
-@pytest.mark.parametrize("name", ["svg", "svg-prime"])
-def test_latents_are_shared_by_candidates_and_drawn_from_copies(name):
+@pytest.mark.parametrize("name", ["svg", "svg-prime", "denoiser"])
+def test_draws_are_shared_by_candidates_and_drawn_from_copies(name):
     model, batch = awake(_model(name)), _batch()
     actions = batch.actions[:1, None, :3].expand(-1, 4, -1, -1)
     context = _context(Batch(batch.frames[:1], batch.actions[:1]))

@@ -20,31 +20,49 @@ from corrwise.experiments.report.table import write_table
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
+from corrwise.experiments.runs.parts import learned_by_flow_matching, with_evaluations
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
-from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.settings import place, settings_of
 from corrwise.experiments.studies.predictors.evaluation import (
     BASELINE,
     CURVES,
+    FUTURES,
     STRIPS,
     broken_frames,
     draw_curves,
     draw_strips,
     evaluation_page,
     evaluation_table,
+    without_residuals,
+)
+from corrwise.experiments.studies.predictors.sampled_tables import sampled_page, sampled_tables
+from corrwise.experiments.studies.predictors.sampling import (
+    check_apart,
+    draws,
+    futures_of,
+    predict,
+    sampled,
+    window_generators,
+    windows_together,
+    with_residuals,
 )
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
-from corrwise.predictors.interpolation.strided import ControlSteps, StridedPredictor, check_horizon
-from corrwise.predictors.metrics import METRICS, PERCEPTUAL, frame_metrics
+from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
+from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL, frame_metrics
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
-from corrwise.types import Context, Predictor
+from corrwise.predictors.sample_metrics import SAMPLED, TOGETHER
+from corrwise.types import Predictor
+
+_SHOWN = 4  # futures of a model that are drawn
+_OPTIONAL = (GRADIENT_ERROR, *PERCEPTUAL, *SAMPLED)  # which rows may lack
 
 
 def _uneven(row: Row) -> str | None:
     """Return what is wrong with the metrics of a row."""
-    steps = {name: len(row[name]) for name in (*METRICS, *PERCEPTUAL) if row.get(name) is not None}
+    steps = {name: len(row[name]) for name in (*METRICS, *_OPTIONAL) if row.get(name) is not None}
     return None if len(set(steps.values())) == 1 else f"expected as many steps of each metric, got {steps}"
 
 
@@ -52,8 +70,8 @@ KEY = Key(
     {"model": str, "weights": str, "window": int},
     {
         **dict.fromkeys(METRICS, needed(NUMBERS)),
-        **dict.fromkeys(PERCEPTUAL, NUMBERS),
-        **{"clip": needed(COUNT), "broken": COUNT, "versions": TEXT_BY_NAME},
+        **dict.fromkeys(_OPTIONAL, NUMBERS),
+        **{"clip": needed(COUNT), "broken": COUNT, "samples": COUNT, "broken_samples": COUNT, "versions": TEXT_BY_NAME},
     },
     also=_uneven,
 )
@@ -71,9 +89,10 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     steps = {name: ControlSteps.of(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
     context = max(each.context for each in steps.values())
     clips = open_clips(config.data)
-    together = max(min(config.batch, config.windows), config.videos * (1 + len(models)))
+    together = max(min(config.batch, config.windows), config.videos * (1 + len(models)), min(config.samples, TOGETHER))
+    together += config.windows if config.residuals is not None else 0
     pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
-    check_memory(together * pixels, "--batch, --horizon or --videos")
+    check_memory(together * pixels, "--batch, --horizon, --videos or --windows")
     for path in config.models:
         _check_clips(model_folder(str(path)), clips)
     for name, each in steps.items():
@@ -84,25 +103,38 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     windows = ClipWindows(clips, context + config.horizon)
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
+    arms = models
+    if config.residuals is not None:
+        others = ClipWindows(open_clips(config.residuals), context + config.horizon)
+        _check_alike(clips, others.source)
+        check_apart(windows, others)
+        arms = with_residuals(models, others, context, count=config.windows, seed=config.seed, together=config.batch)
+        settings = settings.with_values({"residual_frames": sum(others.source.lengths)}, normal={"residuals": place})
     jobs = [
         Job(
             _setup,
-            _Evaluated(name, weights, model, context, windows, chosen),
+            _Evaluated(name, weights, model, context, windows, chosen, config),
             {(name, weights, k): {} for k in range(config.windows)},
             together=config.batch,
             label=name,
         )
-        for name, (weights, model) in models.items()
+        for name, (weights, model) in arms.items()
     ]
     with RunFolder(config.out, settings, KEY) as folder:
         mine = folder.run(jobs, unit="window")
         videos = _videos(config, models, windows.windows(chosen[: config.videos]), context) if config.videos else []
+        if videos and config.samples:
+            _draw_futures(config, arms, windows.windows(chosen[:1]), context)
         page = config.out / "evaluation.html"
         with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             draw_curves(config.out / CURVES, mine)
-            write_bytes_atomic(page, evaluation_page(config, mine, videos).encode())
-        write_table(config.out, lambda: (evaluation_table(mine), broken_frames(mine)))
+            write_bytes_atomic(page, evaluation_page(config, mine, videos, sampled_tables(mine)).encode())
+        write_table(config.out, lambda: _tables(mine))
     return page
+
+
+def _tables(rows: Sequence[Row]) -> tuple[str, list[str]]:
+    return evaluation_table(without_residuals(rows)) + sampled_page(rows), broken_frames(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +147,7 @@ class _Evaluated:
     context: int
     windows: ClipWindows
     chosen: np.ndarray
+    config: EvaluateConfig
 
 
 def _setup(job: _Evaluated, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
@@ -124,27 +157,33 @@ def _setup(job: _Evaluated, *, threads: int, progress: Callable[[], Any]) -> Cal
         batch = job.windows.windows(job.chosen[numbers])
         frames = predict(job.model, batch, job.context)
         metrics = frame_metrics(frames, batch.frames[:, job.context :], batch.frames[:, job.context - 1])
+        futures = _sampled(job, numbers, batch)
         broken = (~frames.isfinite().flatten(2).all(dim=2)).sum(dim=1).tolist()
         for k, number in enumerate(numbers):
             clip = int(job.windows.clips(job.chosen[[number]])[0])
             values = {name: six_digits(jsonable(each[k].double())) for name, each in metrics.items()}
             about = {"model": job.name, "weights": job.weights, "clip": clip, "window": number}
-            yield {**about, **values, "broken": broken[k]}
+            yield {**about, **values, "broken": broken[k], **futures[k]}
             progress()
 
     return rows
 
 
-def predict(model: Predictor, batch: Batch, context: int) -> torch.Tensor:
-    """Return what a model predicts from the first frames of each window and the actions, (n, T, 3, h, w).
-
-    It runs on the device of its weights; the frames come back to the device of the batch.
-    """
-    weights = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module | StridedPredictor) else None
-    there = batch if weights is None else batch.to(weights.device)
-    seen = Context(there.frames[:, :context], there.actions[:, : context - 1], None)
-    with torch.no_grad():
-        return model(seen, there.actions[:, None, context - 1 :])[:, 0].to(batch.frames.device)
+def _sampled(job: _Evaluated, numbers: Sequence[int], batch: Batch) -> list[Row]:
+    """Return what is measured of the futures of each window; nothing of each where none are drawn."""
+    samples, together = job.config.samples, job.config.batch
+    if not samples:
+        return [{} for _ in numbers]
+    rows: list[Row] = []
+    size = windows_together(samples, together)
+    for first, part in zip(range(0, len(numbers), size), batch.split(size), strict=True):
+        mine = [window_generators(job.config.seed, k, samples) for k in numbers[first : first + size]]
+        metrics = sampled(job.model, part, job.context, mine, together)
+        values = metrics.result()
+        for k, broken in enumerate(metrics.broken.tolist()):
+            each = {name: six_digits(jsonable(value[k])) for name, value in values.items()}
+            rows.append({"samples": samples, **each, "broken_samples": broken})
+    return rows
 
 
 def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
@@ -157,17 +196,21 @@ def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
 def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     """Return a short hash of the weights and the model, by the name of its folder; the baseline too."""
     models: dict[str, tuple[str, Predictor]] = {}
-    device = device_named(config.device)
+    device, several = device_named(config.device), False
     for path in config.models:
         folder = model_folder(str(path))
         name = run_name(folder)
         if name in models or name == BASELINE:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
+        if learned_by_flow_matching(model, folder):
+            model, several = with_evaluations(model, config.nfe, folder), True
         models[name] = (
             weights_hash(folder),
             ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
         )
+    if config.nfe is not None and not several:
+        raise ValueError(f"expected a denoiser trained by flow matching for {config.nfe} evaluations a frame, got none")
     return {**models, BASELINE: ("", CopyLast())}
 
 
@@ -190,3 +233,21 @@ def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], ba
     for k, video in enumerate(names):
         write_video(config.out / video, label_panels({n: to_uint8(clips[k]) for n, clips in panels.items()}), fps=5)
     return names
+
+
+def _check_alike(clips: ClipSource, others: ClipSource) -> None:
+    """Refuse clips for residuals of another size or other actions than those that are scored."""
+    for what, one, two in (("size", clips.size, others.size), ("actions", clips.action_dim, others.action_dim)):
+        if one != two:
+            raise ValueError(f"expected clips for residuals of the {what} {one} of --data, got {two}")
+
+
+def _draw_futures(config: EvaluateConfig, arms: dict[str, tuple[str, Predictor]], batch: Batch, context: int) -> None:
+    """Draw several futures of the first window by each model, below the true frames."""
+    panels = {"true": batch.frames}
+    for name, (_, model) in arms.items():
+        count = min(config.samples, _SHOWN) if draws(model) else 1
+        mine = [window_generators(config.seed, 0, config.samples)[:count]]
+        for i, future in enumerate(futures_of(model, batch, context, mine, config.batch).unbind(1)):
+            panels[f"{name} {i + 1}" if count > 1 else name] = torch.cat([batch.frames[:, :context], future], dim=1)
+    draw_strips(config.out / FUTURES, panels, context)

@@ -17,10 +17,11 @@ from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
 from corrwise.experiments.report.strip import embedded
 from corrwise.experiments.report.table import markdown_table
-from corrwise.predictors.metrics import METRICS, PERCEPTUAL
+from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL
 
-CURVES, STRIPS = "curves.png", "strips.png"
+CURVES, STRIPS, FUTURES = "curves.png", "strips.png", "futures.png"
 BASELINE = "copy-last"
+RESIDUALS = "+residuals"  # behind the name of a model that gets them
 _WINDOWS, _COLUMNS = 6, 6  # windows, and predicted frames of each, that are drawn at most
 _ROWS = 24  # rows of frames that are drawn at most, unless one window has more panels
 _AROUND = 4  # px around what moves
@@ -32,8 +33,16 @@ _NAMES = {
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
     "sharpness": "sharpness",
+    GRADIENT_ERROR: "gradient error (lower is better)",
+    "energy": "energy score (lower is better)",
     "lpips": "LPIPS (lower is better)",
     "st_lpips": "ST-LPIPS (lower is better)",
+}
+_EXPLAINED = {
+    "sharpness": "Sharpness: the brightness gradient around what has moved and the true frame's, the smaller as a "
+    "share of the larger; 1 is as sharp.",
+    GRADIENT_ERROR: "Gradient error: the mean length of the difference from the true frame's brightness gradient, in "
+    "levels of 255 per pixel.",
 }
 _MISSING = {
     "lpips": "LPIPS was not measured: it needs torchmetrics and AlexNet's weights where torch keeps its downloads.",
@@ -57,23 +66,30 @@ def not_measured(rows: Sequence[Row]) -> list[str]:
 def broken_frames(rows: Sequence[Row]) -> list[str]:
     """Return a sentence about each model that predicted frames which are not finite."""
     sentences = []
-    for model, mine in _by_model(rows).items():
-        broken, frames = sum(row.get("broken") or 0 for row in mine), sum(len(row["psnr"]) for row in mine)
-        if broken:
-            end = "; its numbers are no result" if broken == frames else ""
-            sentences.append(f"{model}: {broken} of {frames} predicted frames are not finite and count as black{end}")
+    for model, mine in by_model(rows).items():
+        frames = sum(len(row["psnr"]) for row in mine)
+        drawn = sum((row.get("samples") or 0) * len(row["psnr"]) for row in mine)
+        for field, count, what in (
+            ("broken", frames, "predicted"),
+            ("broken_samples", drawn, "sampled"),
+        ):
+            broken = sum(row.get(field) or 0 for row in mine)
+            if broken:
+                end = "; its numbers are no result" if broken == count else ""
+                sentences.append(f"{model}: {broken} of {count} {what} frames are not finite and count as black{end}")
     return sentences
 
 
 def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
     """Yield each model's name, its number of windows, and its numbers as text."""
-    for model, mine in _by_model(rows).items():
+    for model, mine in by_model(rows).items():
         each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in metrics_of(rows)}
         digits = {name: 2 if name == "psnr" else 3 for name in each}
         yield model, len(mine), [f"{mean:.{digits[n]}f} ± {error:.{digits[n]}f}" for n, (mean, error) in each.items()]
 
 
-def _by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each model, in the order in which the models come."""
     models: dict[str, list[Row]] = {}
     for row in rows:
         models.setdefault(row["model"], []).append(row)
@@ -96,7 +112,9 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    metrics, curves = metrics_of(rows), _by_model(rows)
+    metrics, curves = metrics_of(rows), by_model(rows)
+    if all(row.get("energy") is not None for row in rows):
+        metrics.append("energy")
     kinds: dict[str, list[str]] = {}
     for model in curves:
         name, _, number = model.rpartition("-")
@@ -108,13 +126,15 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             color, line = ("black", "--") if kind == BASELINE else (palette(i % palette.N), "-")
             label: str | None = f"{kind}, {len(models)} models" if len(models) > 1 else models[0]
             for model in models:
+                if name != "energy" and model.endswith(RESIDUALS):
+                    continue  # the same as without
                 means = mean_curve([row[name] for row in curves[model]])
                 seen = np.isfinite(means)
                 steps = np.arange(1, len(means) + 1)[seen]
                 axis.plot(steps, means[seen], label=label, color=color, linestyle=line)
                 label = None  # named once
         axis.set(xlabel="predicted step", title=_NAMES[name])
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=110)
@@ -163,17 +183,28 @@ def moving_square(frames: UInt8[np.ndarray, "T h w 3"]) -> tuple[int, int, int]:
     return top, left, side
 
 
-def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str]) -> str:
-    """Return a page that opens from disk: the table, the curves, and the videos beside it."""
+def without_residuals(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the models themselves: a prediction that draws nothing has no residuals added."""
+    return [row for row in rows if not row["model"].endswith(RESIDUALS)]
+
+
+def evaluation_page(
+    config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str], tables: Sequence[Any] = ()
+) -> str:
+    """Return a page that opens from disk: the tables, the curves, and the videos beside it."""
+    plain = without_residuals(rows)
     return str(
         template("evaluation.html").render(
-            metrics=[_NAMES[name] for name in metrics_of(rows)],
-            lines=list(table_cells(rows)),
+            metrics=[_NAMES[name] for name in metrics_of(plain)],
+            lines=list(table_cells(plain)),
             facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
             warnings=broken_frames(rows),
-            missing=not_measured(rows),
+            about=" ".join(text for name, text in _EXPLAINED.items() if name in metrics_of(plain)),
+            missing=not_measured(plain),
+            tables=tables,
             curves=embedded((config.out / CURVES).read_bytes()),
             strips=embedded((config.out / STRIPS).read_bytes()) if videos else "",
+            futures=embedded((config.out / FUTURES).read_bytes()) if videos and tables else "",
             videos=videos,
             versions=(rows[-1].get("versions") or {}) if rows else {},
         )
@@ -181,5 +212,11 @@ def evaluation_page(config: EvaluateConfig, rows: Sequence[Row], videos: Sequenc
 
 
 def metrics_of(rows: Sequence[Row]) -> list[str]:
-    """Return the metrics that all of these rows have; those that need weights may be missing."""
-    return [name for name in (*METRICS, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)]
+    """Return the metrics that all of these rows have, to be shown.
+
+    Those that need weights may be missing. The error of the gradient stands where sharpness, which noise raises, stood;
+    rows that lack it show their sharpness.
+    """
+    there = {name for name in (*METRICS, GRADIENT_ERROR, *PERCEPTUAL) if all(row.get(name) is not None for row in rows)}
+    gradients = GRADIENT_ERROR if GRADIENT_ERROR in there else "sharpness"
+    return [name for name in ("psnr", "ssim", gradients, *PERCEPTUAL) if name in there]

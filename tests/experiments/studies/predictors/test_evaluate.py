@@ -20,6 +20,7 @@ from corrwise.experiments.studies.predictors.evaluation import (
     draw_curves,
     draw_strips,
     evaluation_table,
+    metrics_of,
     moving_square,
 )
 from corrwise.predictors import CopyLast, metrics
@@ -48,7 +49,7 @@ def test_rows_table_curves_videos_and_page(clips, model, tmp_path):
     page = run_evaluate(config).read_text()
     rows = read_rows(config.out / "rows.jsonl", KEY)
     assert [(row["model"], row["window"]) for row in rows] == [(m, k) for m in ("small", "copy-last") for k in range(5)]
-    assert all(len(row[name]) == 3 for row in rows for name in METRICS)
+    assert all(len(row[name]) == 3 for row in rows for name in (*METRICS, "gradient_error"))
     assert '<video src="videos/window-1.mp4"' in page
     assert (config.out / "videos" / "window-1.mp4").stat().st_size > 500
     assert page.count("data:image/png;base64,") == 2, "curves and strips"
@@ -111,6 +112,15 @@ def test_the_table_leaves_out_frames_in_which_nothing_moved():
     one = {"model": "a", "clip": 0, "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5]}
     rows = [one, {**one, "clip": 1, "psnr": [20.0, 30.0], "sharpness": [None, None]}]
     assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± nan |" in evaluation_table(rows)
+
+
+def test_the_error_of_the_gradient_stands_where_sharpness_stood_if_all_rows_have_it():
+    old = {"model": "a", "clip": 0, "psnr": [10.0], "ssim": [0.5], "sharpness": [0.5]}
+    new = {**old, "model": "b", "gradient_error": [0.25]}
+    assert metrics_of([new]) == ["psnr", "ssim", "gradient_error"]
+    assert metrics_of([old]) == metrics_of([old, new]) == ["psnr", "ssim", "sharpness"]
+    assert "gradient error" in evaluation_table([new])
+    assert "sharpness" not in evaluation_table([new])
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_tables_pair_clips_and_episodes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; expected a model (resnet3d, svg, svg-prime) and a loss"),
+        (["--arms", "gan-l1"], "unknown arm 'gan-l1'; expected a model (resnet3d, svg, svg-prime, denoiser)"),
         (["--arms", "flavr-l1"], "unknown arm 'flavr-l1'"),
         (["--arms", "svg-l3"], "unknown cost 'l3'"),
         (["--arms", "svg-state"], "unknown cost 'state'"),

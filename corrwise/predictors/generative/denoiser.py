@@ -1,0 +1,214 @@
+"""A conditional denoiser: the next frame is sampled by a flow from noise, given the frames before it and the action.
+
+The data of the flow is the change of the last frame in units of the noise, ``x1 = (next - last) / scale``. The noise is
+standard normal, so in a frame its standard deviation is ``scale``, around the last frame. The network's output corrects
+a copy of the last frame, whichever quantity it predicts; a new network returns that copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import pi
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from corrwise.costs.option_text import check_known
+from corrwise.predictors.generative.paths import Path, convert, make_path
+from corrwise.predictors.generative.solvers import SOLVERS, solve, time_grid
+from corrwise.predictors.generative.unet import UNet
+from corrwise.predictors.generative.weights import END
+from corrwise.predictors.models.base import Memory, VideoPredictor
+from corrwise.predictors.models.pretrained import ActionDim, ContextFrames, Width
+from corrwise.validation import Range, validated
+
+__all__ = ["Condition", "Denoiser", "DenoiserConfig", "first_time", "sampling_times"]
+
+_LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
+_WAVES = 4  # pairs of a sine and a cosine of the time, at frequencies that double
+
+
+@validated(error=ValueError)
+class DenoiserConfig:
+    """How wide the network is, what it predicts, and how frames are sampled.
+
+    Attributes:
+        context: frames that the model sees, K.
+        action_dim: numbers of an action, A; 0 for plain video.
+        width: channels at half the resolution; at a quarter there are twice as many, at an eighth four times.
+        blocks: residual blocks of each level, on the way down and again on the way up.
+        scale: standard deviation of the noise in a frame in [0, 1].
+        path: from noise to data, as text (``corrwise.predictors.generative.paths``).
+        predicts: in which quantity's unit the network corrects the copy: data, velocity or noise.
+        evaluations: largest number of evaluations of the network for a frame (NFE). With 1 the frame is the mean of
+            all futures; draws do not matter.
+        solver: euler, midpoint or heun; or dopri5 or bosh3, which choose their evaluations.
+        time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
+        channels: of an image, 3 for each view.
+
+    Raises:
+        ValueError: a number outside its range, or an unknown path, solver or time law.
+    """
+
+    context: ContextFrames = 2
+    action_dim: ActionDim = 0
+    width: Width = 64
+    blocks: Annotated[int, Range(1, 100)] = 2
+    scale: Annotated[float, Range(0, 100, open="low")] = 0.25
+    path: str = "cond-ot"
+    predicts: Literal["data", "velocity", "noise"] = "data"
+    evaluations: Annotated[int, Range(1, 10_000)] = 4
+    solver: str = "euler"
+    time_grid: str = "uniform"
+    channels: Width = 3
+
+    def __post_init__(self) -> None:
+        make_path(self.path)
+        sampling_times(self)
+
+
+def sampling_times(config: DenoiserConfig) -> tuple[float, ...]:
+    """Return the times of a sample: a solver steps on all but the last, and at the last one the data is predicted.
+
+    That prediction replaces the solver's step into t = 1, so a frame is never what noise an integration leaves.
+
+    Raises:
+        ValueError: an unknown solver or time law, or no evaluations.
+    """
+    check_known("solver", config.solver, SOLVERS)
+    solver, start = SOLVERS[config.solver], first_time(config)
+    if solver.adaptive:
+        return (start, 1 - END)
+    steps = (config.evaluations - 1) // solver.evaluations + 1  # the last one takes one evaluation
+    return time_grid(config.time_grid, steps, "euler", start=start)[:-1]
+
+
+def first_time(config: DenoiserConfig) -> float:
+    """Return the first time at which what the network predicts determines the data: 0, or shortly after it."""
+    one = torch.ones(1, dtype=torch.float32, device="cpu")
+    try:
+        convert(make_path(config.path), one, one, 0.0, config.predicts, "data")
+    except ValueError:
+        return END
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a frame is predicted from, for each of M candidates.
+
+    Attributes:
+        last: the last frame, in [0, 1].
+        entered: the network's first features of the frames.
+        actions: the actions between the frames and the one that follows, side by side.
+    """
+
+    last: Float[Tensor, "M C h w"]
+    entered: Float[Tensor, "M d h2 w2"]
+    actions: Float[Tensor, "M n"]
+
+
+class Denoiser(VideoPredictor):
+    """Samples the next frame given K frames; later frames are sampled given earlier ones.
+
+    Without generators the flow starts at the mean of the noise. The sides of images are multiples of 8.
+    """
+
+    name, config_type = "denoiser", DenoiserConfig
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.path: Path = make_path(config.path)
+        widths = [config.width * each for each in _LEVELS]
+        numbers = 1 + 2 * _WAVES + config.context * config.action_dim
+        self.network = UNet(
+            (config.context * config.channels, config.channels), 2 * config.channels, numbers, widths, config.blocks
+        )
+
+    def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
+        """Return the context and its first features, which all candidates share."""
+        if frames.shape[-1] % self.network.side or frames.shape[-2] % self.network.side:
+            side, got = self.network.side, tuple(frames.shape[-2:])
+            raise ValueError(f"expected images with sides that are multiples of {side}, got {got}")
+        return frames, actions, self._entered(frames)
+
+    def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
+        """Return the next frame, and the context that ends with it."""
+        last = memory[0][:, -1]
+        start = torch.zeros_like(last)
+        if noise is not None:
+            drawn = [torch.randn(last.shape[1:], generator=g, dtype=torch.float32, device=g.device) for g in noise]
+            start = torch.stack([each.to(last) for each in drawn]).repeat_interleave(len(last) // len(drawn), dim=0)
+        return self.advance(memory, action, start)
+
+    def advance(
+        self, memory: Memory, action: Float[Tensor, "M A"], noise: Float[Tensor, "M C h w"]
+    ) -> tuple[Float[Tensor, "M C h w"], Memory]:
+        """Return the next frame from given noise, and the context that ends with it."""
+        frames, actions, *entered = memory
+        actions = torch.cat([actions, action[:, None]], dim=1)
+        condition = self.condition(frames, actions, *entered)
+        frame = _within(condition.last + self.config.scale * self.sample(condition, noise))
+        return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
+
+    def condition(
+        self, frames: Float[Tensor, "M K C h w"], actions: Float[Tensor, "M K A"], entered: Tensor | None = None
+    ) -> Condition:
+        """Return what the frame after these frames is predicted from.
+
+        Args:
+            frames: the context.
+            actions: between the frames, and the one that follows.
+            entered: the network's first features of the frames, where they are known.
+        """
+        return Condition(frames[:, -1], self._entered(frames) if entered is None else entered, actions.flatten(1))
+
+    def data(
+        self, condition: Condition, x_t: Float[Tensor, "M C h w"], t: Float[Tensor, "*M"]
+    ) -> Float[Tensor, "M C h w"]:
+        """Return the predicted x1: the expected change of the last frame, given x_t.
+
+        The network sees x_t as the best linear estimate of data of unit variance, ``alpha x_t / (alpha^2 + sigma^2)``:
+        at t = 0, where x_t is noise alone, it sees none of it. One half of its output corrects the copy, the other half
+        is a gate: how much of that estimate to add at each pixel. Where nothing moves, the gate is closed.
+
+        Args:
+            condition: the context and the action.
+            x_t: between noise and data.
+            t: one time for each candidate, or one for all.
+        """
+        times = t.to(torch.float32).reshape(-1, 1).expand(len(x_t), 1)
+        alpha, sigma = self.path.alpha(times), self.path.sigma(times)
+        estimate = (alpha / (alpha**2 + sigma**2)).to(x_t)[..., None, None] * x_t
+        waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
+        numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
+        output = self.network(condition.entered + self.network.entered(1, estimate), numbers).float()
+        correction, gate = output.chunk(2, dim=1)
+        one = torch.ones_like(times[..., None, None])
+        unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
+        return unit * correction + gate * estimate
+
+    def sample(self, condition: Condition, noise: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
+        """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample."""
+        times = sampling_times(self.config)
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")
+
+        x = solve(velocity, noise, times, self.config.solver) if len(times) > 1 else noise
+        return self._data_at(condition, x, times[-1])
+
+    def _data_at(self, condition: Condition, x: Tensor, t: float) -> Tensor:
+        return self.data(condition, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
+
+    def _entered(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M d h2 w2"]:
+        return self.network.entered(0, 2 * frames.flatten(1, 2) - 1)
+
+
+def _within(frame: Tensor) -> Tensor:
+    """Return a frame in [0, 1]; gradients are those of the frame before, also where it lies outside."""
+    return frame.detach().clamp(0, 1) + (frame - frame.detach())
