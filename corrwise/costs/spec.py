@@ -276,15 +276,21 @@ class CostSpec:
         return f"{why}; the options here are {there}"
 
 
-def as_distance(distance: str | CostSpec | Distance) -> Distance:
+def as_distance(distance: str | CostSpec | Distance, *, optimized: bool = False) -> Distance:
     """Return a distance, or the one that a cost's text or ``CostSpec`` stands for.
 
+    Args:
+        distance: or what stands for it.
+        optimized: whether it is minimised by its gradient; the flow of a regularised form then has one, too.
+
     Raises:
-        ValueError: the text names no cost.
+        ValueError: the text names no cost, or a regularised form is to be minimised over a flow without a gradient.
     """
     if isinstance(distance, str):
         distance = CostSpec.parse(distance)
-    return distance.build() if isinstance(distance, CostSpec) else distance
+    if not isinstance(distance, CostSpec):
+        return distance
+    return distance.build(detach_flow=not optimized or distance.form == "scaled")
 
 
 def _unknown(head: str, text: str) -> str:

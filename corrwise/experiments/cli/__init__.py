@@ -38,6 +38,7 @@ _FILES = (
         "table_futures",
         "table_goals",
         "table_interpolators",
+        "table_flow_matching",
         "table_time_weights",
     ),
     *("toy", "report", "doctor"),

@@ -15,6 +15,7 @@ from corrwise._faults import named_error, place_of
 from corrwise._files import read_json, shown
 from corrwise.costs import CorrespondenceWise, PerView
 from corrwise.costs.flow.networks import network_hash
+from corrwise.costs.spec import as_distance
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.options import CONTROL_NAMES, cost_label, spec_of
 from corrwise.experiments.runs.settings import Settings
@@ -24,17 +25,22 @@ from corrwise.user_code import user_object, user_source
 _OF_A_FLOW = "CorrespondenceWise(l1, flow) makes a distance of a flow"
 
 
-def make_distance(cost: str) -> Distance:
+def make_distance(cost: str, *, optimized: bool = False) -> Distance:
     """Return the distance behind the canonical text of an image cost.
 
     A user's code is a distance, or a function without arguments that makes one.
 
+    Args:
+        cost: the text.
+        optimized: whether it is minimised by its gradient, see ``as_distance``.
+
     Raises:
-        FileNotFoundError, RuntimeError, ValueError: weights are missing, or there is no such code.
+        FileNotFoundError, RuntimeError, ValueError: weights are missing, there is no such code, or a regularised form
+            is to be minimised over a flow without a gradient.
     """
     spec = spec_of(cost)
     if spec is not None:
-        return spec.build()
+        return as_distance(spec, optimized=optimized)
     what = "a distance, or a function without arguments that makes one, named"
     own: Callable[..., Any] = user_object(
         cost, lambda value: callable(value) and _arguments(value) in (0, 2), what, noun="cost"

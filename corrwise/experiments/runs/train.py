@@ -89,6 +89,16 @@ def run_train(config: TrainConfig) -> Path:
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
 
 
+def train_with_one_thread(config: TrainConfig, *, threads: int) -> Path:
+    """Train as a job of an executor (``corrwise.experiments.runs.executors``): more threads would round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run_train(config)
+    finally:
+        torch.set_num_threads(before)
+
+
 def _check_lengths(clips: ClipSource, config: TrainConfig) -> None:
     """Refuse clips that are too short for one window of strides; windows of single steps have a check of their own."""
     needed, longest = span(config.window, config.stride), max(clips.lengths, default=0)
@@ -121,8 +131,7 @@ def make_loss(config: TrainConfig) -> Distance:
         FileNotFoundError, RuntimeError, ValueError: weights are missing, or a regulariser needs gradients that the flow
             does not have.
     """
-    spec = spec_of(config.loss)
-    return make_distance(config.loss) if spec is None else spec.build(detach_flow=spec.form == "scaled")
+    return make_distance(config.loss, optimized=True)
 
 
 def make_trainer(

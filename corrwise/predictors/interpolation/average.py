@@ -61,7 +61,7 @@ class CorrespondenceAverage:
         if start is not None and not callable(start):
             raise TypeError(f"expected start as an interpolator, got {start!r}")
         matched = named_flow(flow)
-        self.distance = CorrespondenceWise(l1, matched) if distance is None else as_distance(distance)
+        self.distance = CorrespondenceWise(l1, matched) if distance is None else as_distance(distance, optimized=True)
         self.start = HalfFlow(matched) if start is None else start
         self.steps, self.lr = steps, lr
 

@@ -187,6 +187,12 @@ def test_an_average_of_half_precision_is_that_of_single_precision():
     assert torch.allclose(made.float(), average(frames.float(), [0, 1], [0.5]), atol=1e-3)
 
 
+def test_the_regulariser_of_an_average_needs_a_flow_with_gradients():
+    assert not make_interpolator("average", distance="corr-l1:flow=tv-l1,form=reg").distance.detach_flow
+    with pytest.raises(ValueError, match="needs a flow with gradients"):
+        make_interpolator("average", distance="corr-l1:flow=dis,form=reg")
+
+
 def test_an_average_is_the_same_where_gradients_are_off():
     frames = torch.stack([body(0, 0), body(4, 0)], dim=1)
     average = make_interpolator("average", flow="dis", steps=3)

@@ -28,7 +28,7 @@ from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.train import make_loss, run_train, starting_model
+from corrwise.experiments.runs.train import make_loss, starting_model, train_with_one_thread
 from corrwise.experiments.studies.planning import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
@@ -60,7 +60,7 @@ def run_predictor_table(config: PredictorTableConfig) -> Path:
         trained = [(task, arm, seed) for seed in range(config.seeds) for task in config.tasks for arm in config.arms]
         for part in (warm_config, train_config):  # arms of a model and seed begin with the same weights
             jobs = list(dict.fromkeys(part(config, *which) for which in trained))
-            for _ in executor(_train, jobs):
+            for _ in executor(train_with_one_thread, jobs):
                 pass
         for task in config.tasks:
             _evaluate(config, task)
@@ -144,16 +144,6 @@ def train_config(config: PredictorTableConfig, task: str, arm: str, seed: int) -
         horizon=config.horizon,
         lr=_RATE,
     )
-
-
-def _train(job: TrainConfig, *, threads: int) -> Path:
-    """Train a model, by one thread: more would round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return run_train(job)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _evaluate(config: PredictorTableConfig, task: str) -> None:

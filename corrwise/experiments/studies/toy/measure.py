@@ -51,7 +51,7 @@ def average_rows(subject: Subject, *, threads: int, progress: Callable[[], Any])
     It computes with one thread, because the number of threads changes the rounding, which the optimisation amplifies.
     """
     one_thread()
-    config, distance = subject.config, make_distance(subject.cost)
+    config, distance = subject.config, make_distance(subject.cost, optimized=True)
     spec = spec_of(subject.cost)
     base = distance if spec is None else CostSpec(spec.base, vgg=spec.vgg).build()
     scenes = make_scenes(config)

@@ -76,7 +76,9 @@ def run_toy(config: ToyConfig) -> Path:
         FileNotFoundError, RuntimeError, ValueError: an image or weights that cannot be used.
         FloatingPointError: an average image is not finite.
     """
-    stamps = {cost: {"network": network_of(make_distance(cost))} for cost in {*config.costs, *config.curves}}
+    made = {cost: make_distance(cost) for cost in config.curves}
+    made |= {cost: make_distance(cost, optimized=True) for cost in config.costs}
+    stamps = {cost: {"network": network_of(distance)} for cost, distance in made.items()}
     scenes = make_scenes(config)  # missing files must fail before anything is written
     if config.curves:
         curve_scenes(config)

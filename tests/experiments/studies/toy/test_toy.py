@@ -12,6 +12,7 @@ from corrwise.costs import CorrespondenceWise, l1
 from corrwise.experiments.cli import main
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.toy import measure
 from corrwise.experiments.studies.toy.drawings import BACKGROUNDS, OBJECTS
 from corrwise.experiments.studies.toy.measure import closed_form, crispness, curve_losses
 from corrwise.experiments.studies.toy.scenes import curve_scenes, make_scenes, read_background, read_object
@@ -55,6 +56,24 @@ def test_pixels_find_the_closed_forms_and_the_warm_start_is_the_pixel_wise_cost(
     mean = closed_form("mse", make_scenes(warm))
     image = np.asarray(Image.open(tmp_path / "warm" / row["image"]), dtype=float) / 255
     assert np.abs(image - mean.permute(1, 2, 0).numpy()).mean() < 0.015
+
+
+def test_a_regulariser_is_minimised_too_and_refused_over_a_flow_without_gradients(tmp_path, monkeypatch, capsys):
+    detached = {}
+
+    def note(made, draw, distance, **options):
+        detached[getattr(distance, "regularizer", None) is not None] = getattr(distance, "detach_flow", None)
+        return made().detach()
+
+    monkeypatch.setattr(measure, "average_image", note)
+    pixels = replace(TINY, image="pixels", curves=(), height=32, width=64)
+    for cost in ("corr-l1:flow=tv-l1,form=reg", "corr-l1:flow=dis"):
+        run_toy(replace(pixels, out=tmp_path / cost, costs=(cost,)))
+    assert detached == {True: False, False: True}
+    words = ["toy", "--image", "pixels", "--costs", "corr-l1:flow=dis,form=reg", "--out", str(tmp_path / "dis")]
+    assert main(words) == 2
+    assert "needs a flow with gradients, got" in capsys.readouterr().err
+    assert not (tmp_path / "dis").exists()
 
 
 @pytest.mark.parametrize("name", OBJECTS)
