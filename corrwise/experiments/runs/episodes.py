@@ -86,7 +86,7 @@ class EpisodeRunner:
         clock.seconds.clear()
         fleet = Fleet(simulator, context_frames=parts.context_of(config))
         with clock.measure("environment", opaque=True):
-            context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
+            context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen, seeds)
             ends = context.frames[:, -1], goal.frames[:, -1]
             keys = key_frames(config, simulator, seeds, *ends) if config.goal_frames else None
         goal = goal if keys is None else keys.goal
