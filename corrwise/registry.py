@@ -20,6 +20,7 @@ TASK_PATHS: Mapping[str, str] = {
     "ant": "corrwise.envs.tasks.ant:ANT",
     "humanoid": "corrwise.envs.tasks.humanoid:HUMANOID",
     "cartpole-short": "corrwise.envs.tasks.cartpole:CARTPOLE_SHORT",
+    "cartpole-gusts": "corrwise.envs.tasks.cartpole:CARTPOLE_GUSTS",
 }
 RENDERER_PATHS: Mapping[str, str] = {
     "raycast": "corrwise.envs.renderers.raycast:RaycastRenderer",

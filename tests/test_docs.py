@@ -24,6 +24,7 @@ QUICK = {
     'episodes=3, out="runs/library"': 'episodes=1, steps=2, size=16, candidates=4, out="runs/library"',
 }
 PRINTS = {  # what a reader sees, by a line of the block
+    "def log_cosh_error(": r"squared: .* by \de-1[4-9], .* by \de-1[4-9]\nlog_cosh_error: .* by 1e-02, .* by 4e-03\n",
     "at the nearest": r"\d\.\d\d away at first, \d\.\d\d at the nearest\n",
     "evaluate_policy(": r"mean return -\d\.\d\d\n",
     "goal_displacement": r"-(\d\S*) \1 0\.\d+\n|-(\d\S*) \2 [1-9]\S*\n",

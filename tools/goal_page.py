@@ -168,7 +168,7 @@ def reached(cell: Cell, name: str) -> list[dict[str, np.ndarray]]:
     (times,) = keys_of(cell).times
     return [
         {f"{name}: {distance:.2f}": episode.panels["seen"][time]}
-        for time, distance in zip(times, episode.key_distances, strict=True)
+        for time, distance in zip(times, episode.key_distances or (), strict=True)
     ]
 
 

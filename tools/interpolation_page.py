@@ -5,7 +5,7 @@ python -m tools.interpolation_page
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 
 import numpy as np
@@ -67,7 +67,8 @@ def pairs_table(rows: Sequence[Row]) -> str:
     for (arm, other), (metric, (name, digits)) in product(pairs, METRICS.items()):
         cells = []
         for group, gap in product(GROUPS, GAPS):
-            one, two = (_values(rows, each, group, gap, metric) for each in (arm, other))
+            both = arms[arm].keys() & arms[other].keys()  # models of the same seeds
+            one, two = (_values(rows, each, group, gap, metric, both) for each in (arm, other))
             clips = sorted(one.keys() & two.keys())
             difference = paired_difference([one[clip] for clip in clips], [two[clip] for clip in clips])
             cells.append(difference.text(f"+.{digits}f"))
@@ -75,11 +76,15 @@ def pairs_table(rows: Sequence[Row]) -> str:
     return markdown_table(["", *(f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS))], lines)
 
 
-def _values(rows: Sequence[Row], arm: str, group: str, gap: int, metric: str) -> dict[tuple[str, int], float]:
-    """Return a metric of each clip of a group: over its windows, then over the models of the arm."""
+def _values(
+    rows: Sequence[Row], arm: str, group: str, gap: int, metric: str, only: Collection[str] = ()
+) -> dict[tuple[str, int], float]:
+    """Return a metric of each clip of a group: over its windows, then over the models of the arm or ``only`` some."""
     scale = 1000 if metric == "st_lpips" else 1
     seeds = grouped([row for row in rows if row["data"] in GROUPS[group] and row["gap"] == gap]).get(arm)
-    return {} if seeds is None else {clip: scale * value for clip, value in clip_values(seeds, metric).items()}
+    if seeds is not None and only:
+        seeds = {seed: mine for seed, mine in seeds.items() if seed in only}
+    return {} if not seeds else {clip: scale * value for clip, value in clip_values(seeds, metric).items()}
 
 
 def page_with_tables(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from corrwise.costs import PRESETS
 from corrwise.envs.tasks.manifest import frozen_manifest
-from corrwise.experiments.cli.options import TASK_NAMES
+from corrwise.experiments.cli.options import TABLE_TASKS
 from corrwise.experiments.runs.grid import KEY as GRID_KEY
 from corrwise.experiments.runs.grid import Cell, current_rows
 from corrwise.experiments.runs.rows import read_rows
@@ -36,7 +36,7 @@ BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the plan
 def planning_rows() -> list[dict[str, Any]]:
     """Return the rows of ``corrwise table mpc`` with the current settings of its methods; only complete cells."""
     rows = read_rows(RESULTS / "table-mpc" / "rows.jsonl", GRID_KEY)
-    cells = [Cell(name, method_config(name, task), frozen_manifest(task)) for task in TASK_NAMES for name in METHODS]
+    cells = [Cell(name, method_config(name, task), frozen_manifest(task)) for task in TABLE_TASKS for name in METHODS]
     rows = current_rows(rows, {(cell.config.task, cell.method): cell.fingerprint for cell in cells})
     counts = Counter((row["task"], row["method"]) for row in rows)
     whole = {(cell.config.task, cell.method): len(cell.manifest.seeds) for cell in cells}

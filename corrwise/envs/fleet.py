@@ -34,6 +34,7 @@ class Fleet:
         self.simulator = simulator
         self._k = context_frames
         self._states = self._goal_states = np.empty((0, integration_size(simulator.model)))
+        self._seeds: Sequence[int] | None = None
 
     def reset(self, seeds: Sequence[int]) -> tuple[Context, Goal]:
         """Begin one episode per seed and return what a controller sees: first frames and goal images.
@@ -52,12 +53,22 @@ class Fleet:
         task, physics = self.simulator.task, self.simulator.physics
         pairs = [sample_episode(task, physics, np.random.default_rng(seed)) for seed in seeds]
         starts, goals = np.stack([start for start, _ in pairs]), np.stack([goal for _, goal in pairs])
-        context, goal = self.begin(starts, goals)
+        context, goal = self.begin(starts, goals, seeds)
         self.simulator.check_goals(starts, goals, context.frames[:, -1], goal.frames[:, -1])
         return context, goal
 
-    def begin(self, starts: Float64[np.ndarray, "B S"], goals: Float64[np.ndarray, "B S"]) -> tuple[Context, Goal]:
+    def begin(
+        self,
+        starts: Float64[np.ndarray, "B S"],
+        goals: Float64[np.ndarray, "B S"],
+        seeds: Sequence[int] | None = None,
+    ) -> tuple[Context, Goal]:
         """Begin episodes at given start states with given goal states.
+
+        Args:
+            starts: the states.
+            goals: the goals' states.
+            seeds: of the episodes' gusts; a task without gusts needs none.
 
         Raises:
             ValueError: if starts and goals are not equally many finite states of this model.
@@ -65,7 +76,7 @@ class Fleet:
         size = integration_size(self.simulator.model)
         if starts.shape != goals.shape or starts.shape[1:] != (size,) or not np.isfinite(starts + goals).all():
             raise ValueError(f"expected finite starts and goals (B, {size}), got {starts.shape} and {goals.shape}")
-        self._states, self._goal_states = starts.copy(), goals.copy()
+        self._states, self._goal_states, self._seeds = starts.copy(), goals.copy(), seeds
         self.diverged: Bool[np.ndarray, "B"] = np.zeros(len(starts), dtype=bool)
         frames = self.simulator.render(starts)[:, None].expand(-1, self._k, -1, -1, -1)
         actions = torch.zeros(
@@ -81,14 +92,15 @@ class Fleet:
 
         Raises:
             RuntimeError: before the first ``reset`` or ``begin``.
-            ValueError: if there is not one action for each environment.
+            ValueError: if there is not one action for each environment, or the task has gusts and the episodes began
+                without seeds.
         """
         if not len(self._states):
             raise RuntimeError("there are no episodes yet: call reset() or begin() first")
         expected = (len(self._states), self.simulator.physics.action_dim)
         if actions.shape != expected:
             raise ValueError(f"expected one action for each environment {expected}, got {tuple(actions.shape)}")
-        self._states, diverged = self.simulator.step(self._states, actions)
+        self._states, diverged = self.simulator.step(self._states, actions, self._seeds)
         self.diverged |= diverged
         frame = self.simulator.render(self._states)[:, None]
         past, done = self.context.frames, self.context.actions
@@ -105,12 +117,12 @@ class Fleet:
         return self._states.copy()
 
     def restore(self, states: Float64[np.ndarray, "B S"]) -> Context:
-        """Return to earlier states; the context restarts from their images.
+        """Return to earlier states; the context restarts from their images, and gusts are those of the states' times.
 
         Raises:
             ValueError: if these are not finite states of this model, one for each goal.
         """
-        return self.begin(states, self._goal_states)[0]
+        return self.begin(states, self._goal_states, self._seeds)[0]
 
     def distance(self, *, full: bool = False) -> Float64[np.ndarray, "B"]:
         """Return the true distance of each environment's state to its goal's, for evaluation only."""

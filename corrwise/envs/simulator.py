@@ -62,7 +62,7 @@ class MujocoSimulator:
         if not isinstance(renderer, str) and (self.cameras, depth) != ((MAIN,), False):
             raise ValueError(f"expected a renderer by name to draw {self.cameras} with depth={depth}, got {renderer!r}")
         self.model = task.compile(self.cameras)
-        self.physics = Physics(self.model, task.frame_skip, threads=threads)
+        self.physics = Physics(self.model, task.frame_skip, threads=threads, gusts=task.gusts)
         self._threads = threads
         self.renderer: Renderer = (
             renderer if not isinstance(renderer, str)
@@ -71,37 +71,66 @@ class MujocoSimulator:
         self.views = getattr(self.renderer, "views", ONE_VIEW)
 
     def rollout(
-        self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
+        self,
+        state: Float64[np.ndarray, "B S"],
+        actions: Float[torch.Tensor, "B N H A"],
+        steps: Sequence[int],
+        forces: Float64[np.ndarray, "B N H nv"] | None = None,
     ) -> Float[torch.Tensor, "B N T C h w"]:
         """Return the images after the given 0-based steps, on the actions' device; only these are rendered.
 
+        Generalised ``forces`` act in each step beside the actuators'; the task's gusts are not among them.
+
         Raises:
             ValueError: if states, actions or steps do not fit the model or each other.
         """
-        states = self.states(state, actions, steps)
+        states = self.states(state, actions, steps, forces)
         return self.render(states).to(actions.device)
 
     def states(
-        self, state: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B N H A"], steps: Sequence[int]
+        self,
+        state: Float64[np.ndarray, "B S"],
+        actions: Float[torch.Tensor, "B N H A"],
+        steps: Sequence[int],
+        forces: Float64[np.ndarray, "B N H nv"] | None = None,
     ) -> Float64[np.ndarray, "B N T S"]:
         """Return the integration states after the given 0-based steps; NaN where the physics diverged.
+
+        Generalised ``forces`` act in each step beside the actuators'; the task's gusts are not among them.
 
         Raises:
             ValueError: if states, actions or steps do not fit the model or each other.
         """
-        return self.physics.states(state, actions, steps)
+        return self.physics.states(state, actions, steps, forces)
 
     def step(
-        self, states: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B A"]
-    ) -> tuple[Float64[np.ndarray, "B S"], Bool[np.ndarray, "B"]]:
+        self, states: Float64[np.ndarray, "B S"], actions: Float[torch.Tensor, "B A"],
+        keys: Sequence[int] | None = None,
+    ) -> tuple[Float64[np.ndarray, "B S"], Bool[np.ndarray, "B"]]:  # fmt: skip
         """Return the states one control step later, and which diverged; a diverged state is left unchanged.
 
+        Args:
+            states: of the environments.
+            actions: one for each.
+            keys: of the episodes' gusts; needed where the task has gusts.
+
         Raises:
-            ValueError: if states and actions do not fit the model or each other.
+            ValueError: if states and actions do not fit the model or each other, or the keys of gusts are missing.
         """
-        after = self.states(states, actions[:, None, None], [0])[:, 0, 0]
+        forces = None if self.task.gusts is None else self._gusts(states, keys)
+        after = self.states(states, actions[:, None, None], [0], forces)[:, 0, 0]
         diverged = ~np.isfinite(after).all(axis=1)
         return np.where(diverged[:, None], states, after), diverged
+
+    def _gusts(self, states: np.ndarray, keys: Sequence[int] | None) -> Float64[np.ndarray, "B 1 1 nv"]:
+        """Return the forces of the control step that begins at each state's time."""
+        gusts = self.task.gusts
+        assert gusts is not None
+        if keys is None or len(keys) != len(states):
+            raise ValueError(f"{self.task.name} has gusts: expected {len(states)} seeds of episodes, got {keys}")
+        steps = np.rint(states[:, 0] / (self.model.opt.timestep * self.task.frame_skip)).astype(int).tolist()
+        forces = [gusts.of_episode(self.model, key, [step]) for key, step in zip(keys, steps, strict=True)]
+        return np.stack(forces)[:, None]
 
     def render(self, states: Float64[np.ndarray, "*n S"]) -> Float[torch.Tensor, "*n C h w"]:
         """Return one image per state.

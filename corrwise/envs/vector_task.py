@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Float64
 
 from corrwise.envs.arrays import beside, to_numpy
-from corrwise.envs.tasks.goals import sample_episode
+from corrwise.envs.tasks.goals import gust_key, sample_episode
 from corrwise.envs.tasks.metric import integration_size
 from corrwise.envs.vector_protocol import Infos, add_info, final, reset_rows, seeds_of
 from corrwise.envs.visual_task import NO_EPISODE, VisualTask
@@ -56,6 +57,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._states = np.empty((num_envs, integration_size(self.simulator.model)))
         self._goal_states, self._goals_out_of_view = self._states.copy(), np.zeros(num_envs)
         wanted = ("desired_goal", "desired_depth") if self.views.depth else ("desired_goal",)
+        self._gusts = [0] * num_envs
         self._goals = {
             name: np.zeros(self.observation_space[name].shape, self.observation_space[name].dtype) for name in wanted
         }
@@ -80,7 +82,7 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         self._random = self._random or [seeding.np_random(each) for each in seeds]
         for i in (i for i in which if seeds[i] is not None):
             self._random[i] = seeding.np_random(seeds[i])
-        self._begin(which)
+        self._begin(which, seeds)
         self._over[which] = False
         return self._observe(), self._infos(which)
 
@@ -143,12 +145,12 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
             raise gymnasium.error.ResetNeeded(NO_EPISODE)
         return self._states.copy()
 
-    def _begin(self, which: np.ndarray) -> None:
-        """Draw starts and goals."""
+    def _begin(self, which: np.ndarray, seeds: Sequence[int | None] | None = None) -> None:
+        """Draw starts and goals; ``seeds`` are those that the copies' generators were just made from."""
         for i in which:
-            self._states[i], self._goal_states[i] = sample_episode(
-                self.task, self.simulator.physics, self._random[i][0]
-            )
+            random = self._random[i][0]
+            self._states[i], self._goal_states[i] = sample_episode(self.task, self.simulator.physics, random)
+            self._gusts[i] = gust_key(self.task, random, None if seeds is None else seeds[i])
         if len(which):
             starts, goals = self._states[which], self._goal_states[which]
             start_images, goal_images = self.simulator.render(np.stack([starts, goals]))
@@ -162,7 +164,8 @@ class VectorVisualTask(gymnasium.vector.VectorEnv):
         """Step these copies and return which diverged; a diverged copy keeps its state."""
         if not len(which):
             return np.zeros(0, dtype=bool)
-        self._states[which], diverged = self.simulator.step(self._states[which], torch.from_numpy(actions))
+        keys = [self._gusts[i] for i in which]
+        self._states[which], diverged = self.simulator.step(self._states[which], torch.from_numpy(actions), keys)
         self._steps[which] += 1
         return diverged
 

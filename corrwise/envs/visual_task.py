@@ -16,7 +16,7 @@ from corrwise.envs.arrays import beside, from_metres, from_uint8, to_metres, to_
 from corrwise.envs.renderers.view import far_plane
 from corrwise.envs.simulator import MujocoSimulator
 from corrwise.envs.tasks import find_task
-from corrwise.envs.tasks.goals import sample_episode
+from corrwise.envs.tasks.goals import gust_key, sample_episode
 from corrwise.envs.tasks.task import MAIN, Task
 from corrwise.types import ONE_VIEW, Distance, Views
 
@@ -111,6 +111,7 @@ class VisualTask(gymnasium.Env):
         super().reset(seed=seed, options=options)
         self.simulator.check_drawn()
         state, goal_state = sample_episode(self.task, self.simulator.physics, self.np_random)
+        self._gusts = gust_key(self.task, self.np_random, seed)
         images = self.simulator.render(np.stack([state, goal_state]))
         self.simulator.check_goals(state[None], goal_state[None], images[:1], images[1:])
         self._state, self._goal_state, self._goal = state, goal_state, self.goal_of(images[1])
@@ -128,7 +129,7 @@ class VisualTask(gymnasium.Env):
         action = to_numpy(action).astype(np.float32)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"expected a finite action {self.action_space.shape} in [-1, 1], got {action!r}")
-        (self._state,), over = self.simulator.step(self.snapshot()[None], torch.from_numpy(action)[None])
+        (self._state,), over = self.simulator.step(self.snapshot()[None], torch.from_numpy(action)[None], [self._gusts])
         diverged = bool(over[0])
         self._steps += 1
         observation, info = self._observe(), {**self._info(), "diverged": diverged}
@@ -190,6 +191,8 @@ class VisualTask(gymnasium.Env):
 
     def restore(self, state: np.ndarray) -> dict[str, np.ndarray]:
         """Return to an earlier snapshot and return its observation; the goal and the step count do not change.
+
+        A task's gusts are those of the snapshot's time.
 
         Raises:
             ValueError: if it is not a finite state of this task.

@@ -59,8 +59,10 @@ def _check_episode(task: Any, simulator: Any, seed: int) -> tuple[np.ndarray, np
     class Spy(Physics):
         """Physics that remembers the last hidden actions and where they led."""
 
-        def states(self, state: np.ndarray, actions: Any, steps: Sequence[int]) -> np.ndarray:
-            self.actions, self.reached = actions[0], super().states(state, actions, steps)
+        def states(
+            self, state: np.ndarray, actions: Any, steps: Sequence[int], forces: np.ndarray | None = None
+        ) -> np.ndarray:
+            self.actions, self.reached = actions[0], super().states(state, actions, steps, forces)
             return self.reached
 
     model = simulator.model

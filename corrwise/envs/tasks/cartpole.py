@@ -1,4 +1,7 @@
-"""Cartpole: dm_control's cart and pole, on a wide track with starts and goals metres apart, or on the original."""
+"""Cartpole: dm_control's cart and pole, on a wide track with starts and goals metres apart, or on the original.
+
+``cartpole-gusts`` is a cart with a fixed mast. Its goals lie between a shelter and a slope that no actuator can climb.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from functools import partial
 import mujoco
 import numpy as np
 
+from corrwise.envs.tasks.gusts import Gusts
 from corrwise.envs.tasks.models import dm_control_model
 from corrwise.envs.tasks.task import Camera, GoalSampling, Task
 
@@ -50,4 +54,42 @@ def _task(name: str, track: float, apart: float, camera: Camera) -> Task:
 CARTPOLE = _task("cartpole", TRACK, _APART, Camera(position=(0.0, -7.6, 1.0), target=(0.0, 0.0, 1.0), fovy=45.0))
 CARTPOLE_SHORT = _task(
     "cartpole-short", SHORT, _SHORT_APART, Camera(position=(0.0, -5.4, 1.0), target=(0.0, 0.0, 1.0), fovy=45.0)
+)
+
+
+LEFT, SHELTER, EDGE, RIGHT = -0.8, 0.8, 1.2, 2.4  # metres: the track's end, where gusts begin, the slope, its foot
+_SLOPE = 200.0  # N per metre beyond the edge; the actuator's 10 N hold a cart until 5 cm beyond
+
+
+def _gusts_model() -> mujoco.MjSpec:
+    spec = dm_control_model("cartpole.xml")
+    spec.joint("slider").range = [LEFT, RIGHT]
+    spec.delete(spec.joint("hinge_1"))
+    for rail in ("rail1", "rail2"):  # they end where the slope begins
+        spec.geom(rail).pos[0], spec.geom(rail).size[1] = (LEFT - 0.2 + EDGE) / 2, (EDGE - LEFT + 0.2) / 2
+    slope = spec.add_tendon(name="slope")
+    slope.wrap_joint("slider", 1.0)
+    slope.stiffness = [-_SLOPE, 0.0, 0.0]  # pushes away from the edge; before it, nothing acts
+    slope.springlength = [-100.0, EDGE]
+    return spec
+
+
+def _sheltered(model: mujoco.MjModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return a resting cart in the shelter."""
+    return np.array([rng.uniform(LEFT + 0.3, 0.5)]), np.zeros(model.nv)
+
+
+def _exposed(start: np.ndarray, goal: np.ndarray) -> bool:
+    return bool(EDGE - 0.2 <= goal[0] <= EDGE - 0.05)
+
+
+CARTPOLE_GUSTS = Task(
+    name="cartpole-gusts",
+    model=_gusts_model,
+    camera=Camera(position=(0.8, -4.8, 1.0), target=(0.8, 0.0, 1.0), fovy=45.0),
+    frame_skip=5,  # 50 ms
+    episode_steps=40,
+    start=_sheltered,
+    goal=GoalSampling(min_steps=10, max_steps=40, correlation=0.97, min_distance=0.4, accept=_exposed),
+    gusts=Gusts("slider", force=30.0, beyond=SHELTER),
 )

@@ -96,6 +96,13 @@ def sample_episode(
     return start, goal
 
 
+def gust_key(task: Task, rng: np.random.Generator, seed: int | None) -> int:
+    """Return the key of an episode's gusts: its seed, or a draw where the generator runs on from another episode."""
+    if seed is not None or task.gusts is None:
+        return seed or 0
+    return int(rng.integers(2**63))
+
+
 def sample_path(task: Task, physics: Physics, rng: np.random.Generator) -> Float64[np.ndarray, "steps S"]:
     """Return all states on the hidden path from the start of ``sample_episode`` to its goal, both included.
 

@@ -124,4 +124,4 @@ def save_manifest(manifest: Manifest, path: Path) -> None:
 def _settings(task: Task) -> dict[str, Any]:
     camera = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(task.camera).items()}
     plain = {name: getattr(task, name) for name in ("frame_skip", "episode_steps", "velocity_weight")}
-    return {"camera": camera, **plain}
+    return {"camera": camera, **plain, **({} if task.gusts is None else {"gusts": asdict(task.gusts)})}

@@ -9,6 +9,7 @@ from typing import Annotated
 import mujoco
 import numpy as np
 
+from corrwise.envs.tasks.gusts import Gusts
 from corrwise.validation import Range, validate, validated
 
 CAMERA_NAME = "corrwise"  # of the main camera in the compiled model; the others append their own name
@@ -87,6 +88,7 @@ class Task:
         velocity_weight: the weight of velocity differences in the full state distance, seconds.
         textures: whether the ray caster draws the textures of moving shapes, as OpenGL does, instead of their mean
             colours.
+        gusts: forces that act on environments and that no image shows; None for a task without.
         cameras: further fixed cameras by name, drawn only if requested (``cameras=`` of simulator and environments).
             Starts and goals never depend on them.
 
@@ -105,6 +107,7 @@ class Task:
     velocity_weight: float = 0.1
     textures: bool = False
     cameras: Mapping[str, Camera] = field(default_factory=dict, hash=False)
+    gusts: Gusts | None = None
 
     def __post_init__(self) -> None:
         """Refuse names and numbers out of range, and goals that take longer than an episode."""

@@ -35,6 +35,7 @@ _FILES = (
         "table_ablations",
         "table_predictors",
         "table_agents",
+        "table_futures",
         "table_goals",
         "table_interpolators",
         "table_flow_matching",

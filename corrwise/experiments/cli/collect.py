@@ -22,8 +22,8 @@ class CollectConfig(options.Parallel):
     out: Path = Path("clips/cartpole")
     """Folder of HDF5 shards with at most ten episodes each, and an index."""
     task: options.OwnTask = "cartpole"
-    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
-    as Python code."""
+    """cartpole, ant, humanoid, cartpole-short, cartpole-gusts; or your own, as file.py:NAME, which runs
+    that file as Python code."""
     episodes: options.Count = field(default=500, metadata=options.CHOOSES_ROWS)
     """How many episodes; more of them can be asked for later."""
     behaviours: Annotated[tuple[Behaviour, ...], SEVERAL] = ("coloured", "random")

@@ -29,7 +29,7 @@ class InterpolateConfig:
     """More options of half-flow and average, such as flow=learned."""
     clip: Annotated[int, Range(0, 1_000_000)] = 0
     """Which clip of a folder, from 0."""
-    fps: Annotated[float, Range(0, 1000, open="low")] = 10.0
+    fps: Annotated[float, Range(0.01, 1000)] = 10.0
     """Frames per second of images and clips, which state none."""
     cut: Annotated[float, Range(0, 1)] = 0.5
     """Share of pixels that change their colour at a scene cut, across which nothing is blended; 1 for no cuts."""

@@ -15,19 +15,20 @@ from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, valid
 
 NAME = "mpc"
 
-PREDICTOR_NAMES = ("oracle", "copy-last")
+PREDICTOR_NAMES = ("oracle", "oracle-gusts", "copy-last")
 INTERPOLATOR_NAMES = ("blend", "half-flow", "average")  # those that need no training
 GOAL_CONTROLS = ("last", "next", "true")  # goals of the same key frames without an interpolator
 
 
-def _is_folder(name: str) -> bool:
+def is_folder(name: str) -> bool:
+    """Return whether a predictor's name is that of a folder."""
     return "/" in name or Path(name).is_dir()
 
 
 def _is_interpolator(text: str) -> bool:
     """Return whether a text is a name with options, as half-flow:flow=dis, or the folder of a trained interpolator."""
     name, options, _ = text.partition(":")
-    return name in INTERPOLATOR_NAMES if options else _is_folder(text)
+    return name in INTERPOLATOR_NAMES if options else is_folder(text)
 
 
 def _is_own(planner: str) -> bool:
@@ -56,8 +57,9 @@ class MPCConfig(options.Parallel):
     """Plan from pixels toward a goal image, and report the result."""
 
     task: options.OwnTask = "cartpole"
-    """cartpole (a track of 5.4 m), ant, humanoid or cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or
-    dm_control:walker-walk; or your own, as file.py:NAME, which runs that file as Python code."""
+    """cartpole (a track of 5.4 m), ant, humanoid, cartpole-short (3.6 m) or cartpole-gusts (random forces that no image
+    shows); an environment, as gym:Hopper-v5 or dm_control:walker-walk; or your own, as file.py:NAME, which runs that
+    file as Python code."""
     costs: Annotated[tuple[str, ...], SEVERAL] = field(
         default=("l1", "corr-l1", "recommended"), metadata=options.CHOOSES_ROWS
     )
@@ -77,8 +79,9 @@ class MPCConfig(options.Parallel):
     it each step has an action of its own. The planner's option interpolation is zero, linear or cubic."""
     action_change_penalty: Annotated[float, Range(0)] = 0.0
     """Weight of the mean squared difference of successive actions, which is added to the cost, in its unit."""
-    predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", _is_folder)] = "oracle"
-    """oracle (the simulator), copy-last, or the folder of a run of corrwise train."""
+    predictor: Annotated[str, Names(PREDICTOR_NAMES, "the folder of a run of corrwise train", is_folder)] = "oracle"
+    """oracle (the simulator, without a task's gusts), copy-last, or the folder of a run of corrwise train; or the
+    control oracle-gusts (the simulator with gusts that are drawn from the task's own law)."""
     nfe: options.Horizon | None = None
     """Evaluations of a denoiser's network for each predicted frame, at most; without it the model's own number."""
     episodes: options.Count = field(default=3, metadata=options.CHOOSES_ROWS)
@@ -189,6 +192,8 @@ class MPCConfig(options.Parallel):
         check(self.plan_every <= self.horizon, "plan-every", f"at most the horizon of {self.horizon}", self.plan_every)
         check(len(set(self.cameras)) == len(self.cameras) > 0, "cameras", "different names", " ".join(self.cameras))
         options.named_options(self.interpolator)
+        made = self.goal_frames or self.interpolator == MPCConfig.interpolator
+        check(bool(made), "interpolator", "left out without --goal-frames", self.interpolator)
         trained = self.nfe is None or self.predictor not in PREDICTOR_NAMES
         check(trained, "nfe", f"left out with predictor {self.predictor}", self.nfe)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]

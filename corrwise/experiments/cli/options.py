@@ -23,6 +23,7 @@ from corrwise.user_code import is_user_code
 from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, check_that, did_you_mean, validated
 
 TASK_NAMES = tuple(TASK_PATHS)
+TABLE_TASKS = tuple(name for name in TASK_NAMES if not name.endswith("-gusts"))  # of the planning table by default
 BODY_NAMES = ("cartpole", "ant", "humanoid")  # tasks that differ in more than where episodes start
 
 

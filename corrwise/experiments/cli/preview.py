@@ -18,8 +18,8 @@ class PreviewConfig:
     """Draw starts and goals of a task on one sheet, and mark what is cut off, thinner than a pixel or hidden."""
 
     task: tyro.conf.Positional[OwnTask]
-    """cartpole, ant, humanoid, cartpole-short; or your own, as file.py:NAME, which runs that file
-    as Python code."""
+    """cartpole, ant, humanoid, cartpole-short, cartpole-gusts; or your own, as file.py:NAME, which runs
+    that file as Python code."""
     count: Annotated[int, Range(1, 200)] = 12
     """How many episodes."""
     seed: int = 0

@@ -21,7 +21,7 @@ class MPCTableConfig(options.Parallel):
 
     out: Path = Path("runs/table-mpc")
     """Folder for rows, table.md and images. The same command continues a run that was stopped."""
-    tasks: options.Tasks = field(default=options.TASK_NAMES, metadata=options.CHOOSES_ROWS)
+    tasks: options.Tasks = field(default=options.TABLE_TASKS, metadata=options.CHOOSES_ROWS)
     """cartpole (a track of 5.4 m), ant, humanoid, cartpole-short (3.6 m)."""
     methods: Annotated[tuple[str, ...], SEVERAL] = field(default=METHOD_NAMES, metadata=options.CHOOSES_ROWS)
     """Image costs, as in corrwise mpc, and the controls zero-action, random-action, state (the true state distance is

@@ -61,8 +61,8 @@ class TimeWeightTableConfig:
     """Times at which a noisy scene is given."""
     draws: Count = 2
     """Noisy scenes at each of these times."""
-    steps: Steps = 300
-    """Optimiser steps of a minimising image, from each of its two starts."""
+    steps: Steps = 100
+    """Optimiser steps of a minimising image, from each of its three starts."""
     height: Annotated[int, Range(16, 8192, " pixels")] = 32
     """Height of the scene in pixels, a multiple of 8."""
     width: Annotated[int, Range(16, 8192, " pixels")] = 64
@@ -77,7 +77,9 @@ class TimeWeightTableConfig:
     def __post_init__(self) -> None:
         """Refuse options that do not fit together."""
         object.__setattr__(self, "costs", canonical_costs("costs", self.costs, controls=()))
-        check(len(set(self.cases)) == len(self.cases), "cases", "different from each other", " ".join(self.cases))
+        for name in ("cases", "weights", "laws"):
+            values = getattr(self, name)
+            check(len(set(values)) == len(values), name, "different from each other", " ".join(values))
         check(bool(self.cases or self.costs), "cases", "at least one, or --costs with one", "none")
         for name in ("height", "width"):
             check(getattr(self, name) % 8 == 0, name, "a multiple of 8 pixels", getattr(self, name))

@@ -78,7 +78,10 @@ def _rolled(simulator: MujocoSimulator, seeds: Sequence[int], actions: np.ndarra
     task, model = simulator.task, simulator.model
     starts = np.stack([start_state(task, model, np.random.default_rng(seed)) for seed in seeds])
     taken = torch.from_numpy(actions.astype(np.float32))
-    after = simulator.states(starts, taken[:, None], range(actions.shape[1]))[:, 0]
+    steps, forces = range(actions.shape[1]), None
+    if task.gusts is not None:
+        forces = np.stack([task.gusts.of_episode(model, seed, steps) for seed in seeds])[:, None]
+    after = simulator.states(starts, taken[:, None], steps, forces)[:, 0]
     return np.concatenate([starts[:, None], after], axis=1), taken.numpy()
 
 

@@ -86,7 +86,7 @@ class EpisodeRunner:
         clock.seconds.clear()
         fleet = Fleet(simulator, context_frames=parts.context_of(config))
         with clock.measure("environment", opaque=True):
-            context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen)
+            context, goal = fleet.reset(seeds) if frozen is None else fleet.begin(*frozen, seeds)
             ends = context.frames[:, -1], goal.frames[:, -1]
             keys = key_frames(config, simulator, seeds, *ends) if config.goal_frames else None
         goal = goal if keys is None else keys.goal
@@ -94,6 +94,9 @@ class EpisodeRunner:
         matched = self._distance if self._matches else None
         show = Shown(config, matched, self._predictor, goal, simulator, images=self._images)
         episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
+        if keys is not None:
+            for episode in episodes:
+                episode.key_distances = []
         _note(episodes, fleet)
         for step in range(config.steps or self._task.episode_steps):
             with clock.measure("plan"):
@@ -105,7 +108,7 @@ class EpisodeRunner:
                 if keys is not None:
                     near = keys.distances(simulator, step + 1, fleet.snapshot())
                     for episode, each in zip(episodes, near, strict=True):
-                        episode.key_distances += each
+                        episode.key_distances = [*(episode.key_distances or []), *each]
             for _ in seeds:
                 progress()
         with clock.measure("environment", opaque=True):
@@ -147,7 +150,7 @@ def episode_row(episode: Episode) -> Row:
         "plans_rejected": episode.plans_rejected,
         **({"left_out": list(episode.left_out)} if episode.left_out else {}),
         "diverged": episode.diverged,
-        **({"key_distances": episode.key_distances} if episode.key_distances else {}),
+        **({} if episode.key_distances is None else {"key_distances": episode.key_distances}),
         "distances": episode.distances,
     }
 

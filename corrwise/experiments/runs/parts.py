@@ -20,6 +20,7 @@ from corrwise.envs import TASKS, MujocoSimulator, Task
 from corrwise.envs.tasks import find_task, is_environment
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.train import FLOW_MATCHING
+from corrwise.experiments.runs.gust_oracle import GustOracle
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.mpc.config import RiskName
 from corrwise.predictors import CopyLast, Denoiser, OraclePredictor
@@ -32,6 +33,7 @@ from corrwise.user_code import user_object, user_source
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
     "oracle": OraclePredictor,
+    "oracle-gusts": GustOracle,
     "copy-last": lambda simulator: CopyLast(),
 }
 
@@ -87,6 +89,8 @@ def _numbers(value: Any) -> Any:
     if not is_dataclass(value):
         return value
     parts = {each.name: getattr(value, each.name) for each in fields(value)}
+    if parts.get("gusts", ...) is None:
+        del parts["gusts"]  # settings of tasks without gusts have none
     return {key: _numbers(part) for key, part in parts.items() if not callable(part)}
 
 

@@ -16,6 +16,7 @@ from corrwise._clock import Clock
 from corrwise.costs import GoalCost
 from corrwise.envs import Fleet, MujocoSimulator, RaycastRenderer
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.runs.gust_oracle import sampled_gusts
 from corrwise.experiments.runs.parts import context_of
 from corrwise.mpc import (
     PLANNERS,
@@ -112,17 +113,30 @@ StateCost = Callable[[np.ndarray, np.ndarray], Tensor]
 """Costs of true states: (states (B,N,T,S), goals (B,S)) -> (B,N,T); candidates whose cost is not finite lose."""
 
 
-def state_score(fleet: Fleet, cost: StateCost, aggregate: Aggregate) -> Score:
-    """Return a score of true states, for upper-bound controls."""
+def state_score(fleet: Fleet, cost: StateCost, aggregate: Aggregate, *, gusts: bool = False) -> Score:
+    """Return a score of true states, for upper-bound controls; ``gusts`` samples those of the task."""
+    return _StateScore(fleet, cost, aggregate, gusts)
 
-    def score(
-        context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
+
+@dataclass(frozen=True)
+class _StateScore:
+    fleet: Fleet
+    cost: StateCost
+    aggregate: Aggregate
+    gusts: bool
+
+    def __call__(
+        self, context: Context, goal: Goal, actions: Float[Tensor, "B N H A"], generators: Sequence[Generator]
     ) -> Float[Tensor, "B N"]:
-        steps = list(aggregate.steps(actions.shape[2]))
-        states = fleet.simulator.states(fleet.snapshot(), actions, steps)
-        return aggregate(cost(states, fleet.goal_states))
+        simulator = self.fleet.simulator
+        forces = sampled_gusts(simulator, actions, generators) if self.gusts else None
+        states = simulator.states(self.fleet.snapshot(), actions, list(self.aggregate.steps(actions.shape[2])), forces)
+        return self.aggregate(self.cost(states, self.fleet.goal_states))
 
-    return score
+    @property
+    def deterministic(self) -> bool:
+        """Whether nothing is drawn."""
+        return not self.gusts
 
 
 def state_cost(simulator: MujocoSimulator) -> StateCost:
@@ -198,7 +212,7 @@ def make_policy(
     if name == "random-action":
         return RandomAction(action_dim, [generator(seed, 0) for seed in seeds])
     aggregate = Aggregate(config.aggregate, gamma=config.gamma, k=config.k)
-    true = name in STATE_COSTS
+    true, gusts = name in STATE_COSTS, config.predictor == "oracle-gusts"
     assert true or distance is not None, "a cost that is no control compares images"
     agent = VisualMPC(
         None if true else clock.timed(predictor, "predict"),
@@ -212,7 +226,7 @@ def make_policy(
         ),
         goal=goal,
         state_source=fleet.snapshot,
-        score=state_score(fleet, STATE_COSTS[name](simulator), aggregate) if true else None,
+        score=state_score(fleet, STATE_COSTS[name](simulator), aggregate, gusts=gusts) if true else None,
         config=AgentConfig(
             aggregate=config.aggregate,
             gamma=config.gamma,

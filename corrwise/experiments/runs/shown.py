@@ -35,7 +35,7 @@ class Episode:
         plans_rejected: plans in which no candidate had a finite cost.
         left_out: elements of the model that the renderer does not draw.
         diverged: whether the environment's physics diverged.
-        key_distances: true distance to each key frame of a goal video when its time comes.
+        key_distances: true distance to each key frame of a goal video whose time has come; None without a goal video.
         seconds: planning seconds by phase, this episode's share.
         panels: images by row of the strip, uint8 (h, w, 3), one before each control step, and the final state.
     """
@@ -49,7 +49,7 @@ class Episode:
     plans_rejected: int = 0
     left_out: tuple[str, ...] = ()
     diverged: bool = False
-    key_distances: list[float] = field(default_factory=list)
+    key_distances: list[float] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
 

@@ -111,7 +111,7 @@ def arms_table(arms: Rows) -> str:
     with the 95 % bootstrap interval), the share of episodes in which half-flow is nearer, the distance at each key
     time, and the mean over the last ten steps and the smallest of the distances to the last key frame.
     """
-    arms = {name: [{**row, _KEY: float(np.mean(row["key_distances"]))} for row in mine] for name, mine in arms.items()}
+    arms = {name: [{**row, _KEY: _over_keys(row)} for row in mine] for name, mine in arms.items()}
     keys = max(len(row["key_distances"]) for mine in arms.values() for row in mine)
     costs = len({row["cost"] for mine in arms.values() for row in mine}) > 1
     head = ("followed", *(["cost"] if costs else []), "n", "key frames", "minus half-flow (95 %)", "half-flow nearer",
@@ -123,11 +123,16 @@ def arms_table(arms: Rows) -> str:
     return markdown_table(head, lines)
 
 
-def _line(name: str, mine: Sequence[Row], ours: Sequence[Row], keys: int) -> list[str]:
+def _over_keys(row: Row) -> float:
+    """Return the mean distance to the key frames; NaN of an episode that ended before the first of them."""
+    return float(np.mean(row["key_distances"])) if row["key_distances"] else float("nan")
+
+
+def _line(name: str, mine: Sequence[Row], reference: Sequence[Row], keys: int) -> list[str]:
     mean, error = mean_and_error([row[_KEY] for row in mine])
     compared = ["", ""]
-    if ours and name != ARM:
-        pairs = paired(_KEY, mine, ours)
+    if reference and name != ARM:
+        pairs = paired(_KEY, mine, reference)
         compared = [paired_difference(*pairs).text("+.3f"), f"{share_nearer(*reversed(pairs)):.0%}"]
     at_keys = [_mean(each["key_distances"][i] for each in mine if i < len(each["key_distances"])) for i in range(keys)]
     ends = [_mean(row[column] for row in mine) for column in ("last10_distance", "min_distance")]

@@ -129,6 +129,11 @@ class Denoiser(VideoPredictor):
             (config.context * config.channels, config.channels), config.channels, numbers, widths, config.blocks
         )
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether draws do not matter: with one evaluation a frame is the mean of all futures."""
+        return self.config.evaluations == 1
+
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
         """Return the context and its first features, which all candidates share."""
         if frames.shape[-1] % self.network.side or frames.shape[-2] % self.network.side:

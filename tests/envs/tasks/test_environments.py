@@ -73,7 +73,10 @@ def test_the_name_stands_for_the_task_in_environments_too_and_copies_go_elsewher
         ("gym:corrwise/Ant-v0", "gym:corrwise/Ant-v0 cannot be a task: a VisualTask has no MuJoCo model"),
         ("dm_control:nobody", "unknown task 'dm_control:nobody'; there are acrobot, ball_in_cup, cartpole, cheetah"),
         ("dm_control:walker-fly", "unknown task 'dm_control:walker-fly'; walker has stand, walk, run"),
-        ("nobody", "unknown task 'nobody'; there are cartpole, ant, humanoid, cartpole-short, gym:ID and dm_control:"),
+        (
+            "nobody",
+            "unknown task 'nobody'; there are cartpole, ant, humanoid, cartpole-short, cartpole-gusts, gym:ID and ",
+        ),
     ],
 )
 def test_what_cannot_be_a_task_is_refused_in_one_sentence(name, message):

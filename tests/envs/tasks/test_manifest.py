@@ -16,6 +16,7 @@ DIGESTS = {
     "ant": "ac5d41fd8f0d8734baa17ac837db6d8222d4775444bc38d6b6cc65960d4d418f",
     "humanoid": "081b4f2117fb5dc59c3f5e408fa6697f45b14507f7ae18cebcaf67aa52e1e189",
     "cartpole-short": "b74f38570fdfade685b07af3d8fd1b25ab4e515cbaef936a3b3a73b921661f49",
+    "cartpole-gusts": "c64e218b4e64a44809c7036a8541d97b14f7f29fa20a12a3a9c8a65694f99f20",
 }
 
 

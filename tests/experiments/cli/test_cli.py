@@ -62,8 +62,8 @@ def test_help_and_argument_errors_never_import_torch(argv):
     [
         (
             ["--task", "foo"],
-            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, or gym:ID, dm_control:DOMAIN or "
-            "your own as file.py:NAME",
+            "unknown task 'foo'; there are cartpole, ant, humanoid, cartpole-short, cartpole-gusts, or gym:ID, "
+            "dm_control:DOMAIN or your own as file.py:NAME",
         ),
         (["--costs", "l1", "nope"], "unknown cost 'nope'; there are l1, mse, ssim"),
         (["--planner", "sgd"], "unknown planner 'sgd'; there are random, cem, icem, mppi"),
@@ -189,7 +189,7 @@ def test_help_keeps_each_sentence_of_an_option_in_one_piece(capsys, monkeypatch)
     for words, sentence in {
         "mpc": "(docs/choose_a_flow.md); recommended, the default of planning; your own as file.py:NAME, which",
         "table mpc": "Changes the speed, never the rows. (default: 0)",
-        "mpc --costs l1": "cartpole-short (3.6 m); an environment, as gym:Hopper-v5 or dm_control:walker-walk; or",
+        "mpc --costs l1": "an environment, as gym:Hopper-v5 or dm_control:walker-walk; or your own, as file.py:NAME",
     }.items():
         with pytest.raises(SystemExit):
             main([*words.split(), "--help"])

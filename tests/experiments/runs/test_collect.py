@@ -39,7 +39,7 @@ def test_a_clip_is_what_the_environment_shows(tmp_path, task):
         assert clip.about["behaviour"] == behaviour
         assert np.abs(clip.actions).max() <= 1
         fleet = Fleet(simulator)
-        fleet.begin(clip.states[:1], clip.states[:1])
+        fleet.begin(clip.states[:1], clip.states[:1], [clip.about["seed"]])
         for t, action in enumerate(clip.actions):
             np.testing.assert_array_equal(clip.frames[t], to_uint8(fleet.context.frames[0, -1]))
             fleet.step(torch.from_numpy(action)[None])

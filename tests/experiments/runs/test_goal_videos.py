@@ -13,6 +13,7 @@ from corrwise.experiments.runs.goal_videos import key_frames
 from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import fingerprint
+from corrwise.experiments.studies.goal_videos import arms_table
 from corrwise.predictors.interpolation import HalfFlow
 from corrwise.predictors.interpolation.registry import make_interpolation_model
 from corrwise.predictors.models.pretrained import weights_hash
@@ -102,6 +103,15 @@ def test_rows_have_the_distance_to_each_key_frame_and_do_not_depend_on_the_locks
         assert one["key_distances"][-1] in one["distances"]
 
 
+def test_an_episode_that_ends_before_the_first_key_frame_has_none(tmp_path):
+    words = ["mpc", "--costs", "l1", "--goal-frames", "1", "--steps", "2", "--episodes", "1", "--size", "32",
+             "--candidates", "2", "--iterations", "1", "--horizon", "1", "--no-videos"]  # fmt: skip
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    rows = read_rows(tmp_path / "rows.jsonl")
+    assert [row["key_distances"] for row in rows] == [[]]
+    assert "nan" in arms_table({"half-flow": rows})
+
+
 def test_a_goal_video_changes_what_is_planned(tmp_path):
     words = ["mpc", "--costs", "l1", "--aggregate", "mean", "--steps", "6", "--episodes", "1", "--size", "32",
              "--candidates", "16", "--iterations", "2", "--horizon", "4", "--no-videos"]  # fmt: skip
@@ -147,6 +157,7 @@ def test_a_trained_interpolator_or_one_with_options_makes_the_goal_video(simulat
         ({"goal_frames": -1}, "goal_frames must be zero or above"),
         ({"goal_frames": 2, "costs": ("l1", "state")}, "0 for cost state"),
         ({"goal_frames": 2, "interpolator": "flavour"}, "flavour"),
+        ({"interpolator": "next"}, "interpolator must be left out without --goal-frames, got next"),
         ({"goal_frames": 2, "interpolator": "half-flow:flow"}, "options of half-flow as name=value, got flow"),
     ],
 )

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from corrwise.experiments import cli
-from corrwise.experiments.cli.options import TASK_NAMES
+from corrwise.experiments.cli.options import TABLE_TASKS, TASK_NAMES
 from corrwise.experiments.cli.table_mpc import METHOD_NAMES, MPCTableConfig
 from corrwise.experiments.studies import planning
 from corrwise.experiments.studies.planning import (
@@ -104,7 +104,7 @@ def test_names_are_those_of_the_command_line_and_all_share_planner_and_budget():
         assert config.task == task
         assert config.costs == (name,)
     assert set(TASK_PLANNERS) <= set(TASK_NAMES)
-    assert len(cells_of(MPCTableConfig())) == len(TASK_NAMES) * len(METHODS)
+    assert len(cells_of(MPCTableConfig())) == len(TABLE_TASKS) * len(METHODS)
 
 
 @pytest.fixture

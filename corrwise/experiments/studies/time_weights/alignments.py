@@ -1,6 +1,6 @@
 """Strings of up to four letters, the edits between them, and all alignments of two strings.
 
-Edit Flows (Havasi et al., arXiv 2506.09180) generate a string by insertions, deletions and substitutions. A pair of
+Edit Flows (Havasi et al., arXiv 2506.09018) generate a string by insertions, deletions and substitutions. A pair of
 strings is aligned in columns, each of two letters or of a letter and a blank; a column where they differ is one edit.
 At time t each such column has been edited, by itself, with probability kappa(t); without blanks the row is x_t.
 """

@@ -73,7 +73,7 @@ def draw_weights(path: Path, weights: Sequence[str], laws: Sequence[str]) -> Non
         _titled(axis, f"weight on the error of the {of}", xlabel="t", yscale="log", ylim=(0.02, 30))
     for i, law in enumerate(laws):
         law_axis.plot(t.numpy(), make_time_law(law).density(t).numpy(), color=f"C{i}", linewidth=1.2, label=law)
-    _titled(law_axis, "density of the law of t", xlabel="t", ylim=(0, 4))
+    _titled(law_axis, "density of the law of t", xlabel="t", ylim=(0, 6))
     law_axis.legend(frameon=False, fontsize=7)
     figure.legend(*velocity.get_legend_handles_labels(), loc="outside lower left", ncols=9, frameon=False, fontsize=7)
     _save(figure, path)
@@ -144,7 +144,7 @@ def draw_log_only(path: Path, rows: Sequence[Row]) -> None:
     law.bar(place - 0.2, exact[shown].numpy(), 0.4, color="black", label="data")
     law.bar(place + 0.2, wrong[shown].numpy(), 0.4, color="C3", label="softened, on the logarithm alone")
     law.set_xticks(place, names, rotation=90, fontsize=6)
-    _titled(law, "strings that are generated")
+    _titled(law, "strings that are generated", ylim=(0, 0.42))
     law.legend(frameon=False, fontsize=6)
 
     mine = [row for row in rows if row["case"] == LOG_ONLY and row.get("total_variation") is not None]

@@ -47,7 +47,7 @@ ENDS = {"ab": 0.3, "abba": 0.25, "b": 0.15, "aaa": 0.2, "": 0.1}  # data
 
 
 def kappa(t: Tensor) -> Tensor:
-    """Return the probability that a differing column has been edited: ``t^3``, the schedule of Edit Flows."""
+    """Return the probability that a differing column has been edited, ``t^3``."""
     return t**3
 
 

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 IMAGE = "image"  # kind of rows
-_LR = 0.03
+_LR = 0.005
 
 
 @dataclass(frozen=True)
@@ -91,25 +91,33 @@ def minimising_image(
 ) -> tuple[Float[Tensor, "3 h w"], float, float]:
     """Return an image of least expected distance, that expectation, and the one of the mean.
 
-    Adam starts from the mean and from the most probable scene; the better end counts. A distance may have other minima.
+    A distance may have several minima, and slopes that jump where a flow changes: Adam starts from the mean, from the
+    median and from the most probable scene, and the best image on the way counts.
     """
     chance, mean = given.chance.float(), given.mean.float()
+    seen: list[tuple[float, Tensor]] = []
 
     def expected(x: Tensor, y: Tensor) -> Tensor:
-        return chance * distance(x, y)
+        values = chance * distance(x, y)
+        value = float(values.detach().sum())
+        if not seen or value < seen[-1][0]:
+            seen.append((value, x[0].detach().clone()))
+        return values
 
-    @torch.no_grad()
-    def value(image: Tensor) -> float:
-        return float(expected(image.expand_as(scenes), scenes).sum())
+    starts = (mean, _median(scenes, given.chance), scenes[int(given.chance.argmax())])
+    for start in starts:
+        image = PixelImages(start[None])
+        (end,) = average_image(image, lambda step: scenes[:, None], expected, steps=steps, lr=_LR, decay=True)
+        with torch.no_grad():
+            expected(end.expand_as(scenes), scenes)
+    return seen[-1][1], seen[-1][0], seen[0][0]  # the mean is the first that is computed
 
-    ends = [
-        average_image(
-            PixelImages(start[None]), lambda step: scenes[:, None], expected, steps=steps, lr=_LR, decay=True
-        )[0]
-        for start in (mean, scenes[int(chance.argmax())])
-    ]
-    best = min((mean, *ends), key=value)
-    return best, value(best), value(mean)
+
+def _median(scenes: Float[Tensor, "k 3 h w"], chance: Float[Tensor, "k"]) -> Float[Tensor, "3 h w"]:
+    """Return the median of each pixel."""
+    values, order = scenes.sort(dim=0)
+    below = (chance[order].cumsum(dim=0) < 0.5).sum(dim=0, keepdim=True)
+    return values.gather(0, below.clamp(max=len(scenes) - 1))[0]
 
 
 def image_arm(t: float) -> str:
@@ -123,7 +131,7 @@ def image_rows(subject: ImageSubject, *, threads: int, progress: Callable[[], ob
     It computes with one thread, because the number of threads changes the rounding, which the optimisation amplifies.
     """
     one_thread()
-    config, distance = subject.config, make_distance(subject.cost)
+    config, distance = subject.config, make_distance(subject.cost, optimized=True)
     scenes = scenes_of(config).all
     times = {image_arm(t): t for t in config.image_times}
 

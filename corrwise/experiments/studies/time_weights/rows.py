@@ -1,4 +1,4 @@
-"""The rows of cases and controls: for each weight, and each law of t, both differences that the claim says are zero."""
+"""The rows of cases and controls: for each weight, and each law of t, both differences that are zero by the claim."""
 
 from __future__ import annotations
 

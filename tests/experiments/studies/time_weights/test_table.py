@@ -17,7 +17,9 @@ from corrwise.experiments.studies.time_weights.images import minimising_image, p
 from corrwise.experiments.studies.time_weights.table import KEY, run_time_weight_table, time_weight_tables
 from corrwise.predictors.generative.time_laws import TIME_LAWS
 from corrwise.predictors.generative.weights import WEIGHTS
+from tests.snippets import ROOT
 
+RESULTS = ROOT / "docs/results/time-weights"
 TINY = TimeWeightTableConfig(
     cases=("flow-matching/cond-ot", "kl/data", "absolute-error/data"), weights=("velocity", "min-snr:gamma=3"),
     times=2, hidden=4, costs=("mse", "l1"), image_times=(0.3,), draws=1, steps=3, height=16, width=32,
@@ -129,6 +131,7 @@ def test_the_minimiser_is_the_mean_of_the_squared_error_the_median_of_the_absolu
         (["--laws", "uniforn"], "unknown time law 'uniforn' (did you mean uniform?)"),
         (["--cases", "circel"], "unknown case 'circel' (did you mean circle?)"),
         (["--cases", "circle", "circle"], "cases must be different from each other"),
+        (["--weights", "data", "data"], "weights must be different from each other, got data data"),
         (["--cases", "--costs"], "cases must be at least one, or --costs with one, got none"),
         (["--image-times", "1"], "image_time must be in (0, 1), got 1"),
         (["--height", "20"], "height must be a multiple of 8 pixels, got 20"),
@@ -148,3 +151,26 @@ def test_all_weights_are_the_default(tmp_path):
     run_time_weight_table(config)
     rows = read_rows(tmp_path / "run" / "rows.jsonl", KEY)
     assert {row["arm"] for row in rows} == set(WEIGHTS)
+
+
+def test_the_page_has_the_tables_of_the_published_rows():
+    rows = {KEY.of(row): row for row in read_rows(RESULTS / "rows.jsonl", KEY)}.values()
+    page = (ROOT / "docs/time_weights.md").read_text()
+    tables = [part for part in time_weight_tables(rows).split("\n\n") if part.startswith("|")]
+    assert len(tables) == 4
+    assert (RESULTS / "table.md").read_text() == time_weight_tables(rows)
+    for table in tables:
+        assert table.strip().partition("\n# ")[0].strip() in page
+
+
+def test_the_published_rows_are_of_all_cases_weights_and_laws_and_support_the_claim():
+    rows = read_rows(RESULTS / "rows.jsonl", KEY)
+    cases = [row for row in rows if row["kind"] == "case"]
+    assert {(row["case"], row["arm"]) for row in cases} == {(case, weight) for case in CASES for weight in WEIGHTS}
+    for row in cases:
+        assert row["laws"] == list(TIME_LAWS)
+        assert max(row["gradient_difference"]) <= 1e-10
+        assert max(row["minimiser_difference"]) <= 1e-8
+    for control in CONTROLS:
+        worst = [max(row["minimiser_difference"]) for row in rows if row["case"] == control]
+        assert max(worst) > 1e-2
