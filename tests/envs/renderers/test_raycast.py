@@ -143,7 +143,7 @@ def _scattered(name: str) -> np.ndarray:
             qpos[:3] = (camera + 0.3 * rng.standard_normal(3)) if i % 3 == 0 else scale * rng.standard_normal(3)
         else:
             qpos[0] = (3.0, 30.0, 1e4)[i % 3] * rng.standard_normal()
-            qpos[1] *= 6
+            qpos[1:2] *= 6
         state = state_of(model)
         state[1 : 1 + model.nq] = qpos
         states.append(state)

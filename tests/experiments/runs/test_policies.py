@@ -36,8 +36,8 @@ def _decide(fleet, cost):
 def test_a_diverged_candidate_loses(fleet, name, monkeypatch):
     cost, run = STATE_COSTS[name](fleet.simulator), fleet.simulator.states
 
-    def some_diverge(state, actions, steps):
-        states = run(state, actions, steps)
+    def some_diverge(*arguments):
+        states = run(*arguments)
         states[:, 5:] = np.nan
         return states
 

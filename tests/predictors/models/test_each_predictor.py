@@ -64,7 +64,7 @@ def test_every_public_predictor_is_under_contract():
     assert public == set(PREDICTORS)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.gusts is None])
 def test_the_oracle_predicts_what_the_environment_then_shows(task):
     context, actions = _context(task, batch=3), _actions(task, 3, 4, 6)
     oracle = OraclePredictor(simulator(task))
