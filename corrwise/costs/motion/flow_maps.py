@@ -19,8 +19,8 @@ def flow_maps(
 ) -> Float[Tensor, "n T 3 h w"]:
     """Return the motion of clips as maps of the same shape, channels (u, v, length).
 
-    Map t has the displacement of each pixel of frame t to its place in frame t + 1, ``flow(frame t, frame t + 1)``: u to
-    the right, v down. The last map is repeated, so that there are as many maps as frames. Lengths are in pixels of an
+    Map t leads from each pixel of frame t to its place in frame t + 1, ``flow(frame t, frame t + 1)``: u to the right,
+    v down. The last map is repeated, so that there are as many maps as frames. Lengths are in pixels of an
     image with a shorter side of ``side`` pixels, so that maps of one video agree at every size. Gradients reach the
     frames through the flow; the length of a vector of exactly zero has the gradient zero.
 

@@ -65,17 +65,17 @@ def test_a_flow_without_gradients_is_refused_by_name_only_where_the_frames_need_
     real = flow_maps(flow, frames)
     with torch.no_grad():
         assert torch.equal(flow_maps(flow, frames.clone().requires_grad_()), real)
-    with pytest.raises(ValueError, match="a flow with gradients.*got DISFlow, which has none"):
+    with pytest.raises(ValueError, match=r"a flow with gradients.*got DISFlow, which has none"):
         flow_maps(flow, frames.requires_grad_())
 
 
 def test_what_is_not_finite_is_named():
     frames = moving_square(2, clips=3)
     frames[1, 2, 0, 5, 5] = torch.nan
-    with pytest.raises(FloatingPointError, match="frames must be finite, .*clip 1 has another value at time 2"):
+    with pytest.raises(FloatingPointError, match=r"frames must be finite, .*clip 1 has another value at time 2"):
         flow_maps(exact(1), frames)
     with pytest.raises(
-        FloatingPointError, match="the flow of function must be finite, .*clip 0 has another value at time 0"
+        FloatingPointError, match=r"the flow of function must be finite, .*clip 0 has another value at time 0"
     ):
         flow_maps(exact(torch.inf), moving_square(2))
 
