@@ -1,0 +1,1 @@
+"""How videos move: scores of their motion."""
