@@ -1,4 +1,4 @@
-"""Motion of clips: maps of optical flow, and a discriminator that sees them alone."""
+"""How videos move: maps of their motion, a discriminator that sees these maps alone, and scores."""
 
 from corrwise.costs.motion.flow_maps import flow_maps
 
