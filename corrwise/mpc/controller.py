@@ -13,11 +13,11 @@ from torch import Generator, Tensor
 
 from corrwise.mpc.border import Observation, check_context, read, to_goal, to_mask, to_states
 from corrwise.mpc.config import AgentConfig
-from corrwise.mpc.futures import Risk, copied, is_deterministic, split_futures
+from corrwise.mpc.futures import Risk, split_futures
 from corrwise.mpc.optimize import first_action, merged, optimize, reset, shift
 from corrwise.mpc.sampling import generator
 from corrwise.mpc.score import Aggregate, score
-from corrwise.types import Context, Cost, Goal, Planner, Predictor, Proposal, Trace
+from corrwise.types import Context, Cost, Goal, Planner, Predictor, Proposal, Trace, copied, is_deterministic
 
 Score = Callable[[Context, Goal, Tensor, Sequence[Generator]], Tensor]
 """Costs of candidates: (context, goal, actions (B,N,H,A), generators) -> (B,N); one that is not finite loses."""

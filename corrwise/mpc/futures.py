@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.mpc.config import RISK_NAMES, Discount, Size
+from corrwise.types import copied
 from corrwise.validation import Names, validate, validated
 
 
@@ -70,15 +71,3 @@ def _futures_of(generator: Generator, futures: int) -> list[Generator]:
     words = torch.randint(2**32, (4,), generator=copied(generator), dtype=torch.int64, device=generator.device).tolist()
     seeds = [np.random.SeedSequence((*words, m)).generate_state(1, np.uint64)[0] for m in range(futures)]
     return [Generator(generator.device).manual_seed(int(seed)) for seed in seeds]
-
-
-def copied(generator: Generator) -> Generator:
-    """Return a generator that draws what the given one would draw next."""
-    copy = Generator(generator.device)
-    copy.set_state(generator.get_state())
-    return copy
-
-
-def is_deterministic(predictor: object) -> bool:
-    """Return whether all futures of a predictor are the same: its attribute ``deterministic``, or False."""
-    return bool(getattr(predictor, "deterministic", False))

@@ -13,8 +13,8 @@ from torch import Generator, Tensor
 
 from corrwise._files import shown
 from corrwise.mpc.config import AGGREGATE_NAMES, Discount, Positive, Size
-from corrwise.mpc.futures import Risk, is_deterministic, split_futures
-from corrwise.types import Context, Cost, Goal, Predictor
+from corrwise.mpc.futures import Risk, split_futures
+from corrwise.types import Context, Cost, Goal, Predictor, is_deterministic
 from corrwise.validation import Names, validate, validated
 
 

@@ -22,7 +22,9 @@ from corrwise.types.protocols import (
     Predictor,
     Simulator,
     TermsDistance,
+    copied,
     has_gradient,
+    is_deterministic,
 )
 from corrwise.types.values import COLOURS, ONE_VIEW, Context, Goal, Proposal, Trace, Views, channel_axis
 
@@ -50,5 +52,7 @@ __all__ = [
     "Trace",
     "Views",
     "channel_axis",
+    "copied",
     "has_gradient",
+    "is_deterministic",
 ]

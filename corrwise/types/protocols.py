@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64
 from torch import Generator, Tensor, nn
 
@@ -28,7 +27,9 @@ __all__ = [
     "Predictor",
     "Simulator",
     "TermsDistance",
+    "copied",
     "has_gradient",
+    "is_deterministic",
 ]
 
 LossT_co = TypeVar("LossT_co", covariant=True)
@@ -77,7 +78,7 @@ class Predictor(Protocol):
         actions: Float[Tensor, "B N H A"],
         *,
         steps: Sequence[int] | None = None,
-        generators: Sequence[torch.Generator] | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Float[Tensor, "B N T C h w"]:
         """Return the frames after the given ``steps`` (0 is the frame after the first action; None means all H)."""
         ...
@@ -136,7 +137,7 @@ class Planner(Protocol):
         """Return the initial proposal of ``batch`` environments."""
         ...
 
-    def sample(self, proposal: Proposal, generators: Sequence[torch.Generator]) -> Float[Tensor, "B N H A"]:
+    def sample(self, proposal: Proposal, generators: Sequence[Generator]) -> Float[Tensor, "B N H A"]:
         """Draw candidates within [-1, 1], each environment from its own generator; N may differ between iterations."""
         ...
 
@@ -162,6 +163,18 @@ class BidirectionalFlow(Flow, Protocol):
 def has_gradient(flow: Callable[..., Any]) -> bool:
     """Return whether a flow has a gradient: yes, unless its attribute ``differentiable`` is False."""
     return bool(getattr(flow, "differentiable", True))
+
+
+def is_deterministic(predictor: object) -> bool:
+    """Return whether all futures of a predictor are the same: its attribute ``deterministic``, or False."""
+    return bool(getattr(predictor, "deterministic", False))
+
+
+def copied(generator: Generator) -> Generator:
+    """Return a generator that draws what the given one would draw next."""
+    copy = Generator(generator.device)
+    copy.set_state(generator.get_state())
+    return copy
 
 
 @runtime_checkable

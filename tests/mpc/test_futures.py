@@ -11,11 +11,11 @@ import torch
 from torch import Generator, Tensor
 
 from corrwise.mpc import CEM, AgentConfig, Aggregate, Risk, VisualMPC, generator
-from corrwise.mpc.futures import copied, split_futures
+from corrwise.mpc.futures import split_futures
 from corrwise.mpc.score import score
 from corrwise.predictors import CopyLast
 from corrwise.predictors.models.registry import make_model
-from corrwise.types import Context, Goal
+from corrwise.types import Context, Goal, copied
 from tests.fakes import FakeCost, FakePredictor
 
 FUTURES = torch.tensor([[[4.0, 1.0, 2.0, 9.0], [3.0, 3.0, 3.0, 3.0]]])

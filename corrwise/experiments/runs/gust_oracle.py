@@ -10,9 +10,8 @@ from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
 from corrwise.envs import MujocoSimulator
-from corrwise.mpc.futures import copied
 from corrwise.predictors import OraclePredictor
-from corrwise.types import Context
+from corrwise.types import Context, copied
 
 __all__ = ["GustOracle", "sampled_gusts"]
 

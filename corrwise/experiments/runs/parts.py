@@ -28,7 +28,7 @@ from corrwise.predictors.interpolation.strided import ControlSteps, check_horizo
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import WEIGHTS, about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
-from corrwise.types import Context, Cost, Interpolator, Planner, Predictor
+from corrwise.types import Context, Cost, Interpolator, Planner, Predictor, is_deterministic
 from corrwise.user_code import user_object, user_source
 
 PREDICTORS: dict[str, Callable[[MujocoSimulator], Predictor]] = {
@@ -216,7 +216,7 @@ class _Placed:
     @property
     def deterministic(self) -> bool:
         """Whether the predictor draws nothing."""
-        return bool(getattr(self.predictor, "deterministic", False))
+        return is_deterministic(self.predictor)
 
 
 def context_of(config: MPCConfig) -> int:

@@ -16,7 +16,7 @@ from corrwise.predictors.interpolation.registry import make_interpolator
 from corrwise.predictors.models.base import VideoPredictor, padded_context, wanted_steps
 from corrwise.predictors.models.pretrained import about_model, model_stride
 from corrwise.predictors.models.registry import model_config
-from corrwise.types import Context, Interpolator, Predictor
+from corrwise.types import Context, Interpolator, Predictor, is_deterministic
 
 __all__ = ["ControlSteps", "StridedClips", "StridedPredictor", "check_horizon", "span"]
 
@@ -77,7 +77,7 @@ class StridedPredictor:
     @property
     def deterministic(self) -> bool:
         """Whether the inner predictor draws nothing."""
-        return bool(getattr(self.predictor, "deterministic", False))
+        return is_deterministic(self.predictor)
 
     def parameters(self) -> list[Tensor]:
         """Return the weights of the inner predictor, if any: images are predicted on their device."""

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.models.pretrained import Pretrained
-from corrwise.types import Context
+from corrwise.types import Context, copied
 
 __all__ = ["Learned", "Memory", "VideoPredictor"]
 
@@ -171,10 +171,3 @@ def check_channels(frames: Float[Tensor, "B T C h w"], config: Any) -> None:
     """Raise a ValueError for images with another number of channels than the model's."""
     if frames.shape[2] != config.channels:
         raise ValueError(f"expected images of {config.channels} channels, got {frames.shape[2]}")
-
-
-def copied(generator: Generator) -> Generator:
-    """Return a generator that draws what the given one would draw next."""
-    copy = Generator(generator.device)
-    copy.set_state(generator.get_state())
-    return copy

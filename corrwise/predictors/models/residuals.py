@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.predictors.models.base import copied, wanted_steps
-from corrwise.types import Context, Predictor
+from corrwise.predictors.models.base import wanted_steps
+from corrwise.types import Context, Predictor, copied
 
 __all__ = ["WithResiduals"]
 

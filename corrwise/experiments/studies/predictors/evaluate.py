@@ -38,7 +38,6 @@ from corrwise.experiments.studies.predictors.evaluation import (
 from corrwise.experiments.studies.predictors.sampled_tables import sampled_page, sampled_tables
 from corrwise.experiments.studies.predictors.sampling import (
     check_apart,
-    draws,
     futures_of,
     predict,
     sampled,
@@ -54,7 +53,7 @@ from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL, fra
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.sample_metrics import SAMPLED, TOGETHER
-from corrwise.types import Predictor
+from corrwise.types import Predictor, is_deterministic
 
 _SHOWN = 4  # futures of a model that are drawn
 _OPTIONAL = (GRADIENT_ERROR, *PERCEPTUAL, *SAMPLED)  # which rows may lack
@@ -246,7 +245,7 @@ def _draw_futures(config: EvaluateConfig, arms: dict[str, tuple[str, Predictor]]
     """Draw several futures of the first window by each model, below the true frames."""
     panels = {"true": batch.frames}
     for name, (_, model) in arms.items():
-        count = min(config.samples, _SHOWN) if draws(model) else 1
+        count = 1 if is_deterministic(model) else min(config.samples, _SHOWN)
         mine = [window_generators(config.seed, 0, config.samples)[:count]]
         for i, future in enumerate(futures_of(model, batch, context, mine, config.batch).unbind(1)):
             panels[f"{name} {i + 1}" if count > 1 else name] = torch.cat([batch.frames[:, :context], future], dim=1)

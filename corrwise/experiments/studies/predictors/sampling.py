@@ -18,7 +18,7 @@ from corrwise.predictors.data import Batch, ClipWindows
 from corrwise.predictors.interpolation.strided import StridedPredictor
 from corrwise.predictors.models.residuals import WithResiduals
 from corrwise.predictors.sample_metrics import TOGETHER, SampleMetrics
-from corrwise.types import Context, Predictor
+from corrwise.types import Context, Predictor, is_deterministic
 
 
 def predict(
@@ -41,11 +41,6 @@ def predict(
     with torch.no_grad():
         frames = model(seen, there.actions[:, None, context - 1 :], generators=generators)
     return frames[:, 0].to(batch.frames.device)
-
-
-def draws(model: Predictor) -> bool:
-    """Return whether the futures of a model differ."""
-    return not getattr(model, "deterministic", False)
 
 
 def futures_of(
@@ -85,7 +80,7 @@ def sampled(
     than one window's, are in memory.
     """
     metrics = SampleMetrics(batch.frames[:, context:])
-    count = len(generators[0]) if draws(model) else 1
+    count = 1 if is_deterministic(model) else len(generators[0])
     for first in range(0, count, TOGETHER):
         some = [mine[first : min(first + TOGETHER, count)] for mine in generators]
         metrics.add(futures_of(model, batch, context, some, together))
@@ -137,7 +132,7 @@ def with_residuals(
     arms: dict[str, tuple[str, Predictor]] = {}
     for name, (weights, model) in models.items():
         arms[name] = weights, model
-        if not draws(model):
+        if is_deterministic(model):
             arms[name + RESIDUALS] = weights, WithResiduals(model, Residuals(model, windows, context, **options))
     return arms
 
