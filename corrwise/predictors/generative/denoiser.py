@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import pi
 from typing import Annotated, Literal
 
@@ -70,14 +71,21 @@ class DenoiserConfig:
         sampling_times(self)
 
 
-def sampling_times(config: DenoiserConfig) -> tuple[float, ...]:
+@cache  # every frame of every plan asks for them
+def sampling_times(config: DenoiserConfig, evaluations: int | None = None) -> tuple[float, ...]:
     """Return the times of a sample: a solver steps on all but the last, and at the last one the data is predicted.
 
     That prediction replaces the solver's step into t = 1, so a frame is never what noise an integration leaves.
 
+    Args:
+        config: of the denoiser.
+        evaluations: largest number of evaluations; None is the configuration's.
+
     Raises:
         ValueError: an unknown solver or time law, or no evaluations.
     """
+    if evaluations is not None:
+        config = replace(config, evaluations=evaluations)
     check_known("solver", config.solver, SOLVERS)
     solver, start = SOLVERS[config.solver], first_time(config)
     if solver.adaptive:
@@ -217,8 +225,7 @@ class Denoiser(VideoPredictor):
             noise: where the flow begins.
             evaluations: largest number of evaluations; None is the configuration's.
         """
-        config = self.config if evaluations is None else replace(self.config, evaluations=evaluations)
-        times = sampling_times(config)
+        times = sampling_times(self.config, evaluations)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")

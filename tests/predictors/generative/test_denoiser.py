@@ -169,3 +169,7 @@ def test_bad_input_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="must be positive and finite inside \\(0, 1\\), got inf at t = 0"):
         _objective(_model(), "flowfusion:epsilon=0,power=400")
     assert sampling_times(DenoiserConfig(evaluations=1)) == (0.0,)
+    for _ in range(2):  # also where the times are known
+        assert sampling_times(DenoiserConfig(evaluations=3), 1) == (0.0,)
+        with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
+            sampling_times(DenoiserConfig(), 0)
