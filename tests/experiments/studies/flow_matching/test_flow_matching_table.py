@@ -26,7 +26,8 @@ def tiny(tmp_path_factory):
     for name, seed in (("clips", 0), ("held", 100)):
         run_collect(CollectConfig(out=out / name, episodes=2, steps=6, size=16, seed=seed))
     return FlowMatchingTableConfig(
-        data=out / "clips", held=out / "held", out=out / "table", arms=("data", "velocity@uniform@velocity", "mse", "svg-prime"),
+        data=out / "clips", held=out / "held", out=out / "table",
+        arms=("data", "velocity@uniform@velocity", "mse", "svg-prime"),
         steps=2, own_frames_after=1, batch=2, crop=16, options=("width=4", "blocks=1"), nfe=(1, 2), samples=2, shown=2,
         windows=3, residuals=True, processes=1,
     )  # fmt: skip
