@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Steps
-from corrwise.experiments.cli.train import SMALL, Rate
+from corrwise.experiments.cli.train import SMALL, Model, Rate
 from corrwise.validation import SEVERAL, Range, check, check_that, validated
 
 NAME = "table flow-matching"
 
 REGRESSION = "mse"
-OTHERS = {REGRESSION: "denoiser", "svg": "svg", "svg-prime": "svg-prime"}  # trained by squared error, and their model
+OTHERS: dict[str, Model] = {REGRESSION: "denoiser", "svg": "svg", "svg-prime": "svg-prime"}  # models by squared error
 Predicts = Literal["data", "velocity", "noise"]
 
 
