@@ -79,6 +79,8 @@ class FlowMatchingTableConfig(Parallel):
     """Training steps of each model."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 2000
     """Steps given true contexts; in later ones frames are predicted from the model's own, also by regression."""
+    start_share: Annotated[float, Range(0, 1, open="high")] = 0.5
+    """Share of the frames that are predicted from noise alone, of all arms but regression."""
     batch: Count = 16
     """Windows in a step."""
     horizon: Horizon = 2

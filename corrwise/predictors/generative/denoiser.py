@@ -8,7 +8,7 @@ a copy of the last frame, whichever quantity it predicts; a new network returns 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import pi
 from typing import Annotated, Literal
 
@@ -155,7 +155,6 @@ class Denoiser(VideoPredictor):
         memory: Memory,
         action: Float[Tensor, "M A"],
         noise: Float[Tensor, "M C h w"],
-        evaluations: int | None = None,
     ) -> tuple[Float[Tensor, "M C h w"], Memory]:
         """Return the next frame, and the context that ends with it.
 
@@ -163,12 +162,11 @@ class Denoiser(VideoPredictor):
             memory: the context before.
             action: that leads to the frame.
             noise: where the flow begins.
-            evaluations: largest number of evaluations; None is the configuration's.
         """
         frames, actions, *entered = memory
         actions = torch.cat([actions, action[:, None]], dim=1)
         condition = self.condition(frames, actions, *entered)
-        frame = _within(condition.last + self.config.scale * self.sample(condition, noise, evaluations))
+        frame = self.frame(condition, self.sample(condition, noise))
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
     def condition(
@@ -207,18 +205,19 @@ class Denoiser(VideoPredictor):
         unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
         return unit * output
 
-    def sample(
-        self, condition: Condition, noise: Float[Tensor, "M C h w"], evaluations: int | None = None
-    ) -> Float[Tensor, "M C h w"]:
+    def frame(self, condition: Condition, data: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
+        """Return the frame in [0, 1] that x1 stands for; gradients are those of a frame without bounds."""
+        frame = condition.last + self.config.scale * data
+        return frame.detach().clamp(0, 1) + (frame - frame.detach())
+
+    def sample(self, condition: Condition, noise: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
         """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample.
 
         Args:
             condition: the context and the action.
             noise: where the flow begins.
-            evaluations: largest number of evaluations; None is the configuration's.
         """
-        config = self.config if evaluations is None else replace(self.config, evaluations=evaluations)
-        times = sampling_times(config)
+        times = sampling_times(self.config)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")
@@ -231,8 +230,3 @@ class Denoiser(VideoPredictor):
 
     def _entered(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M d h2 w2"]:
         return self.network.entered(0, 2 * frames.flatten(1, 2) - 1)
-
-
-def _within(frame: Tensor) -> Tensor:
-    """Return a frame in [0, 1]; gradients are those of the frame before, also where it lies outside."""
-    return frame.detach().clamp(0, 1) + (frame - frame.detach())

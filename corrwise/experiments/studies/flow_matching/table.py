@@ -87,7 +87,8 @@ def train_config(config: FlowMatchingTableConfig, text: str, seed: int) -> Train
         **{
             **{name: getattr(plain, name) for name in plain.__dataclass_fields__ if name not in ("loss", "flow")},
             "objective": "flow-matching", "time_weight": arm.weight, "time_law": arm.law,
-            "own_frames_after": config.own_frames_after, "options": (*config.options, f"predicts={arm.predicts}"),
+            "own_frames_after": config.own_frames_after, "start_share": config.start_share,
+            "options": (*config.options, f"predicts={arm.predicts}"),
         }
     )  # fmt: skip
 
