@@ -103,7 +103,10 @@ class _Branch(nn.Module):
     def __init__(self, tokens: int, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.token = nn.Parameter(torch.randn(width) / width**0.5)
+        self.token = nn.Parameter(
+            torch.zeros(width, dtype=torch.get_default_dtype(), device=torch.get_default_device())
+        )
+        nn.init.normal_(self.token, std=width**-0.5)
         self.query = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.pairs = nn.Sequential(nn.LayerNorm(tokens), nn.Linear(tokens, 2 * width))
         self.leave = nn.Linear(width, width)

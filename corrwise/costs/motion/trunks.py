@@ -109,12 +109,11 @@ class Place(nn.Module):
     def forward(self, grid: Float[Tensor, "n T rows columns d"]) -> Float[Tensor, "T rows columns width"]:
         """Return the features of each cell of a grid."""
         _, times, rows, columns, _ = grid.shape
-        axes = [
-            (torch.arange(side, device=grid.device) - (side - 1) / 2) / min(rows, columns) for side in (rows, columns)
-        ]
+        plain: dict[str, Any] = {"dtype": torch.float32, "device": grid.device}
         octaves = [pi * 2**k for k in range(_OCTAVES)]
-        angles = [_outer(axis, octaves) for axis in axes]
-        angles.insert(0, _outer(torch.arange(times, device=grid.device), [2 * pi / period for period in _PERIODS]))
+        angles = [_outer(torch.arange(times, **plain), [2 * pi / period for period in _PERIODS])]
+        for side in (rows, columns):
+            angles.append(_outer((torch.arange(side, **plain) - (side - 1) / 2) / min(rows, columns), octaves))
         waves = [torch.cat([each.sin(), each.cos()], dim=-1).to(self.project.weight) for each in angles]
         time, row, column = waves
         shape = (times, rows, columns, -1)
@@ -173,4 +172,4 @@ def recomputed(part: nn.Module, *inputs: Tensor) -> Any:
 
 
 def _outer(values: Tensor, factors: Sequence[float]) -> Float[Tensor, "n k"]:
-    return torch.stack([values.to(torch.float32) * factor for factor in factors], dim=-1)
+    return torch.stack([values * factor for factor in factors], dim=-1)
