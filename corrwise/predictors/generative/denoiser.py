@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import pi
 from typing import Annotated, Literal
 
@@ -70,6 +71,7 @@ class DenoiserConfig:
         sampling_times(self)
 
 
+@cache  # every frame of every plan asks for them
 def sampling_times(config: DenoiserConfig) -> tuple[float, ...]:
     """Return the times of a sample: a solver steps on all but the last, and at the last one the data is predicted.
 
