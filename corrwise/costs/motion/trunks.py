@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import pi
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -22,13 +22,12 @@ Mixing = Literal["transformer", "conv"]
 
 @runtime_checkable
 class Trunk(Protocol):
-    """What reads the maps; a module, so that its weights learn.
+    """What reads the maps; a module, so that its weights learn."""
 
-    Attributes:
-        widths: features of a token at each depth.
-    """
-
-    widths: Sequence[int]
+    @property
+    def widths(self) -> Sequence[int]:
+        """Features of a token at each depth."""
+        ...
 
     def __call__(self, maps: Float[Tensor, "n T 3 h w"]) -> tuple[Float[Tensor, "n _ _"], ...]:
         """Return the tokens (n, L, d) of each depth; their number L may differ between depths."""
@@ -166,7 +165,7 @@ class _Near(nn.Module):
         return out
 
 
-def recomputed(part: nn.Module, *inputs: Tensor) -> Any:
+def recomputed(part: Callable[..., Any], *inputs: Tensor) -> Any:
     """Return a part's output; what it computes on the way is not stored, but computed again for its gradient."""
     return checkpoint(part, *inputs, use_reentrant=False) if torch.is_grad_enabled() else part(*inputs)
 
