@@ -51,9 +51,10 @@ class DenoiserTrunk(nn.Module):
         del self.denoiser.network.leave  # weights that nothing uses would have no gradient
         self.time, self.reach, self.recompute = time, reach, recompute
         self.widths = self.denoiser.network.widths[::-1]
-        self.places = nn.ModuleList(Place(width) for width in self.widths)
-        for place in self.places:
+        places = [Place(width) for width in self.widths]
+        for place in places:
             nn.init.zeros_(place.project.weight)
+        self.places = nn.ModuleList(places)
 
     def forward(self, maps: Float[Tensor, "n T 3 h w"]) -> tuple[Float[Tensor, "n _ _"], ...]:
         """Return the tokens of each level, the coarsest first; a token is a cell of one map.
