@@ -14,6 +14,7 @@ from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.distances import with_costs
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
+from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips
 from corrwise.predictors.interpolation.flavr import window_places
