@@ -92,9 +92,7 @@ def _objective(config: TrainConfig, model: Model, distance: Distance | None, sca
     if distance is None:
         assert isinstance(model, Denoiser)
         weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
-        return FlowMatching(
-            model, weight, law, own_after=config.own_frames_after, total=config.steps, start_share=config.start_share
-        )
+        return FlowMatching(model, weight, law, own_after=config.own_frames_after, total=config.steps)
 
     def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
         if isinstance(model, FLAVR):

@@ -199,14 +199,26 @@ class Denoiser(VideoPredictor):
             t: one time for each candidate, or one for all.
         """
         times = t.to(torch.float32).reshape(-1, 1).expand(len(x_t), 1)
+        output = self.network(*self.inputs(condition, x_t, times)).float()
+        one = torch.ones_like(times[..., None, None])
+        unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
+        return unit * output
+
+    def inputs(
+        self, condition: Condition, x_t: Float[Tensor, "M C h w"], times: Float[Tensor, "M 1"]
+    ) -> tuple[Float[Tensor, "M d h2 w2"], Float[Tensor, "M k"]]:
+        """Return what the network takes: first features of the images, and the numbers that modulate its blocks.
+
+        Args:
+            condition: the context and the action.
+            x_t: between noise and data.
+            times: of each candidate.
+        """
         alpha, sigma = self.path.alpha(times), self.path.sigma(times)
         estimate = (alpha / (alpha**2 + sigma**2)).to(x_t)[..., None, None] * x_t
         waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
         numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
-        output = self.network(condition.entered + self.network.entered(1, estimate), numbers).float()
-        one = torch.ones_like(times[..., None, None])
-        unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
-        return unit * output
+        return condition.entered + self.network.entered(1, estimate), numbers
 
     def frame(self, condition: Condition, data: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
         """Return the frame in [0, 1] that x1 stands for; gradients are those of a frame without bounds."""

@@ -51,31 +51,17 @@ class FlowMatching:
         time_law: of the times.
         own_after: first step whose contexts are the model's own predictions; gradients pass through the whole chain.
         total: number of steps; a longer run begins alike.
-        start_share: of the frames, how many are predicted from noise alone, as the first evaluation of a sample does:
-            an atom of the time law.
 
     Raises:
-        ValueError: a weight that is zero, negative or infinite inside (0, 1), or a share outside [0, 1).
+        ValueError: a weight that is zero, negative or infinite inside (0, 1).
     """
 
-    def __init__(
-        self,
-        model: Denoiser,
-        weight: Weight,
-        time_law: TimeLaw,
-        *,
-        own_after: int,
-        total: int,
-        start_share: float = 0.5,
-    ) -> None:
+    def __init__(self, model: Denoiser, weight: Weight, time_law: TimeLaw, *, own_after: int, total: int) -> None:
         check_weight(weight, model.path)
-        if not 0 <= start_share < 1:
-            raise ValueError(f"expected a share of starts in [0, 1), got {start_share}")
-        self.model, self.weight, self.time_law, self.start_share = model, weight, time_law, start_share
+        self.model, self.weight, self.time_law = model, weight, time_law
         low, high = time_range(weight, model.path, "data")
         self._range = max(low, first_time(model.config)), high
-        first = float(weight(model.path, torch.tensor([self._range[0]], dtype=torch.float64, device="cpu")))
-        self._mean = start_share * first + (1 - start_share) * _mean_weight(weight, time_law, model, *self._range)
+        self._mean = _mean_weight(weight, time_law, model, *self._range)
         lengths = {_TRUE: min(own_after, total), _OWN: total - min(own_after, total)}
         self._phases = tuple(Phase(name, ("model",), steps) for name, steps in lengths.items() if steps)
 
@@ -115,7 +101,7 @@ class FlowMatching:
     def _loss(self, model: Denoiser, batch: Batch, generator: Generator, *, own: bool) -> Loss:
         check_batch(batch, model.config)
         horizon = batch.frames.shape[1] - model.config.context
-        times = self._times(len(batch.frames) * horizon, generator).to(batch.frames.device)
+        times = self.time_law.sample(len(batch.frames) * horizon, generator, *self._range).to(batch.frames.device)
         if own:
             each = self._chain(model, batch, times.unflatten(0, (-1, horizon)), generator).flatten()
         else:
@@ -124,12 +110,6 @@ class FlowMatching:
         steps = model.config.scale**2 * each.detach().unflatten(0, (-1, horizon)).mean(dim=0)
         weights = self.weight(model.path, times) / self._mean
         return Loss((weights * each).mean(), {f"step {t + 1}": value for t, value in enumerate(steps)})
-
-    def _times(self, count: int, generator: Generator) -> Float[Tensor, "count"]:
-        """Return a time for each of so many frames."""
-        times = self.time_law.sample(count, generator, *self._range)
-        start = torch.rand(count, generator=generator, dtype=torch.float32, device="cpu") < self.start_share
-        return times.masked_fill(start, self._range[0])
 
     @staticmethod
     def _chain(
