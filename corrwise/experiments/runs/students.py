@@ -40,14 +40,18 @@ def teacher_of(config: TrainConfig) -> Denoiser:
     return teacher
 
 
-def student(config: TrainConfig, action_dim: int) -> Denoiser:
+def student(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Denoiser:
     """Return the student: the teacher with few evaluations, or the student of ``--init-from``.
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: see ``teacher_of``; a teacher of other actions than the clips', or another student in --init-from.
+        ValueError: see ``teacher_of``; a teacher of other actions or another size than the clips', or another student
+            in --init-from.
     """
     teacher = teacher_of(config)
+    known = about_model(model_folder(config.teacher))["about"].get("clips", {}).get("size")
+    if known is not None and tuple(known) != size:
+        raise ValueError(f"expected clips of (height, width) = {tuple(known)}, as the teacher's, got {size}")
     if teacher.config.action_dim != action_dim:
         raise ValueError(
             f"expected clips with the teacher's {teacher.config.action_dim} actions a step, got {action_dim}; "
@@ -111,7 +115,7 @@ def adversary_of(options: AdversaryOptions, teacher: Denoiser, seed: int) -> Adv
     return Adversary(
         network, maps, generator_weight=options.weight, discriminator_weight=options.weight, r1=options.r1,
         r2=options.r2, sigma=options.sigma, divide=options.divide, window=options.window, most=options.most,
-        least=options.least if options.flow != PIXELS else 0.0,
+        least=options.least if options.flow != PIXELS else None,
     )  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         ValueError: options that make no model, or another model than that of ``--init-from``.
     """
     if config.objective in DISTILLING:
-        return student(config, action_dim)
+        return student(config, action_dim, size)
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context}
     make: Callable[..., Model] = make_interpolation_model
