@@ -3,9 +3,10 @@
     python -m tools.motion_discriminator docs/results/motion/discriminator cartpole=clips/cartpole \
         video=clips/bikes,clips/carphone --teacher runs/teacher --maps runs/maps
 
-Each setting is a name and the folders of its clips; the last quarter of every folder's clips is held out. The flow of
-each clip is computed once and kept under ``--maps``. A row is written for each arm, setting and seed, and those that
-have one are not trained again. The page README.md in the folder is filled with the table that the rows give.
+Each setting is a name and the folders of its clips; the last quarter of every folder's clips is held out, or of the time
+where there is one clip alone. The flow of each clip is computed once and kept under ``--maps``. A row is written for
+each arm, setting and seed, and those that have one are not trained again. The page README.md in the folder is filled
+with the table that the rows give.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ ARMS = {  # the columns of the table
     "denoiser-fresh": "the same trunk, fresh",
 }
 FRAMES, CROP, CLIPS, TESTS = 8, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
-_RATE, _STILL = 5e-4, 1e-3  # learning rate; share of the crops drawn uniformly
+_RATE, _STILL = 2e-3, 1e-3  # learning rate; share of the crops drawn uniformly
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Study:
     teacher: Path | None = None
     maps: Path = Path("runs/maps")
     arms: tuple[str, ...] = tuple(ARMS)
-    steps: int = 200
+    steps: int = 800
     seeds: int = 3
     clips: int = 60
     flow: str = "tv-l1"
@@ -106,7 +107,7 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         for group in optimizer.param_groups:
             group["lr"] = _RATE * min(1.0, (step + 1) / 20, 2 * (study.steps - step) / study.steps)
         real = windows(trained, CLIPS, draw)
-        logits = network(torch.cat([real, shuffled(windows(trained, CLIPS, draw), draw)]))
+        logits = network(torch.cat([real, shuffled(real, draw)]))
         loss = discriminator_loss(logits[:CLIPS], logits[CLIPS:])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -187,12 +188,15 @@ def _computed(study: Study, folder: Path) -> Iterator[Tensor]:
         frames, _ = source.read(clip, 0, source.lengths[clip])
         images = torch.from_numpy(frames).movedim(-1, 1).float() / 255
         with torch.no_grad():
-            yield flow_maps(flow, images[None])[0, :-1]
+            yield flow_maps(flow, images[None], side=min(images.shape[-2:]))[0, :-1]  # in pixels
 
 
 def _split(clips: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the first three quarters of the clips, and the others."""
-    held = max(1, len(clips) // 4)
+    """Return the first three quarters of the clips and the others, or of the time where there is one clip alone."""
+    if len(clips) == 1:
+        held = len(clips[0]) // 4
+        return [clips[0][: -held - FRAMES]], [clips[0][-held:]]
+    held = len(clips) // 4
     return clips[:-held], clips[-held:]
 
 

@@ -39,7 +39,7 @@ class MotionDiscriminatorConfig:
     """
 
     trunk: Mixing = "transformer"
-    width: Annotated[int, Range(1, 65_536)] = 96
+    width: Annotated[int, Range(1, 65_536)] = 64
     depth: Annotated[int, Range(1, 1000)] = 4
     branches: tuple[Annotated[int, Range(1, 1000)], ...] = ()
     heads: Annotated[int, Range(1, 1000)] = 4
