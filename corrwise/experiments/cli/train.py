@@ -37,7 +37,7 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "denoiser": ("width=32", "blocks=1"),
     "flavr": ("width=16", "blocks=1", "residual=true"),
 }
-_OF_TIME = ("time_weight", "time_law", "start_share", "own_frames_after")
+_OF_TIME = ("time_weight", "time_law", "own_frames_after")
 _UNUSED = {  # options that an objective does not have
     "predict": ("gap", *_OF_TIME),
     "interpolate": ("actions", "horizon", *_OF_TIME),
@@ -91,9 +91,6 @@ class TrainConfig:
     (docs/train_a_predictor.md)."""
     time_law: str = "shifted"
     """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1."""
-    start_share: Annotated[float, Range(0, 1, open="high")] = 0.5
-    """With flow-matching: share of the frames that are predicted from noise alone, as samples begin; the other frames'
-    times are of --time-law."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
     from the model's own, with gradients through the chain, as in regression."""
