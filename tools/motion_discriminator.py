@@ -3,9 +3,9 @@
     python -m tools.motion_discriminator docs/results/motion/discriminator cartpole=clips/cartpole \
         video=clips/bikes,clips/carphone --teacher runs/teacher --maps runs/maps
 
-Each setting is a name and the folders of its clips. The last quarter of each folder is held out: of its clips, or of the
-time where it has one clip. The flow of each clip is computed once and kept under ``--maps``. A row is written for each
-arm, setting and seed, and those that have one are not trained again. The page README.md in the folder is filled with
+Each setting is a name and the folders of its clips. The last quarter of each folder is held out: of its clips, or of
+the time where it has one clip. The flow of each clip is computed once and kept under ``--maps``. A row is written for
+each arm, setting and seed, and those that have one are not trained again. The page README.md is filled with
 the table that the rows give.
 """
 
