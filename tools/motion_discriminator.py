@@ -114,11 +114,11 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
     seconds = (process_time() - began) / study.steps
-    accuracy, loss = test(network, held)
+    accuracy, held_loss = test(network, held)
     return {
         "accuracy": six_digits(accuracy),
         "train_accuracy": six_digits(test(network, trained)[0]),
-        "loss": six_digits(loss),
+        "loss": six_digits(held_loss),
         "weights": sum(each.numel() for each in network.parameters()),
         "steps": study.steps,
         "step_seconds": six_digits(seconds),
@@ -165,7 +165,7 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
 
 def shuffled(maps: Float[Tensor, "n T 3 h w"], draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:
     """Return windows whose maps have another order; the last one is repeated as in the real ones."""
-    orders = []
+    orders: list[list[int]] = []
     while len(orders) < len(maps):
         order = draw.permutation(maps.shape[1] - 1)
         if (np.diff(order) != 1).any():
