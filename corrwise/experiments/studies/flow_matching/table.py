@@ -20,6 +20,7 @@ from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import MODEL, train_with_one_thread
+from corrwise.experiments.studies.flow_matching.grid import grid_table
 from corrwise.experiments.studies.flow_matching.measure import KEY, Measured, velocity_rows
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
@@ -190,7 +191,18 @@ def _frames_table(nfe: int, rows: Sequence[Row], first: str) -> str:
     for name in _FRAMES.values():
         head += [name, f"more than {first} (95 %)"]
     title = f"### Sampled futures, {nfe} evaluation{'s' if nfe > 1 else ''} a frame"
-    return f"{title}\n\n{markdown_table(head, lines)}"
+    return f"{title}\n\n{markdown_table(head, lines)}{_grids(each)}"
+
+
+def _grids(each: Mapping[str, Values]) -> str:
+    """Return the energy score and the PSNR of all weights and laws, where there are several of both."""
+    parts = []
+    for metric in ("energy", "mean_psnr"):
+        flows = {arm: seeds for arm, seeds in each[metric].items() if arm != BASELINE and RESIDUALS not in arm}
+        means = {arm: float(np.mean(list(_over_seeds(seeds).values()))) for arm, seeds in flows.items()}
+        grid = grid_table(means, digits=_DIGITS[metric], lower=metric == "energy")
+        parts += [f"\n#### {_FRAMES[metric][0].upper()}{_FRAMES[metric][1:]}\n\n{grid}"] if grid else []
+    return "".join(parts)
 
 
 def draw_curves(path: Path, velocity: Sequence[Row], frames: Mapping[int, Sequence[Row]]) -> None:

@@ -9,6 +9,7 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.table_flow_matching import Arm, FlowMatchingTableConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.flow_matching.grid import grid_table
 from corrwise.experiments.studies.flow_matching.measure import KEY
 from corrwise.experiments.studies.flow_matching.table import (
     flow_matching_tables,
@@ -108,6 +109,14 @@ def test_differences_are_paired_by_clip():
     ]
     table = flow_matching_tables(rows, {}, first="a")
     assert "+0.500 (+0.500 to +0.500)" in table
+
+
+def test_weights_and_laws_are_a_grid():
+    values = {"a@uniform": 0.25, "a@mode": 0.5, "b@uniform": 0.125, "mse": 0.0, "b@uniform@velocity": 0.0}
+    assert [line.replace(" ", "") for line in grid_table(values, digits=3, lower=True).splitlines()] == [
+        "|weight|`uniform`|`mode`|", "|---|---|---|", "|`a`|0.250|0.500|", "|`b`|**0.125**||"
+    ]  # fmt: skip
+    assert grid_table({"a@uniform": 1.0, "a@mode": 2.0}, digits=1, lower=True) == ""
 
 
 def test_bad_input_is_one_sentence(tiny, capsys):
