@@ -164,11 +164,9 @@ def _defaults(kind: type) -> Row:
     """Return the default options of a dataclass."""
     made: Row = {}
     for each in fields(kind):
-        if each.default_factory is not MISSING:
-            value = each.default_factory()
+        value = each.default if each.default_factory is MISSING else each.default_factory()
+        if value is not MISSING:
             made[each.name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-        elif each.default is not MISSING:
-            made[each.name] = each.default
     made.pop("out", None)
     return made
 

@@ -331,6 +331,15 @@ def test_a_run_of_a_version_with_other_names_goes_on(tiny, tmp_path):
     assert _checkpoint(tiny)["losses"] == _checkpoint(whole)["losses"]
 
 
+def test_a_run_of_a_version_without_a_group_of_options_goes_on(tiny):
+    run_train(replace(tiny, steps=2))
+    path = tiny.out / "config.json"
+    config = json.loads(path.read_text())
+    del config["adversary"], config["fake_steps"]
+    path.write_text(json.dumps(config))
+    assert run_train(tiny).is_dir()
+
+
 def test_a_folder_with_earlier_names_of_options_is_refused(tiny):
     run_train(replace(tiny, steps=2))
     path = tiny.out / "config.json"
