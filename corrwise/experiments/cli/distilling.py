@@ -18,8 +18,8 @@ Share = Annotated[float, Range(0)]
 class AdversaryOptions:
     """With mogan: the discriminator, and how it counts."""
 
-    flow: Annotated[str, Names((*NAMED_FLOWS, PIXELS))] = "tv-l1"
-    """Flow estimator with gradients that the discriminator sees frames through: tv-l1, learned, raft; or pixels, for a
+    flow: Annotated[str, Names((*NAMED_FLOWS, PIXELS))] = "learned"
+    """Flow estimator with gradients that the discriminator sees frames through: learned, tv-l1, raft; or pixels, for a
     discriminator of the frames themselves."""
     trunk: Literal["transformer", "conv", "teacher"] = "transformer"
     """The discriminator's trunk: a fresh transformer, a fresh convolutional one, or the teacher's own network."""

@@ -32,7 +32,7 @@ def clips(tmp_path_factory):
 def teacher(clips):
     config = TrainConfig(
         data=(clips,), objective="flow-matching", model="denoiser", loss="", options=("width=4", "blocks=1"),
-        steps=6, own_frames_after=2, batch=2, horizon=2, lr=1e-2, device="cpu", out=clips.parent / "teacher",
+        steps=3, own_frames_after=1, batch=2, horizon=2, lr=1e-2, device="cpu", out=clips.parent / "teacher",
     )  # fmt: skip
     run_train(config)
     return config
@@ -41,8 +41,8 @@ def teacher(clips):
 @pytest.fixture
 def mogan(teacher, tmp_path):
     return replace(
-        teacher, objective="mogan", teacher=str(teacher.out), options=(), own_frames_after=1000, steps=16, horizon=3,
-        sample_at=(0.25, 0.75), fake_steps=2, adversary=FREE, checkpoint_every=5, out=tmp_path / "mogan",
+        teacher, objective="mogan", teacher=str(teacher.out), options=(), own_frames_after=1000, steps=8, horizon=3,
+        sample_at=(0.25, 0.75), fake_steps=2, adversary=FREE, checkpoint_every=4, out=tmp_path / "mogan",
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_stops_ends_like_one_that_does_not(mogan, trunk, tmp_path):
     whole = replace(mogan, adversary=replace(FREE, trunk=trunk, flow="tv-l1" if trunk == "conv" else "pixels"))
     parts = replace(whole, out=tmp_path / "parts")
     folder = run_train(whole)
-    run_train(replace(parts, steps=10))
+    run_train(replace(parts, steps=5))
     run_train(parts)
     assert _losses(parts) == _losses(whole)
     weights = [load_model(each).state_dict() for each in (folder, parts.out / "model")]
@@ -63,7 +63,7 @@ def test_a_run_that_stops_ends_like_one_that_does_not(mogan, trunk, tmp_path):
 
 
 def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mogan, teacher):
-    distilled = replace(mogan, objective="distill", adversary=AdversaryOptions(), steps=9)
+    distilled = replace(mogan, objective="distill", adversary=AdversaryOptions(), steps=4)
     student, other = load_model(run_train(distilled)), load_model(teacher.out / "model")
     assert student.config == replace(other.config, sample_at=(0.25, 0.75), evaluations=2)
     assert not all(torch.equal(a, b) for a, b in zip(student.parameters(), other.parameters(), strict=True))
@@ -72,7 +72,7 @@ def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mog
         generators=[torch.Generator().manual_seed(0)],
     )  # fmt: skip
     assert frames.shape == (1, 3, 2, 3, SIDE, SIDE)
-    started = replace(mogan, init_from=str(distilled.out), steps=2, out=mogan.out.parent / "started")
+    started = replace(mogan, init_from=str(distilled.out), steps=1, out=mogan.out.parent / "started")
     assert run_train(started).is_dir()
 
 
