@@ -19,6 +19,7 @@ from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.table_agents import AgentTableConfig
+from corrwise.experiments.cli.table_flow_matching import FlowMatchingTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_interpolators import InterpolatorTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
@@ -40,6 +41,7 @@ COMMANDS: dict[str, type[Any]] = {
     "toy": ToyConfig,
     "interpolators": InterpolatorTableConfig,
     "time-weights": TimeWeightTableConfig,
+    "flow-matching": FlowMatchingTableConfig,
 }
 
 

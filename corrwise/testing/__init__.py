@@ -8,12 +8,14 @@ nor MuJoCo.
 from corrwise.testing.comparisons import check_cost, check_distance, check_flow
 from corrwise.testing.generative import check_path, check_solver, check_time_law, check_time_weight
 from corrwise.testing.interpolator import check_interpolator
+from corrwise.testing.motion import check_discriminator
 from corrwise.testing.planner import check_planner
 from corrwise.testing.predictor import check_predictor
 from corrwise.testing.simulation import check_renderer, check_task, moving_mask, plain_steps
 
 __all__ = [
     "check_cost",
+    "check_discriminator",
     "check_distance",
     "check_flow",
     "check_interpolator",

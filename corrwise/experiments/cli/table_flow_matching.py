@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Steps
-from corrwise.experiments.cli.train import SMALL, Rate
+from corrwise.experiments.cli.train import SMALL, Model, Rate
 from corrwise.validation import SEVERAL, Range, check, check_that, validated
 
 NAME = "table flow-matching"
 
 REGRESSION = "mse"
+OTHERS: dict[str, Model] = {REGRESSION: "denoiser", "svg": "svg", "svg-prime": "svg-prime"}  # models by squared error
 Predicts = Literal["data", "velocity", "noise"]
 
 
@@ -21,7 +22,8 @@ class Arm:
     """How a denoiser is trained; ``str`` gives the text that ``parse`` reads.
 
     Attributes:
-        weight: of the loss over time, as in ``corrwise train --time-weight``; "mse" for regression, which has no time.
+        weight: of the loss over time, as in ``corrwise train --time-weight``; or a name of ``OTHERS``, which have no
+            time: "mse" is regression by the same network.
         law: of the times, as in ``corrwise train --time-law``.
         predicts: the quantity in whose unit the network corrects a copy of the last frame.
     """
@@ -42,15 +44,20 @@ class Arm:
             len(parts) <= 3 and all(parts) and "/" not in text,
             f"expected arms as WEIGHT, WEIGHT@LAW or WEIGHT@LAW@PREDICTS, got {text!r}",
         )
-        check_that(parts[0] != REGRESSION or len(parts) == 1, f"{REGRESSION} has no time law, got {text!r}")
+        check_that(parts[0] not in OTHERS or len(parts) == 1, f"{parts[0]} has no time law, got {text!r}")
         kinds = get_args(Predicts)
         known = len(parts) < 3 or parts[2] in kinds
         check_that(known, f"expected {', '.join(kinds)} behind the second @ of an arm, got {text!r}")
         return cls(*parts)
 
+    @property
+    def samples_by_flow(self) -> bool:
+        """Whether it is a denoiser trained by flow matching."""
+        return self.weight not in OTHERS
+
     def __str__(self) -> str:
-        if self.weight == REGRESSION:
-            return REGRESSION
+        if not self.samples_by_flow:
+            return self.weight
         return "@".join([self.weight, self.law, *([] if self.predicts == "data" else [self.predicts])])
 
 
@@ -70,7 +77,8 @@ class FlowMatchingTableConfig(Parallel):
     )
     """Weights over time and time laws, as WEIGHT@LAW: data, velocity, flowfusion, min-snr:gamma=5@logit-normal and so
     on; behind a second @ what the network predicts, data, velocity or noise. mse is the same network trained by
-    regression, the baseline. The first arm is what the others are compared with."""
+    regression, the baseline; svg-prime is its small size, trained as many steps. The first arm is what the others are
+    compared with."""
     seeds: Lockstep = field(default=1, metadata=CHOOSES_ROWS)
     """Models of each arm."""
     actions: bool = True
@@ -93,6 +101,8 @@ class FlowMatchingTableConfig(Parallel):
     """Numbers of evaluations for a frame, with each of which futures are sampled."""
     samples: Annotated[int, Range(2, 10_000)] = 8
     """Futures that are sampled of each window."""
+    residuals: bool = False
+    """Whether deterministic models are evaluated with their own residuals on the training clips added, too."""
     shown: Horizon = 8
     """Frames predicted there."""
     windows: Count = 100

@@ -93,7 +93,7 @@ class TrainConfig:
     """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
-    from the model's own."""
+    from the model's own, with gradients through the chain, as in regression."""
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""

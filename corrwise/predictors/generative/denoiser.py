@@ -8,7 +8,8 @@ a copy of the last frame, whichever quantity it predicts; a new network returns 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from math import pi
 from typing import Annotated, Literal
 
@@ -70,6 +71,7 @@ class DenoiserConfig:
         sampling_times(self)
 
 
+@cache  # every frame of every plan asks for them
 def sampling_times(config: DenoiserConfig) -> tuple[float, ...]:
     """Return the times of a sample: a solver steps on all but the last, and at the last one the data is predicted.
 
@@ -155,7 +157,6 @@ class Denoiser(VideoPredictor):
         memory: Memory,
         action: Float[Tensor, "M A"],
         noise: Float[Tensor, "M C h w"],
-        evaluations: int | None = None,
     ) -> tuple[Float[Tensor, "M C h w"], Memory]:
         """Return the next frame, and the context that ends with it.
 
@@ -163,12 +164,11 @@ class Denoiser(VideoPredictor):
             memory: the context before.
             action: that leads to the frame.
             noise: where the flow begins.
-            evaluations: largest number of evaluations; None is the configuration's.
         """
         frames, actions, *entered = memory
         actions = torch.cat([actions, action[:, None]], dim=1)
         condition = self.condition(frames, actions, *entered)
-        frame = _within(condition.last + self.config.scale * self.sample(condition, noise, evaluations))
+        frame = self.frame(condition, self.sample(condition, noise))
         return frame, (torch.cat([frames[:, 1:], frame[:, None]], dim=1), actions[:, 1:])
 
     def condition(
@@ -198,27 +198,40 @@ class Denoiser(VideoPredictor):
             t: one time for each candidate, or one for all.
         """
         times = t.to(torch.float32).reshape(-1, 1).expand(len(x_t), 1)
-        alpha, sigma = self.path.alpha(times), self.path.sigma(times)
-        estimate = (alpha / (alpha**2 + sigma**2)).to(x_t)[..., None, None] * x_t
-        waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
-        numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
-        output = self.network(condition.entered + self.network.entered(1, estimate), numbers).float()
+        output = self.network(*self.inputs(condition, x_t, times)).float()
         one = torch.ones_like(times[..., None, None])
         unit = convert(self.path, one, torch.zeros_like(one), times[:, 0], self.config.predicts, "data")
         return unit * output
 
-    def sample(
-        self, condition: Condition, noise: Float[Tensor, "M C h w"], evaluations: int | None = None
-    ) -> Float[Tensor, "M C h w"]:
+    def inputs(
+        self, condition: Condition, x_t: Float[Tensor, "M C h w"], times: Float[Tensor, "M 1"]
+    ) -> tuple[Float[Tensor, "M d h2 w2"], Float[Tensor, "M k"]]:
+        """Return what the network takes: first features of the images, and the numbers that modulate its blocks.
+
+        Args:
+            condition: the context and the action.
+            x_t: between noise and data.
+            times: of each candidate.
+        """
+        alpha, sigma = self.path.alpha(times), self.path.sigma(times)
+        estimate = (alpha / (alpha**2 + sigma**2)).to(x_t)[..., None, None] * x_t
+        waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
+        numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
+        return condition.entered + self.network.entered(1, estimate), numbers
+
+    def frame(self, condition: Condition, data: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
+        """Return the frame in [0, 1] that x1 stands for; gradients are those of a frame without bounds."""
+        frame = condition.last + self.config.scale * data
+        return frame.detach().clamp(0, 1) + (frame - frame.detach())
+
+    def sample(self, condition: Condition, noise: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
         """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample.
 
         Args:
             condition: the context and the action.
             noise: where the flow begins.
-            evaluations: largest number of evaluations; None is the configuration's.
         """
-        config = self.config if evaluations is None else replace(self.config, evaluations=evaluations)
-        times = sampling_times(config)
+        times = sampling_times(self.config)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")
@@ -231,8 +244,3 @@ class Denoiser(VideoPredictor):
 
     def _entered(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M d h2 w2"]:
         return self.network.entered(0, 2 * frames.flatten(1, 2) - 1)
-
-
-def _within(frame: Tensor) -> Tensor:
-    """Return a frame in [0, 1]; gradients are those of the frame before, also where it lies outside."""
-    return frame.detach().clamp(0, 1) + (frame - frame.detach())

@@ -39,6 +39,7 @@ class UNet(nn.Module):
         self, inputs: Sequence[int], outputs: int, numbers: int, widths: Sequence[int], blocks: int = 1
     ) -> None:
         super().__init__()
+        self.widths = tuple(widths)
         area, hidden = PATCH**2, 4 * widths[0]
         self.enter = nn.ModuleList(nn.Conv2d(area * each, widths[0], 3, padding=1) for each in inputs)
         self.numbers = nn.Sequential(nn.Linear(numbers, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
@@ -68,17 +69,23 @@ class UNet(nn.Module):
             entered: the sum of the groups' first features.
             numbers: that modulate the blocks.
         """
+        return F.pixel_shuffle(self.leave(self.features(entered, numbers)[-1]), PATCH)
+
+    def features(
+        self, entered: Float[Tensor, "n d h2 w2"], numbers: Float[Tensor, "n k"]
+    ) -> list[Float[Tensor, "n _ _ _"]]:
+        """Return the features of each level on the way up, the coarsest first; the output is made of the last ones."""
         modulation, x, skips = self.numbers(numbers), entered, []
         for level, blocks in enumerate(self.before):
             if level:
                 x = self.down[level - 1](x)
             x = blocks(x, modulation)
             skips.append(x)
-        skips.pop()
+        features = [skips.pop()]
         for level in reversed(range(len(self.after))):
-            x = F.pixel_shuffle(self.up[level](x), 2)
-            x = self.after[level](x + skips[level], modulation)
-        return F.pixel_shuffle(self.leave(x), PATCH)
+            x = F.pixel_shuffle(self.up[level](features[-1]), 2)
+            features.append(self.after[level](x + skips[level], modulation))
+        return features
 
 
 class _Blocks(nn.ModuleList):

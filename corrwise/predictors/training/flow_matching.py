@@ -3,6 +3,11 @@
 The loss is the squared error of the predicted data x1 at a random time t, weighted by w(t). The minimiser is the same
 for every positive weight and every time law of positive density (Billera et al., 2025, arXiv 2511.16599); what a
 small network learns in a few thousand steps is not.
+
+Own frames are learned in one chain, as regression learns them: the network predicts each frame from a mixture of the
+true frame and noise, and that prediction becomes the context of the next. Near the noise it is what one evaluation
+samples, nearer to the data it follows the true frame, so that the chain stays beside its targets where the future is
+random.
 """
 
 from __future__ import annotations
@@ -44,8 +49,7 @@ class FlowMatching:
         model: the network.
         weight: of the squared error of the data, over time.
         time_law: of the times.
-        own_after: first step whose contexts are the model's own frames, without gradients. Each step samples them with
-            1 evaluation to as many as the model takes, so that contexts of means are learned, too.
+        own_after: first step whose contexts are the model's own predictions; gradients pass through the whole chain.
         total: number of steps; a longer run begins alike.
 
     Raises:
@@ -83,7 +87,7 @@ class FlowMatching:
         """Return the loss of another network given true contexts (``corrwise.types.EvaluatingObjective``)."""
         model = cast("Denoiser", networks["model"])
         loss = self._loss(model, batch, generator, own=False)
-        condition, x1 = _pairs(model, batch, batch.frames)
+        condition, x1 = _pairs(model, batch)
         noise = _noise(x1, generator)
         parts = dict(loss.parts)
         for t in TIMES:
@@ -91,21 +95,38 @@ class FlowMatching:
             x_t = interpolate(model.path, x1, noise, time)
             given = convert(model.path, model.data(condition, x_t, time), x_t, time, "data", "velocity")
             parts[f"velocity {t:g}"] = (given - velocity(model.path, x1, noise, time)).square().mean().detach()
-        horizon = batch.frames.shape[1] - model.config.context
-        frames = _own_frames(model, batch, generator, horizon, drawn=False)
-        return Loss(loss.total, parts, {"frames": frames[:, model.config.context :]})
+        frames = _futures(model, batch, generator)
+        return Loss(loss.total, parts, {"frames": frames})
 
     def _loss(self, model: Denoiser, batch: Batch, generator: Generator, *, own: bool) -> Loss:
         check_batch(batch, model.config)
         horizon = batch.frames.shape[1] - model.config.context
-        given = _own_frames(model, batch, generator, horizon - 1, drawn=True) if own else batch.frames
-        condition, x1 = _pairs(model, batch, given)
-        times = self.time_law.sample(len(x1), generator, *self._range).to(x1.device)
-        x_t = interpolate(model.path, x1, _noise(x1, generator), times)
-        each = (model.data(condition, x_t, times) - x1).square().flatten(1).mean(dim=1)
-        weights = self.weight(model.path, times) / self._mean
+        times = self.time_law.sample(len(batch.frames) * horizon, generator, *self._range).to(batch.frames.device)
+        if own:
+            each = self._chain(model, batch, times.unflatten(0, (-1, horizon)), generator).flatten()
+        else:
+            condition, x1 = _pairs(model, batch)
+            each = _error(model, condition, x1, times, generator)[0]
         steps = model.config.scale**2 * each.detach().unflatten(0, (-1, horizon)).mean(dim=0)
+        weights = self.weight(model.path, times) / self._mean
         return Loss((weights * each).mean(), {f"step {t + 1}": value for t, value in enumerate(steps)})
+
+    @staticmethod
+    def _chain(
+        model: Denoiser, batch: Batch, times: Float[Tensor, "n horizon"], generator: Generator
+    ) -> Float[Tensor, "n horizon"]:
+        """Return the squared errors of a chain of predictions, each the newest frame of the next one's context."""
+        context, errors = model.config.context, []
+        frames, actions = batch.frames[:, :context], batch.actions[:, : context - 1]
+        for k, t in enumerate(times.unbind(dim=1)):
+            actions = torch.cat([actions, batch.actions[:, context - 1 + k, None]], dim=1)
+            condition = model.condition(frames, actions)
+            x1 = (batch.frames[:, context + k] - condition.last) / model.config.scale
+            error, predicted = _error(model, condition, x1, t, generator)
+            errors.append(error)
+            frames = torch.cat([frames[:, 1:], model.frame(condition, predicted)[:, None]], dim=1)
+            actions = actions[:, 1:]
+        return torch.stack(errors, dim=1)
 
 
 def _mean_weight(weight: Weight, law: TimeLaw, model: Denoiser, low: float, high: float) -> float:
@@ -119,42 +140,30 @@ def _noise(x1: Tensor, generator: Generator) -> Tensor:
     return torch.randn(x1.shape, generator=generator, dtype=torch.float32, device="cpu").to(x1.device)
 
 
-def _own_frames(
-    model: Denoiser, batch: Batch, generator: Generator, count: int, *, drawn: bool
-) -> Float[Tensor, "n frames C h w"]:
-    """Return the context and so many frames that the model samples after it, each from those before.
+def _error(
+    model: Denoiser, condition: Condition, x1: Float[Tensor, "m C h w"], times: Float[Tensor, "m"], generator: Generator
+) -> tuple[Float[Tensor, "m"], Float[Tensor, "m C h w"]]:
+    """Return the squared error of the data predicted from its mixture with noise, and that prediction."""
+    predicted = model.data(condition, interpolate(model.path, x1, _noise(x1, generator), times), times)
+    return (predicted - x1).square().flatten(1).mean(dim=1), predicted
 
-    Args:
-        model: the network.
-        batch: the windows.
-        generator: of the noise.
-        count: how many frames.
-        drawn: whether to draw the number of evaluations, up to the configuration's, which is taken otherwise.
-    """
-    context = model.config.context
-    frames, most = [*batch.frames[:, :context].unbind(dim=1)], model.config.evaluations
-    if drawn:
-        most = int(torch.randint(1, most + 1, (1,), generator=generator, dtype=torch.int64, device="cpu"))
+
+def _futures(model: Denoiser, batch: Batch, generator: Generator) -> Float[Tensor, "n horizon C h w"]:
+    """Return frames that the model samples after the context of each window."""
+    context, frames = model.config.context, []
     with torch.no_grad():
         memory = model.start(batch.frames[:, :context], batch.actions[:, : context - 1], None)
-        for t in range(count):
-            noise = _noise(frames[-1], generator)
-            frame, memory = model.advance(memory, batch.actions[:, context - 1 + t], noise, most)
+        for action in batch.actions[:, context - 1 :].unbind(dim=1):
+            frame, memory = model.advance(memory, action, _noise(batch.frames[:, 0], generator))
             frames.append(frame)
     return torch.stack(frames, dim=1)
 
 
-def _pairs(model: Denoiser, batch: Batch, given: Float[Tensor, "n frames C h w"]) -> tuple[Condition, Tensor]:
-    """Return the conditions of all frames after the context, clip by clip, and the data x1 of each.
-
-    Args:
-        model: the network.
-        batch: true frames, which are the targets, and actions.
-        given: true or own frames, which the contexts consist of; the last target is not needed.
-    """
+def _pairs(model: Denoiser, batch: Batch) -> tuple[Condition, Tensor]:
+    """Return the conditions of all frames after true contexts, clip by clip, and the data x1 of each."""
     context, horizon = model.config.context, batch.frames.shape[1] - model.config.context
     places = torch.arange(horizon, dtype=torch.int64, device="cpu")[:, None] + torch.arange(
         context, dtype=torch.int64, device="cpu"
     )
-    condition = model.condition(given[:, places].flatten(0, 1), batch.actions[:, places].flatten(0, 1))
+    condition = model.condition(batch.frames[:, places].flatten(0, 1), batch.actions[:, places].flatten(0, 1))
     return condition, (batch.frames[:, context:].flatten(0, 1) - condition.last) / model.config.scale

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corrwise.costs import CostSpec
 from corrwise.predictors.data import Batch
 from corrwise.predictors.generative import PATHS, make_time_law, make_weight
 from corrwise.predictors.generative.denoiser import Denoiser, DenoiserConfig, sampling_times
 from corrwise.predictors.generative.solvers import SOLVERS
-from corrwise.predictors.training import FlowMatching
+from corrwise.predictors.training import FlowMatching, FramePrediction
 from corrwise.predictors.training.flow_matching import TIMES
 from corrwise.types import Context
 from tests.predictors.tiny_models import awake
@@ -93,6 +94,30 @@ def test_the_first_context_can_be_the_models_own():
         target = batch.frames[:, 2 + step]
         for parts, last in ((true, batch.frames[:, 1 + step]), (own, batch.frames[:, 1])):
             torch.testing.assert_close(parts[f"step {step + 1}"], (target - last).square().mean())
+
+
+def test_a_chain_predicted_from_noise_alone_is_regression():
+    """Same gradients, through all frames, as the squared error of the same network's predictions inside [0, 1]."""
+    model, batch, gradients = awake(_model(evaluations=1, scale=0.01), SIDE), _batch(), []
+    batch = Batch(0.25 + 0.5 * batch.frames, batch.actions)
+    objective = _objective(model, law="shifted:shift=1e12")
+    for total in (
+        objective.loss(batch, torch.Generator().manual_seed(0), "own frames").total,
+        FramePrediction(model, CostSpec.parse("mse").build()).loss(batch).total / 3 / model.config.scale**2,
+    ):
+        model.zero_grad()
+        total.backward()
+        gradients.append(torch.cat([each.grad.flatten() for each in model.parameters() if each.grad is not None]))
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
+def test_the_chain_follows_the_true_frames_where_times_are_near_the_data():
+    """A network that gives back x_t has, at late times, own frames that are nearly the true ones."""
+    model, batch = _model(), _batch()
+    model.data = lambda condition, x_t, t: x_t
+    for law, least, most in (("shifted:shift=1000", 0.02, 10.0), ("shifted:shift=0.001", 0.0, 0.01)):
+        loss = _objective(model, law=law).loss(batch, torch.Generator().manual_seed(0), "own frames")
+        assert least < float(loss.parts["step 3"]) < most
 
 
 def test_held_out_windows_have_the_velocity_loss_at_fixed_times():

@@ -10,7 +10,7 @@ import numpy as np
 
 from corrwise._writing import write_aside
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.table_flow_matching import REGRESSION, Arm, FlowMatchingTableConfig
+from corrwise.experiments.cli.table_flow_matching import OTHERS, Arm, FlowMatchingTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve, paired_difference
 from corrwise.experiments.report.table import markdown_table, write_table
@@ -23,7 +23,7 @@ from corrwise.experiments.runs.train import MODEL, train_with_one_thread
 from corrwise.experiments.studies.flow_matching.measure import KEY, Measured, velocity_rows
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
-from corrwise.experiments.studies.predictors.evaluation import BASELINE, broken_frames, clip_means
+from corrwise.experiments.studies.predictors.evaluation import BASELINE, RESIDUALS, broken_frames, clip_means
 from corrwise.predictors.generative import make_time_law, make_weight
 from corrwise.predictors.training.flow_matching import TIMES
 
@@ -46,7 +46,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
     """
     for arm in map(Arm.parse, config.arms):  # before hours of training
         make_time_law(arm.law)
-        if arm.weight != REGRESSION:
+        if arm.samples_by_flow:
             make_weight(arm.weight)
     models = {f"{arm}-{seed}": train_config(config, arm, seed) for seed in range(config.seeds) for arm in config.arms}
     executor = executor_of(config.where, config.processes, config.out)
@@ -55,7 +55,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
             pass
         jobs = []
         for name, model in models.items():
-            if Arm.parse(name.rpartition("-")[0]).weight != REGRESSION:
+            if Arm.parse(name.rpartition("-")[0]).samples_by_flow:
                 measured = Measured(model.out / MODEL, config.held, config.windows)
                 rows = {(name, i): measured.stamp for i in range(config.windows)}
                 jobs.append(Job(velocity_rows, measured, rows, label=name))
@@ -76,12 +76,14 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
 def train_config(config: FlowMatchingTableConfig, text: str, seed: int) -> TrainConfig:
     """Return how a model of an arm is trained."""
     arm = Arm.parse(text)
+    model = OTHERS.get(arm.weight, "denoiser")
     plain = TrainConfig(
-        data=(config.data,), model="denoiser", objective="predict", loss=REGRESSION, actions=config.actions,
+        data=(config.data,), model=model, objective="predict", loss="mse", actions=config.actions,
         out=config.out / "models" / f"{arm}-{seed}", steps=config.steps, batch=config.batch, horizon=config.horizon,
-        crop=config.crop, options=config.options, lr=config.lr, val_fraction=0.0, seed=seed, device=config.device,
+        crop=config.crop if model != "svg" else 0, options=config.options if model == "denoiser" else ("small",),
+        lr=config.lr, val_fraction=0.0, seed=seed, device=config.device,
     )  # fmt: skip
-    if arm.weight == REGRESSION:
+    if not arm.samples_by_flow:
         return plain
     return TrainConfig(
         **{
@@ -97,7 +99,7 @@ def _evaluated(config: FlowMatchingTableConfig, models: Mapping[str, TrainConfig
     return EvaluateConfig(
         models=tuple(model.out for model in models.values()), data=config.held, out=config.out / f"frames-{nfe}",
         horizon=config.shown, windows=config.windows, samples=config.samples, nfe=nfe if several else None,
-        videos=0, device=config.device,
+        residuals=config.data if config.residuals else None, videos=0, device=config.device,
     )  # fmt: skip
 
 
@@ -134,10 +136,17 @@ def _by_arm(rows: Iterable[Row], metric: str) -> Values:
         models.setdefault(row["model"], []).append(row)
     arms: dict[str, dict[str, Mapping[int, float]]] = {}
     for name, mine in models.items():
-        arm, seed = (name, "0") if name == BASELINE else name.rsplit("-", 1)
+        arm, seed = _arm_and_seed(name)
         if all(row.get(metric) is not None for row in mine):
             arms.setdefault(arm, {})[seed] = clip_means(mine, metric)
     return arms
+
+
+def _arm_and_seed(model: str) -> tuple[str, str]:
+    """Return a model's arm, which is another one where its residuals are added, and its seed."""
+    name, residuals, _ = model.partition(RESIDUALS)
+    arm, _, seed = name.rpartition("-") if name != BASELINE else (name, "", "0")
+    return arm + residuals, seed
 
 
 def _over_seeds(seeds: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
@@ -162,7 +171,7 @@ def _cells(values: Values, arm: str, first: str, digits: int) -> list[str]:
 def _velocity_table(rows: Sequence[Row], first: str) -> str:
     values, lines = _by_arm(rows, "velocity"), []
     for arm, seeds in values.items():
-        mine = [row["velocity"] for row in rows if row["model"].rpartition("-")[0] == arm]
+        mine = [row["velocity"] for row in rows if _arm_and_seed(row["model"])[0] == arm]
         curve = [f"{value:.3f}" for value in mean_curve(mine)]
         lines.append([f"`{arm}`", str(len(seeds)), *_cells(values, arm, first, 3), *curve])
     head = ["arm", "models", "mean", f"more than {first} (95 %)", *(f"t = {t:g}" for t in TIMES)]
@@ -189,17 +198,17 @@ def draw_curves(path: Path, velocity: Sequence[Row], frames: Mapping[int, Sequen
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    arms = list(dict.fromkeys(row["model"].rpartition("-")[0] for rows in (velocity, *frames.values()) for row in rows))
-    arms = [arm for arm in arms if arm and arm not in BASELINE]
+    arms = list(dict.fromkeys(_arm_and_seed(row["model"])[0] for rows in (velocity, *frames.values()) for row in rows))
+    arms = [arm for arm in arms if arm != BASELINE]
     palette = colormaps["tab10" if len(arms) <= 10 else "tab20"]
     figure = Figure(figsize=(4.2 * (1 + len(frames)), 3.8), layout="constrained")
     axes = figure.subplots(1, 1 + len(frames), squeeze=False)[0]
     for i, arm in enumerate(arms):
-        mine = [row["velocity"] for row in velocity if row["model"].rpartition("-")[0] == arm]
+        mine = [row["velocity"] for row in velocity if _arm_and_seed(row["model"])[0] == arm]
         if mine:
             axes[0].plot(TIMES, mean_curve(mine), label=arm, color=palette(i % palette.N), marker="o")
         for axis, rows in zip(axes[1:], frames.values(), strict=True):
-            futures = [row["energy"] for row in rows if row["model"].rpartition("-")[0] == arm and row.get("energy")]
+            futures = [row["energy"] for row in rows if _arm_and_seed(row["model"])[0] == arm and row.get("energy")]
             if futures:
                 curve = mean_curve(futures)
                 axis.plot(np.arange(1, len(curve) + 1), curve, label=arm, color=palette(i % palette.N))

@@ -26,9 +26,10 @@ def tiny(tmp_path_factory):
     for name, seed in (("clips", 0), ("held", 100)):
         run_collect(CollectConfig(out=out / name, episodes=2, steps=6, size=16, seed=seed))
     return FlowMatchingTableConfig(
-        data=out / "clips", held=out / "held", out=out / "table", arms=("data", "velocity@uniform@velocity", "mse"),
+        data=out / "clips", held=out / "held", out=out / "table",
+        arms=("data", "velocity@uniform@velocity", "mse", "svg-prime"),
         steps=2, own_frames_after=1, batch=2, crop=16, options=("width=4", "blocks=1"), nfe=(1, 2), samples=2, shown=2,
-        windows=3, processes=1,
+        windows=3, residuals=True, processes=1,
     )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def test_every_arm_is_trained_as_it_says(tiny):
     arms = {arm: train_config(tiny, arm, 1) for arm in tiny.arms}
     assert arms["mse"].objective == "predict"
     assert arms["mse"].loss == "mse"
+    assert (arms["svg-prime"].model, arms["svg-prime"].loss) == ("svg-prime", "mse")
     assert arms["data@uniform"].time_weight == "data"
     assert arms["velocity@uniform@velocity"].options[-1] == "predicts=velocity"
     same = ("steps", "batch", "horizon", "crop", "lr", "seed", "data", "actions")
@@ -86,6 +88,7 @@ def test_rows_and_tables(tiny, made):
     for nfe in tiny.nfe:
         futures = read_rows(tiny.out / f"frames-{nfe}" / "rows.jsonl", FRAMES_KEY)
         assert {row["samples"] for row in futures} == {2}
+    assert "| `mse+residuals` | 1 |" in made
     assert "1 evaluation a frame" in made
     assert "2 evaluations a frame" in made
     assert (tiny.out / "curves.png").stat().st_size > 1000
