@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from corrwise.costs._checks import check_colour_images, check_pair
 from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, load_weights
-from corrwise.costs.st_lpips import SHIFT_TOLERANT, ShiftTolerantLPIPS
+from corrwise.costs.presets import SHIFT_TOLERANT
+from corrwise.costs.st_lpips import ShiftTolerantLPIPS
 
 __all__ = ["Perceptual"]
 

@@ -42,6 +42,7 @@ BASES = {  # the base distances, each a function of two images
 }
 PERCEPTUAL = "perceptual"  # base distances with weights
 LPIPS = "st-lpips"
+SHIFT_TOLERANT = {"st-alex": 21, "st-vgg": 18}  # networks of the second, and the least side of an image in pixels
 
 NUMBERS = {  # what the text of a cost may say in each form, and the field of ``Preset`` with its default
     "scaled": {"epsilon": "scaling"},

@@ -25,6 +25,7 @@ from corrwise.costs.presets import (
     NUMBERS,
     PERCEPTUAL,
     PRESETS,
+    SHIFT_TOLERANT,
     Option,
 )
 from corrwise.user_code import is_user_code
@@ -41,7 +42,6 @@ RECOMMENDED = "recommended"
 BASE_NAMES = (*BASES, PERCEPTUAL, LPIPS)  # the last two have weights
 _HEADS = (*BASE_NAMES, *(f"corr-{base}" for base in BASE_NAMES))
 _VGG = "IMAGENET1K_V1"  # the weights of the perceptual distance, where none are named
-_SMALLEST = {"st-alex": 21, "st-vgg": 18}  # px of an image, for weights of the perceptual distance that say so
 _OPTIONS = {  # of any cost between matched pixels
     "epsilon": Option(float, high=1.0),
     "magnitude": Option(float),
@@ -52,13 +52,6 @@ _OPTIONS = {  # of any cost between matched pixels
     "occlusion": Option(float),
 }
 _DIRECTIONS = Option(int, 2, choices=(1, 2))
-_UNITS = {
-    "l1": "the mean absolute difference",
-    "mse": "the mean squared difference",
-    "ssim": "the structural dissimilarity",
-    PERCEPTUAL: "the difference of VGG-19 activations",
-    LPIPS: "the shift-tolerant LPIPS of AlexNet",
-}
 
 
 @dataclass(frozen=True)
@@ -195,25 +188,9 @@ class CostSpec:
 
     def describe(self) -> str:
         """Return a sentence about what is compared, with all numbers and their units."""
-        perceptual = f"the difference of {self.vgg} activations" if self.vgg in _SMALLEST else _UNITS[PERCEPTUAL]
-        base = perceptual if self.base == PERCEPTUAL else _UNITS[self.base]
-        base += f" and {perceptual}" if self.vgg and self.base != PERCEPTUAL else ""
-        if not self.flow:
-            return f"{base[0].upper()}{base[1:]} of pixels at the same place."
-        n = {name: f"{value:g}" for name, value in self.settings().items() if name in _OPTIONS}
-        ways = "summed over both directions" if self.directions == 2 else "in one direction"
-        parts = {
-            "epsilon": f"with the flow shrunk by epsilon {n.get('epsilon')}",
-            "magnitude": f"{n.get('magnitude')} x the flow's mean length in image widths",
-            "gradient": f"{n.get('gradient')} x its mean gradient",
-            "smoothness": f"{n.get('smoothness')} x its mean gradient where the image has no edge",
-            "displacement": f"{n.get('displacement')} x the goal's mean displacement in pixels"
-            + (f" to the power {n.get('power')}" if n.get("power") != "1" else ""),
-            "occlusion": f"{n.get('occlusion')} x the share of pixels without a match",
-        }
-        kept = [parts[name] for name in n if name in parts and (name == "epsilon" or n[name] != "0")]
-        matched = f"{base[0].upper()}{base[1:]} of pixels matched by flow {self.flow}, {ways}"
-        return f"{matched}{''.join(f', {part}' if part.startswith('with') else f', plus {part}' for part in kept)}."
+        from corrwise.costs.description import described
+
+        return described(self)
 
     def build(self, *, device: str | torch.device | None = None, detach_flow: bool = True) -> Distance:
         """Return the distance.
@@ -234,8 +211,8 @@ class CostSpec:
     def smallest(self) -> int:
         """The least side of an image in pixels."""
         flow = NAMED_FLOWS[self.flow].smallest if self.flow else 1
-        vgg = _SMALLEST.get(self.vgg, 16) if self.perceptual_weights else 1
-        return max(flow, vgg, _SMALLEST["st-alex"] if self.base == LPIPS else 1)
+        vgg = SHIFT_TOLERANT.get(self.vgg, 16) if self.perceptual_weights else 1
+        return max(flow, vgg, SHIFT_TOLERANT["st-alex"] if self.base == LPIPS else 1)
 
     @property
     def perceptual_weights(self) -> str:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from corrwise.costs._checks import check_colour_images, check_pair
 from corrwise.costs._precision import like_weights, ordinary_defaults
 from corrwise.costs._weights import fits, read_file
+from corrwise.costs.presets import SHIFT_TOLERANT
 
-__all__ = ["SHIFT_TOLERANT", "ShiftTolerantLPIPS"]
+__all__ = ["ShiftTolerantLPIPS"]
 
 _PACKAGE = "stlpips-pytorch"
 _TINY = 1e-20  # added to squared lengths: a feature of zero has a gradient of zero
@@ -54,8 +55,6 @@ _PARTS: dict[str, list[list[_Layer]]] = {
         [*_half(2), *_conv(512), *_conv(512), *_conv(512)],
     ],
 }
-SHIFT_TOLERANT = {"st-alex": 21, "st-vgg": 18}
-"""The least side of an image in pixels by the name of the network; ``CostSpec``, free of torch, has it, too."""
 
 
 class ShiftTolerantLPIPS(nn.Module):

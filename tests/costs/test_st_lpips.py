@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from corrwise.costs import CostSpec, Perceptual, ShiftTolerantLPIPS
-from corrwise.costs.st_lpips import SHIFT_TOLERANT
+from corrwise.costs.presets import SHIFT_TOLERANT
 from corrwise.testing import check_distance
 from tests.costs.images import texture
 

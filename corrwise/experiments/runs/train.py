@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +9,22 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corrwise.experiments.cli.options import check_memory, device_named, spec_of
+from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.train import TrainConfig
-from corrwise.experiments.runs.distances import make_distance, with_costs
+from corrwise.experiments.runs.distances import with_costs
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
+from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips
-from corrwise.predictors.generative import make_time_law, make_weight
-from corrwise.predictors.generative.denoiser import Denoiser
-from corrwise.predictors.interpolation.flavr import FLAVR, window_places
-from corrwise.predictors.interpolation.registry import (
-    interpolation_config,
-    load_interpolator,
-    make_interpolation_model,
-)
+from corrwise.predictors.interpolation.flavr import window_places
 from corrwise.predictors.interpolation.strided import StridedClips, span
-from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import about_model, model_folder
-from corrwise.predictors.models.registry import load_model, make_model, model_config
+from corrwise.predictors.models.pretrained import about_model
 from corrwise.predictors.training import (
-    Augmentation,
-    FlowMatching,
-    FrameInterpolation,
-    FramePrediction,
-    Learning,
-    Objective,
     Trainer,
-    TrainerConfig,
-    WarmStart,
 )
 from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
 from corrwise.predictors.training.trainer import CHECKPOINT
-from corrwise.types import Distance
 
 MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
@@ -52,7 +33,6 @@ _STRIPS = 4  # of them as images
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
-Model = VideoPredictor | FLAVR
 
 
 def run_train(config: TrainConfig) -> Path:
@@ -122,102 +102,6 @@ def clips_of(config: TrainConfig) -> tuple[ClipSource, ClipSource, ClipSource]:
     parts = [Part.split(source, config.val_fraction) for source in sources]
     seen, held = zip(*parts, strict=True)
     return Joined(sources, actions=actions), Joined(seen, actions=actions), Joined(held, actions=actions)
-
-
-def make_loss(config: TrainConfig) -> Distance:
-    """Return the distance to train with; with a regulariser its flow has gradients.
-
-    Raises:
-        FileNotFoundError, RuntimeError, ValueError: weights are missing, or a regulariser needs gradients that the flow
-            does not have.
-    """
-    return make_distance(config.loss, optimized=True)
-
-
-def make_trainer(
-    config: TrainConfig, action_dim: int, size: tuple[int, int], distance: Distance | None
-) -> Trainer[Batch]:
-    """Return the trainer of a run, with fresh weights or those to begin with.
-
-    A sum of two directions counts half. Where nothing moves it is then its pixel-wise twin, so that gradients are
-    clipped, and a model's own penalty weighs, as with that.
-
-    Args:
-        config: what to train.
-        action_dim: of the clips, whose steps are strides.
-        size: (H, W) of the clips.
-        distance: what to train with; None for flow matching, which has a loss of its own.
-
-    Raises:
-        FileNotFoundError, ValueError: options that make no model, no such model to begin with, or a batch that the
-            processes cannot share.
-        RuntimeError: lightning-fabric is not installed, or a GPU is asked for and there is none.
-    """
-    device = device_named(config.device)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = starting_model(config, action_dim, size)
-    spec = spec_of(config.loss) if config.loss else None
-    scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
-    precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
-    learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
-    trainer = Trainer(
-        _objective(config, model, distance, scale),
-        TrainerConfig(config.out, config.steps, learning, config.seed, config.checkpoint_every, device, precision),
-    )
-    if config.batch % trainer.fabric.world_size:
-        raise ValueError(f"expected a batch that {trainer.fabric.world_size} processes can share, got {config.batch}")
-    return trainer
-
-
-def _objective(config: TrainConfig, model: Model, distance: Distance | None, scale: float) -> Objective[Batch]:
-    """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
-    if distance is None:
-        assert isinstance(model, Denoiser)
-        weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
-        return FlowMatching(model, weight, law, own_after=config.own_frames_after, total=config.steps)
-
-    def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
-        if isinstance(model, FLAVR):
-            return FrameInterpolation(model, distance, scale=scale, augmentation=Augmentation(), gaps=config.gap)
-        return FramePrediction(model, distance, scale=scale)
-
-    spec = spec_of(config.loss)
-    if not config.warm_start or spec is None:
-        return by(distance, scale)
-    base = replace(spec, flow="", form="scaled", directions=2, options=()).build()
-    return WarmStart(by(base, 1.0), by(distance, scale), steps=config.warm_start, total=config.steps)
-
-
-def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Model:
-    """Return a fresh model, its weights drawn from torch's global generator, or the model of ``--init-from``.
-
-    A run that has a checkpoint does not need ``--init-from``: its weights are read later.
-
-    Args:
-        config: of the run.
-        action_dim: of the clips.
-        size: (H, W) of the clips.
-
-    Raises:
-        FileNotFoundError: ``--init-from`` holds no model.
-        ValueError: options that make no model, or another model than that of ``--init-from``.
-    """
-    sized = {"size": size[0]} if config.model == "svg" else {}
-    options = {**config.model_options, **sized, "context": config.context}
-    make: Callable[..., Model] = make_interpolation_model
-    load: Callable[..., Model] = load_interpolator
-    configured = interpolation_config
-    if config.objective != "interpolate":
-        make, load, configured = make_model, load_model, model_config
-        options["action_dim"] = action_dim
-    if not config.init_from or (config.out / CHECKPOINT).exists():
-        return make(config.model, **options)
-    wanted = configured(config.model, **options)
-    model = load(model_folder(config.init_from)).requires_grad_(True)
-    if model.config != wanted:
-        raise ValueError(f"expected a model {wanted} in {config.init_from} to start from, got {model.config}")
-    return model
 
 
 def _check_learns(trainer: Trainer[Batch], batch: Batch) -> None:

@@ -3,7 +3,8 @@
 Time runs from noise at t = 0 to data at t = 1.
 """
 
-from corrwise.predictors.generative.paths import PATHS, Path, Quantity, convert, interpolate, make_path, snr, velocity
+from corrwise.predictors.generative.paths import Path, Quantity, convert, interpolate, snr, velocity
+from corrwise.predictors.generative.schedules import PATHS, make_path
 from corrwise.predictors.generative.solvers import SOLVERS, solve, time_grid
 from corrwise.predictors.generative.time_laws import TIME_LAWS, TimeLaw, make_time_law
 from corrwise.predictors.generative.weights import (

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.costs.option_text import check_known
-from corrwise.predictors.generative.paths import Path, convert, make_path
+from corrwise.predictors.generative.paths import Path, convert
+from corrwise.predictors.generative.schedules import make_path
 from corrwise.predictors.generative.solvers import SOLVERS, solve, time_grid
 from corrwise.predictors.generative.unet import UNet
 from corrwise.predictors.generative.weights import END

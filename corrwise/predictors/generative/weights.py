@@ -123,39 +123,33 @@ def time_range(weight: Weight, path: Path, quantity: Quantity) -> tuple[float, f
     return (0.0, 1.0) if plain else (END, 1 - END)
 
 
+class _One(Weight):
+    """1 on the squared error of one quantity, whose name the weight has."""
+
+    def factor(self, path: Path, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return 1."""
+        return torch.ones_like(t)
+
+
 @dataclass(frozen=True)
-class VelocityWeight(Weight):
+class VelocityWeight(_One):
     """1 on the squared error of the velocity: flow matching; on straight lines ``1 / (1 - t)^2`` on the data."""
 
-    name = "velocity"
-    of = "velocity"
-
-    def factor(self, path: Path, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return 1."""
-        return torch.ones_like(t)
+    name = of = "velocity"
 
 
 @dataclass(frozen=True)
-class DataWeight(Weight):
+class DataWeight(_One):
     """1 on the squared error of the data; on straight lines ``(1 - t)^2`` on the velocity."""
 
-    name = "data"
-
-    def factor(self, path: Path, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return 1."""
-        return torch.ones_like(t)
+    name = of = "data"
 
 
 @dataclass(frozen=True)
-class NoiseWeight(Weight):
+class NoiseWeight(_One):
     """1 on the squared error of the noise: DDPM's simple loss; on straight lines ``t^2`` on the velocity."""
 
-    name = "noise"
-    of = "noise"
-
-    def factor(self, path: Path, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return 1."""
-        return torch.ones_like(t)
+    name = of = "noise"
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,8 @@ from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.distances import make_distance
 from corrwise.experiments.runs.settings import ConfigMismatch
-from corrwise.experiments.runs.train import (
-    batches_of,
-    make_loss,
-    make_trainer,
-    run_train,
-)
+from corrwise.experiments.runs.train import batches_of, run_train
+from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.predictors.data import Clip, ClipFolder, ClipWindows, write_shard
 from corrwise.predictors.data.sources import Part

@@ -10,7 +10,8 @@ from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
-from corrwise.experiments.runs.train import clips_of, make_loss, make_trainer, run_train
+from corrwise.experiments.runs.train import clips_of, run_train
+from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.predictors.data import Batch, ClipFolder
 from corrwise.predictors.interpolation import load_interpolator
 from corrwise.predictors.training import FrameInterpolation, WarmStart

@@ -8,7 +8,7 @@ import torch
 
 from corrwise.predictors.generative import PATHS, SOLVERS, TIME_LAWS, WEIGHTS, solve
 from corrwise.predictors.generative.named import make_named
-from corrwise.predictors.generative.paths import CondOT
+from corrwise.predictors.generative.schedules import CondOT
 from corrwise.predictors.generative.time_laws import Shifted, Uniform
 from corrwise.predictors.generative.weights import DataWeight
 from corrwise.testing import check_path, check_solver, check_time_law, check_time_weight

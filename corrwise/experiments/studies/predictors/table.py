@@ -28,7 +28,8 @@ from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.train import make_loss, starting_model, train_with_one_thread
+from corrwise.experiments.runs.train import train_with_one_thread
+from corrwise.experiments.runs.trainers import make_loss, starting_model
 from corrwise.experiments.studies.planning import by_method, gap_closed, gap_is_clear, paired
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate

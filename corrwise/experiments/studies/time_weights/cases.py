@@ -15,7 +15,8 @@ from corrwise.experiments.studies.time_weights.exact import Case
 from corrwise.experiments.studies.time_weights.gaussians import flow_matching
 from corrwise.experiments.studies.time_weights.jumps import jump
 from corrwise.experiments.studies.time_weights.tokens import tokens
-from corrwise.predictors.generative.paths import PATHS, CondOT, Path
+from corrwise.predictors.generative.paths import Path
+from corrwise.predictors.generative.schedules import PATHS, CondOT
 
 __all__ = ["CASES", "path_of"]
 

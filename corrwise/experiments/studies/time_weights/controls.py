@@ -12,7 +12,7 @@ from torch import Tensor
 from corrwise.experiments.studies.time_weights.edits import edits, log_only
 from corrwise.experiments.studies.time_weights.endpoints import ENDPOINTS, endpoint, line, points_case
 from corrwise.experiments.studies.time_weights.exact import Case
-from corrwise.predictors.generative.paths import CondOT
+from corrwise.predictors.generative.schedules import CondOT
 
 __all__ = ["CONTROLS", "LOG_ONLY", "SMALL_MODEL", "SOFTENED", "Control", "small_model", "softened"]
 

@@ -33,7 +33,7 @@ from corrwise.experiments.studies.time_weights.gaussians import (
 from corrwise.experiments.studies.time_weights.measure import minimiser
 from corrwise.experiments.studies.time_weights.weighting import factors, weight_at
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
-from corrwise.predictors.generative.paths import CondOT
+from corrwise.predictors.generative.schedules import CondOT
 from corrwise.predictors.generative.time_laws import make_time_law
 
 __all__ = ["draw_images", "draw_log_only", "draw_minimisers", "draw_moved", "draw_weights"]

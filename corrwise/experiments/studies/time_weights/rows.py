@@ -32,7 +32,7 @@ from corrwise.experiments.studies.time_weights.measure import (
     scaled_difference,
 )
 from corrwise.experiments.studies.time_weights.weighting import all_laws, factors, weight_at
-from corrwise.predictors.generative.paths import CondOT
+from corrwise.predictors.generative.schedules import CondOT
 
 __all__ = ["CASE", "CONTROL", "CaseSubject", "case_rows", "control_rows"]
 

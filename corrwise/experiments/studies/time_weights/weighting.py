@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.predictors.generative.paths import CondOT, Path
+from corrwise.predictors.generative.paths import Path
+from corrwise.predictors.generative.schedules import CondOT
 from corrwise.predictors.generative.time_laws import TIME_LAWS, make_time_law
 from corrwise.predictors.generative.weights import WEIGHTS, check_weight, make_weight
 

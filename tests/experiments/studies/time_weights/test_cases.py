@@ -16,7 +16,7 @@ from corrwise.experiments.studies.time_weights.measure import (
     scaled_difference,
 )
 from corrwise.experiments.studies.time_weights.weighting import all_laws, all_weights, factors
-from corrwise.predictors.generative.paths import CondOT
+from corrwise.predictors.generative.schedules import CondOT
 
 TIMES, WIDTHS = gauss_legendre(3, FIRST, LAST)
 FEW = ["velocity", "data", "min-snr"]

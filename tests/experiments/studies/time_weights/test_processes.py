@@ -8,7 +8,7 @@ import torch
 from corrwise.experiments.studies.time_weights import circle, edits, endpoints, gaussians, jumps, tokens
 from corrwise.experiments.studies.time_weights.alignments import EDITS, STRINGS, aligned_states, alignments, edited
 from corrwise.experiments.studies.time_weights.exact import LAST, trapezoid
-from corrwise.predictors.generative.paths import PATHS, CondOT
+from corrwise.predictors.generative.schedules import PATHS, CondOT
 
 T = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
