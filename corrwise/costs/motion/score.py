@@ -125,7 +125,7 @@ def dynamic(flows: Float[Tensor, "n t 2 h w"]) -> Bool[Tensor, "n"]:
     return (largest_lengths(flows) > threshold(*flows.shape[-2:])).sum(dim=1) >= needed
 
 
-def motion_score(smooth: float, degree: float) -> float:
+def motion_score(smooth: float | int, degree: float | int) -> float:
     """Return the mean of smoothness and dynamic degree."""
     return (smooth + degree) / 2
 

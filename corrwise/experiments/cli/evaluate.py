@@ -72,6 +72,7 @@ class EvaluateConfig:
         check_that(not self.motion or self.horizon > 1, "--motion needs a --horizon of at least 2")
         check_that(not self.motion or self.residuals is None, "--residuals do not move: leave them out with --motion")
         given = [f"--{name}" for name in ("losses", "blind") if getattr(self, name)]
+        check_that(self.blind <= self.windows, f"--blind shows a window once: at most --windows {self.windows}")
         check_that(self.motion or not given, f"{' and '.join(given)} need --motion")
 
 

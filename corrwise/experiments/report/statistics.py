@@ -98,6 +98,16 @@ def share_nearer(a: Numbers, b: Numbers) -> float:
     return float(np.mean((x < y) + 0.5 * (x == y))) if x.size else _NAN
 
 
+def share_interval(count: int, total: int) -> Estimate:
+    """Return count / total with Wilson's interval of 95 %; NaN where the total is zero."""
+    from scipy.stats import binomtest
+
+    if not total:
+        return Estimate(_NAN, _NAN, _NAN)
+    interval = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return Estimate(count / total, float(interval.low), float(interval.high))
+
+
 def over_samples(count: int, statistic: Callable[[Array], Array]) -> Estimate:
     """Return a statistic of a whole sample, such as a distance of pooled distributions, with its bootstrap interval.
 

@@ -49,6 +49,11 @@ class Pooled:
             mine = self._functions(rows, field)
             self._apart[name] = {clip: mine[clip] - real[clip] for clip in mine.keys() & real.keys()}
 
+    def value(self, model: str) -> float:
+        """Return the distance of a model without an interval."""
+        apart = self._stacked(model, sorted(self._apart[model]))
+        return float(self._distances(apart, np.arange(len(apart))[None])[0])
+
     def distance(self, model: str) -> Estimate:
         """Return the distance of a model, in the unit of the values."""
         apart = self._stacked(model, sorted(self._apart[model]))

@@ -24,6 +24,7 @@ __all__ = ["FPS", "draw_distributions", "flow_frames", "with_flow", "write_flow_
 FPS = 5
 _FULL = 0.999  # quantile of the true flow lengths that has the full colour
 _SMALLEST = 1e-4  # share of the pixels at which the curves end
+_AHEAD = 2  # times the longest true motion that is shown
 _AXES = {LENGTHS: "flow length, px a frame", ACCELERATIONS: "acceleration, px a frame²"}
 
 Array = np.ndarray
@@ -75,15 +76,18 @@ def draw_distributions(path: Path, rows: Sequence[Row]) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, (field, label) in zip(axes, _AXES.items(), strict=True):
+        longest = 0.0
         for name, mine in models.items():
             values = np.concatenate([row[field] for row in mine])
             order = values.argsort()
             above = 1 - np.tile(shares / len(mine), len(mine))[order].cumsum()
             seen = above > _SMALLEST
+            longest = max(longest, *values[order][seen][-1:]) if name == REAL else longest
             color, line = styles[name]
             wide = 2.2 if name == REAL else 1.2
             axis.plot(values[order][seen], above[seen], label=name, color=color, linestyle=line, linewidth=wide)
-        axis.set(xlabel=label, ylabel="share of pixels above it", yscale="log", ylim=(_SMALLEST, 1.2), xlim=(0, None))
+        axis.set(xlabel=label, ylabel="share of pixels above it", yscale="log", ylim=(_SMALLEST, 1.2))
+        axis.set_xlim(0, _AHEAD * longest or None)
         axis.grid(visible=True, alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)

@@ -18,12 +18,14 @@ from corrwise.experiments.report.table import write_table
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import Row
+from corrwise.experiments.studies.motion.blind import BLIND_PAGE, write_blind
 from corrwise.experiments.studies.motion.drawings import (
     draw_distributions,
     flow_frames,
     with_flow,
     write_flow_video,
 )
+from corrwise.experiments.studies.motion.losses import draw_losses, held_losses, loss_table
 from corrwise.experiments.studies.motion.measure import KEY, REAL, Estimators, Measured, motion_rows, videos
 from corrwise.experiments.studies.motion.table import motion_page, motion_tables
 from corrwise.experiments.studies.predictors.evaluation import STRIPS, by_model, draw_strips
@@ -32,7 +34,7 @@ from corrwise.experiments.studies.predictors.subjects import Subjects, subjects_
 
 __all__ = ["run_motion"]
 
-PAGE, DISTRIBUTIONS = "motion.html", "distributions.png"
+PAGE, DISTRIBUTIONS, LOSSES = "motion.html", "distributions.png", "losses.png"
 
 
 def run_motion(config: EvaluateConfig) -> Path:
@@ -47,6 +49,7 @@ def run_motion(config: EvaluateConfig) -> Path:
     subjects, estimators = subjects_of(config), Estimators(config)
     if REAL in subjects.models:
         raise ValueError(f"expected models in folders that are not named {REAL}, as the true frames are in rows")
+    losses = {} if config.losses is None else held_losses(config.losses)
     arms = {REAL: ("", None), **subjects.models}
     jobs = [
         Job(
@@ -64,6 +67,11 @@ def run_motion(config: EvaluateConfig) -> Path:
         with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             draw_distributions(config.out / DISTRIBUTIONS, rows)
             tables = motion_tables(rows, flow=config.motion_flow, interpolator=config.motion_interpolator)
+            if losses:
+                tables.append(loss_table(rows, losses))
+                draw_losses(config.out / LOSSES, rows, losses)
+        if config.blind:
+            write_blind(config, shown_futures(config, subjects, config.blind))
         broken = broken_futures(rows)
         write_bytes_atomic(config.out / PAGE, _page(config, rows, tables, broken, shown).encode())
         write_table(config.out, lambda: (motion_page(tables), broken))
@@ -117,6 +125,8 @@ def _page(
             },
             warnings=warnings,
             tables=tables,
+            losses=embedded((config.out / LOSSES).read_bytes()) if config.losses else "",
+            blind=BLIND_PAGE if config.blind else "",
             distributions=embedded((config.out / DISTRIBUTIONS).read_bytes()),
             strips=embedded((config.out / STRIPS).read_bytes()) if shown else "",
             wheel=embedded(png_bytes(flow_wheel(72))),

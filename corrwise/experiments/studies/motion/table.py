@@ -31,9 +31,10 @@ _DISTANCES = (
     "makes the one distribution the other, and 0 where they are the same. Share: of the distance of a still video "
     "({still})."
 )
-_PAIRED = (
-    "Differences from {first}, paired by clip, with a 95 % interval. Of the distances and the energy score, below zero "
-    "is better. Neither sign of the other three is better by itself: compare with the true frames."
+_PAIRED = "Differences from {first}, paired by clip, with a 95 % interval; below zero is better."
+_PAIRED_SCORES = (
+    "Differences from {first}, paired by clip, with a 95 % interval. Neither sign is better by itself: compare with "
+    "the true frames."
 )
 
 
@@ -51,7 +52,7 @@ def pooled_distances(rows: Sequence[Row]) -> dict[str, Pooled]:
 
 
 def motion_tables(rows: Sequence[Row], *, flow: str, interpolator: str) -> list[Table]:
-    """Return the tables: scores, distances from the true frames, and paired differences from the first model.
+    """Return the tables: scores, distances from the true frames, and two of paired differences from the first model.
 
     Args:
         rows: of all models, the true frames and the baseline.
@@ -63,7 +64,7 @@ def motion_tables(rows: Sequence[Row], *, flow: str, interpolator: str) -> list[
     others = [name for name in models if name not in (first, REAL)]
     pooled = pooled_distances(rows)
     tables = [_scores(models, flow, interpolator), _distances(models, pooled)]
-    return [*tables, _paired(models, pooled, first, others)] if others else tables
+    return [*tables, *_paired(models, pooled, first, others)] if others else tables
 
 
 def motion_page(tables: Sequence[Table]) -> str:
@@ -88,7 +89,7 @@ def _scores(models: Mapping[str, Sequence[Row]], flow: str, interpolator: str) -
 def _distances(models: Mapping[str, Sequence[Row]], pooled: Mapping[str, Pooled]) -> Table:
     lines, still = [], dict[str, float]()
     if BASELINE in models:
-        still = {name: each.distance(BASELINE).value for name, each in pooled.items()}
+        still = {name: each.value(BASELINE) for name, each in pooled.items()}
     for model in models:
         if model == REAL:
             continue
@@ -104,18 +105,24 @@ def _distances(models: Mapping[str, Sequence[Row]], pooled: Mapping[str, Pooled]
 
 def _paired(
     models: Mapping[str, Sequence[Row]], pooled: Mapping[str, Pooled], first: str, others: Sequence[str]
-) -> Table:
-    lines = []
+) -> list[Table]:
+    def more(model: str, name: str) -> str:
+        one, two = (clip_values(models[each], name) for each in (model, first))
+        clips = sorted(one.keys() & two.keys())
+        pair = ([each[clip] for clip in clips] for each in (one, two))
+        return paired_difference(*pair).text(f"+.{_DIGITS[name]}f")
+
+    apart, scores = [], []
     for model in others:
-        cells = [model, *(each.difference(model, first).text("+.5f") for each in pooled.values())]
-        for name in ("energy", "smoothness", "dynamic", "largest"):
-            one, two = (clip_values(models[each], name) for each in (model, first))
-            clips = sorted(one.keys() & two.keys())
-            pair = ([each[clip] for clip in clips] for each in (one, two))
-            cells.append(paired_difference(*pair).text(f"+.{_DIGITS[name]}f"))
-        lines.append(cells)
-    head = ["model", "distance of lengths, px", "of accelerations, px", "energy score", "smoothness", "dynamic degree"]
-    return Table(f"More than {first}", [*head, "largest 5 %, px"], lines, _PAIRED.format(first=first))
+        distances = [each.difference(model, first).text("+.5f") for each in pooled.values()]
+        apart.append([model, *distances, more(model, "energy")])
+        scores.append([model, *(more(model, name) for name in ("smoothness", "dynamic", "largest"))])
+    head = ["model", "distance of flow lengths, px", "distance of accelerations, px", "energy score"]
+    more_scores = ["model", "smoothness", "dynamic degree", "largest 5 %, px"]
+    return [
+        Table(f"Farther from the true frames than {first}", head, apart, _PAIRED.format(first=first)),
+        Table(f"More than {first}", more_scores, scores, _PAIRED_SCORES.format(first=first)),
+    ]
 
 
 def _cell(values: Sequence[float], digits: int) -> str:

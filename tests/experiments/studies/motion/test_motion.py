@@ -90,6 +90,7 @@ def test_the_page_and_the_videos_are_there(run):
     table = (run.out / "table.md").read_text()
     assert "| copy-last | 1 | 1.0000 ± 0.0000 | 0.000 ± 0.000 | 0.500 |" in table
     assert "### More than drawn" in table
+    assert "### Farther from the true frames than drawn" in table
     assert "(dis)" in table
     assert "that blend makes" in table
 
