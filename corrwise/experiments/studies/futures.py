@@ -26,7 +26,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "zero-action": "*no action*",
     }
 )
-_HEAD = ("predictor", "futures", "n", "last 10 steps", "nearer than the first (95 %)", "nearer in", "lost", "s")
+_HEAD = (
+    "predictor", "futures", "n", "last 10 steps", "nearest", "nearer than the first (95 %)", "nearer in", "lost", "s"
+)  # fmt: skip
 
 
 def run_futures_table(config: FuturesTableConfig) -> Path:
@@ -74,7 +76,8 @@ def futures_table(rows: Iterable[Row], order: Sequence[str]) -> str:
     """Return a table for each task: the distance to the goal over the last ten steps of each arm, in this order.
 
     It is compared with the first arm's, paired by episode: by how much an arm is nearer, with the 95 % bootstrap
-    interval, and in which share of the episodes. ``lost`` is the share of episodes that came near and ended far away.
+    interval, and in which share of the episodes. ``nearest`` is the smallest distance of an episode, and ``lost`` the
+    share of episodes that came near and ended far away.
     """
     parts = []
     for task, arms in by_method(rows).items():
@@ -88,13 +91,18 @@ def futures_table(rows: Iterable[Row], order: Sequence[str]) -> str:
 def _line(name: str, arms: Rows) -> list[str]:
     first, mine = next(iter(arms)), arms[name]
     predictor, _, futures = name.rpartition(", ")
-    mean, error = mean_and_error([row["last10_distance"] for row in mine])
+    last, nearest = (_averaged([row[each] for row in mine]) for each in ("last10_distance", "min_distance"))
     compared = ["", ""]
     if name != first:
         pairs = paired("last10_distance", arms[first], mine)
         compared = [paired_difference(*pairs).text("+.3f"), f"{share_nearer(*reversed(pairs)):.0%}"]
-    return [LABELS.get(predictor, predictor), futures, str(len(mine)), f"{mean:.3f} ± {error:.3f}", *compared,
+    return [LABELS.get(predictor, predictor), futures, str(len(mine)), last, nearest, *compared,
             f"{_lost(mine):.0%}", f"{sum(row['seconds'] for row in mine) / len(mine):.1f}"]  # fmt: skip
+
+
+def _averaged(distances: Sequence[float]) -> str:
+    mean, error = mean_and_error(distances)
+    return f"{mean:.3f} ± {error:.3f}"
 
 
 def _lost(rows: Sequence[Row]) -> float:

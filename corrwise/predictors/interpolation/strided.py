@@ -13,10 +13,11 @@ from torch import Generator, Tensor
 
 from corrwise.predictors.data.clip import ClipSource
 from corrwise.predictors.interpolation.registry import make_interpolator
+from corrwise.predictors.interpolation.times import fixed_places
 from corrwise.predictors.models.base import VideoPredictor, padded_context, wanted_steps
 from corrwise.predictors.models.pretrained import about_model, model_stride
 from corrwise.predictors.models.registry import model_config
-from corrwise.types import Context, Interpolator, Predictor, is_deterministic
+from corrwise.types import Context, FixedTimes, Interpolator, Predictor, is_deterministic
 
 __all__ = ["ControlSteps", "StridedClips", "StridedPredictor", "check_horizon", "span"]
 
@@ -38,12 +39,17 @@ class StridedPredictor:
         predictor, interpolator, stride: as given.
 
     Raises:
-        ValueError: a stride below 1.
+        ValueError: a stride below 1, or an interpolator of fixed times that are not those of the stride.
     """
 
     def __init__(self, predictor: Predictor, interpolator: Interpolator, stride: int) -> None:
         if stride < 1:
             raise ValueError(f"expected a stride of at least 1 control step, got {stride}")
+        if stride > 1 and isinstance(interpolator, FixedTimes):
+            try:
+                fixed_places(interpolator, (0, stride), range(1, stride))
+            except ValueError as error:
+                raise ValueError(f"expected an interpolator for a stride of {stride} control steps: {error}") from None
         self.predictor, self.interpolator, self.stride = predictor, interpolator, stride
 
     def __call__(

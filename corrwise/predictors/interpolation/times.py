@@ -13,7 +13,7 @@ from torch import Tensor
 
 from corrwise.types import COLOURS, FixedTimes
 
-__all__ = ["as_frames", "between_pairs", "check_fixed", "check_times", "views_apart"]
+__all__ = ["as_frames", "between_pairs", "check_fixed", "check_times", "fixed_places", "views_apart"]
 
 TOLERANCE = 1e-4  # share of the time between two frames; a wanted time that is nearer to a known one is that one
 
@@ -62,6 +62,15 @@ def check_fixed(
         TypeError, ValueError: what ``check_times`` refuses, or times that are not the model's, shifted and scaled.
     """
     check_times(frames, times, wanted)
+    return fixed_places(model, times, wanted)
+
+
+def fixed_places(model: FixedTimes, times: Sequence[float | int], wanted: Sequence[float | int]) -> list[int]:
+    """Return which of a model's own times each wanted one is, by its place in ``between``.
+
+    Raises:
+        ValueError: times that are not the model's, shifted and scaled.
+    """
     known, between = model.known, model.between
     scale = (times[-1] - times[0]) / (known[-1] - known[0])
 

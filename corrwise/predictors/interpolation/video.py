@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, log
@@ -54,8 +55,9 @@ def goal_video(
             nearest count; one that sees more than two frames takes the gaps to be equally long.
 
     Raises:
-        ValueError: times that do not increase, or fewer than two frames.
+        ValueError: times that are not whole or do not increase, or fewer than two frames.
     """
+    times = _whole(times)
     check_times(frames, times, ())
     steps = range(times[0] + 1, times[-1] + 1)
     if not isinstance(interpolator, FixedTimes):
@@ -69,6 +71,14 @@ def goal_video(
         share = (step - times[gap]) / (times[gap + 1] - times[gap])
         places.append(gap * factor + round(share * factor))
     return dense[:, places]
+
+
+def _whole(times: Sequence[int]) -> list[int]:
+    """Return times as numbers: a tensor's or an array's, too."""
+    try:
+        return [operator.index(time) for time in times]
+    except TypeError:
+        raise ValueError(f"expected times in whole control steps, such as (0, 10, 25), got {times!r}") from None
 
 
 def _multiplied(frames: Float[Tensor, "B K C h w"], model: FixedTimes) -> Float[Tensor, "B T C h w"]:

@@ -111,15 +111,18 @@ class VideoPredictor(Pretrained):
         Draws come from copies of the generators, so that all chunks of candidates share the same draws.
 
         Raises:
-            ValueError: actions or images of another dimension than the model's, or see ``wanted_steps``.
+            ValueError: actions or images of another dimension or type than the model's, no frames, or see
+                ``wanted_steps``.
         """
         wanted = wanted_steps(context, actions, steps)
         check_channels(context.frames, self.config)
+        acting = (context.actions, actions) if self.config.action_dim else ()
+        check_dtype(next(self.parameters()).dtype, context.frames, *acting)
         batch, candidates = actions.shape[:2]
         if self.config.action_dim and actions.shape[3] != self.config.action_dim:
             raise ValueError(f"expected actions of {self.config.action_dim} numbers, got {actions.shape[3]}")
-        if not wanted:
-            return context.frames.new_zeros(batch, candidates, 0, *context.frames.shape[2:])
+        if not (batch and candidates and wanted):
+            return context.frames.new_zeros(batch, candidates, len(wanted), *context.frames.shape[2:])
         noise = None if generators is None else [copied(each) for each in generators]
         memory = self.start(*self._context(context), noise)
         memory = tuple(part.repeat_interleave(candidates, dim=0) for part in memory)
@@ -168,6 +171,15 @@ def check_batch(batch: Batch, config: Any) -> None:
 
 
 def check_channels(frames: Float[Tensor, "B T C h w"], config: Any) -> None:
-    """Raise a ValueError for images with another number of channels than the model's."""
+    """Raise a ValueError for no frames, or images with another number of channels than the model's."""
+    if frames.ndim != 5 or 0 in frames.shape[1:]:
+        raise ValueError(f"expected frames (B, T, C, h, w) with T, h and w of at least 1, got {tuple(frames.shape)}")
     if frames.shape[2] != config.channels:
         raise ValueError(f"expected images of {config.channels} channels, got {frames.shape[2]}")
+
+
+def check_dtype(dtype: torch.dtype, frames: Tensor, *actions: Tensor) -> None:
+    """Raise a ValueError for frames or actions of another type than a model's weights."""
+    for what, each in (("frames", frames), *(("actions", each) for each in actions)):
+        if each.dtype != dtype:
+            raise ValueError(f"expected {what} of {dtype}, as the model's weights, got {each.dtype}")

@@ -28,6 +28,7 @@ from corrwise.predictors.training.objective import (
     Movable,
     Objective,
     check_objective,
+    named_phases,
     phase_at,
     steps_of,
 )
@@ -83,7 +84,8 @@ class Trainer(Generic[BatchT]):
         self.losses: list[float] = []
         self.record: dict[str, Any] = {}
         networks, phases = dict(objective.networks), objective.phases
-        learning = [name for name in networks if any(name in phase.learns for phase in phases)]
+        learns = dict.fromkeys(phase.learns for phase in named_phases(phases))
+        learning = [name for name in networks if any(name in each for each in learns)]
         for name, network in networks.items():
             network.to(self.fabric.device)
             if name not in learning:
@@ -93,8 +95,8 @@ class Trainer(Generic[BatchT]):
         }
         self._steppers = {name: self.fabric.setup_optimizers(each.optimizer) for name, each in self._learners.items()}
         self._modules = {
-            learns: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in learns}))
-            for learns in dict.fromkeys(phase.learns for phase in phases)
+            names: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in names}))
+            for names in learns
         }
         self._way = f"{config.precision} in {self.fabric.world_size} processes"
         self._saved, self._learns = -1, tuple(learning)

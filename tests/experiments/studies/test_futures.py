@@ -47,9 +47,10 @@ def test_arms_are_compared_with_the_first_and_who_came_near_and_ended_far_is_los
         [cell.strip() for cell in line.strip("|").split("|")] for line in futures_table(rows, ORDER).splitlines()[4:7]
     ]
     assert [line[1] for line in lines] == ["1", "cvar of 2", "-"]
-    assert lines[1][4].startswith("+0.725")
-    assert [line[5] for line in lines] == ["", "75%", "0%"]
-    assert [line[6] for line in lines] == ["75%", "0%", "0%"]
+    assert [line[4] for line in lines] == ["0.100 ± 0.000", "0.100 ± 0.000", "1.500 ± 0.000"]
+    assert lines[1][5].startswith("+0.725")
+    assert [line[6] for line in lines] == ["", "75%", "0%"]
+    assert [line[7] for line in lines] == ["75%", "0%", "0%"]
 
 
 def test_arms_have_the_futures_and_risks_that_are_asked_for():

@@ -6,6 +6,7 @@ import torch
 
 from corrwise.predictors.interpolation import Blend, HalfFlow
 from corrwise.predictors.interpolation.strided import ControlSteps, StridedClips, StridedPredictor
+from corrwise.predictors.interpolation.times import check_fixed
 from corrwise.predictors.models.registry import make_model
 from corrwise.testing import check_predictor
 from corrwise.types import Context, Predictor
@@ -140,6 +141,27 @@ def test_one_context_frame_and_no_steps():
 def test_a_stride_below_one_is_refused(make):
     with pytest.raises(ValueError, match=r"at least 1 (control )?step, got 0"):
         make()
+
+
+class Middle:
+    """An interpolator of the frame in the middle of two."""
+
+    known, between = (0.0, 1.0), (0.5,)
+
+    def __call__(self, frames, times, wanted):
+        check_fixed(self, frames, times, wanted)
+        return frames.mean(1, keepdim=True)
+
+
+def test_fixed_times_that_are_not_those_of_the_stride_are_refused_at_once():
+    context, actions = scene()
+    torch.testing.assert_close(
+        StridedPredictor(Counting(), Middle(), 2)(context, actions), Counting()(context, actions)
+    )
+    sentence = r"stride of 3 control steps: Middle makes .* \(0.5\) from those of \(0, 1\).* got \(1, 2\) from \(0, 3\)"
+    with pytest.raises(ValueError, match=sentence):
+        StridedPredictor(Counting(), Middle(), 3)
+    assert StridedPredictor(Counting(), Middle(), 1).stride == 1
 
 
 class Clips:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,6 +63,15 @@ def test_one_frame_is_no_video():
 def test_a_goal_video_has_a_frame_for_each_step_and_the_key_frames_at_their_times():
     video = goal_video(ramp([0.0, 0.4, 0.1]), (0, 4, 7), Blend())
     assert brightness(video) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("times", [torch.tensor([0, 4, 7]), np.array([0, 4, 7])])
+def test_times_of_a_goal_video_may_be_a_tensor_and_are_whole(times, unhooked):
+    key = ramp([0.0, 0.4, 0.1])
+    for model in (Blend(), FIXED[0]):
+        assert torch.equal(goal_video(key, times, model), goal_video(key, (0, 4, 7), model))
+    with pytest.raises(ValueError, match="expected times in whole control steps"):
+        goal_video(key, times / 2, Blend())
 
 
 @pytest.mark.parametrize("model", FIXED)

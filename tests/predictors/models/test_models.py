@@ -97,6 +97,31 @@ def test_actions_steer_what_is_imagined(name):
     assert frames.max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda frames, done, actions: (frames.double(), done, actions), "frames of torch.float32, .* torch.float64"),
+        (lambda frames, done, actions: (frames, done, actions.double()), "actions of torch.float32, .* torch.float64"),
+        (lambda frames, done, actions: (frames, done.double(), actions), "actions of torch.float32, .* torch.float64"),
+        (lambda frames, done, actions: (frames[:, :0], done[:, :0], actions), r"at least 1, got \(2, 0, 3, 16, 16\)"),
+        (lambda frames, done, actions: (frames[..., :0], done, actions), r"at least 1, got \(2, 2, 3, 16, 0\)"),
+    ],
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_frames_and_actions_of_another_type_and_no_frames_are_refused(name, change, sentence, unhooked):
+    model, batch = _model(name), _batch()
+    context = _context(batch)
+    frames, done, actions = change(context.frames, context.actions, batch.actions[:, None, 1:])
+    with pytest.raises(ValueError, match=sentence):
+        model(Context(frames, done, None), actions)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_candidates_have_no_frames(name):
+    batch = _batch()
+    assert _model(name)(_context(batch), batch.actions[:, None, 1:][:, :0]).shape[:3] == (2, 0, 3)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_half_precision_inside_gives_whole_frames(name):
     model, batch = awake(_model(name)), _batch()
