@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def with_flow(
     frames: Mapping[str, Float[Tensor, "n T 3 h w"]], colours: Mapping[str, UInt8[np.ndarray, "n T h w 3"]]
 ) -> dict[str, Float[Tensor, "n T 3 h w"]]:
     """Return panels of frames, each followed by the panel of its flow."""
-    panels = {}
+    panels: dict[str, Tensor] = {}
     for name, mine in frames.items():
         flow = torch.from_numpy(np.ascontiguousarray(colours[name].transpose(0, 1, 4, 2, 3)))
         panels |= {name: mine, f"{name}: flow": flow.to(torch.float32) / 255}
@@ -70,7 +71,7 @@ def draw_distributions(path: Path, rows: Sequence[Row]) -> None:
 
     models, shares = by_model(rows), level_shares().numpy()
     palette = colormaps["tab10" if len(models) <= 12 else "tab20"]
-    styles = {REAL: ("black", "-"), BASELINE: ("grey", "--")}
+    styles: dict[str, tuple[Any, str]] = {REAL: ("black", "-"), BASELINE: ("grey", "--")}
     names = [name for name in models if name not in styles]
     styles |= {name: (palette(i % palette.N), "-") for i, name in enumerate(names)}
     figure = Figure(figsize=(10, 4.2), layout="constrained")
