@@ -74,6 +74,7 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         make_path(self.path)
+        object.__setattr__(self, "sample_at", tuple(self.sample_at))  # a list in config.json
         if sorted(set(self.sample_at)) != list(self.sample_at):
             raise ValueError(f"expected rising times to sample at, got {self.sample_at}")
         if self.sample_at and self.evaluations > len(self.sample_at):

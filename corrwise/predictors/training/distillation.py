@@ -52,7 +52,8 @@ class Adversary:
         divide: whether the penalties divide by sigma.
         window: frames after the context that are compared in a step; the rollout ends with them. 0 compares all.
         most: a mean logit beyond it, of either sign, is a collapse.
-        least: a mean length of motion below this share of the real one's is a collapse.
+        least: a mean length of motion below this share of the real one's is a collapse; None where the maps have no
+            lengths.
     """
 
     network: nn.Module
@@ -65,7 +66,7 @@ class Adversary:
     divide: bool = False
     window: int = 0
     most: float = 50.0
-    least: float = 0.05
+    least: float | None = 0.05
 
 
 class Distillation:
@@ -227,8 +228,8 @@ def _discriminate(
                 adversary.network, maps, adversary.sigma, generator, divide=adversary.divide, logits=logits
             )
             total = total + weight * parts[name]
-    share = generated[:, :, 2].mean() / real[:, :, 2].mean().clamp(min=1e-12)
-    parts["motion"] = share
+    if adversary.least is not None:
+        parts["motion"] = generated[:, :, 2].mean() / real[:, :, 2].mean().clamp(min=1e-12)
     parts = {name: value.detach() for name, value in parts.items()}
     _check_collapse(adversary, {name: float(value) for name, value in parts.items()})
     return Loss(total, parts)
@@ -238,7 +239,7 @@ def _check_collapse(adversary: Adversary, parts: Mapping[str, float]) -> None:
     for name in ("real", "generated"):
         if not abs(parts[name]) <= adversary.most:
             raise Collapse(f"collapse: the mean logit of {name} clips is {parts[name]:.3g}, beyond {adversary.most:g}")
-    if not parts["motion"] >= adversary.least:
+    if adversary.least is not None and not parts["motion"] >= adversary.least:
         raise Collapse(
             f"collapse: generated clips have {parts['motion']:.3g} of the motion of real ones, less than "
             f"{adversary.least:g}"
