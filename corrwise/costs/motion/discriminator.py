@@ -29,6 +29,7 @@ class MotionDiscriminatorConfig:
             before it, two more.
         heads: of the attention; they divide the width.
         patch: side of a token's patch, in pixels.
+        span: maps that a patch covers, an odd number: its own and those beside it.
         branch_width: features of a branch.
         recompute: store only the tokens between blocks, and compute the rest again in the backward pass: less memory,
             more time, and the same gradients.
@@ -38,11 +39,12 @@ class MotionDiscriminatorConfig:
     """
 
     trunk: Mixing = "transformer"
-    width: Annotated[int, Range(1, 65_536)] = 96
+    width: Annotated[int, Range(1, 65_536)] = 64
     depth: Annotated[int, Range(1, 1000)] = 4
     branches: tuple[Annotated[int, Range(1, 1000)], ...] = ()
     heads: Annotated[int, Range(1, 1000)] = 4
     patch: Annotated[int, Range(1, 1000)] = 8
+    span: Annotated[int, Range(1, 1000)] = 3
     branch_width: Annotated[int, Range(1, 65_536)] = 64
     recompute: bool = False
 
@@ -50,6 +52,8 @@ class MotionDiscriminatorConfig:
         for name in ("width", "branch_width"):
             if getattr(self, name) % self.heads:
                 raise ValueError(f"expected {name} in multiples of {self.heads} heads, got {getattr(self, name)}")
+        if self.span % 2 != 1:
+            raise ValueError(f"expected an odd span, with as many maps before as after, got {self.span}")
         if sorted(set(self.branches)) != list(self.branches) or (self.branches and self.branches[-1] > self.depth):
             raise ValueError(f"expected branches after blocks 1 to {self.depth}, in order, got {self.branches}")
 
@@ -130,6 +134,7 @@ def _made(config: MotionDiscriminatorConfig) -> TokenTrunk:
         config.depth,
         config.taps,
         patch=config.patch,
+        span=config.span,
         heads=config.heads,
         mixing=config.trunk,
         recompute=config.recompute,

@@ -6,6 +6,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.options import (
     CHOOSES_ROWS,
     DEFAULT_FLOW,
@@ -24,11 +25,12 @@ from corrwise.validation import SEVERAL, Range, check, validated
 
 NAME = "train"
 
-Objective = Literal["predict", "interpolate", "flow-matching"]
+Objective = Literal["predict", "interpolate", "flow-matching", "distill", "mogan"]
 Model = Literal["resnet3d", "svg", "svg-prime", "denoiser", "flavr"]
 INTERPOLATING = ("flavr",)
 DENOISING = ("denoiser",)
 FLOW_MATCHING: Objective = "flow-matching"
+DISTILLING: tuple[Objective, ...] = ("distill", "mogan")  # a few-step student
 MODEL_NAMES = get_args(Model)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
@@ -38,10 +40,14 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "flavr": ("width=16", "blocks=1", "residual=true"),
 }
 _OF_TIME = ("time_weight", "time_law", "own_frames_after")
+_OF_STUDENTS = ("teacher", "sample_at", "fake_steps", "adversary")
+_BY_PIXELS = ("gap", "loss", "flow", "warm_start")
 _UNUSED = {  # options that an objective does not have
-    "predict": ("gap", *_OF_TIME),
-    "interpolate": ("actions", "horizon", *_OF_TIME),
-    FLOW_MATCHING: ("gap", "loss", "flow", "warm_start"),
+    "predict": ("gap", *_OF_TIME, *_OF_STUDENTS),
+    "interpolate": ("actions", "horizon", *_OF_TIME, *_OF_STUDENTS),
+    FLOW_MATCHING: (*_BY_PIXELS, *_OF_STUDENTS),
+    "distill": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "adversary"),
+    "mogan": (*_BY_PIXELS, "time_weight", "own_frames_after", "options"),
 }
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
@@ -55,10 +61,11 @@ class TrainConfig:
     """Folders of clips of one size, as corrwise collect or corrwise import write them; or kitti:, caltech:,
     cityscapes: or vimeo: and a folder of that dataset. With interpolate their numbers of actions may differ."""
     objective: Objective = "predict"
-    """predict (the frames after a context), flow-matching (samples of them, for denoiser) or interpolate (the frames
-    between those of a context, for flavr)."""
+    """predict (the frames after a context), flow-matching (samples of them, for denoiser), distill (few evaluations in
+    place of a denoiser's many), mogan (distill, with an adversary of motion) or interpolate (the frames between those
+    of a context, for flavr)."""
     model: Model = "resnet3d"
-    """resnet3d, svg, svg-prime or denoiser; with flow-matching denoiser, with interpolate flavr."""
+    """resnet3d, svg, svg-prime or denoiser; with flow-matching, distill and mogan denoiser, with interpolate flavr."""
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
@@ -90,10 +97,18 @@ class TrainConfig:
     """With flow-matching: the loss's weight over time, such as data, velocity, flowfusion or min-snr:gamma=5
     (docs/train_a_predictor.md)."""
     time_law: str = "shifted"
-    """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1."""
+    """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1. With
+    distill and mogan: of the times at which teacher and student are compared."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
     from the model's own, with gradients through the chain, as in regression."""
+    teacher: str = ""
+    """With distill and mogan: folder of a denoiser's run with flow-matching, whose samples the student is to draw."""
+    sample_at: Annotated[tuple[Annotated[float, Range(0, 1, open="low")], ...], SEVERAL] = (0.25, 0.5, 0.75)
+    """With distill and mogan: rising times at which the student evaluates its network for a frame, at most."""
+    fake_steps: Steps = 4
+    """With distill and mogan: steps of the network that follows the student's samples, for each of the student's."""
+    adversary: AdversaryOptions = AdversaryOptions()
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
@@ -135,9 +150,13 @@ class TrainConfig:
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         interpolates = objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
-        models = list(DENOISING) if objective == FLOW_MATCHING else models
+        models = list(DENOISING) if objective == FLOW_MATCHING or objective in DISTILLING else models
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {objective}", self.model)
         check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {objective}", self.stride)
+        if objective in DISTILLING:
+            check(bool(self.teacher), "teacher", f"a run of corrwise train with --objective {objective}", self.teacher)
+            window = self.adversary.window
+            check(window <= self.horizon, "adversary.window", f"at most the horizon, {self.horizon}", window)
         if self.warm_start:
             matched = (spec := spec_of(loss)) is not None and spec.matched
             check(matched, "warm_start", f"0 for {loss}, which matches no pixels", self.warm_start)

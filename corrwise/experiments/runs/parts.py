@@ -19,7 +19,7 @@ from corrwise.costs import GoalCost, l1, recommended
 from corrwise.envs import TASKS, MujocoSimulator, Task
 from corrwise.envs.tasks import find_task, is_environment
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.train import FLOW_MATCHING
+from corrwise.experiments.cli.train import DISTILLING, FLOW_MATCHING
 from corrwise.experiments.runs.gust_oracle import GustOracle
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.mpc.config import RiskName
@@ -140,7 +140,7 @@ def load_trained(config: MPCConfig) -> Trained | None:
 def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
     """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
     loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
-    return isinstance(model, Denoiser) and loss == FLOW_MATCHING
+    return isinstance(model, Denoiser) and loss in (FLOW_MATCHING, *DISTILLING)
 
 
 def with_evaluations(model: VideoPredictor, nfe: int | None, folder: Path) -> VideoPredictor:
@@ -158,7 +158,8 @@ def with_evaluations(model: VideoPredictor, nfe: int | None, folder: Path) -> Vi
         return model
     if not learned_by_flow_matching(model, folder):
         raise ValueError(f"expected a denoiser trained by flow matching for {nfe} evaluations a frame, got {folder}")
-    model.config = replace(model.config, evaluations=nfe)
+    most = len(model.config.sample_at) or nfe  # a few-step student has no more times
+    model.config = replace(model.config, evaluations=min(nfe, most))
     return model
 
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from corrwise.experiments.cli.options import check_memory
-from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.cli.train import DISTILLING, TrainConfig
 from corrwise.experiments.runs.distances import with_costs
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
@@ -131,12 +131,14 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
     trainer.resume()
     if trainer.step >= config.steps and _steps_of(model) == trainer.step:
         return model
+    losses: dict[str, Any] = {}  # the newest of each name: a phase has its own
     bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=not first)
     try:
         with bar, batches_of(trainer, config, windows) as batches:
             for taken in trainer.run(batches):
                 bar.update()
-                bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
+                losses |= taken.loss.parts if config.objective in DISTILLING else {"loss": taken.loss.total}
+                bar.set_postfix({name: f"{float(value):.3g}" for name, value in losses.items()}, refresh=False)
                 if taken.due and held is not None:
                     trainer.save()  # whatever comes of the held-out windows
                     _log_held_out(trainer, config, held)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 
 from corrwise.experiments.cli.options import device_named, spec_of
-from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.cli.train import DISTILLING, TrainConfig
 from corrwise.experiments.runs.distances import make_distance
+from corrwise.experiments.runs.students import distillation, learning_of, student
 from corrwise.predictors.data import Batch
 from corrwise.predictors.generative import make_time_law, make_weight
 from corrwise.predictors.generative.denoiser import Denoiser
@@ -78,9 +79,12 @@ def make_trainer(
     scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
+    each: Learning | dict[str, Learning] = learning
+    if config.objective in DISTILLING:
+        each = learning_of(config)
     trainer = Trainer(
         _objective(config, model, distance, scale),
-        TrainerConfig(config.out, config.steps, learning, config.seed, config.checkpoint_every, device, precision),
+        TrainerConfig(config.out, config.steps, each, config.seed, config.checkpoint_every, device, precision),
     )
     if config.batch % trainer.fabric.world_size:
         raise ValueError(f"expected a batch that {trainer.fabric.world_size} processes can share, got {config.batch}")
@@ -89,6 +93,9 @@ def make_trainer(
 
 def _objective(config: TrainConfig, model: Model, distance: Distance | None, scale: float) -> Objective[Batch]:
     """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
+    if config.objective in DISTILLING:
+        assert isinstance(model, Denoiser)
+        return distillation(config, model)
     if distance is None:
         assert isinstance(model, Denoiser)
         weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
@@ -120,6 +127,8 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         FileNotFoundError: ``--init-from`` holds no model.
         ValueError: options that make no model, or another model than that of ``--init-from``.
     """
+    if config.objective in DISTILLING:
+        return student(config, action_dim, size)
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context}
     make: Callable[..., Model] = make_interpolation_model

@@ -7,9 +7,10 @@ a copy of the last frame, whichever quantity it predicts; a new network returns 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from math import pi
 from typing import Annotated, Literal
 
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.costs.option_text import check_known
-from corrwise.predictors.generative.paths import Path, convert
+from corrwise.predictors.generative.paths import Path, convert, interpolate
 from corrwise.predictors.generative.schedules import make_path
 from corrwise.predictors.generative.solvers import SOLVERS, solve, time_grid
 from corrwise.predictors.generative.unet import UNet
@@ -49,6 +50,9 @@ class DenoiserConfig:
             all futures; draws do not matter.
         solver: euler, midpoint or heun; or dopri5 or bosh3, which choose their evaluations.
         time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
+        sample_at: rising times of a distilled model, which has no solver and no time grid: at each one the data is
+            predicted, and mixed with fresh noise for the next one. The first mixture is noise alone, whatever the time,
+            which is above 0 for the network to see it. Fewer evaluations use the first times.
         channels: of an image, 3 for each view.
 
     Raises:
@@ -65,10 +69,17 @@ class DenoiserConfig:
     evaluations: Annotated[int, Range(1, 10_000)] = 2
     solver: str = "euler"
     time_grid: str = "uniform"
+    sample_at: tuple[Annotated[float, Range(0, 1, open="low")], ...] = ()
     channels: Width = 3
 
     def __post_init__(self) -> None:
         make_path(self.path)
+        object.__setattr__(self, "sample_at", tuple(self.sample_at))  # a list in config.json
+        if sorted(set(self.sample_at)) != list(self.sample_at):
+            raise ValueError(f"expected rising times to sample at, got {self.sample_at}")
+        if self.sample_at and self.evaluations > len(self.sample_at):
+            times = ", ".join(f"{t:g}" for t in self.sample_at)
+            raise ValueError(f"expected at most an evaluation for each of the times {times}, got {self.evaluations}")
         sampling_times(self)
 
 
@@ -82,6 +93,8 @@ def sampling_times(config: DenoiserConfig) -> tuple[float, ...]:
         ValueError: an unknown solver or time law, or no evaluations.
     """
     check_known("solver", config.solver, SOLVERS)
+    if config.sample_at:
+        return config.sample_at[: config.evaluations]
     solver, start = SOLVERS[config.solver], first_time(config)
     if solver.adaptive:
         return (start, 1 - END)
@@ -134,8 +147,8 @@ class Denoiser(VideoPredictor):
 
     @property
     def deterministic(self) -> bool:
-        """Whether draws do not matter: with one evaluation a frame is the mean of all futures."""
-        return self.config.evaluations == 1
+        """Whether draws do not matter: with one evaluation at t = 0 a frame is the mean of all futures."""
+        return self.config.evaluations == 1 and not self.config.sample_at
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
         """Return the context and its first features, which all candidates share."""
@@ -147,24 +160,27 @@ class Denoiser(VideoPredictor):
     def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
         """Return the next frame, and the context that ends with it."""
         last = memory[0][:, -1]
-        start = torch.zeros_like(last)
-        if noise is not None:
+
+        def draw() -> Tensor:
+            if noise is None:
+                return torch.zeros_like(last)
             drawn = [torch.randn(last.shape[1:], generator=g, dtype=torch.float32, device=g.device) for g in noise]
-            start = torch.stack([each.to(last) for each in drawn]).repeat_interleave(len(last) // len(drawn), dim=0)
-        return self.advance(memory, action, start)
+            return torch.stack([each.to(last) for each in drawn]).repeat_interleave(len(last) // len(drawn), dim=0)
+
+        return self.advance(memory, action, draw)
 
     def advance(
         self,
         memory: Memory,
         action: Float[Tensor, "M A"],
-        noise: Float[Tensor, "M C h w"],
+        noise: Callable[[], Float[Tensor, "M C h w"]],
     ) -> tuple[Float[Tensor, "M C h w"], Memory]:
         """Return the next frame, and the context that ends with it.
 
         Args:
             memory: the context before.
             action: that leads to the frame.
-            noise: where the flow begins.
+            noise: returns new noise.
         """
         frames, actions, *entered = memory
         actions = torch.cat([actions, action[:, None]], dim=1)
@@ -225,22 +241,39 @@ class Denoiser(VideoPredictor):
         frame = condition.last + self.config.scale * data
         return frame.detach().clamp(0, 1) + (frame - frame.detach())
 
-    def sample(self, condition: Condition, noise: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:
+    def sample(self, condition: Condition, noise: Callable[[], Float[Tensor, "M C h w"]]) -> Float[Tensor, "M C h w"]:
         """Return x1 sampled from noise; the last evaluation's prediction of the data is the sample.
 
         Args:
             condition: the context and the action.
-            noise: where the flow begins.
+            noise: returns new noise.
         """
-        times = sampling_times(self.config)
+        return self.data_at(condition, *self.approach(condition, noise))
+
+    def approach(
+        self, condition: Condition, noise: Callable[[], Float[Tensor, "M C h w"]], evaluations: int | None = None
+    ) -> tuple[Float[Tensor, "M C h w"], float]:
+        """Return the mixture of data and noise at which a sample's last evaluation predicts the data, and its time.
+
+        Args:
+            condition: the context and the action.
+            noise: returns new noise.
+            evaluations: of a distilled model's sample, that last one included; None is the configuration's.
+        """
+        times, x = sampling_times(self.config)[:evaluations], noise()
+        if self.config.sample_at:
+            for t, following in pairwise(times):
+                at = torch.full((1,), following, dtype=torch.float32, device=x.device)
+                x = interpolate(self.path, self.data_at(condition, x, t), noise(), at)
+            return x, times[-1]
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return convert(self.path, self._data_at(condition, x, t), x, t, "data", "velocity")
+            return convert(self.path, self.data_at(condition, x, t), x, t, "data", "velocity")
 
-        x = solve(velocity, noise, times, self.config.solver) if len(times) > 1 else noise
-        return self._data_at(condition, x, times[-1])
+        return (solve(velocity, x, times, self.config.solver) if len(times) > 1 else x), times[-1]
 
-    def _data_at(self, condition: Condition, x: Tensor, t: float) -> Tensor:
+    def data_at(self, condition: Condition, x: Float[Tensor, "M C h w"], t: float) -> Float[Tensor, "M C h w"]:
+        """Return the predicted x1 given x at one time for all candidates (``data``)."""
         return self.data(condition, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
 
     def _entered(self, frames: Float[Tensor, "M K C h w"]) -> Float[Tensor, "M d h2 w2"]:

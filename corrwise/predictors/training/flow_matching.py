@@ -21,13 +21,14 @@ from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.generative.denoiser import Condition, Denoiser, first_time
+from corrwise.predictors.generative.distillation import random_like
 from corrwise.predictors.generative.paths import convert, interpolate, velocity
 from corrwise.predictors.generative.time_laws import TimeLaw
 from corrwise.predictors.generative.weights import Weight, check_weight, time_range
 from corrwise.predictors.models.base import check_batch
 from corrwise.predictors.training.objective import Loss, Phase
 
-__all__ = ["TIMES", "FlowMatching"]
+__all__ = ["TIMES", "FlowMatching", "data_error"]
 
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # at which the velocity's loss of held-out windows is logged
 _TRUE, _OWN = "true context", "own frames"  # phases
@@ -88,7 +89,7 @@ class FlowMatching:
         model = cast("Denoiser", networks["model"])
         loss = self._loss(model, batch, generator, own=False)
         condition, x1 = _pairs(model, batch)
-        noise = _noise(x1, generator)
+        noise = random_like(x1, generator)
         parts = dict(loss.parts)
         for t in TIMES:
             time = torch.full((1,), t, dtype=torch.float32, device=x1.device)
@@ -106,7 +107,7 @@ class FlowMatching:
             each = self._chain(model, batch, times.unflatten(0, (-1, horizon)), generator).flatten()
         else:
             condition, x1 = _pairs(model, batch)
-            each = _error(model, condition, x1, times, generator)[0]
+            each = data_error(model, condition, x1, times, generator)[0]
         steps = model.config.scale**2 * each.detach().unflatten(0, (-1, horizon)).mean(dim=0)
         weights = self.weight(model.path, times) / self._mean
         return Loss((weights * each).mean(), {f"step {t + 1}": value for t, value in enumerate(steps)})
@@ -122,7 +123,7 @@ class FlowMatching:
             actions = torch.cat([actions, batch.actions[:, context - 1 + k, None]], dim=1)
             condition = model.condition(frames, actions)
             x1 = (batch.frames[:, context + k] - condition.last) / model.config.scale
-            error, predicted = _error(model, condition, x1, t, generator)
+            error, predicted = data_error(model, condition, x1, t, generator)
             errors.append(error)
             frames = torch.cat([frames[:, 1:], model.frame(condition, predicted)[:, None]], dim=1)
             actions = actions[:, 1:]
@@ -136,15 +137,11 @@ def _mean_weight(weight: Weight, law: TimeLaw, model: Denoiser, low: float, high
     return float(weight(model.path, law.quantile(below + (above - below) * nodes)).mean())
 
 
-def _noise(x1: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(x1.shape, generator=generator, dtype=torch.float32, device="cpu").to(x1.device)
-
-
-def _error(
+def data_error(
     model: Denoiser, condition: Condition, x1: Float[Tensor, "m C h w"], times: Float[Tensor, "m"], generator: Generator
 ) -> tuple[Float[Tensor, "m"], Float[Tensor, "m C h w"]]:
     """Return the squared error of the data predicted from its mixture with noise, and that prediction."""
-    predicted = model.data(condition, interpolate(model.path, x1, _noise(x1, generator), times), times)
+    predicted = model.data(condition, interpolate(model.path, x1, random_like(x1, generator), times), times)
     return (predicted - x1).square().flatten(1).mean(dim=1), predicted
 
 
@@ -154,7 +151,7 @@ def _futures(model: Denoiser, batch: Batch, generator: Generator) -> Float[Tenso
     with torch.no_grad():
         memory = model.start(batch.frames[:, :context], batch.actions[:, : context - 1], None)
         for action in batch.actions[:, context - 1 :].unbind(dim=1):
-            frame, memory = model.advance(memory, action, _noise(batch.frames[:, 0], generator))
+            frame, memory = model.advance(memory, action, lambda: random_like(batch.frames[:, 0], generator))
             frames.append(frame)
     return torch.stack(frames, dim=1)
 

@@ -14,7 +14,19 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-__all__ = ["Batches", "Loss", "Movable", "Objective", "Phase", "check_objective", "phase_at", "steps_of"]
+__all__ = [
+    "Batches",
+    "Cycle",
+    "Loss",
+    "Movable",
+    "Objective",
+    "Phase",
+    "Phases",
+    "check_objective",
+    "named_phases",
+    "phase_at",
+    "steps_of",
+]
 
 
 @runtime_checkable
@@ -55,6 +67,27 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Cycle:
+    """Phases that are repeated before what follows.
+
+    Attributes:
+        phases: in order.
+        times: how often.
+    """
+
+    phases: tuple[Phase, ...]
+    times: int
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of all repetitions."""
+        return self.times * sum(phase.steps for phase in self.phases)
+
+
+Phases = Sequence[Phase | Cycle]
+
+
+@dataclass(frozen=True)
 class Loss:
     """The loss of one batch.
 
@@ -87,8 +120,8 @@ class Objective(Protocol[BatchT_contra]):
         ...
 
     @property
-    def phases(self) -> Sequence[Phase]:
-        """The phases in order; the cycle repeats."""
+    def phases(self) -> Phases:
+        """The phases in order, and cycles of phases; the whole repeats."""
         ...
 
     def loss(self, batch: BatchT_contra, generator: Generator, phase: str) -> Loss:
@@ -102,21 +135,33 @@ class Objective(Protocol[BatchT_contra]):
         ...
 
 
-def phase_at(phases: Sequence[Phase], step: int) -> Phase:
+def named_phases(phases: Phases) -> list[Phase]:
+    """Return the phases, also those of cycles, each once."""
+    return [each for part in phases for each in (part.phases if isinstance(part, Cycle) else (part,))]
+
+
+def phase_at(phases: Phases, step: int) -> Phase:
     """Return the phase of a step, counted from 0."""
-    place = step % sum(phase.steps for phase in phases)
-    for phase in phases:
-        if place < phase.steps:
-            return phase
-        place -= phase.steps
+    place = step % sum(part.steps for part in phases)
+    for part in phases:
+        if place < part.steps:
+            return phase_at(part.phases, place) if isinstance(part, Cycle) else part
+        place -= part.steps
     raise AssertionError("unreachable")
 
 
-def steps_of(network: str, phases: Sequence[Phase], steps: int) -> int:
+def steps_of(network: str, phases: Phases, steps: int) -> int:
     """Return the number of steps in which a network learns, of the first ``steps`` steps of a run."""
-    cycle = [network in phase.learns for phase in phases for _ in range(phase.steps)]
-    whole, rest = divmod(steps, len(cycle))
-    return whole * sum(cycle) + sum(cycle[:rest])
+    whole, rest = divmod(steps, sum(part.steps for part in phases))
+    count = 0
+    for part in phases:
+        for times, length in ((whole, part.steps), (1, min(rest, part.steps))):
+            if isinstance(part, Cycle):
+                count += times * steps_of(network, part.phases, length)
+            elif network in part.learns:
+                count += times * length
+        rest -= min(rest, part.steps)
+    return count
 
 
 def check_objective(objective: Objective[Any]) -> None:
@@ -125,10 +170,14 @@ def check_objective(objective: Objective[Any]) -> None:
     Raises:
         ValueError: no phases, two of one name, or a phase without steps, without networks or with unknown networks.
     """
-    networks, names = sorted(objective.networks), [phase.name for phase in objective.phases]
+    phases, cycles = named_phases(objective.phases), [each for each in objective.phases if isinstance(each, Cycle)]
+    networks, names = sorted(objective.networks), [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"expected phases with different names, at least one, got {names}")
-    for phase in objective.phases:
+    for cycle in cycles:
+        if cycle.times < 1:
+            raise ValueError(f"expected a cycle of {names} at least once, got {cycle.times} times")
+    for phase in phases:
         if phase.steps < 1:
             raise ValueError(f"expected at least one step of phase {phase.name!r}, got {phase.steps}")
         if not phase.learns or not set(phase.learns) <= set(networks) or len(set(phase.learns)) < len(phase.learns):

@@ -28,6 +28,7 @@ from corrwise.predictors.training.objective import (
     Movable,
     Objective,
     check_objective,
+    named_phases,
     phase_at,
     steps_of,
 )
@@ -83,7 +84,8 @@ class Trainer(Generic[BatchT]):
         self.losses: list[float] = []
         self.record: dict[str, Any] = {}
         networks, phases = dict(objective.networks), objective.phases
-        learning = [name for name in networks if any(name in phase.learns for phase in phases)]
+        learns = dict.fromkeys(phase.learns for phase in named_phases(phases))
+        learning = [name for name in networks if any(name in each for each in learns)]
         for name, network in networks.items():
             network.to(self.fabric.device)
             if name not in learning:
@@ -93,8 +95,8 @@ class Trainer(Generic[BatchT]):
         }
         self._steppers = {name: self.fabric.setup_optimizers(each.optimizer) for name, each in self._learners.items()}
         self._modules = {
-            learns: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in learns}))
-            for learns in dict.fromkeys(phase.learns for phase in phases)
+            names: self.fabric.setup_module(_LossStep(objective, {name: networks[name] for name in names}))
+            for names in learns
         }
         self._way = f"{config.precision} in {self.fabric.world_size} processes"
         self._saved, self._learns = -1, tuple(learning)
@@ -136,16 +138,21 @@ class Trainer(Generic[BatchT]):
         """Take one step, and return the loss before it. Draws depend on seed, step and process alone.
 
         Raises:
-            FloatingPointError: the loss or a gradient is not finite. The batch is saved, and no weight changes.
+            FloatingPointError: the loss, named by its parts, or a gradient is not finite, or the objective ends
+                training. The batch is saved, and no weight changes.
         """
         phase = phase_at(self.objective.phases, self.step)
         self._set_learning(phase.learns)
         draws = np.random.SeedSequence((self.config.seed, self.step, self.fabric.global_rank)).generate_state(1)
         generator = torch.Generator("cpu").manual_seed(int(draws[0]))
         module = self._modules[phase.learns]
-        loss = Loss(*module(_Call(batch.to(self.fabric.device), generator, phase.name)))
+        try:
+            loss = Loss(*module(_Call(batch.to(self.fabric.device), generator, phase.name)))
+        except FloatingPointError as error:  # the objective has named what is not finite, or another end of training
+            raise type(error)(f"{error}, at step {self.step}; {self._saved_batch(batch)}") from error
         value = float(self.fabric.all_reduce(loss.total.detach()))
-        self._check(value, "loss", batch)
+        broken = [name for name, part in loss.parts.items() if not bool(part.isfinite().all())]
+        self._check(value, f"loss ({', '.join(broken)})" if broken else "loss", batch)
         for name in phase.learns:
             self._steppers[name].zero_grad(set_to_none=True)
         self.fabric.backward(loss.total)
@@ -229,18 +236,19 @@ class Trainer(Generic[BatchT]):
         return float(norm if norm is not None else 0.0)
 
     def _check(self, value: float, what: str, batch: BatchT) -> None:
-        """Refuse a value, equal in all processes, that is not finite. Each process saves its part of the batch."""
-        if isfinite(value):
-            return
+        """Refuse a value, equal in all processes, that is not finite."""
+        if not isfinite(value):
+            raise FloatingPointError(f"the {what} is {value} at step {self.step}; {self._saved_batch(batch)}")
+
+    def _saved_batch(self, batch: BatchT) -> str:
+        """Save the process's part of a batch, and return where it is."""
         rank = f"-{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
         path = self.config.out / f"batch-{self.step}{rank}.npz"
         if is_dataclass(batch):
             tensors = {each.name: getattr(batch, each.name).cpu().numpy() for each in fields(batch)}
             with write_aside(path) as aside:
                 np.savez_compressed(aside, **tensors)
-        raise FloatingPointError(
-            f"the {what} is {value} at step {self.step}; the batch is in {path}, and the checkpoint before it is kept"
-        )
+        return f"the batch is in {path}, and the checkpoint before it is kept"
 
     def _close(self) -> None:
         if self._log is not None:

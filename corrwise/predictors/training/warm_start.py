@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Generator, nn
 
-from corrwise.predictors.training.objective import Loss, Objective, Phase
+from corrwise.predictors.training.objective import Loss, Objective, Phase, named_phases
 from corrwise.types import EvaluatingObjective
 
 __all__ = ["WarmStart"]
@@ -37,10 +37,11 @@ class WarmStart:
         here, there = first.networks, then.networks
         if here.keys() != there.keys() or any(here[name] is not there[name] for name in here):
             raise ValueError(f"expected a warm start of the same networks, got {sorted(here)} and {sorted(there)}")
-        phases = first.phases, then.phases
+        phases = named_phases(first.phases), named_phases(then.phases)
         if len(phases[0]) != 1 or len(phases[1]) != 1:
             raise ValueError(f"expected objectives of one phase, got {len(phases[0])} and {len(phases[1])}")
         self.first, self.then = first, then
+        self._name = phases[0][0].name
         self._phases = (
             Phase("warm start", phases[0][0].learns, steps),
             Phase(phases[1][0].name, phases[1][0].learns, total - steps),
@@ -59,7 +60,7 @@ class WarmStart:
     def loss(self, batch: Any, generator: Generator, phase: str) -> Loss:
         """Return the loss of the objective whose phase it is."""
         if phase == self._phases[0].name:
-            return self.first.loss(batch, generator, self.first.phases[0].name)
+            return self.first.loss(batch, generator, self._name)
         return self.then.loss(batch, generator, phase)
 
     def evaluate(self, batch: Any, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:

@@ -98,6 +98,7 @@ def test_another_trunk_is_taken():
         ({"branch_width": 10}, "branch_width in multiples of 4 heads, got 10"),
         ({"depth": 2, "branches": (1, 3)}, r"after blocks 1 to 2, in order, got \(1, 3\)"),
         ({"branches": (2, 1)}, "in order"),
+        ({"span": 2}, "an odd span, .* got 2"),
         ({"depth": 0}, "depth must be at least 1, got 0"),
     ],
 )
@@ -127,3 +128,14 @@ BROKEN = {
 def test_the_contract_names_what_is_wrong(message):
     with pytest.raises(AssertionError, match=message):
         check_discriminator(broken(BROKEN[message]))
+
+
+def test_a_token_knows_the_maps_beside_its_own():
+    trunk, seen = made(depth=1, span=3).trunk, torch.rand(1, 6, 3, 16, 16)
+    entered = []
+    trunk.enter.register_forward_hook(lambda module, inputs, output: entered.append(output))
+    trunk(seen)
+    seen[:, 2] += 1
+    trunk(seen)
+    changed = (entered[0] != entered[1]).flatten(2).any(dim=2)
+    assert changed.tolist() == [[False, True, True, True, False, False]]

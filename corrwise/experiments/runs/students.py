@@ -1,0 +1,123 @@
+"""What a run that teaches a few-step student optimises: the student, its teacher and the adversary."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from corrwise.costs.flow import FLOWS
+from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, flow_maps
+from corrwise.experiments.cli.distilling import PIXELS, AdversaryOptions
+from corrwise.experiments.cli.train import FLOW_MATCHING, TrainConfig
+from corrwise.predictors.generative import make_time_law
+from corrwise.predictors.generative.denoiser import Denoiser
+from corrwise.predictors.generative.denoiser_trunk import DenoiserTrunk
+from corrwise.predictors.generative.distillation import student_of
+from corrwise.predictors.models.pretrained import about_model, model_folder
+from corrwise.predictors.models.registry import load_model
+from corrwise.predictors.training import Adversary, Distillation, Learning
+from corrwise.predictors.training.trainer import CHECKPOINT
+from corrwise.types import has_gradient
+
+__all__ = ["distillation", "learning_of", "student"]
+
+
+def teacher_of(config: TrainConfig) -> Denoiser:
+    """Return the teacher.
+
+    Raises:
+        FileNotFoundError: there is no model.
+        ValueError: a model that was not trained by flow matching, or with another number of context frames.
+    """
+    folder = model_folder(config.teacher)
+    teacher, loss = load_model(folder), about_model(folder)["about"].get("loss", FLOW_MATCHING)
+    if not isinstance(teacher, Denoiser) or loss != FLOW_MATCHING:
+        raise ValueError(f"expected a teacher trained by --objective {FLOW_MATCHING}, got {config.teacher}")
+    if teacher.config.context != config.context:
+        raise ValueError(f"expected --context {teacher.config.context}, as of the teacher, got {config.context}")
+    return teacher
+
+
+def student(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Denoiser:
+    """Return the student: the teacher with few evaluations, or the student of ``--init-from``.
+
+    Raises:
+        FileNotFoundError: there is no model.
+        ValueError: see ``teacher_of``; a teacher of other actions or another size than the clips', or another student
+            in --init-from.
+    """
+    teacher = teacher_of(config)
+    known = about_model(model_folder(config.teacher))["about"].get("clips", {}).get("size")
+    if known is not None and tuple(known) != size:
+        raise ValueError(f"expected clips of (height, width) = {tuple(known)}, as the teacher's, got {size}")
+    if teacher.config.action_dim != action_dim:
+        raise ValueError(
+            f"expected clips with the teacher's {teacher.config.action_dim} actions a step, got {action_dim}; "
+            "--no-actions leaves them out"
+        )
+    made = student_of(teacher, config.sample_at).requires_grad_(True)
+    if config.init_from and not (config.out / CHECKPOINT).exists():
+        model = load_model(model_folder(config.init_from))
+        if model.config != made.config:
+            raise ValueError(f"expected a model {made.config} in {config.init_from} to start from, got {model.config}")
+        made.load_state_dict(model.state_dict())
+    return made
+
+
+def learning_of(config: TrainConfig) -> dict[str, Learning]:
+    """Return how each network learns. The discriminator's mean of gradients has no memory, as in Self Forcing."""
+    one = Learning(config.lr, max_grad_norm=config.max_grad_norm)
+    return {
+        "model": Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema),
+        "fake score": one,
+        "discriminator": Learning(config.adversary.lr, betas=(0.0, 0.999), max_grad_norm=config.max_grad_norm),
+    }
+
+
+def distillation(config: TrainConfig, student: Denoiser) -> Distillation:
+    """Return the objective of a student.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: weights of teacher or flow that are missing or do not fit, or a
+            flow without gradients.
+    """
+    teacher, options = teacher_of(config), config.adversary
+    adversary = adversary_of(options, teacher, config.seed) if config.objective == "mogan" else None
+    return Distillation(
+        student, teacher, make_time_law(config.time_law), adversary,
+        fake_steps=config.fake_steps, warm_up=options.warm_up, total=config.steps, matching=options.matching,
+    )  # fmt: skip
+
+
+def adversary_of(options: AdversaryOptions, teacher: Denoiser, seed: int) -> Adversary:
+    """Return a fresh discriminator, and how it counts.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: see ``distillation``.
+    """
+    trunk = DenoiserTrunk(teacher) if options.trunk == "teacher" else None
+    sizes = MotionDiscriminatorConfig(trunk="conv" if options.trunk == "conv" else "transformer")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MotionDiscriminator(sizes, trunk)
+    if options.flow == PIXELS:
+        maps = _centred
+    else:
+        flow = FLOWS[options.flow]()
+        if not has_gradient(flow):
+            raise ValueError(
+                f"expected a flow with gradients, such as tv-l1, learned or raft, for --adversary.flow, "
+                f"got {options.flow}"
+            )
+        maps = partial(flow_maps, flow)
+    return Adversary(
+        network, maps, generator_weight=options.weight, discriminator_weight=options.weight, r1=options.r1,
+        r2=options.r2, sigma=options.sigma, divide=options.divide, window=options.window, most=options.most,
+        least=options.least if options.flow != PIXELS else None,
+    )  # fmt: skip
+
+
+def _centred(frames: Tensor) -> Tensor:
+    return 2 * frames - 1

@@ -1,0 +1,140 @@
+"""``corrwise train --objective distill`` and ``mogan``: a teacher's few-step student, exactly resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.distilling import AdversaryOptions
+from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.train import GOOD, run_train
+from corrwise.predictors.models.registry import load_model
+from corrwise.predictors.training.distillation import Distillation
+from corrwise.types import Context
+from corrwise.validation import ConfigError
+
+SIDE = 16
+FREE = AdversaryOptions(flow="pixels", trunk="conv", warm_up=1, window=2, least=0.0, most=1e9)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    out = tmp_path_factory.mktemp("students") / "clips"
+    run_collect(CollectConfig(out=out, episodes=3, steps=8, size=SIDE))
+    return out
+
+
+@pytest.fixture(scope="module")
+def teacher(clips):
+    config = TrainConfig(
+        data=(clips,), objective="flow-matching", model="denoiser", loss="", options=("width=4", "blocks=1"),
+        steps=6, own_frames_after=2, batch=2, horizon=2, lr=1e-2, device="cpu", out=clips.parent / "teacher",
+    )  # fmt: skip
+    run_train(config)
+    return config
+
+
+@pytest.fixture
+def mogan(teacher, tmp_path):
+    return replace(
+        teacher, objective="mogan", teacher=str(teacher.out), options=(), own_frames_after=1000, steps=16, horizon=3,
+        sample_at=(0.25, 0.75), fake_steps=2, adversary=FREE, checkpoint_every=5, out=tmp_path / "mogan",
+    )  # fmt: skip
+
+
+def _losses(config):
+    return torch.load(config.out / "checkpoint.pt", weights_only=True)["losses"]
+
+
+@pytest.mark.parametrize("trunk", ["conv", "teacher"])
+def test_a_run_that_stops_ends_like_one_that_does_not(mogan, trunk, tmp_path):
+    whole = replace(mogan, adversary=replace(FREE, trunk=trunk, flow="tv-l1" if trunk == "conv" else "pixels"))
+    parts = replace(whole, out=tmp_path / "parts")
+    folder = run_train(whole)
+    run_train(replace(parts, steps=10))
+    run_train(parts)
+    assert _losses(parts) == _losses(whole)
+    weights = [load_model(each).state_dict() for each in (folder, parts.out / "model")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mogan, teacher):
+    distilled = replace(mogan, objective="distill", adversary=AdversaryOptions(), steps=9)
+    student, other = load_model(run_train(distilled)), load_model(teacher.out / "model")
+    assert student.config == replace(other.config, sample_at=(0.25, 0.75), evaluations=2)
+    assert not all(torch.equal(a, b) for a, b in zip(student.parameters(), other.parameters(), strict=True))
+    frames = student(
+        Context(torch.rand(1, 2, 3, SIDE, SIDE), torch.zeros(1, 1, 1), None), torch.zeros(1, 3, 2, 1),
+        generators=[torch.Generator().manual_seed(0)],
+    )  # fmt: skip
+    assert frames.shape == (1, 3, 2, 3, SIDE, SIDE)
+    started = replace(mogan, init_from=str(distilled.out), steps=2, out=mogan.out.parent / "started")
+    assert run_train(started).is_dir()
+
+
+def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys):
+    with pytest.raises(
+        FloatingPointError, match=r"collapse: the mean logit .* at step 7; the batch is in .*--init-from"
+    ):
+        run_train(replace(mogan, adversary=replace(FREE, most=1e-9)))
+    assert load_model(mogan.out / GOOD).config.sample_at == (0.25, 0.75)
+    assert list(mogan.out.glob("batch-*.npz"))
+
+
+def test_a_loss_that_is_not_finite_is_named(mogan, monkeypatch):
+    follow = Distillation._follow
+
+    def broken(self, made, generator):
+        loss = follow(self, made, generator)
+        return type(loss)(loss.total * torch.nan, {"fake score": loss.total.detach() * torch.nan})
+
+    monkeypatch.setattr(Distillation, "_follow", broken)
+    with pytest.raises(FloatingPointError, match=r"the loss \(fake score\) is nan at step 1"):
+        run_train(mogan)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context": 3}, "expected --context 2, as of the teacher, got 3"),
+        ({"actions": False}, "the teacher's 1 actions a step, got 0"),
+        ({"adversary": replace(FREE, flow="dis")}, "a flow with gradients, .* got dis"),
+        ({"sample_at": (0.75, 0.25)}, "rising times"),
+        ({"horizon": 20}, "frames"),
+    ],
+)
+def test_what_does_not_fit_the_teacher_is_one_sentence(mogan, change, message):
+    with pytest.raises(ValueError, match=message):
+        run_train(replace(mogan, **change))
+    assert not mogan.out.exists()
+
+
+def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
+    regression = replace(
+        teacher, objective="predict", loss="mse", own_frames_after=1000, steps=1, out=tmp_path / "regression"
+    )
+    run_train(regression)
+    with pytest.raises(ValueError, match="expected a teacher trained by --objective flow-matching"):
+        run_train(replace(mogan, teacher=str(regression.out)))
+    run_collect(CollectConfig(out=tmp_path / "large", episodes=1, steps=8, size=24))
+    with pytest.raises(ValueError, match=r"clips of \(height, width\) = \(16, 16\), as the teacher's, got \(24, 24\)"):
+        run_train(replace(mogan, data=(tmp_path / "large",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"teacher": ""}, "teacher must be a run of corrwise train"),
+        ({"adversary": replace(FREE, window=4)}, "adversary.window must be at most the horizon, 3"),
+        ({"options": ("width=8",)}, "options must be left out with --objective mogan"),
+        ({"objective": "distill"}, "adversary must be left out with --objective distill"),
+        ({"objective": "flow-matching"}, "teacher must be left out with --objective flow-matching"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(mogan, change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(mogan, **change)
