@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -22,3 +26,29 @@ settings.load_profile("busy")
 def unhooked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch the run-time shape checks off: what is raised is what a user meets."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(
+    _chunk(*each)
+    for each in (
+        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0\0\0\0")),
+        (b"IEND", b""),
+    )
+)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save figures as one pixel, for tests of other things: drawing is what takes longest."""
+    from matplotlib.figure import Figure
+
+    def save(figure: Figure, to: Any, **options: Any) -> None:
+        del figure, options
+        to.write(PIXEL) if hasattr(to, "write") else Path(to).write_bytes(PIXEL)
+
+    monkeypatch.setattr(Figure, "savefig", save)

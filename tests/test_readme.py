@@ -16,7 +16,7 @@ from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks
-from tools import interpolation_page
+from tools import interpolation_page, motion_discriminator
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -24,6 +24,7 @@ from tools.results_table import (
     PREDICTORS,
     RESULTS,
     ablations,
+    filled,
     guide_with_tables,
     planning_with_tables,
     predictors,
@@ -108,6 +109,12 @@ def test_the_tables_of_interpolators_are_those_that_the_rows_give():
     assert interpolation_page.page_with_tables(text) == text, "run python -m tools.interpolation_page"
     rows = read_rows(interpolation_page.FOLDER / "rows.jsonl", interpolation_page.KEY)
     assert (interpolation_page.FOLDER / "table.md").read_text().startswith(interpolator_tables(rows))
+
+
+def test_the_table_of_motion_discriminators_is_the_one_that_the_rows_give():
+    folder = RESULTS / "motion" / "discriminator"
+    text, rows = (folder / "README.md").read_text(), read_rows(folder / "rows.jsonl", motion_discriminator.KEY)
+    assert filled(text, {"accuracy": motion_discriminator.table(rows)}) == text
 
 
 @pytest.mark.parametrize("folder", ["ranking", "ranking/random"])

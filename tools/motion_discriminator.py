@@ -50,8 +50,9 @@ ARMS = {  # the columns of the table
     "denoiser": "denoiser's trunk",
     "denoiser-fresh": "the same trunk, fresh",
 }
-FRAMES, CROP, CLIPS, TESTS = 8, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
-_RATE, _STILL = 2e-3, 1e-3  # learning rate; share of the crops drawn uniformly
+FRAMES, CROP, CLIPS, TESTS = 12, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
+_SIDE = 64  # pixels of an image
+_RATE, _STILL, _LEAST = 2e-3, 1e-3, 1.0  # learning rate; share of the crops drawn uniformly; pixels
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Study:
     teacher: Path | None = None
     maps: Path = Path("runs/maps")
     arms: tuple[str, ...] = tuple(ARMS)
-    steps: int = 800
+    steps: int = 400
     seeds: int = 3
     clips: int = 60
     flow: str = "tv-l1"
@@ -147,9 +148,13 @@ def test(network: Callable[[Tensor], Tensor], clips: Sequence[Tensor]) -> tuple[
 
 
 def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:
-    """Return crops of random windows, half of them mirrored; each has a pixel drawn by the length of its motion."""
-    chosen = []
-    for index in draw.integers(len(clips), size=count):
+    """Return crops of random windows, half of them mirrored; each has a pixel drawn by the length of its motion.
+
+    Windows in which no pixel moves by ``_LEAST`` are left out: their order cannot be known.
+    """
+    chosen: list[Tensor] = []
+    while len(chosen) < count:
+        index = int(draw.integers(len(clips)))
         first = int(draw.integers(len(clips[index]) - FRAMES + 2))  # the last map is repeated
         window = clips[index][first : first + FRAMES - 1]
         weight = window[:, 2].sum(dim=0).double().numpy().ravel()
@@ -157,6 +162,8 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
         place = divmod(int(draw.choice(weight.size, p=weight / weight.sum())), window.shape[-1])
         top, left = (_start(at, side, draw) for at, side in zip(place, window.shape[-2:], strict=True))
         crop = window[..., top : top + CROP, left : left + CROP]
+        if crop[:, 2].max() < _LEAST:
+            continue
         if draw.random() < 0.5:
             crop = crop.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
         chosen.append(torch.cat([crop, crop[-1:]]))
@@ -179,7 +186,14 @@ def clip_maps(study: Study, folder: Path) -> list[Float[Tensor, "T 3 h w"]]:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.save([maps.half() for maps in _computed(study, folder)], file)
-    return [maps.float() for maps in torch.load(file, weights_only=True)]
+    return [_reduced(maps.float()) for maps in torch.load(file, weights_only=True)]
+
+
+def _reduced(maps: Float[Tensor, "T 3 h w"]) -> Float[Tensor, "T 3 h2 w2"]:
+    """Return maps of a larger image averaged to at most ``_SIDE`` pixels, and in these pixels."""
+    times = max(1, min(maps.shape[-2:]) // _SIDE)
+    field = torch.nn.functional.avg_pool2d(maps[:, :2], times) / times
+    return torch.cat([field, field.norm(dim=1, keepdim=True)], dim=1)
 
 
 def _computed(study: Study, folder: Path) -> Iterator[Tensor]:

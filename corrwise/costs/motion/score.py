@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from corrwise.costs.motion.flow_maps import flow_maps
 from corrwise.costs.warp import warp
 from corrwise.types import FixedTimes, Flow, Interpolator
 
@@ -78,13 +79,13 @@ def _levels(frames: Tensor) -> Tensor:
     return (frames.clamp(0, 1) * 255).round()
 
 
-def forward_flows(flow: Flow, frames: Float[Tensor, "n T C h w"]) -> Float[Tensor, "n t 2 h w"]:
+def forward_flows(flow: Flow, frames: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, "n t 2 h w"]:
     """Return where each pixel of a frame goes in the next one, in pixels: t = T - 1 flows, channels (dx, dy).
 
-    This is ``flow(target=frame, source=next frame)``: the place in the next frame that matches the pixel.
+    Raises:
+        FloatingPointError, TypeError, ValueError: see ``flow_maps``.
     """
-    before, after = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
-    return flow(before, after).unflatten(0, (frames.shape[0], -1))
+    return flow_maps(flow, frames, side=min(frames.shape[-2:]))[:, :-1, :2]
 
 
 def lengths(flows: Float[Tensor, "n t 2 h w"]) -> Float[Tensor, "n t h w"]:
@@ -124,7 +125,7 @@ def dynamic(flows: Float[Tensor, "n t 2 h w"]) -> Bool[Tensor, "n"]:
     return (largest_lengths(flows) > threshold(*flows.shape[-2:])).sum(dim=1) >= needed
 
 
-def motion_score(smooth: float, degree: float) -> float:
+def motion_score(smooth: float | int, degree: float | int) -> float:
     """Return the mean of smoothness and dynamic degree."""
     return (smooth + degree) / 2
 

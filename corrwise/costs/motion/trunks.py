@@ -37,14 +37,14 @@ class Trunk(Protocol):
 class TokenTrunk(nn.Module):
     """Cuts each map into patches, which exchange information over space and time in residual blocks.
 
-    A patch also covers the maps beside its own, as far as there are some: a token knows how its motion changes before
-    anything has been learned.
+    A patch also covers the maps beside its own, as far as there are some, so a token has the change of its motion from
+    the start.
 
-    A ``transformer`` lets every token attend to those of all maps. Full attention is less than a quarter of the
-    arithmetic up to twice ``width`` tokens, and one block compares a body with itself in every other map, however
-    far it moved; attention along one axis at a time would need two. ``conv`` is the same network with a convolution of
-    3 x 3 x 3 tokens, channel by channel, in place of attention. Places and times enter as waves, so a network takes
-    clips of any number of maps and of any size in whole patches.
+    In a ``transformer`` every token attends to those of all maps: one block compares a body with itself in every other
+    map, however far it moved, where attention along one axis at a time needs two. Its share of the arithmetic is below
+    a quarter up to twice ``width`` tokens, and a third for 12 maps of 32 px with the defaults. ``conv`` is the same
+    network with a convolution of 3 x 3 x 3 tokens, channel by channel, in place of attention. Places and times enter as
+    waves, so a network takes clips of any number of maps and of any size in whole patches.
 
     Args:
         width: features of a token.
@@ -102,7 +102,7 @@ class Place(nn.Module):
     """Features of a token's place and time: a linear map of waves over the image and over the frames.
 
     A place counts in shorter sides of the image from its middle, so that it has the same features at every size; a time
-    counts in frames. The features begin small beside those of the content.
+    counts in frames.
 
     Args:
         width: number of features.

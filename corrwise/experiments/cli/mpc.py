@@ -45,11 +45,9 @@ def run_name(folder: Path) -> str:
     return path.parent.name if path.name == "model" else path.name
 
 
-GOAL_MAKERS = Names(
-    (*INTERPOLATOR_NAMES, *GOAL_CONTROLS),
-    "one with options as half-flow:flow=dis, or the folder of a trained one",
-    _is_interpolator,
-)
+_ELSE = "one with options as half-flow:flow=dis, or the folder of a trained one"
+INTERPOLATORS = Names(INTERPOLATOR_NAMES, _ELSE, _is_interpolator)
+GOAL_MAKERS = Names((*INTERPOLATOR_NAMES, *GOAL_CONTROLS), _ELSE, _is_interpolator)
 
 
 @validated

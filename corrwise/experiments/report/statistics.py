@@ -98,6 +98,32 @@ def share_nearer(a: Numbers, b: Numbers) -> float:
     return float(np.mean((x < y) + 0.5 * (x == y))) if x.size else _NAN
 
 
+def share_interval(count: int, total: int) -> Estimate:
+    """Return count / total with Wilson's interval of 95 %; NaN where the total is zero."""
+    from scipy.stats import binomtest
+
+    if not total:
+        return Estimate(_NAN, _NAN, _NAN)
+    interval = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return Estimate(count / total, float(interval.low), float(interval.high))
+
+
+def over_samples(count: int, statistic: Callable[[Array], Array]) -> Estimate:
+    """Return a statistic of a whole sample, such as a distance of pooled distributions, with its bootstrap interval.
+
+    Args:
+        count: how many there are in the sample, such as clips.
+        statistic: gets the numbers of those that count, (R, n) with repetitions, and returns the R values.
+    """
+    if not count:
+        return Estimate(_NAN, _NAN, _NAN)
+
+    def values(chosen: Array, axis: int = -1) -> Array:
+        return statistic(chosen.reshape(-1, chosen.shape[-1])).reshape(chosen.shape[:-1])
+
+    return _bootstrap((np.arange(count),), values)
+
+
 def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any]) -> Estimate:
     from scipy.stats import bootstrap
 

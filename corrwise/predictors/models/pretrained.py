@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 
 from corrwise._files import local_path, read_json, reading, shown
 from corrwise._network_size import check_network
-from corrwise.validation import Range
+from corrwise.validation import Range, did_you_mean
 
 __all__ = [
     "CONFIG",
@@ -115,10 +115,15 @@ def typed_config(kind: type[Any], name: str, options: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: unknown options, or values that they may not have.
     """
+    known = [each.name for each in fields(kind)]
+    for each in options:
+        if each not in known:
+            guess = did_you_mean(each.lower(), known)
+            raise ValueError(f"{name} has no such options: {each!r}{guess}; there are {', '.join(known)}")
     try:
         return kind(**options)
     except TypeError as error:
-        raise ValueError(f"{name} has no such options: {error}") from error
+        raise ValueError(f"{name} cannot be made of these options: {error}") from error
 
 
 def model_folder(path: str | PathLike[str]) -> Path:

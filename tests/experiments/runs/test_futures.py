@@ -47,7 +47,7 @@ def test_rows_state_the_futures_and_do_not_depend_on_what_runs_together(stochast
     rows = rows_of(config, tmp_path / "one")
     assert all((row["futures"], row["risk"], row["risk_level"]) == (3, "cvar", 0.5) for row in rows.values())
     assert all(row["scored"] == 2 * 2 * 4 for row in rows.values()), "two plans in three steps"
-    others = rows_of(replace(config, lockstep=1, processes=2), tmp_path / "two")
+    others = rows_of(replace(config, lockstep=1), tmp_path / "two")
     assert {key: row["distances"] for key, row in others.items()} == {
         key: row["distances"] for key, row in rows.items()
     }

@@ -387,7 +387,10 @@ def test_strips_put_predictions_under_what_came():
         (["--options", "keep=no"], "keep must be true or false, got no"),
         (["--options", "width=true"], "width must be a whole number, got True"),
         (["--options", "downs=2.0"], "downs must be a whole number, got 2.0"),
-        (["--options", "widht=3", "--init-from", "nowhere"], "resnet3d has no such options"),
+        (
+            ["--options", "widht=3", "--init-from", "nowhere"],
+            "resnet3d has no such options: 'widht' (did you mean width?)",
+        ),
         (["--num-workers", "-1"], "num_workers must be zero or above, got -1"),
         (["--options", "context=3"], "options must be without what clips and flags state, got context=3"),
         (["--init-from", "nowhere"], "there is no model in nowhere"),

@@ -14,17 +14,13 @@ from corrwise._files import reading
 from corrwise._writing import RunFolderError, jsonable, write_bytes_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.mpc import run_name
-from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.report.table import write_table
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
-from corrwise.experiments.runs.parts import learned_by_flow_matching, with_evaluations
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
-from corrwise.experiments.runs.settings import place, settings_of
+from corrwise.experiments.runs.settings import place
 from corrwise.experiments.studies.predictors.evaluation import (
-    BASELINE,
     CURVES,
     FUTURES,
     STRIPS,
@@ -45,14 +41,11 @@ from corrwise.experiments.studies.predictors.sampling import (
     windows_together,
     with_residuals,
 )
-from corrwise.predictors import CopyLast
+from corrwise.experiments.studies.predictors.subjects import subjects_of
 from corrwise.predictors.data import Batch, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import open_clips
-from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
 from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL, frame_metrics
-from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
-from corrwise.predictors.models.registry import load_model
-from corrwise.predictors.sample_metrics import SAMPLED, TOGETHER
+from corrwise.predictors.sample_metrics import SAMPLED
 from corrwise.types import Predictor, is_deterministic
 
 _SHOWN = 4  # futures of a model that are drawn
@@ -84,28 +77,13 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         FileNotFoundError, ValueError: models or clips that cannot be used, or do not fit each other.
         RuntimeError: a GPU is asked for, and there is none.
     """
-    models = _models(config)
-    steps = {name: ControlSteps.of(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
-    context = max(each.context for each in steps.values())
-    clips = open_clips(config.data)
-    together = max(min(config.batch, config.windows), config.videos * (1 + len(models)), min(config.samples, TOGETHER))
-    together += config.windows if config.residuals is not None else 0
-    pixels = 12 * (context + config.horizon) * clips.size[0] * clips.size[1]
-    check_memory(together * pixels, "--batch, --horizon, --videos or --windows")
-    for path in config.models:
-        _check_clips(model_folder(str(path)), clips)
-    for name, each in steps.items():
-        if each.action_dim not in (0, clips.action_dim):  # without actions a model predicts any clips
-            raise ValueError(f"expected clips with {each.action_dim} actions a step for {name}, got {clips.action_dim}")
-        check_horizon(config.horizon, each.stride)
-        predict(models[name][1], _blank(clips, context, each.stride), context)  # a model for other images raises here
-    windows = ClipWindows(clips, context + config.horizon)
-    chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
-    settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
+    subjects = subjects_of(config)
+    models, context, windows, chosen = subjects.models, subjects.context, subjects.windows, subjects.chosen
+    settings = subjects.settings
     arms = models
     if config.residuals is not None:
         others = ClipWindows(open_clips(config.residuals), context + config.horizon)
-        _check_alike(clips, others.source)
+        _check_alike(windows.source, others.source)
         check_apart(windows, others)
         arms = with_residuals(models, others, context, count=config.windows, seed=config.seed, together=config.batch)
         settings = settings.with_values({"residual_frames": sum(others.source.lengths)}, normal={"residuals": place})
@@ -183,42 +161,6 @@ def _sampled(job: _Evaluated, numbers: Sequence[int], batch: Batch) -> list[Row]
             each = {name: six_digits(jsonable(value[k])) for name, value in values.items()}
             rows.append({"samples": samples, **each, "broken_samples": broken})
     return rows
-
-
-def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
-    """Return a black window of one stride more than the context."""
-    plain: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
-    frames = context + stride
-    return Batch(torch.zeros(1, frames, 3, *clips.size, **plain), torch.zeros(1, frames - 1, clips.action_dim, **plain))
-
-
-def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
-    """Return a short hash of the weights and the model, by the name of its folder; the baseline too."""
-    models: dict[str, tuple[str, Predictor]] = {}
-    device, several = device_named(config.device), False
-    for path in config.models:
-        folder = model_folder(str(path))
-        name = run_name(folder)
-        if name in models or name == BASELINE:
-            raise ValueError(f"expected models in folders of different names, got {name} twice")
-        model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
-        if learned_by_flow_matching(model, folder):
-            model, several = with_evaluations(model, config.nfe, folder), True
-        models[name] = (
-            weights_hash(folder),
-            ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
-        )
-    if config.nfe is not None and not several:
-        raise ValueError(f"expected a denoiser trained by flow matching for {config.nfe} evaluations a frame, got none")
-    return {**models, BASELINE: ("", CopyLast())}
-
-
-def _check_clips(folder: Path, clips: ClipSource) -> None:
-    """Refuse a model that was trained on clips of another task or other images, where both are known."""
-    trained, given = about_model(folder)["about"].get("clips", {}), getattr(clips, "about", {})
-    for name in ("task", "frame_skip", "size", "supersample"):
-        if name in trained and name in given and trained[name] != given[name]:
-            raise ValueError(f"{folder} was trained on clips of {name} {trained[name]}, and these are of {given[name]}")
 
 
 def _videos(config: EvaluateConfig, models: dict[str, tuple[str, Predictor]], batch: Batch, context: int) -> list[str]:

@@ -42,6 +42,7 @@ def models(tmp_path_factory):
     return folder / "drawn", folder / "point"
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")  # but in the fixture of the module
 ARMS = ["drawn", "point", "point+residuals", "copy-last", "copy-last+residuals"]
 
 

@@ -24,6 +24,7 @@ TINY = TimeWeightTableConfig(
     cases=("flow-matching/cond-ot", "kl/data", "absolute-error/data"), weights=("velocity", "min-snr:gamma=3"),
     times=2, hidden=4, costs=("mse", "l1"), image_times=(0.3,), draws=1, steps=3, height=16, width=32,
 )  # fmt: skip
+pytestmark = pytest.mark.usefixtures("undrawn")  # but in the fixture of the module
 
 
 @pytest.fixture(scope="module")

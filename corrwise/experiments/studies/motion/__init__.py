@@ -1,0 +1,1 @@
+"""How the futures of video predictors move, against the frames that came."""

@@ -1,0 +1,113 @@
+"""Blind pairs: a page that hides the models, and what the answers of people add up to."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from corrwise.experiments import cli
+from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.report.statistics import share_interval
+from corrwise.experiments.studies.motion.blind import BlindPair, blind_pairs, preferences, write_blind
+from tests.experiments.report.test_report_browser import dom  # noqa: F401
+
+
+@pytest.fixture
+def page(tmp_path):
+    shown = {name: torch.rand(3, 5, 3, 16, 16) for name in ("true", "student-x", "teacher-y")}
+    config = EvaluateConfig(models=(tmp_path,), data=tmp_path, out=tmp_path, motion=True, samples=2, blind=3)
+    write_blind(config, shown)
+    return tmp_path / "blind.html"
+
+
+def key_of(page):
+    return json.loads((page.parent / "blind-key.json").read_text())
+
+
+def answer(page, name, **answers):
+    path = page.parent / f"{name}.json"
+    path.write_text(json.dumps({"page": key_of(page)["page"], "answers": answers}))
+    return path
+
+
+def test_pairs_compare_the_first_model_with_each_other_on_random_sides():
+    pairs = blind_pairs(["a", "b", "true"], 20, seed=0)
+    assert len(pairs) == 40
+    assert {(pair.first, pair.other) for pair in pairs} == {("a", "b"), ("a", "true")}
+    for other in ("b", "true"):
+        mine = [pair for pair in pairs if pair.other == other]
+        assert sorted(pair.window for pair in mine) == list(range(20))
+        assert sum(pair.left == "a" for pair in mine) in (9, 10, 11)
+        assert all({pair.left, pair.right} == {"a", other} for pair in mine)
+    assert [pair.other for pair in pairs] != sorted(pair.other for pair in pairs)
+    assert pairs == blind_pairs(["a", "b", "true"], 20, seed=0)
+    assert pairs != blind_pairs(["a", "b", "true"], 20, seed=1)
+
+
+def test_the_page_holds_all_and_names_no_model(page):
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 12, "two videos of each of six pairs"
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert all(set(pair) == {"left", "right"} for pair in data["pairs"])
+    assert not re.search("student|teacher", text)
+    assert not re.search(r"https?://", text)
+    assert len(key_of(page)["pairs"]) == 6
+
+
+@pytest.mark.browser
+def test_a_browser_plays_both_videos_in_step(page, dom):  # noqa: F811
+    text = dom(page, milliseconds=1500)
+    assert "Pair 1 of 6, 0 answered" in text
+    assert 'data-step="' in text
+    assert re.findall(r'<canvas class="\w+"[^>]* width="(\d+)" height="(\d+)"', text) == [("16", "16")] * 2
+
+
+@pytest.mark.browser
+def test_a_browser_records_the_keys(page, dom):  # noqa: F811
+    keys = "".join(
+        f'dispatchEvent(new KeyboardEvent("keydown", {{key: "{key}"}}));' for key in ["1", "2", "Backspace", "1"]
+    )
+    page.write_text(
+        page.read_text().replace("</body>", f'<script>{keys} document.querySelector(".save").click();</script></body>')
+    )
+    text = dom(page, milliseconds=1500)
+    assert "Pair 3 of 6, 2 answered" in text
+    assert 'data-answered="2"' in text
+
+
+def test_answers_add_up_to_shares_with_wilsons_interval(page, capsys):
+    pairs = [BlindPair(**pair) for pair in key_of(page)["pairs"]]
+    first = {str(i): "left" if pair.left == pair.first else "right" for i, pair in enumerate(pairs)}
+    one, two = answer(page, "one", **first), answer(page, "two", **{"0": "left"})
+    table = preferences(page.parent / "blind-key.json", [one])
+    assert "| student-x | teacher-y | 3 | 3 | 100% (44% to 100%) |" in table
+    assert "| student-x | true | 3 | 3 | 100% (44% to 100%) |" in table
+    assert cli.main(["blind", str(one), str(two), "--key", str(page.parent / "blind-key.json")]) == 0
+    assert "| 4 |" in capsys.readouterr().out
+
+
+def test_wilsons_interval():
+    share = share_interval(7, 10)
+    assert share == pytest.approx((0.7, 0.3968, 0.8922), abs=1e-4)
+    assert share_interval(0, 0).text(".0%") == ""
+
+
+def test_unusable_answers_are_refused_in_one_sentence(page, tmp_path):
+    key = page.parent / "blind-key.json"
+    with pytest.raises(ValueError, match="expected answers of the page"):
+        preferences(tmp_path / "blind-key.json", [write(tmp_path / "a.json", '{"page": "x", "answers": {}}')])
+    for text in ("[]", "{", '{"page": 1}', '{"page": "x", "answers": {"a": "left"}}'):
+        with pytest.raises(ValueError, match=r"a\.json"):
+            preferences(key, [write(tmp_path / "a.json", text)])
+    with pytest.raises(ValueError, match=r"expected left or right for pairs 0 to 5 .* got 'both' for 1"):
+        preferences(key, [answer(page, "odd", **{"1": "both"})])
+    with pytest.raises(ValueError, match="got 'left' for 6"):
+        preferences(key, [answer(page, "many", **{"6": "left"})])
+    with pytest.raises(ValueError, match="is no key"):
+        preferences(write(tmp_path / "key.json", '{"page": 1}'), [])
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
