@@ -32,6 +32,8 @@ __all__ = ["flow_matching_tables", "run_flow_matching_table", "train_config"]
 
 CURVES = "curves.png"
 _FRAMES = {"energy": "energy score", "mean_psnr": "PSNR of their mean, dB", "best_psnr": "PSNR of the best, dB"}
+_FEW = 10  # lines with a colour each
+_STYLES = ("-", "--", "-.", ":", (0, (1, 4)), (0, (6, 1, 1, 1, 1, 1)))  # of the laws where there are more
 _DIGITS = {"energy": 4, "mean_psnr": 2, "best_psnr": 2}
 
 Values = Mapping[str, Mapping[str, Mapping[int, float]]]  # of each clip, by arm and seed
@@ -207,30 +209,52 @@ def _grids(each: Mapping[str, Values]) -> str:
 
 def draw_curves(path: Path, velocity: Sequence[Row], frames: Mapping[int, Sequence[Row]]) -> None:
     """Draw the velocity's error over time, and the energy score over the predicted frames, a line for each arm."""
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     arms = list(dict.fromkeys(_arm_and_seed(row["model"])[0] for rows in (velocity, *frames.values()) for row in rows))
     arms = [arm for arm in arms if arm != BASELINE]
-    palette = colormaps["tab10" if len(arms) <= 10 else "tab20"]
-    figure = Figure(figsize=(4.2 * (1 + len(frames)), 3.8), layout="constrained")
+    figure = Figure(figsize=(4.2 * (1 + len(frames)), 4.2), layout="constrained")
     axes = figure.subplots(1, 1 + len(frames), squeeze=False)[0]
-    for i, arm in enumerate(arms):
+    looks = _line_looks(arms)
+    for arm, look in looks.items():
         mine = [row["velocity"] for row in velocity if _arm_and_seed(row["model"])[0] == arm]
         if mine:
-            axes[0].plot(TIMES, mean_curve(mine), label=arm, color=palette(i % palette.N), marker="o")
+            axes[0].plot(TIMES, mean_curve(mine), **look)
         for axis, rows in zip(axes[1:], frames.values(), strict=True):
             futures = [row["energy"] for row in rows if _arm_and_seed(row["model"])[0] == arm and row.get("energy")]
             if futures:
                 curve = mean_curve(futures)
-                axis.plot(np.arange(1, len(curve) + 1), curve, label=arm, color=palette(i % palette.N))
+                axis.plot(np.arange(1, len(curve) + 1), curve, **look)
     axes[0].set(xlabel="t (0 is noise)", title="squared error of the velocity", yscale="log")
     for axis, nfe in zip(axes[1:], frames, strict=True):
         axis.set(xlabel="predicted frame", title=f"energy score, {nfe} evaluation{'s' if nfe > 1 else ''}")
-    named: dict[str, Any] = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        named |= dict(zip(labels, handles, strict=True))
+    named = {text: Line2D([], [], **look) for text, look in _legend(looks).items()}
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4, frameon=False)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=110)
+
+
+def _line_looks(arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return how each arm is drawn: in a colour of its own, or, of many, in its weight's and in its law's style."""
+    if len(arms) <= _FEW:
+        return {arm: {"color": f"C{i}", "linestyle": "-", "marker": "."} for i, arm in enumerate(arms)}
+    weights, laws = (list(dict.fromkeys(arm.partition("@")[i] for arm in arms)) for i in (0, 2))
+    return {
+        arm: {"color": f"C{weights.index(weight) % 10}", "linestyle": _STYLES[laws.index(law) % len(_STYLES)]}
+        for arm in arms
+        for weight, _, law in [arm.partition("@")]
+    }
+
+
+def _legend(looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what the legend names: each arm, or, of many, the weights by colour and the laws by style."""
+    if len(looks) <= _FEW:
+        return dict(looks)
+    named: dict[str, Mapping[str, Any]] = {}
+    for arm, look in looks.items():
+        weight, _, law = arm.partition("@")
+        named.setdefault(weight, {**look, "linestyle": "-"})
+        if law:
+            named.setdefault(f"@{law}", {**look, "color": "black"})
+    return dict(sorted(named.items(), key=lambda each: each[0].startswith("@")))
