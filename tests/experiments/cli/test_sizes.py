@@ -19,7 +19,7 @@ HERE = Path()
 REQUIRED = {
     "import": {"source": HERE}, "interpolate": {"video": HERE},
     "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
-    "report": {"out": HERE},
+    "report": {"out": HERE}, "blind": {"answers": (HERE,)},
 }  # fmt: skip
 CONFIGS = [command.config(**REQUIRED.get(name, {})) for name, command in commands().items()]
 

@@ -213,7 +213,8 @@ def test_a_loss_that_is_not_finite_saves_its_batch_and_keeps_the_checkpoint(tiny
     monkeypatch.setattr(train, "make_loss", lambda config: lambda x, y: (x - y).mean((-3, -2, -1)) * np.nan)
     with pytest.raises(
         FloatingPointError,
-        match=r"the loss is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before it is kept; "
+        match=r"the loss \(step 1, step 2\) is nan at step 2; the batch is in .*batch-2.npz, and the checkpoint before "
+        r"it is kept; "
         r"--init-from .*last-good with another --lr and --out goes on from its weights, those of step 2",
     ):
         run_train(tiny)
