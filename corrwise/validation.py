@@ -45,6 +45,7 @@ __all__ = [
     "SEVERAL",
     "ConfigError",
     "Names",
+    "Pairs",
     "Range",
     "Several",
     "check",
@@ -127,6 +128,25 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Text such as ``temperature=1.2``: a name of several, and its value.
+
+    Attributes:
+        names: those that there are.
+        example: for the sentence.
+    """
+
+    names: tuple[str, ...]
+    example: str
+
+    def check(self, option: str, value: Any) -> None:
+        """Raise a ConfigError unless the value is a pair of one of the names."""
+        name, equals, given = value.partition("=")
+        wanted = f"pairs such as {self.example}, of {', '.join(self.names)}"
+        check(bool(name in self.names and equals and given), option, wanted, value)
+
+
+@dataclass(frozen=True)
 class Several:
     """Values that differ from each other, at least one of them."""
 
@@ -187,7 +207,7 @@ def _check(option: str, kind: Any, value: Any) -> None:
     if origin is Annotated:
         _check(option, args[0], value)
         for marker in args[1:]:
-            if isinstance(marker, (Range, Names, Several)):
+            if isinstance(marker, (Range, Names, Pairs, Several)):
                 marker.check(option, value)
     elif origin in (Union, UnionType):
         kinds = [each for each in args if each is not NoneType and (value is not None or NoneType not in args)]

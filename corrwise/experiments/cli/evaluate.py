@@ -8,7 +8,16 @@ from typing import Annotated
 
 from corrwise.costs.presets import DEFAULT_FLOW
 from corrwise.experiments.cli.mpc import INTERPOLATOR_NAMES, INTERPOLATORS
-from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Accelerator, Count, FlowName, Horizon, Seed
+from corrwise.experiments.cli.options import (
+    CHOOSES_ROWS,
+    SPEED_ONLY,
+    Accelerator,
+    Count,
+    FlowName,
+    Horizon,
+    Sampling,
+    Seed,
+)
 from corrwise.validation import SEVERAL, Names, Range, check, check_that, validated
 
 NAME = "evaluate"
@@ -29,6 +38,9 @@ class EvaluateConfig:
     stride are interpolated, so that all models make the same frames."""
     nfe: Horizon | None = None
     """Evaluations of each denoiser's network for a predicted frame, at most; without it the models' own numbers."""
+    sampling: Sampling = ()
+    """How denoisers sample, other than they state themselves: solver, time_grid and temperature, as temperature=1.2
+    (docs/train_a_predictor.md)."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100

@@ -20,7 +20,7 @@ from corrwise.costs.presets import DEFAULT_FLOW, NAMED_FLOWS
 from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
 from corrwise.registry import TASK_PATHS
 from corrwise.user_code import is_user_code
-from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, check_that, did_you_mean, validated
+from corrwise.validation import SEVERAL, ConfigError, Names, Pairs, Range, check, check_that, did_you_mean, validated
 
 TASK_NAMES = tuple(TASK_PATHS)
 TABLE_TASKS = tuple(name for name in TASK_NAMES if not name.endswith("-gusts"))  # of the planning table by default
@@ -50,6 +50,10 @@ SPEED_ONLY: dict[str, Any] = {"speed_only": True}
 
 CHOOSES_ROWS: dict[str, Any] = {"chooses_rows": True}
 """Metadata of an option that selects which rows there are, and changes none of them."""
+
+SAMPLING = ("solver", "time_grid", "temperature")  # options of a denoiser that its weights do not depend on
+
+Sampling = tuple[Annotated[str, Pairs(SAMPLING, "temperature=1.2")], ...]
 
 CONTROL_NAMES = ("zero-action", "random-action", "state", "exact-flow", "exact-flow-squared")  # not made of images
 FlowName = Annotated[str, Names(tuple(NAMED_FLOWS))]

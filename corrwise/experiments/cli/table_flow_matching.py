@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Steps
+from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Sampling, Steps
 from corrwise.experiments.cli.train import SMALL, Model, Rate
 from corrwise.validation import SEVERAL, Range, check, check_that, validated
 
@@ -99,6 +99,9 @@ class FlowMatchingTableConfig(Parallel):
     """Options of the denoiser, such as width=32."""
     nfe: Annotated[tuple[Horizon, ...], SEVERAL] = field(default=(1, 4), metadata=CHOOSES_ROWS)
     """Numbers of evaluations for a frame, with each of which futures are sampled."""
+    sampling: Sampling = ()
+    """How denoisers sample, solver, time_grid and temperature, as temperature=1.2
+    (docs/train_a_predictor.md)."""
     samples: Annotated[int, Range(2, 10_000)] = 8
     """Futures that are sampled of each window."""
     residuals: bool = False

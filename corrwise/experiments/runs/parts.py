@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from os import PathLike
@@ -19,11 +19,11 @@ from corrwise.costs import GoalCost, l1, recommended
 from corrwise.envs import TASKS, MujocoSimulator, Task
 from corrwise.envs.tasks import find_task, is_environment
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.cli.train import DISTILLING, FLOW_MATCHING
 from corrwise.experiments.runs.gust_oracle import GustOracle
+from corrwise.experiments.runs.sampling import with_sampling
 from corrwise.mpc import CEM, AgentConfig, VisualMPC
 from corrwise.mpc.config import RiskName
-from corrwise.predictors import CopyLast, Denoiser, OraclePredictor
+from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import WEIGHTS, about_model, model_folder, weights_hash
@@ -116,15 +116,15 @@ def load_trained(config: MPCConfig) -> Trained | None:
 
     Raises:
         FileNotFoundError, ValueError: there is no such model, it is of another task or of other images, its stride is
-            longer than the horizon, it cannot be read, it is being written at this moment, or it cannot have the number
-            of evaluations (``with_evaluations``).
+            longer than the horizon, it cannot be read, it is being written at this moment, or it cannot sample as
+            asked (``with_sampling``).
     """
     if config.predictor in PREDICTORS:
         return None
     folder = model_folder(config.predictor)
     _check_clips(config, folder)
     before = weights_hash(folder) if (folder / WEIGHTS).is_file() else ""
-    model = with_evaluations(load_model(folder).requires_grad_(False), config.nfe, folder)
+    model = with_sampling(load_model(folder).requires_grad_(False), folder, config.nfe, config.sampling)
     if (after := weights_hash(folder)) != before:
         raise ValueError(f"{config.predictor} was written while it was read: weights {before} before and {after} after")
     if config.depth or model.config.channels != 3 * len(config.cameras):
@@ -135,32 +135,6 @@ def load_trained(config: MPCConfig) -> Trained | None:
         raise ValueError(f"{config.predictor} knows {steps.action_dim} actions a step, and {config.task} has {actions}")
     check_horizon(config.horizon, steps.stride)
     return Trained(model, before, steps)
-
-
-def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
-    """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
-    loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
-    return isinstance(model, Denoiser) and loss in (FLOW_MATCHING, *DISTILLING)
-
-
-def with_evaluations(model: VideoPredictor, nfe: int | None, folder: Path) -> VideoPredictor:
-    """Return a model that evaluates its network at most ``nfe`` times for a frame; None leaves it as it is.
-
-    Args:
-        model: the model in the folder.
-        nfe: the number of function evaluations.
-        folder: of the model.
-
-    Raises:
-        ValueError: a number below 1, or a model that was not trained by flow matching, and knows one evaluation alone.
-    """
-    if nfe is None:
-        return model
-    if not learned_by_flow_matching(model, folder):
-        raise ValueError(f"expected a denoiser trained by flow matching for {nfe} evaluations a frame, got {folder}")
-    most = len(model.config.sample_at) or nfe  # a few-step student has no more times
-    model.config = replace(model.config, evaluations=min(nfe, most))
-    return model
 
 
 def _check_clips(config: MPCConfig, folder: Path) -> None:
@@ -239,6 +213,7 @@ def load_agent(
     planner: Planner | None = None,
     interpolator: Interpolator | str = MPCConfig.stride_interpolator,
     nfe: int | None = None,
+    sampling: Sequence[str] = (),
     futures: int = 1,
     risk: RiskName = "mean",
     risk_level: float = 0.5,
@@ -253,6 +228,7 @@ def load_agent(
         planner: None is the cross-entropy method of ``corrwise mpc``.
         interpolator: of the frames within a stride, or its name, for a predictor that was trained on strides.
         nfe: evaluations of a denoiser's network for each frame, at most; None is the model's own number.
+        sampling: how a denoiser samples, as in ``corrwise mpc --sampling``, such as ``["temperature=1.2"]``.
         futures: how many futures are predicted for each candidate; see ``AgentConfig``.
         risk: what the costs of a candidate's futures become: "mean", "cvar" or "worst".
         risk_level: the share of the worst futures that "cvar" averages.
@@ -260,11 +236,11 @@ def load_agent(
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: a model that cannot be read or knows no actions, a number of evaluations that it cannot have (see
-            ``with_evaluations``), a goal that is no image, or an option out of range.
+        ValueError: a model that cannot be read or knows no actions, a way of sampling that it does not have
+            (``with_sampling``), a goal that is no image, or an option out of range.
     """
     folder = model_folder(path)
-    model = with_evaluations(load_model(folder).requires_grad_(False), nfe, folder).to(device)
+    model = with_sampling(load_model(folder).requires_grad_(False), folder, nfe, sampling).to(device)
     steps = ControlSteps.of(folder)
     if not steps.action_dim:
         raise ValueError(f"{path} learned from clips without actions: there is nothing to plan with it")

@@ -55,10 +55,11 @@ def cells_of(config: FuturesTableConfig) -> list[Cell]:
     manifest = frozen_manifest(config.task).part(slice(config.episodes))
 
     def cell(predictor: str, label: str, futures: int, risk: RiskName, cost: str = config.cost) -> Cell:
-        nfe = None if futures == 1 or predictor in PREDICTOR_NAMES else config.nfe
+        several = futures > 1 and predictor not in PREDICTOR_NAMES
+        nfe, sampling = (config.nfe, config.sampling) if several else (None, ())
         each = MPCConfig(
             task=config.task, costs=(cost,), predictor=predictor, futures=futures, risk=risk, nfe=nfe,
-            risk_level=config.risk_level, plan_every=config.plan_every, horizon=config.horizon,
+            sampling=sampling, risk_level=config.risk_level, plan_every=config.plan_every, horizon=config.horizon,
             candidates=config.candidates, iterations=config.iterations, aggregate=config.aggregate,
             size=config.size, supersample=config.supersample, device=config.device, videos=False,
         )  # fmt: skip

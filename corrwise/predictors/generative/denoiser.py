@@ -50,6 +50,8 @@ class DenoiserConfig:
             all futures; draws do not matter.
         solver: euler, midpoint or heun; or dopri5 or bosh3, which choose their evaluations.
         time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
+        temperature: factor of the noise that a frame is sampled from. Few evaluations spread less than the data does,
+            which a factor above 1 makes up for.
         sample_at: rising times of a distilled model, which has no solver and no time grid: at each one the data is
             predicted, and mixed with fresh noise for the next one. The first mixture is noise alone, whatever the time,
             which is above 0 for the network to see it. Fewer evaluations use the first times.
@@ -69,6 +71,7 @@ class DenoiserConfig:
     evaluations: Annotated[int, Range(1, 10_000)] = 2
     solver: str = "euler"
     time_grid: str = "uniform"
+    temperature: Annotated[float, Range(0, 10, open="low")] = 1.0
     sample_at: tuple[Annotated[float, Range(0, 1, open="low")], ...] = ()
     channels: Width = 3
 
@@ -260,11 +263,12 @@ class Denoiser(VideoPredictor):
             noise: returns new noise.
             evaluations: of a distilled model's sample, that last one included; None is the configuration's.
         """
-        times, x = sampling_times(self.config)[:evaluations], noise()
+        times, temperature = sampling_times(self.config)[:evaluations], self.config.temperature
+        x = temperature * noise()
         if self.config.sample_at:
             for t, following in pairwise(times):
                 at = torch.full((1,), following, dtype=torch.float32, device=x.device)
-                x = interpolate(self.path, self.data_at(condition, x, t), noise(), at)
+                x = interpolate(self.path, self.data_at(condition, x, t), temperature * noise(), at)
             return x, times[-1]
 
         def velocity(x: Tensor, t: float) -> Tensor:

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.generative.chain import chain, random_like
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.generative.paths import interpolate
 
-__all__ = ["Rollout", "match_distribution", "predicted", "random_like", "rollout", "score_difference", "student_of"]
+__all__ = ["Rollout", "match_distribution", "predicted", "rollout", "score_difference", "student_of"]
 
 
 def student_of(teacher: Denoiser, times: Sequence[float]) -> Denoiser:
@@ -53,11 +54,6 @@ class Rollout:
         return self.context.flatten(0, 1), self.actions.flatten(0, 1), self.data.flatten(0, 1)
 
 
-def random_like(x: Tensor, generator: Generator) -> Tensor:
-    """Return standard normal noise of a tensor's shape from a generator on the CPU."""
-    return torch.randn(x.shape, generator=generator, dtype=torch.float32, device="cpu").to(x.device)
-
-
 def rollout(
     student: Denoiser, batch: Batch, generator: Generator, *, evaluations: int, learned: slice | None = None
 ) -> Rollout:
@@ -77,10 +73,9 @@ def rollout(
     """
     context, horizon = student.config.context, batch.frames.shape[1] - student.config.context
     first, end, _ = (learned or slice(horizon, horizon)).indices(horizon)
-    frames, actions = batch.frames[:, :context], batch.actions[:, : context - 1]
     made: list[tuple[Tensor, ...]] = []
-    for k in range(end):
-        actions = torch.cat([actions, batch.actions[:, context - 1 + k, None]], dim=1)
+
+    def predict(k: int, frames: Tensor, actions: Tensor) -> Tensor:
         with torch.no_grad():
             x, time = student.approach(
                 student.condition(frames, actions), lambda: random_like(batch.frames[:, 0], generator), evaluations
@@ -90,7 +85,9 @@ def rollout(
             data = student.data_at(condition, x, time)
             frame = student.frame(condition, data)
         made.append((frames, actions, data, frame))
-        frames, actions = torch.cat([frames[:, 1:], frame.detach()[:, None]], dim=1), actions[:, 1:]
+        return frame.detach()
+
+    chain(batch, context, predict, frames=end)
     return Rollout(*(torch.stack(each, dim=1) for each in zip(*made, strict=True)))
 
 

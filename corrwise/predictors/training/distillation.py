@@ -17,8 +17,9 @@ from torch import Generator, Tensor, nn
 
 from corrwise.costs.motion.adversarial import discriminator_loss, generator_loss, noise_penalty, window_start
 from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.generative.chain import random_like
 from corrwise.predictors.generative.denoiser import Denoiser
-from corrwise.predictors.generative.distillation import Rollout, match_distribution, predicted, random_like, rollout
+from corrwise.predictors.generative.distillation import Rollout, match_distribution, predicted, rollout
 from corrwise.predictors.generative.time_laws import TimeLaw
 from corrwise.predictors.models.base import check_batch
 from corrwise.predictors.training.flow_matching import data_error

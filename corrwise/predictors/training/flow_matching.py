@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from corrwise.predictors.data.windows import Batch
+from corrwise.predictors.generative.chain import chain, random_like
 from corrwise.predictors.generative.denoiser import Condition, Denoiser, first_time
-from corrwise.predictors.generative.distillation import random_like
 from corrwise.predictors.generative.paths import convert, interpolate, velocity
 from corrwise.predictors.generative.time_laws import TimeLaw
 from corrwise.predictors.generative.weights import Weight, check_weight, time_range
@@ -117,16 +117,16 @@ class FlowMatching:
         model: Denoiser, batch: Batch, times: Float[Tensor, "n horizon"], generator: Generator
     ) -> Float[Tensor, "n horizon"]:
         """Return the squared errors of a chain of predictions, each the newest frame of the next one's context."""
-        context, errors = model.config.context, []
-        frames, actions = batch.frames[:, :context], batch.actions[:, : context - 1]
-        for k, t in enumerate(times.unbind(dim=1)):
-            actions = torch.cat([actions, batch.actions[:, context - 1 + k, None]], dim=1)
+        errors: list[Tensor] = []
+
+        def predict(k: int, frames: Tensor, actions: Tensor) -> Tensor:
             condition = model.condition(frames, actions)
-            x1 = (batch.frames[:, context + k] - condition.last) / model.config.scale
-            error, predicted = data_error(model, condition, x1, t, generator)
+            x1 = (batch.frames[:, model.config.context + k] - condition.last) / model.config.scale
+            error, predicted = data_error(model, condition, x1, times[:, k], generator)
             errors.append(error)
-            frames = torch.cat([frames[:, 1:], model.frame(condition, predicted)[:, None]], dim=1)
-            actions = actions[:, 1:]
+            return model.frame(condition, predicted)
+
+        chain(batch, model.config.context, predict)
         return torch.stack(errors, dim=1)
 
 

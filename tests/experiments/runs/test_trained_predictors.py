@@ -100,6 +100,23 @@ def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
             load_agent(folder, nfe=2)
     with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
         load_agent(sampled, nfe=0)
+    assert load_agent(sampled, sampling=["temperature=1.5"]).predictor.config.temperature == 1.5
+    with pytest.raises(ValueError, match="expected of a sample solver, time_grid, temperature, got width"):
+        load_agent(sampled, sampling=["width=3"])
+    with pytest.raises(ValueError, match="expected a denoiser trained by flow matching for solver=heun, got"):
+        load_agent(regressed, sampling=["solver=heun"])
+    words = ["--predictor", str(sampled), "--size", "16", "--steps", "1", "--episodes", "1", "--candidates", "2"]
+    words += ["--iterations", "1", "--horizon", "2", "--plan-every", "1", "--no-videos", "--costs", "l1"]
+    for more, sentence in (
+        (["--sampling", "temperature=hot"], "temperature must be a number, got hot"),
+        (
+            ["--sampling", "width=3"],
+            "sampling must be pairs such as temperature=1.2, of solver, time_grid, temperature, got width=3",
+        ),
+        (["--sampling", "temperature=2", "--predictor", "oracle"], "sampling must be left out with predictor oracle"),
+    ):
+        assert cli.main(["mpc", *words, *more, "--out", str(tmp_path / "mpc")]) == 2
+        assert sentence in capsys.readouterr().err
     assert cli.main(["mpc", "--nfe", "2", "--out", str(tmp_path / "mpc")]) == 2
     assert "nfe must be left out with predictor oracle, got 2" in capsys.readouterr().err
     assert cli.main(["mpc", "--nfe", "0", "--predictor", str(sampled), "--out", str(tmp_path / "mpc")]) == 2

@@ -178,6 +178,18 @@ def test_it_learns_the_posterior_mean_of_a_gaussian():
     assert (frames - (0.5 + 0.1 * action)).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("sample_at", [(), (0.3, 0.6)])
+def test_the_temperature_is_a_factor_of_all_noise(sample_at):
+    noise = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
+    batch, frames = _batch(), []
+    for temperature, drawn in ((1.0, 1.5 * noise), (1.5, noise), (1.0, noise)):
+        model = awake(_model(sample_at=sample_at, temperature=temperature, evaluations=2), SIDE)
+        condition = model.condition(batch.frames[:, :2], batch.actions[:, :2])
+        frames.append(model.sample(condition, lambda drawn=drawn: drawn))
+    assert torch.equal(frames[0], frames[1])
+    assert not torch.allclose(frames[0], frames[2])
+
+
 def test_bad_input_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="sides that are multiples of 8, got \\(12, 16\\)"):
         _model().start(torch.zeros(1, 2, 3, 12, 16), torch.zeros(1, 1, 1), None)
@@ -187,6 +199,7 @@ def test_bad_input_is_refused_in_a_sentence():
         ({"solver": "rk9"}, "unknown solver 'rk9'"),
         ({"path": "spiral"}, "unknown path 'spiral'"),
         ({"time_grid": "dense"}, "unknown time law 'dense'"),
+        ({"temperature": 0.0}, "temperature must be in \\(0, 10\\], got 0.0"),
         ({"scale": 0.0}, "scale must be in \\(0, 100\\], got 0.0"),
     ):
         with pytest.raises(ValueError, match=sentence):

@@ -102,6 +102,7 @@ def _evaluated(config: FlowMatchingTableConfig, models: Mapping[str, TrainConfig
     return EvaluateConfig(
         models=tuple(model.out for model in models.values()), data=config.held, out=config.out / f"frames-{nfe}",
         horizon=config.shown, windows=config.windows, samples=config.samples, nfe=nfe if several else None,
+        sampling=config.sampling if several else (),
         residuals=config.data if config.residuals else None, videos=0, device=config.device,
     )  # fmt: skip
 

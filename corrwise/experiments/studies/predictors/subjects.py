@@ -12,7 +12,7 @@ import torch
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
-from corrwise.experiments.runs.parts import learned_by_flow_matching, with_evaluations
+from corrwise.experiments.runs.sampling import learned_by_flow_matching, with_sampling
 from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.experiments.studies.predictors.evaluation import BASELINE
 from corrwise.experiments.studies.predictors.sampling import predict
@@ -93,13 +93,14 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
         if learned_by_flow_matching(model, folder):
-            model, several = with_evaluations(model, config.nfe, folder), True
+            model, several = with_sampling(model, folder, config.nfe, config.sampling), True
         models[name] = (
             weights_hash(folder),
             ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
         )
-    if config.nfe is not None and not several:
-        raise ValueError(f"expected a denoiser trained by flow matching for {config.nfe} evaluations a frame, got none")
+    if (config.nfe is not None or config.sampling) and not several:
+        what = " ".join([*(["nfe"] if config.nfe is not None else []), *config.sampling])
+        raise ValueError(f"expected a denoiser trained by flow matching for {what}, got none")
     return {**models, BASELINE: ("", CopyLast())}
 
 

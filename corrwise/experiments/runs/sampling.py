@@ -1,0 +1,51 @@
+"""How a trained denoiser samples its frames, other than its own configuration states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from corrwise.experiments.cli.options import SAMPLING, option_values
+from corrwise.experiments.cli.train import DISTILLING, FLOW_MATCHING
+from corrwise.predictors.generative.denoiser import Denoiser
+from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.models.pretrained import about_model
+
+__all__ = ["learned_by_flow_matching", "with_sampling"]
+
+
+def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
+    """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
+    loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
+    return isinstance(model, Denoiser) and loss in (FLOW_MATCHING, *DISTILLING)
+
+
+def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling: Sequence[str] = ()) -> VideoPredictor:
+    """Return a model that samples its frames in another way; without any it is left as it is.
+
+    Args:
+        model: the model in the folder.
+        folder: of the model.
+        nfe: largest number of evaluations of the network for a frame (NFE); None leaves its own.
+        sampling: pairs such as ``temperature=1.2``, of the names in ``corrwise.experiments.cli.options.SAMPLING``.
+
+    Raises:
+        ValueError: a model that was not trained by flow matching, and knows one evaluation alone; an unknown name, or
+            a value out of range.
+    """
+    if nfe is None and not sampling:
+        return model
+    if not learned_by_flow_matching(model, folder):
+        what = f"{nfe} evaluations a frame" if nfe is not None else " ".join(sampling)
+        raise ValueError(f"expected a denoiser trained by flow matching for {what}, got {folder}")
+    changed: dict[str, Any] = option_values(sampling)
+    unknown = [name for name in changed if name not in SAMPLING]
+    if unknown:
+        raise ValueError(f"expected of a sample {', '.join(SAMPLING)}, got {', '.join(unknown)}")
+    if nfe is not None:
+        most = len(model.config.sample_at) or nfe  # a few-step student has no more times
+        changed["evaluations"] = min(nfe, most)
+    model.config = replace(model.config, **changed)
+    return model
