@@ -114,8 +114,10 @@ def carried_noise(
     """
     noise: CarriedNoise | None = None
     for step in maps:
-        start = noise is None
-        noise = carrier.start(step, channels, generator) if start else carrier.carry(noise, step, generator)
+        if noise is None:
+            noise = carrier.start(step, channels, generator)
+        else:
+            noise = carrier.carry(noise, step, generator)
         yield noise.values
 
 
