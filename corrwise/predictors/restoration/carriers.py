@@ -114,10 +114,7 @@ def carried_noise(
     """
     noise: CarriedNoise | None = None
     for step in maps:
-        if noise is None:
-            noise = carrier.start(step, channels, generator)
-        else:
-            noise = carrier.carry(noise, step, generator)
+        noise = carrier.start(step, channels, generator) if noise is None else carrier.carry(noise, step, generator)
         yield noise.values
 
 
