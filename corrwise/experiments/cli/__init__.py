@@ -40,6 +40,7 @@ _FILES = (
         "table_interpolators",
         "table_flow_matching",
         "table_time_weights",
+        "table_noise_carriers",
     ),
     *("toy", "report", "doctor"),
 )
