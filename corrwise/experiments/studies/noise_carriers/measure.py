@@ -125,7 +125,7 @@ def _expected(at: FrameMap, offset: tuple[int, int], config: GaussianProcessConf
 def _moran(noise: Float[Tensor, "C h w"]) -> float:
     """Return Moran's I on the four neighbours of each pixel, on average over channels (Moran, 1950)."""
     centered = noise - noise.mean(dim=(1, 2), keepdim=True)
-    products = pairs = 0.0
+    products, pairs = noise.new_zeros(len(noise)), 0
     for offset in OFFSETS[:2]:
         product = _moved(centered, offset, later=True) * _moved(centered, offset, later=False)
         products, pairs = products + product.sum(dim=(1, 2)), pairs + product[0].numel()
