@@ -23,6 +23,7 @@ from corrwise.experiments.cli.table_flow_matching import FlowMatchingTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_interpolators import InterpolatorTableConfig
 from corrwise.experiments.cli.table_motion import MotionTableConfig
+from corrwise.experiments.cli.table_noise_carriers import NoiseCarrierTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.cli.table_time_weights import TimeWeightTableConfig
@@ -44,6 +45,7 @@ COMMANDS: dict[str, type[Any]] = {
     "time-weights": TimeWeightTableConfig,
     "flow-matching": FlowMatchingTableConfig,
     "motion": MotionTableConfig,
+    "noise-carriers": NoiseCarrierTableConfig,
 }
 
 
