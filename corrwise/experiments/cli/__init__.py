@@ -39,6 +39,7 @@ _FILES = (
         "table_goals",
         "table_interpolators",
         "table_flow_matching",
+        "table_motion",
         "table_time_weights",
         "table_noise_carriers",
     ),
