@@ -21,10 +21,10 @@ from corrwise.predictors.restoration.model import Observation, RestorationConfig
 from corrwise.predictors.restoration.sampling import sample_images
 
 __all__ = [
-    "Affine",
     "CARRIERS",
-    "CarriedNoise",
     "DAMAGES",
+    "Affine",
+    "CarriedNoise",
     "Damage",
     "Downscaling",
     "FrameMap",

@@ -136,7 +136,7 @@ def test_the_step_of_a_path_is_the_backward_step_of_data_that_is_not_scaled(name
 def test_a_carrier_of_another_law_is_refused():
     made().check_carrier(make_carrier("gp"))
     made().check_carrier(make_carrier("resample", config=GaussianProcessConfig()))
-    with pytest.raises(ValueError, match="noise of length scale 0.637 px, and DiscreteNoise carries white"):
+    with pytest.raises(ValueError, match=r"noise of length scale 0.637 px, and DiscreteNoise carries white"):
         made().check_carrier(make_carrier("discrete"))
     with pytest.raises(ValueError, match="trained with white noise, and FunctionNoise carries Gaussian-process noise"):
         made(RestorationConfig(noise="white", width=8)).check_carrier(make_carrier("gp"))
