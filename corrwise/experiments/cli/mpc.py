@@ -199,6 +199,7 @@ class MPCConfig(options.Parallel):
         check(trained, "nfe", f"left out with predictor {self.predictor}", self.nfe)
         trained = not self.sampling or self.predictor not in PREDICTOR_NAMES
         check(trained, "sampling", f"left out with predictor {self.predictor}", " ".join(self.sampling))
+        check(self.futures > 1 or self.risk == "mean", "risk", "mean with 1 future", self.risk)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
