@@ -83,8 +83,8 @@ class MPCConfig(options.Parallel):
     nfe: options.Horizon | None = None
     """Evaluations of a denoiser's network for each predicted frame, at most; without it the model's own number."""
     sampling: options.Sampling = ()
-    """How a denoiser samples, other than it states itself: solver, time_grid and temperature, as temperature=1.2
-    (docs/train_a_predictor.md)."""
+    """How a denoiser samples, other than it states itself: solver, time_grid, temperature and correlation, as
+    temperature=1.2 (docs/train_a_predictor.md)."""
     episodes: options.Count = field(default=3, metadata=options.CHOOSES_ROWS)
     """How many start and goal pairs."""
     seed: int = field(default=0, metadata=options.CHOOSES_ROWS)
