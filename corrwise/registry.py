@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Generic, TypeVar
 
-__all__ = ["INTERPOLATOR_PATHS", "PLANNER_PATHS", "RENDERER_PATHS", "TASK_PATHS", "Registry"]
+__all__ = ["CARRIER_PATHS", "INTERPOLATOR_PATHS", "PLANNER_PATHS", "RENDERER_PATHS", "TASK_PATHS", "Registry"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -31,6 +31,14 @@ INTERPOLATOR_PATHS: Mapping[str, str] = {
     "half-flow": "corrwise.predictors.interpolation.half_flow:HalfFlow",
     "average": "corrwise.predictors.interpolation.average:CorrespondenceAverage",
     "flavr": "corrwise.predictors.interpolation.flavr:FLAVR",
+}
+CARRIER_PATHS: Mapping[str, str] = {
+    "fixed": "corrwise.predictors.restoration.carriers:FixedNoise",
+    "resample": "corrwise.predictors.restoration.carriers:ResampledNoise",
+    "nearest": "corrwise.predictors.restoration.carriers:NearestNoise",
+    "bilinear": "corrwise.predictors.restoration.carriers:BilinearNoise",
+    "discrete": "corrwise.predictors.restoration.carriers:DiscreteNoise",
+    "gp": "corrwise.predictors.restoration.carriers:FunctionNoise",
 }
 PLANNER_PATHS: Mapping[str, str] = {
     "random": "corrwise.mpc.planners:RandomShooting",

@@ -22,6 +22,8 @@ from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flow_matching import FlowMatchingTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
 from corrwise.experiments.cli.table_interpolators import InterpolatorTableConfig
+from corrwise.experiments.cli.table_motion import MotionTableConfig
+from corrwise.experiments.cli.table_noise_carriers import NoiseCarrierTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
 from corrwise.experiments.cli.table_time_weights import TimeWeightTableConfig
@@ -42,6 +44,8 @@ COMMANDS: dict[str, type[Any]] = {
     "interpolators": InterpolatorTableConfig,
     "time-weights": TimeWeightTableConfig,
     "flow-matching": FlowMatchingTableConfig,
+    "motion": MotionTableConfig,
+    "noise-carriers": NoiseCarrierTableConfig,
 }
 
 

@@ -9,6 +9,7 @@ from corrwise.testing.comparisons import check_cost, check_distance, check_flow
 from corrwise.testing.generative import check_path, check_solver, check_time_law, check_time_weight
 from corrwise.testing.interpolator import check_interpolator
 from corrwise.testing.motion import check_discriminator
+from corrwise.testing.noise_carrier import check_noise_carrier
 from corrwise.testing.planner import check_planner
 from corrwise.testing.predictor import check_predictor
 from corrwise.testing.simulation import check_renderer, check_task, moving_mask, plain_steps
@@ -19,6 +20,7 @@ __all__ = [
     "check_distance",
     "check_flow",
     "check_interpolator",
+    "check_noise_carrier",
     "check_path",
     "check_planner",
     "check_predictor",

@@ -39,7 +39,9 @@ _FILES = (
         "table_goals",
         "table_interpolators",
         "table_flow_matching",
+        "table_motion",
         "table_time_weights",
+        "table_noise_carriers",
     ),
     *("toy", "report", "doctor"),
 )
@@ -121,7 +123,7 @@ def _command(words: Sequence[str]) -> tuple[Command | None, list[str]]:
 def _help(group: str, those: Iterable[Command]) -> str:
     lines = [f"usage: {group}COMMAND [options]", "", "Visual MPC with correspondence-wise image distances.", ""]
     for command in those:
-        indent = TextWrapper(80, initial_indent=f"  {command.name:<18} ", subsequent_indent=" " * 21)
+        indent = TextWrapper(80, initial_indent=f"  {command.name:<20} ", subsequent_indent=" " * 23)
         lines += indent.wrap(command.config.__doc__.splitlines()[0])
     return "\n".join([*lines, "", "corrwise COMMAND --help lists a command's options; corrwise --version."])
 

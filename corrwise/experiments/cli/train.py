@@ -31,6 +31,7 @@ INTERPOLATING = ("flavr",)
 DENOISING = ("denoiser",)
 FLOW_MATCHING: Objective = "flow-matching"
 DISTILLING: tuple[Objective, ...] = ("distill", "mogan")  # a few-step student
+GENERATIVE: tuple[Objective, ...] = (FLOW_MATCHING, *DISTILLING)  # models that evaluate their network several times
 MODEL_NAMES = get_args(Model)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
@@ -150,7 +151,7 @@ class TrainConfig:
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         interpolates = objective == "interpolate"
         models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
-        models = list(DENOISING) if objective == FLOW_MATCHING or objective in DISTILLING else models
+        models = list(DENOISING) if objective in GENERATIVE else models
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {objective}", self.model)
         check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {objective}", self.stride)
         if objective in DISTILLING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.experiments.cli.options import SAMPLING, option_values
-from corrwise.experiments.cli.train import DISTILLING, FLOW_MATCHING
+from corrwise.experiments.cli.train import FLOW_MATCHING, GENERATIVE
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
@@ -19,7 +19,7 @@ __all__ = ["learned_by_flow_matching", "with_sampling"]
 def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
     """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
     loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
-    return isinstance(model, Denoiser) and loss in (FLOW_MATCHING, *DISTILLING)
+    return isinstance(model, Denoiser) and loss in GENERATIVE
 
 
 def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling: Sequence[str] = ()) -> VideoPredictor:

@@ -21,7 +21,7 @@ from corrwise.predictors.training import Adversary, Distillation, Learning
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import has_gradient
 
-__all__ = ["distillation", "learning_of", "student"]
+__all__ = ["distillation", "learning_of"]
 
 
 def teacher_of(config: TrainConfig) -> Denoiser:
@@ -40,15 +40,13 @@ def teacher_of(config: TrainConfig) -> Denoiser:
     return teacher
 
 
-def student(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Denoiser:
+def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple[int, int]) -> Denoiser:
     """Return the student: the teacher with few evaluations, or the student of ``--init-from``.
 
     Raises:
-        FileNotFoundError: there is no model.
-        ValueError: see ``teacher_of``; a teacher of other actions or another size than the clips', or another student
-            in --init-from.
+        FileNotFoundError: there is no model in ``--init-from``.
+        ValueError: a teacher of other actions or another size than the clips', or another student in --init-from.
     """
-    teacher = teacher_of(config)
     known = about_model(model_folder(config.teacher))["about"].get("clips", {}).get("size")
     if known is not None and tuple(known) != size:
         raise ValueError(f"expected clips of (height, width) = {tuple(known)}, as the teacher's, got {size}")
@@ -76,17 +74,24 @@ def learning_of(config: TrainConfig) -> dict[str, Learning]:
     }
 
 
-def distillation(config: TrainConfig, student: Denoiser) -> Distillation:
-    """Return the objective of a student.
+def distillation(config: TrainConfig, action_dim: int, size: tuple[int, int]) -> Distillation:
+    """Return the objective of a run, with the student that it begins with.
+
+    Args:
+        config: what to train.
+        action_dim: of the clips.
+        size: (H, W) of the clips.
 
     Raises:
-        FileNotFoundError, RuntimeError, ValueError: weights of teacher or flow that are missing or do not fit, or a
-            flow without gradients.
+        FileNotFoundError, RuntimeError, ValueError: no teacher or student, weights of the flow that are missing, models
+            that do not fit each other or the clips, or a flow without gradients.
     """
-    teacher, options = teacher_of(config), config.adversary
+    teacher = teacher_of(config)
+    learner = student(config, teacher, action_dim, size)
+    options = config.adversary
     adversary = adversary_of(options, teacher, config.seed) if config.objective == "mogan" else None
     return Distillation(
-        student, teacher, make_time_law(config.time_law), adversary,
+        learner, teacher, make_time_law(config.time_law), adversary,
         fake_steps=config.fake_steps, warm_up=options.warm_up, total=config.steps, matching=options.matching,
     )  # fmt: skip
 

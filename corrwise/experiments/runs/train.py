@@ -30,6 +30,7 @@ MODEL = "model"  # folder of the trained predictor inside a run's
 GOOD = "last-good"  # the same of a run that a loss that is not finite has stopped
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
+_PHASES = "phases"  # in a checkpoint's record and a model's metadata: steps and seconds of each phase
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
@@ -132,11 +133,14 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
     if trainer.step >= config.steps and _steps_of(model) == trainer.step:
         return model
     losses: dict[str, Any] = {}  # the newest of each name: a phase has its own
+    before = trainer.seconds
     bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=not first)
     try:
         with bar, batches_of(trainer, config, windows) as batches:
             for taken in trainer.run(batches):
                 bar.update()
+                _add_time(trainer.record, taken.phase, trainer.seconds - before)
+                before = trainer.seconds
                 losses |= taken.loss.parts if config.objective in DISTILLING else {"loss": taken.loss.total}
                 bar.set_postfix({name: f"{float(value):.3g}" for name, value in losses.items()}, refresh=False)
                 if taken.due and held is not None:
@@ -177,7 +181,14 @@ def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row
     }
     if config.stride > 1:
         about["stride"] = config.stride
-    kept_model(trainer).save_pretrained(folder, {**about, "clips": clips, "seconds": trainer.seconds})
+    spent = {"seconds": trainer.seconds, "phases": trainer.record.get(_PHASES, {})}
+    kept_model(trainer).save_pretrained(folder, {**about, "clips": clips, **spent})
+
+
+def _add_time(record: Row, phase: str, seconds: float) -> None:
+    """Add a step to the number of steps and the seconds of its phase, which a checkpoint keeps."""
+    steps, before = record.setdefault(_PHASES, {}).get(phase, (0, 0.0))
+    record[_PHASES][phase] = [steps + 1, before + seconds]
 
 
 def _steps_of(model: Path) -> int | None:

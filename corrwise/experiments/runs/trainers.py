@@ -10,7 +10,7 @@ import torch
 from corrwise.experiments.cli.options import device_named, spec_of
 from corrwise.experiments.cli.train import DISTILLING, TrainConfig
 from corrwise.experiments.runs.distances import make_distance
-from corrwise.experiments.runs.students import distillation, learning_of, student
+from corrwise.experiments.runs.students import distillation, learning_of
 from corrwise.predictors.data import Batch
 from corrwise.predictors.generative import make_time_law, make_weight
 from corrwise.predictors.generative.denoiser import Denoiser
@@ -72,18 +72,18 @@ def make_trainer(
         RuntimeError: lightning-fabric is not installed, or a GPU is asked for and there is none.
     """
     device = device_named(config.device)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        model = starting_model(config, action_dim, size)
-    spec = spec_of(config.loss) if config.loss else None
-    scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
     precision = ("bf16-mixed" if device == "cuda" else "32-true") if config.precision == "auto" else config.precision
     learning = Learning(config.lr, max_grad_norm=config.max_grad_norm, ema=config.ema)
     each: Learning | dict[str, Learning] = learning
-    if config.objective in DISTILLING:
-        each = learning_of(config)
+    objective: Objective[Batch]
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        if config.objective in DISTILLING:
+            each, objective = learning_of(config), distillation(config, action_dim, size)
+        else:
+            objective = _objective(config, starting_model(config, action_dim, size), distance)
     trainer = Trainer(
-        _objective(config, model, distance, scale),
+        objective,
         TrainerConfig(config.out, config.steps, each, config.seed, config.checkpoint_every, device, precision),
     )
     if config.batch % trainer.fabric.world_size:
@@ -91,11 +91,8 @@ def make_trainer(
     return trainer
 
 
-def _objective(config: TrainConfig, model: Model, distance: Distance | None, scale: float) -> Objective[Batch]:
+def _objective(config: TrainConfig, model: Model, distance: Distance | None) -> Objective[Batch]:
     """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
-    if config.objective in DISTILLING:
-        assert isinstance(model, Denoiser)
-        return distillation(config, model)
     if distance is None:
         assert isinstance(model, Denoiser)
         weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
@@ -107,6 +104,7 @@ def _objective(config: TrainConfig, model: Model, distance: Distance | None, sca
         return FramePrediction(model, distance, scale=scale)
 
     spec = spec_of(config.loss)
+    scale = 0.5 if spec is not None and spec.matched and spec.directions == 2 else 1.0
     if not config.warm_start or spec is None:
         return by(distance, scale)
     base = replace(spec, flow="", form="scaled", directions=2, options=()).build()
@@ -127,8 +125,6 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         FileNotFoundError: ``--init-from`` holds no model.
         ValueError: options that make no model, or another model than that of ``--init-from``.
     """
-    if config.objective in DISTILLING:
-        return student(config, action_dim, size)
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context}
     make: Callable[..., Model] = make_interpolation_model

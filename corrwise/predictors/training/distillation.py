@@ -117,8 +117,8 @@ class Distillation:
         deceive = (Phase(MOTION, ("model",)), Phase(DISCRIMINATE, ("discriminator",)))
         cycle = (*(match if matching else ()), *(deceive if adversary is not None else ()))
         warm = tuple(Phase(_WARM + each.name, each.learns, each.steps) for each in match)
-        most = total // sum(each.steps for each in warm) + 1
-        first = [Cycle(warm, min(warm_up, most))] if warm_up and adversary is not None else []
+        warm_most, most = (total // sum(phase.steps for phase in each) + 1 for each in (warm, cycle))
+        first = [Cycle(warm, min(warm_up, warm_most))] if warm_up and adversary is not None else []
         self._phases = (*first, Cycle(cycle, most))
 
     @property

@@ -173,7 +173,7 @@ def test_the_version_is_the_packages(capsys):
 def test_help_lists_every_command_once_and_each_has_its_own_help(capsys):
     known = commands()
     assert main(["--help"]) == 0
-    listed = [line[2:21].strip() for line in capsys.readouterr().out.splitlines() if line[:3].strip()]
+    listed = [line[2:23].strip() for line in capsys.readouterr().out.splitlines() if line[:3].strip()]
     assert [name for name in listed if name in known] == list(known)
     for name, command in known.items():
         with pytest.raises(SystemExit) as stop:

@@ -10,6 +10,7 @@ import torch
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.train import TrainConfig
+from corrwise.experiments.runs import students
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.train import GOOD, run_train
 from corrwise.predictors.models.registry import load_model
@@ -74,6 +75,13 @@ def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mog
     assert frames.shape == (1, 3, 2, 3, SIDE, SIDE)
     started = replace(mogan, init_from=str(distilled.out), steps=1, out=mogan.out.parent / "started")
     assert run_train(started).is_dir()
+
+
+def test_a_run_reads_its_teacher_once(mogan, teacher, monkeypatch):
+    read = []
+    monkeypatch.setattr(students, "load_model", lambda folder: read.append(folder) or load_model(folder))
+    run_train(replace(mogan, steps=1))
+    assert read == [teacher.out / "model"]
 
 
 def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys):

@@ -156,6 +156,16 @@ def test_phases_are_those_of_the_algorithm():
     assert learns["motion"] == learns["warm-up distribution"] == ("model",)
 
 
+def test_a_student_without_matching_never_warms_up_again():
+    teacher, total = _teacher(), 60
+    objective = Distillation(
+        student_of(teacher, (0.5,)), teacher, make_time_law("shifted"), _adversary(), warm_up=2, total=total,
+        matching=False,
+    )  # fmt: skip
+    names = [phase_at(objective.phases, step).name for step in range(total)]
+    assert names[10:] == ["motion", "discriminator"] * 25
+
+
 @pytest.mark.parametrize("phase", ["distribution", "fake score", "motion", "discriminator"])
 def test_each_phase_has_gradients_for_what_learns_alone(phase):
     teacher = _teacher()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,14 +56,26 @@ class Pooled:
 
     def distance(self, model: str) -> Estimate:
         """Return the distance of a model, in the unit of the values."""
-        apart = self._stacked(model, sorted(self._apart[model]))
-        return over_samples(len(apart), lambda chosen: self._distances(apart, chosen))
+        return self.of_groups([[model]], lambda mine: mine)
 
     def difference(self, model: str, other: str) -> Estimate:
         """Return how much larger the distance of a model is than another's, paired by clip."""
-        clips = sorted(self._apart[model].keys() & self._apart[other].keys())
-        one, two = self._stacked(model, clips), self._stacked(other, clips)
-        return over_samples(len(clips), lambda chosen: self._distances(one, chosen) - self._distances(two, chosen))
+        return self.of_groups([[model], [other]], np.subtract)
+
+    def of_groups(self, groups: Sequence[Sequence[str]], statistic: Callable[..., Array]) -> Estimate:
+        """Return a statistic of the mean distances of groups of models, such as seeds of two arms, paired by clip.
+
+        Args:
+            groups: the models of each group.
+            statistic: gets an array for each group, the mean of its models' distances, and returns the values.
+        """
+        clips = sorted(set.intersection(*(set(self._apart[model]) for group in groups for model in group)))
+        apart = [[self._stacked(model, clips) for model in group] for group in groups]
+
+        def values(chosen: Array) -> Array:
+            return statistic(*(np.mean([self._distances(each, chosen) for each in group], axis=0) for group in apart))
+
+        return over_samples(len(clips), values)
 
     def _functions(self, rows: Sequence[Row], field: str) -> dict[int, Array]:
         """Return the mean of each clip's cumulative distribution function in each cell, times its width."""

@@ -1,0 +1,279 @@
+"""Maps along a video: where each pixel of a frame was in the frame before it, and in the first one that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import cos, isfinite, radians, sin
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from corrwise.costs.flow import FLOWS
+from corrwise.costs.flow.bidirectional import both_ways
+from corrwise.costs.flow.consistency import occluded
+from corrwise.types import Flow
+
+__all__ = ["Affine", "FrameMap", "affine_maps", "corners", "first_map", "flow_maps", "pixel_grid", "video_maps"]
+
+Number = float | int
+
+NEIGHBOURS = 2.0  # px; pixels side by side whose origins lie farther apart belong to different surfaces
+
+
+@dataclass(frozen=True)
+class Affine:
+    """An affine map of the plane, from a point (x, y) of a frame to where it was in the frame before, in pixels.
+
+    Attributes:
+        matrix: the linear part, by rows: ``((xx, xy), (yx, yy))``.
+        offset: what is added, (x, y).
+
+    Raises:
+        ValueError: a number that is not finite, or a map that folds the plane onto a line.
+    """
+
+    matrix: tuple[tuple[Number, Number], tuple[Number, Number]] = ((1.0, 0.0), (0.0, 1.0))
+    offset: tuple[Number, Number] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        (a, b), (c, d) = self.matrix
+        if not all(map(isfinite, (a, b, c, d, *self.offset))) or a * d == b * c:
+            raise ValueError(f"expected a finite affine map that is invertible, got {self.matrix} and {self.offset}")
+
+    @classmethod
+    def shift(cls, x: Number, y: Number) -> Affine:
+        """Return the map of a scene that moves by so many pixels to the right and down; whole numbers are exact."""
+        return cls(offset=(-x, -y))
+
+    @classmethod
+    def turn(cls, degrees: Number, center: tuple[Number, Number], zoom: Number = 1.0) -> Affine:
+        """Return the map of a scene that turns clockwise in the image about a center, and grows by a factor."""
+        if not zoom > 0:
+            raise ValueError(f"expected a zoom above 0, got {zoom}")
+        c, s = cos(radians(degrees)) / zoom, sin(radians(degrees)) / zoom
+        x, y = center
+        return cls(((c, s), (-s, c)), (x - c * x - s * y, y + s * x - c * y))
+
+    def __call__(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+        """Return where points were."""
+        (a, b), (c, d) = self.matrix
+        x, y = points[..., 0], points[..., 1]
+        return torch.stack((a * x + b * y + self.offset[0], c * x + d * y + self.offset[1]), dim=-1)
+
+    def after(self, later: Affine) -> Affine:
+        """Return the map that applies the one of a later frame first, then this one."""
+        (a, b), (c, d) = self.matrix
+        columns = [(a * x + b * y, c * x + d * y) for x, y in zip(*later.matrix, strict=True)]
+        x, y = later.offset
+        offset = (a * x + b * y + self.offset[0], c * x + d * y + self.offset[1])
+        return Affine(((columns[0][0], columns[1][0]), (columns[0][1], columns[1][1])), offset)
+
+
+@dataclass(frozen=True)
+class FrameMap:
+    """Where each pixel of a frame comes from.
+
+    A pixel's origin is its place in the first frame of the video since when it has been visible without a break. A
+    pixel that enters at the border continues the motion of the border pixel beside it, so that its origin lies outside
+    that frame.
+
+    Attributes:
+        number: of the frame, 0 for the first.
+        previous: the point (x, y) of the frame before.
+        outside: which pixels were outside the frame before.
+        hidden: which pixels were hidden in the frame before, though inside it.
+        origin: the number of the frame of the origin.
+        points: the origin (x, y) in that frame.
+    """
+
+    number: int
+    previous: Float[Tensor, "h w 2"]
+    outside: Bool[Tensor, "h w"]
+    hidden: Bool[Tensor, "h w"]
+    origin: Int[Tensor, "h w"]
+    points: Float[Tensor, "h w 2"]
+
+    @property
+    def visible(self) -> Bool[Tensor, "h w"]:
+        """Which pixels the frame before shows."""
+        return ~(self.outside | self.hidden)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.origin.shape[0], self.origin.shape[1]
+
+    @property
+    def traced(self) -> Bool[Tensor, "h w"]:
+        """Which pixels lead back to a point inside the first frame."""
+        return (self.origin == 0) & ~_outside(self.points, self.size)
+
+
+def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu") -> Float[Tensor, "h w 2"]:
+    """Return the centres (x, y) of all pixels; the first one's is (0, 0)."""
+    ys = torch.arange(height, dtype=torch.float32, device=device)
+    xs = torch.arange(width, dtype=torch.float32, device=device)
+    return torch.stack((xs.expand(height, width), ys[:, None].expand(height, width)), dim=-1)
+
+
+def first_map(height: int, width: int, *, device: torch.device | str = "cpu") -> FrameMap:
+    """Return the map of a video's first frame: each pixel is its own origin.
+
+    Raises:
+        ValueError: no pixels.
+    """
+    if min(height, width) < 1:
+        raise ValueError(f"expected a frame of at least 1 x 1 pixels, got {height} x {width}")
+    grid = pixel_grid(height, width, device=device)
+    no = torch.zeros(height, width, dtype=torch.bool, device=device)
+    return FrameMap(0, grid, no, no, no.long(), grid)
+
+
+def affine_maps(
+    steps: Iterable[Affine], height: int, width: int, *, device: torch.device | str = "cpu"
+) -> Iterator[FrameMap]:
+    """Return the map of each frame of a moving plane, the first frame included.
+
+    Nothing is ever hidden, and what enters has its exact origin outside the first frame.
+
+    Args:
+        steps: the map from the second frame to the first, from the third to the second, and so on.
+        height: of the frames in pixels.
+        width: of the frames in pixels.
+        device: of the maps.
+    """
+    last = first_map(height, width, device=device)
+    grid, whole = last.previous, Affine()
+    yield last
+    for number, step in enumerate(steps, start=1):
+        previous, whole = step(grid), whole.after(step)
+        outside = _outside(previous, (height, width))
+        yield FrameMap(number, previous, outside, last.hidden, last.origin, whole(grid))
+
+
+def flow_maps(fields: Iterable[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]]]) -> Iterator[FrameMap]:
+    """Return the map of each frame of a video from its flows, the first frame included.
+
+    Only the last map is kept, so that a long video needs no more memory than a short one.
+
+    Args:
+        fields: of each pair of frames the two flows in pixels, channels (dx, dy): ``flow(later, earlier)`` on the later
+            frame's grid, and ``flow(earlier, later)``, by which hidden pixels are detected.
+
+    Raises:
+        ValueError: no fields, or fields that are not finite or not of one size.
+    """
+    last: FrameMap | None = None
+    for number, (later, earlier) in enumerate(fields, start=1):
+        _check_fields(later, earlier, number, None if last is None else last.size)
+        if last is None:
+            last = first_map(*later.shape[1:], device=later.device)
+            yield last
+        last = _followed(last, later, earlier)
+        yield last
+    if last is None:
+        raise ValueError("expected a video of at least 2 frames, got flows of none")
+
+
+def video_maps(frames: Iterable[Float[Tensor, "C h w"]], flow: str | Flow = "dis") -> Iterator[FrameMap]:
+    """Return the map of each frame of a video, the first frame included, by an optical flow between neighbours.
+
+    Frames are taken one after the other, so that a video may be streamed.
+
+    Args:
+        frames: in [0, 1].
+        flow: a name in ``corrwise.costs.flow.FLOWS``, or a flow.
+
+    Raises:
+        ValueError: an unknown name, fewer than two frames, frames of different sizes, or a flow that is not finite.
+    """
+    if isinstance(flow, str) and flow not in FLOWS:
+        raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {flow!r}")
+    estimate: Flow = FLOWS[flow]() if isinstance(flow, str) else flow
+    return flow_maps(_fields(frames, estimate))
+
+
+@torch.no_grad()
+def _fields(frames: Iterable[Tensor], flow: Flow) -> Iterator[tuple[Tensor, Tensor]]:
+    before: Tensor | None = None
+    count = 0
+    for frame in frames:
+        count += 1
+        if before is not None:
+            if frame.shape != before.shape:
+                got = f"{tuple(before.shape)} and {tuple(frame.shape)}"
+                raise ValueError(f"expected frames of one size, got {got} as frames {count - 2} and {count - 1}")
+            later, earlier = both_ways(flow, frame[None], before[None])
+            yield later[0], earlier[0]
+        before = frame
+    if count < 2:
+        raise ValueError(f"expected a video of at least 2 frames, got {count}")
+
+
+def _check_fields(later: Tensor, earlier: Tensor, number: int, size: tuple[int, int] | None) -> None:
+    for field in (later, earlier):
+        if field.ndim != 3 or field.shape != later.shape or len(field) != 2 or size not in (None, field.shape[1:]):
+            wanted = "flows (2, h, w) of one size" if size is None else f"flows (2, {size[0]}, {size[1]})"
+            got = f"{tuple(later.shape)} and {tuple(earlier.shape)}"
+            raise ValueError(f"expected {wanted} between frames {number - 1} and {number}, got {got}")
+        if broken := int((~field.isfinite()).any(dim=0).sum()):
+            raise ValueError(
+                f"expected a finite flow between frames {number - 1} and {number}, got {broken} of "
+                f"{field[0].numel()} pixels with NaN or infinity"
+            )
+
+
+def _followed(last: FrameMap, later: Tensor, earlier: Tensor) -> FrameMap:
+    """Return the map of the next frame, composed with the last one where a pixel stays visible."""
+    grid = pixel_grid(*last.size, device=later.device)
+    previous = grid + later.permute(1, 2, 0)
+    outside = _outside(previous, last.size)
+    hidden = occluded(later[None], earlier[None])[0] & ~outside
+    origin, points = _composed(last, previous)
+    number = last.number + 1
+    return FrameMap(
+        number, previous, outside, hidden, origin.masked_fill(hidden, number), points.where(~hidden[..., None], grid)
+    )
+
+
+def _composed(last: FrameMap, at: Float[Tensor, "h w 2"]) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w 2"]]:
+    """Return the origins of points of the last frame, between its pixels by their displacement.
+
+    A point lies between four pixels. Those that belong to the nearest one's surface count with their bilinear weights:
+    of the same origin frame, and not much farther from its origin than a neighbour is. Beyond the border a point moves
+    like the border pixel beside it.
+    """
+    height, width = last.size
+    inner = at.clamp(min=at.new_zeros(2), max=at.new_tensor([width - 1, height - 1]))
+    origin, center = _taken(last, inner.round())
+    total, weights = torch.zeros_like(at), torch.zeros_like(at[..., :1])
+    for pixel, share in corners(inner):
+        pixel = pixel.minimum(inner.ceil())  # one beyond the border has no weight
+        frame, points = _taken(last, pixel)
+        alike = (frame == origin) & ((points - center).norm(dim=-1) <= NEIGHBOURS)
+        weight = (share * alike)[..., None]
+        total, weights = total + weight * (points - pixel), weights + weight
+    return origin, at + total / weights
+
+
+def corners(points: Float[Tensor, "*n 2"]) -> Iterator[tuple[Float[Tensor, "*n 2"], Float[Tensor, "*n"]]]:
+    """Return the four pixels (x, y) between which points lie, each with its bilinear weight."""
+    first = points.floor()
+    part = points - first
+    for x, y in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        across = part[..., 0] if x else 1 - part[..., 0]
+        down = part[..., 1] if y else 1 - part[..., 1]
+        yield first + first.new_tensor([x, y]), across * down
+
+
+def _taken(last: FrameMap, pixels: Float[Tensor, "h w 2"]) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w 2"]]:
+    x, y = pixels.long().unbind(-1)
+    return last.origin[y, x], last.points[y, x]
+
+
+def _outside(points: Float[Tensor, "h w 2"], size: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """Return which points lie beyond the outer edges of the border pixels."""
+    limits = points.new_tensor([size[1] - 0.5, size[0] - 0.5])
+    return ~((points >= -0.5) & (points <= limits)).all(dim=-1)

@@ -1,0 +1,139 @@
+"""The table of few-step students: every arm is trained as its name states, and measured beside its teacher."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from corrwise.costs.motion.score import LEVELS
+from corrwise.experiments.cli.collect import CollectConfig
+from corrwise.experiments.cli.distilling import AdversaryOptions
+from corrwise.experiments.cli.table_motion import ARMS, MotionTableConfig
+from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS
+from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
+from corrwise.experiments.studies.students.run import KEY, run_motion_table, student_config
+from corrwise.experiments.studies.students.table import student_tables
+from corrwise.predictors.models.registry import load_model
+from corrwise.validation import ConfigError
+from tests.experiments.runs.test_row_docs import ROOT, documented
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    out = tmp_path_factory.mktemp("students")
+    for name, seed in (("clips", 0), ("held", 100)):
+        run_collect(CollectConfig(out=out / name, episodes=3, steps=7, size=16, seed=seed))
+    return MotionTableConfig(
+        data=out / "clips", held=out / "held", out=out / "table", arms=("distill", "mogan", "mogan-pixels"), seeds=2,
+        actions=False, batch=2, options=("width=4", "blocks=1"), teacher_steps=2, teacher_horizon=2, own_frames_after=1,
+        iterations=2, horizon=3, fake_steps=1, sample_at=(0.5,), nfe=3, samples=2, shown=3, windows=4,
+        motion_flows=("zero",), motion_interpolator="blend", videos=0, processes=1,
+        adversary=AdversaryOptions(flow="tv-l1", trunk="conv", warm_up=1, least=0.0, most=1e9),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tiny):
+    return run_motion_table(tiny).read_text()
+
+
+def test_arms_differ_in_what_they_are_named_for():
+    config = MotionTableConfig(arms=tuple(ARMS), adversary=AdversaryOptions(flow="tv-l1"))
+    arms = {arm: student_config(config, arm, 1) for arm in config.arms}
+    assert arms["distill"].objective == "distill"
+    assert {each.objective for name, each in arms.items() if name != "distill"} == {"mogan"}
+    base = arms["mogan"].adversary
+    assert base == config.adversary
+    assert arms["mogan-no-penalty"].adversary == replace(base, r1=0.0, r2=0.0)
+    assert arms["mogan-no-matching"].adversary == replace(base, matching=False)
+    assert arms["mogan-pixels"].adversary == replace(base, flow="pixels")
+    assert arms["mogan-teacher-trunk"].adversary == replace(base, trunk="teacher")
+    assert {each.teacher for each in arms.values()} == {str(config.out / "models" / "teacher-1")}
+    assert arms["distill"].steps == 300 * 5
+    assert arms["mogan"].steps == 100 * 5 + 200 * 7
+    assert arms["mogan-no-matching"].steps == 100 * 5 + 200 * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arms": ("distill", "morgan")}, "did you mean mogan"),
+        ({"arms": ("mogan",)}, "distill and what is compared with it"),
+        ({"arms": ("distill", "distill")}, "different from each other"),
+        ({"adversary": AdversaryOptions(window=9)}, "at most the horizon, 8"),
+    ],
+)
+def test_arms_that_make_no_table_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        MotionTableConfig(**change)
+
+
+def test_models_rows_and_tables(tiny, made):
+    names = ["teacher-0", "teacher-1", "distill-0", "distill-1", "mogan-0", "mogan-1", "mogan-pixels-0"]
+    rows = read_rows(tiny.out / "motion-zero" / "rows.jsonl", MOTION_KEY)
+    assert list(dict.fromkeys(row["model"] for row in rows)) == ["true", *names, "copy-last"]
+    students = [load_model(tiny.out / "models" / name / "model").config for name in ("distill-0", "mogan-1")]
+    assert [each.sample_at for each in students] == [(0.5,), (0.5,)]
+    times = read_rows(tiny.out / "rows.jsonl", KEY)
+    assert list(dict.fromkeys(row["model"] for row in times)) == names
+    steps = {row["phase"]: row["steps"] for row in times if row["model"] == "mogan-0"}
+    assert sum(steps.values()) == tiny.steps_of("mogan")
+    assert steps["motion"] == steps["discriminator"] == 1
+    assert not set(times[0]) - documented((ROOT / "docs" / "rows.md").read_text("utf-8"))
+    assert "### Motion of sampled futures (zero)" in made
+    assert "| `mogan` | 2 |" in made
+    assert "| `mogan-pixels` | 1 |" in made
+    assert "### Seconds of training" in made
+
+
+def test_a_second_run_makes_nothing_anew(tiny, made):
+    files = [
+        tiny.out / "rows.jsonl",
+        tiny.out / "motion-zero" / "rows.jsonl",
+        tiny.out / "models/mogan-0/checkpoint.pt",
+    ]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+    assert run_motion_table(tiny).read_text() == made
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
+
+
+def test_a_collapsed_student_is_measured_at_its_last_checkpoint_and_named(tiny, made, tmp_path, monkeypatch):
+    monkeypatch.setattr("corrwise.experiments.studies.students.run._CHECKPOINT_EVERY", 1)
+    config = replace(
+        tiny, out=tmp_path / "table", arms=("distill", "mogan"), seeds=1, windows=2,
+        adversary=replace(tiny.adversary, most=1e-9),
+    )  # fmt: skip
+    page = run_motion_table(config).read_text()
+    assert "mogan-0: training was stopped: collapse: the mean logit" in page
+    assert "| `mogan` | 1 |" in page
+    stated = json.loads((config.out / "models" / "mogan-0" / "collapse.json").read_text())
+    assert stated["reason"].startswith("collapse")
+    assert run_motion_table(config).read_text() == page
+
+
+def motion_row(model, clip, length):
+    levels = [0.0] * (LEVELS // 2) + [length] * (LEVELS - LEVELS // 2)
+    return {
+        "model": model, "weights": "", "window": clip, "clip": clip, "smoothness": 0.9, "dynamic": min(length, 1.0),
+        "largest": length, LENGTHS: levels, ACCELERATIONS: levels, "energy": 2.0 - length / 10,
+    }  # fmt: skip
+
+
+def test_the_share_of_the_gap_is_that_of_distill():
+    lengths = {"true": 1.0, "teacher-0": 0.9, "distill-0": 0.5, "distill-1": 0.5, "mogan-0": 0.9, "mogan-1": 0.8}
+    rows = [motion_row(model, clip, scale * (1 + clip)) for model, scale in lengths.items() for clip in range(6)]
+    times = [
+        {"model": f"mogan-{seed}", "phase": phase, "steps": 10, "seconds": seconds}
+        for seed in (0, 1)
+        for phase, seconds in (("motion", 2.0), ("warm-up distribution", 1.0), ("distribution", 3.0))
+    ]
+    page = student_tables({"exact": rows}, times)
+    compared = page.partition("### Compared with distill")[2]
+    line = next(each for each in compared.splitlines() if each.startswith("| `mogan`"))
+    assert "+70.0% (+70.0% to +70.0%) [80 %, 60 %]" in line
+    teacher = next(each for each in compared.splitlines() if each.startswith("| `teacher`"))
+    assert "| 1 |" in teacher
+    assert "+80.0%" in teacher
+    assert "| `mogan` | 2 | 6 | 2 (200) | 4 (200) |" in page
