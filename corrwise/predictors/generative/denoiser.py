@@ -181,9 +181,8 @@ class Denoiser(VideoPredictor):
         last, share = memory[0][:, -1], self.config.correlation
         if not share:
             return self.advance(memory, action, lambda: self._drawn(last, noise))
-        *context, before = memory
-        kept = share * before + sqrt(1 - share**2) * self._drawn(last, noise)
-        frame, context = self.advance(tuple(context), action, lambda: kept)
+        kept = share * memory[-1] + sqrt(1 - share**2) * self._drawn(last, noise)
+        frame, context = self.advance(memory[:-1], action, lambda: kept)
         return frame, (*context, kept)
 
     @staticmethod
