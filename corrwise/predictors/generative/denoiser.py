@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import pi
 from typing import Annotated, Literal
 
 import torch
@@ -19,6 +18,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.costs.option_text import check_known
+from corrwise.predictors.generative.inputs import TIME_NUMBERS, linear_estimate, time_numbers
 from corrwise.predictors.generative.paths import Path, convert, interpolate
 from corrwise.predictors.generative.schedules import make_path
 from corrwise.predictors.generative.solvers import SOLVERS, solve, time_grid
@@ -31,7 +31,6 @@ from corrwise.validation import Range, validated
 __all__ = ["Condition", "Denoiser", "DenoiserConfig", "first_time", "sampling_times"]
 
 _LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
-_WAVES = 4  # pairs of a sine and a cosine of the time, at frequencies that double
 
 
 @validated(error=ValueError)
@@ -143,7 +142,7 @@ class Denoiser(VideoPredictor):
         self.config = config
         self.path: Path = make_path(config.path)
         widths = [config.width * each for each in _LEVELS]
-        numbers = 1 + 2 * _WAVES + config.context * config.action_dim
+        numbers = TIME_NUMBERS + config.context * config.action_dim
         self.network = UNet(
             (config.context * config.channels, config.channels), config.channels, numbers, widths, config.blocks
         )
@@ -208,9 +207,8 @@ class Denoiser(VideoPredictor):
     ) -> Float[Tensor, "M C h w"]:
         """Return the predicted x1: the expected change of the last frame, given x_t.
 
-        The network sees x_t as the best linear estimate of data of unit variance, ``alpha x_t / (alpha^2 + sigma^2)``.
-        At t = 0, where x_t is noise alone, it sees none of it. No output contains x_t itself, so noise reaches a frame
-        through the network alone, which learns to remove it where nothing moves.
+        The network sees x_t as a linear estimate of the data (``linear_estimate``). No output contains x_t itself, so
+        noise reaches a frame through the network alone, which learns to remove it where nothing moves.
 
         Args:
             condition: the context and the action.
@@ -233,10 +231,8 @@ class Denoiser(VideoPredictor):
             x_t: between noise and data.
             times: of each candidate.
         """
-        alpha, sigma = self.path.alpha(times), self.path.sigma(times)
-        estimate = (alpha / (alpha**2 + sigma**2)).to(x_t)[..., None, None] * x_t
-        waves = pi * times * 2.0 ** torch.arange(_WAVES, dtype=torch.float32, device=x_t.device)
-        numbers = torch.cat([times, waves.sin(), waves.cos(), condition.actions], dim=1)
+        estimate = linear_estimate(self.path, x_t, times)
+        numbers = torch.cat([time_numbers(times), condition.actions], dim=1)
         return condition.entered + self.network.entered(1, estimate), numbers
 
     def frame(self, condition: Condition, data: Float[Tensor, "M C h w"]) -> Float[Tensor, "M C h w"]:

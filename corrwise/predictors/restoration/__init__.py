@@ -1,4 +1,4 @@
-"""Noise that moves with a video: functions on the plane, maps along a video, and noise carriers."""
+"""Video restored by an image model: noise that moves with the scene, maps along a video, damages, and the model."""
 
 from corrwise.predictors.restoration.carriers import (
     CARRIERS,
@@ -8,6 +8,7 @@ from corrwise.predictors.restoration.carriers import (
     make_carrier,
 )
 from corrwise.predictors.restoration.covariance import GridCovariance, grid_covariance
+from corrwise.predictors.restoration.damage import DAMAGES, Damage, Downscaling, Masking, Operator, make_damage
 from corrwise.predictors.restoration.gaussian_process import (
     GaussianProcess,
     GaussianProcessConfig,
@@ -16,16 +17,26 @@ from corrwise.predictors.restoration.gaussian_process import (
     sample_gaussian_process,
 )
 from corrwise.predictors.restoration.maps import Affine, FrameMap, affine_maps, first_map, flow_maps, video_maps
+from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
+from corrwise.predictors.restoration.sampling import sample_images
 
 __all__ = [
     "CARRIERS",
+    "DAMAGES",
     "Affine",
     "CarriedNoise",
+    "Damage",
+    "Downscaling",
     "FrameMap",
     "GaussianProcess",
     "GaussianProcessConfig",
     "GridCovariance",
+    "Masking",
     "NoiseCarrier",
+    "Observation",
+    "Operator",
+    "RestorationConfig",
+    "RestorationModel",
     "affine_maps",
     "carried_noise",
     "first_map",
@@ -33,7 +44,9 @@ __all__ = [
     "grid_covariance",
     "kernel",
     "make_carrier",
+    "make_damage",
     "nyquist_length_scale",
     "sample_gaussian_process",
+    "sample_images",
     "video_maps",
 ]

@@ -29,6 +29,11 @@ class GridCovariance:
     rows_root: Float[Tensor, "h h"]
     columns_root: Float[Tensor, "w w"]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return len(self.rows), len(self.columns)
+
     def multiply(self, images: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
         """Return ``Q images``, each channel as a vector of pixels.
 
@@ -55,13 +60,12 @@ class GridCovariance:
         """
         if generator.device.type != self.rows.device.type:
             raise ValueError(f"expected a generator on {self.rows.device}, got one on {generator.device}")
-        size = (*shape, len(self.rows), len(self.columns))
+        size = (*shape, *self.size)
         return self.colour(torch.randn(size, generator=generator, dtype=self.rows.dtype, device=self.rows.device))
 
     def _check(self, images: Tensor) -> None:
-        size = (len(self.rows), len(self.columns))
-        if images.shape[-2:] != size:
-            raise ValueError(f"expected images of {size[0]} x {size[1]} pixels, got {tuple(images.shape)}")
+        if images.shape[-2:] != self.size:
+            raise ValueError(f"expected images of {self.size[0]} x {self.size[1]} pixels, got {tuple(images.shape)}")
 
 
 def grid_covariance(

@@ -22,13 +22,13 @@ from torch import Generator, Tensor, nn
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.generative.chain import chain, random_like
 from corrwise.predictors.generative.denoiser import Condition, Denoiser, first_time
-from corrwise.predictors.generative.paths import convert, interpolate, velocity
+from corrwise.predictors.generative.paths import Path, convert, interpolate, velocity
 from corrwise.predictors.generative.time_laws import TimeLaw
 from corrwise.predictors.generative.weights import Weight, check_weight, time_range
 from corrwise.predictors.models.base import check_batch
 from corrwise.predictors.training.objective import Loss, Phase
 
-__all__ = ["TIMES", "FlowMatching", "data_error"]
+__all__ = ["TIMES", "FlowMatching", "data_error", "mean_weight"]
 
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # at which the velocity's loss of held-out windows is logged
 _TRUE, _OWN = "true context", "own frames"  # phases
@@ -62,7 +62,7 @@ class FlowMatching:
         self.model, self.weight, self.time_law = model, weight, time_law
         low, high = time_range(weight, model.path, "data")
         self._range = max(low, first_time(model.config)), high
-        self._mean = _mean_weight(weight, time_law, model, *self._range)
+        self._mean = mean_weight(weight, time_law, model.path, *self._range)
         lengths = {_TRUE: min(own_after, total), _OWN: total - min(own_after, total)}
         self._phases = tuple(Phase(name, ("model",), steps) for name, steps in lengths.items() if steps)
 
@@ -130,11 +130,11 @@ class FlowMatching:
         return torch.stack(errors, dim=1)
 
 
-def _mean_weight(weight: Weight, law: TimeLaw, model: Denoiser, low: float, high: float) -> float:
+def mean_weight(weight: Weight, law: TimeLaw, path: Path, low: float, high: float) -> float:
     """Return the mean of a weight over the times that are drawn, by the midpoint rule over their quantiles."""
     below, above = law.distribution(torch.tensor([low, high], dtype=torch.float64, device="cpu"))
     nodes = (torch.arange(_NODES, dtype=torch.float64, device="cpu") + 0.5) / _NODES
-    return float(weight(model.path, law.quantile(below + (above - below) * nodes)).mean())
+    return float(weight(path, law.quantile(below + (above - below) * nodes)).mean())
 
 
 def data_error(

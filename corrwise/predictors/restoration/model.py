@@ -1,0 +1,169 @@
+"""An image model that restores: it samples a whole image given a damaged one, from white or Gaussian-process noise.
+
+The data of the flow is the image in units of its own spread, ``x1 = (image - 1/2) / scale``, so that data, noise and
+what lies between them move with a scene alike. With noise of covariance Q everything but the noise stays the same: the
+minimiser of the squared error is still ``E[x1 | x_t]``, and the velocity is still that of the path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.predictors.generative.inputs import TIME_NUMBERS, linear_estimate, time_numbers
+from corrwise.predictors.generative.paths import Path
+from corrwise.predictors.generative.schedules import make_path
+from corrwise.predictors.generative.solvers import time_grid
+from corrwise.predictors.generative.unet import UNet
+from corrwise.predictors.models.pretrained import Pretrained, Width
+from corrwise.predictors.restoration.carriers import NoiseCarrier
+from corrwise.predictors.restoration.damage import Operator, make_damage
+from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
+from corrwise.validation import Range, validated
+
+__all__ = ["Observation", "RestorationConfig", "RestorationModel"]
+
+_LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
+_MIDDLE = 0.5  # of the values of an image
+
+
+@validated(error=ValueError)
+class RestorationConfig:
+    """How wide the network is, what it restores, and how images are sampled.
+
+    Attributes:
+        damages: that it is trained on, as text (``corrwise.predictors.restoration.damage``); each step draws one.
+        noise: ``gp``, Gaussian-process noise, or ``white``. A carrier of the other kind is refused.
+        length_scale: of Gaussian-process noise, in pixels; None is the Nyquist rule's.
+        width: channels at half the resolution; at a quarter there are twice as many, at an eighth four times.
+        blocks: residual blocks of each level, on the way down and again on the way up.
+        scale: standard deviation of the values of an image in [0, 1].
+        path: from noise to data, as text (``corrwise.predictors.generative.paths``).
+        evaluations: of the network for an image.
+        time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
+        channels: of an image.
+
+    Raises:
+        ValueError: a number outside its range, or an unknown damage, path or time law.
+    """
+
+    damages: tuple[str, ...] = ("random",)
+    noise: Literal["gp", "white"] = "gp"
+    length_scale: Annotated[float, Range(0, inf, open="low")] | None = None
+    width: Width = 64
+    blocks: Annotated[int, Range(1, 100)] = 2
+    scale: Annotated[float, Range(0, 100, open="low")] = 0.25
+    path: str = "cond-ot"
+    evaluations: Annotated[int, Range(1, 10_000)] = 25
+    time_grid: str = "uniform"
+    channels: Width = 3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "damages", tuple(self.damages))  # a list in config.json
+        if not self.damages:
+            raise ValueError("expected at least one damage, got none")
+        for text in self.damages:
+            make_damage(text)
+        make_path(self.path)
+        self.times()
+        if self.noise == "white" and self.length_scale is not None:
+            raise ValueError(f"white noise has no length scale, got {self.length_scale}")
+
+    @property
+    def kernel(self) -> GaussianProcessConfig | None:
+        """The kernel of the noise; None for white noise."""
+        return None if self.noise == "white" else GaussianProcessConfig(length_scale=self.length_scale)
+
+    def times(self, evaluations: int | None = None) -> tuple[float, ...]:
+        """Return the rising times at which the data is predicted; the last prediction is the sample.
+
+        Args:
+            evaluations: of the network; None is the configuration's.
+        """
+        return time_grid(self.time_grid, self.evaluations if evaluations is None else evaluations)[:-1]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known of images, as the network takes it.
+
+    Attributes:
+        filled: the first guess, in units of the data.
+        entered: the network's first features of it and of what is known.
+    """
+
+    filled: Float[Tensor, "B C h w"]
+    entered: Float[Tensor, "B d h2 w2"]
+
+
+class RestorationModel(Pretrained):
+    """Predicts a whole image given a damaged one and a mixture of the whole image and noise.
+
+    The output corrects the first guess (``Operator.filled``); a new network returns that guess. The sides of images are
+    multiples of 8.
+    """
+
+    name, config_type = "restoration", RestorationConfig
+
+    def __init__(self, config: RestorationConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.path: Path = make_path(config.path)
+        widths = [config.width * each for each in _LEVELS]
+        groups = (config.channels + 1, config.channels)
+        self.network = UNet(groups, config.channels, TIME_NUMBERS, widths, config.blocks)
+
+    def observe(self, operator: Operator, observed: Float[Tensor, "B C oh ow"]) -> Observation:
+        """Return what is known of images.
+
+        Raises:
+            ValueError: images of another number of channels, or whose sides are no multiples of 8.
+        """
+        filled = self.units(operator.filled(observed))
+        if filled.shape[1] != self.config.channels:
+            raise ValueError(f"expected images of {self.config.channels} channels, got {filled.shape[1]}")
+        if any(side % self.network.side for side in filled.shape[-2:]):
+            side, got = self.network.side, tuple(filled.shape[-2:])
+            raise ValueError(f"expected images with sides that are multiples of {side}, got {got}")
+        seen = torch.cat((filled, operator.known(observed)), dim=1)
+        return Observation(filled, self.network.entered(0, seen))
+
+    def data(
+        self, seen: Observation, x_t: Float[Tensor, "B C h w"], t: Float[Tensor, "*B"]
+    ) -> Float[Tensor, "B C h w"]:
+        """Return the predicted x1, ``E[x1 | x_t, observed]``.
+
+        Args:
+            seen: what is known.
+            x_t: between noise and data.
+            t: one time for each image, or one for all.
+        """
+        times = t.to(torch.float32).reshape(-1, 1).expand(len(x_t), 1)
+        entered = seen.entered + self.network.entered(1, linear_estimate(self.path, x_t, times))
+        return seen.filled + self.network(entered, time_numbers(times)).float()
+
+    def units(self, images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        """Return images in [0, 1] in units of the data."""
+        return (images - _MIDDLE) / self.config.scale
+
+    def images(self, data: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        """Return the images in [0, 1] that data stands for."""
+        return (_MIDDLE + self.config.scale * data).clamp(0, 1)
+
+    def check_carrier(self, carrier: NoiseCarrier) -> None:
+        """Refuse noise of another law than that of the training.
+
+        Raises:
+            ValueError: white noise for a model of Gaussian-process noise, the other way round, or another length scale.
+        """
+        wanted, got = (
+            "white noise" if each is None else f"Gaussian-process noise of length scale {each.epsilon:.3g} px"
+            for each in (self.config.kernel, carrier.config)
+        )
+        if wanted != got:
+            raise ValueError(f"the model was trained with {wanted}, and {type(carrier).__name__} carries {got}")
