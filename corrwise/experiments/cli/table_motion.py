@@ -65,13 +65,15 @@ class MotionTableConfig(Parallel):
     context: Horizon = 2
     """Frames that models see."""
     batch: Count = 8
-    """Windows in a step."""
+    """Windows in a step of a student."""
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees; 0 shows whole images."""
     options: tuple[str, ...] = SMALL["denoiser"]
     """Options of the denoiser, such as width=32."""
     teacher_steps: Steps = 3000
     """Training steps of a teacher."""
+    teacher_batch: Count = 8
+    """Windows in such a step."""
     teacher_horizon: Horizon = 4
     """Frames that it predicts in a step, each from those before."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 2000

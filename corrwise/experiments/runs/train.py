@@ -14,6 +14,7 @@ from corrwise.experiments.cli.train import DISTILLING, TrainConfig
 from corrwise.experiments.runs.distances import with_costs
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.settings import settings_of, versions
+from corrwise.experiments.runs.shown_motion import ShownMotion
 from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips
@@ -141,6 +142,7 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
         return model
     losses: dict[str, Any] = {}  # the newest of each name: a phase has its own
     before = trainer.seconds
+    motion = ShownMotion(config) if config.objective in DISTILLING and held is not None else None
     bar = tqdm(total=config.steps, initial=trainer.step, unit="step", desc=config.out.name, disable=not first)
     try:
         with bar, batches_of(trainer, config, windows) as batches:
@@ -152,7 +154,7 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
                 bar.set_postfix({name: f"{float(value):.3g}" for name, value in losses.items()}, refresh=False)
                 if taken.due and held is not None:
                     trainer.save()  # whatever comes of the held-out windows
-                    _log_held_out(trainer, config, held)
+                    _log_held_out(trainer, config, held, motion)
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}; {_way_out(trainer, config, clips)}" if first else str(error)) from error
     if first:
@@ -160,7 +162,7 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
     return model
 
 
-def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> None:
+def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch, motion: ShownMotion | None) -> None:
     loss = held_out_loss(trainer, held, size=config.batch, seed=config.seed)
     trainer.log("held out", loss)
     shown = held.frames[:_STRIPS]
@@ -168,6 +170,11 @@ def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch) -> 
         known, between = window_places(config.window, kept_model(trainer).config)
         shown = shown[:, known + between]
     trainer.show("held out", strips(shown, loss.outputs["frames"][:_STRIPS]))
+    if motion is not None and (drawn := motion.of(held.frames, loss.outputs["frames"], shown=_STRIPS)) is not None:
+        image, flow_lengths = drawn
+        trainer.show("flow", image)
+        for name, values in flow_lengths.items():
+            trainer.histogram(f"flow length/{name}", values)
 
 
 def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:

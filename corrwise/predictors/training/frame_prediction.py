@@ -115,6 +115,10 @@ def held_out_loss(trainer: Trainer[Batch], batch: Batch, *, size: int, seed: int
 def strips(frames: Float[Tensor, "n T 3 h w"], shown: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "3 H W"]:
     """Return one image: for each window a row of true frames, and under the last of them the predicted ones."""
     blank = torch.zeros_like(frames[:, : frames.shape[1] - shown.shape[1]])
-    rows = torch.stack([frames, torch.cat([blank, shown.to(frames)], dim=1)], dim=1)
-    n, two, columns, channels, height, width = rows.shape
-    return rows.permute(3, 0, 1, 4, 2, 5).reshape(channels, n * two * height, columns * width)
+    return rows_of_frames(torch.stack([frames, torch.cat([blank, shown.to(frames)], dim=1)], dim=1))
+
+
+def rows_of_frames(frames: Float[Tensor, "n rows T 3 h w"]) -> Float[Tensor, "3 H W"]:
+    """Return one image with the rows of each window below each other, frames side by side."""
+    n, rows, columns, channels, height, width = frames.shape
+    return frames.permute(3, 0, 1, 4, 2, 5).reshape(channels, n * rows * height, columns * width)

@@ -47,6 +47,11 @@ class Log:
             self._writer.add_image(name, image, step)
             self._writer.flush()
 
+    def histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Log the distribution of values of any shape."""
+        with self._written():
+            self._writer.add_histogram(name, values, step)
+
     def close(self) -> None:
         """Write what is buffered."""
         with self._written():

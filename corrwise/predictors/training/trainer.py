@@ -176,6 +176,11 @@ class Trainer(Generic[BatchT]):
         if self._log is not None:
             self._log.image(name, image, self.step)
 
+    def histogram(self, name: str, values: Tensor) -> None:
+        """Log the distribution of values of any shape at this step."""
+        if self._log is not None:
+            self._log.histogram(name, values, self.step)
+
     def save(self) -> None:
         """Write everything on which the next step depends. Only the first process writes."""
         self._saved = self.step

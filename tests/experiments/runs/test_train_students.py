@@ -12,6 +12,7 @@ from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs import students
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.shown_motion import ShownMotion
 from corrwise.experiments.runs.train import GOOD, run_train
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training.distillation import Distillation
@@ -82,6 +83,35 @@ def test_a_run_reads_its_teacher_once(mogan, teacher, monkeypatch):
     monkeypatch.setattr(students, "load_model", lambda folder: read.append(folder) or load_model(folder))
     run_train(replace(mogan, steps=1))
     assert read == [teacher.out / "model"]
+
+
+def test_the_log_shows_motion_at_each_validation(mogan):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_train(replace(mogan, adversary=replace(FREE, flow="tv-l1"), val_fraction=0.4))
+    events = EventAccumulator(str(mogan.out / "logs"), size_guidance={"histograms": 0, "images": 0})
+    events.Reload()
+    assert {name: [e.step for e in events.Histograms(name)] for name in events.Tags()["histograms"]} == {
+        "flow length/real": [4, 8],
+        "flow length/generated": [4, 8],
+    }
+    assert [event.step for event in events.Images("flow")] == [4, 8]
+    image = events.Images("flow")[-1]
+    frames = mogan.horizon + 1  # from the last one that is seen
+    assert (image.height % (4 * SIDE), image.width) == (0, frames * SIDE)
+    real = events.Histograms("flow length/real")[-1].histogram_value
+    assert real.max > 0.1
+    assert real.num % ((frames - 1) * SIDE**2) == 0
+
+
+def test_samples_that_are_not_finite_have_no_motion(mogan):
+    frames = torch.rand(2, 5, 3, SIDE, SIDE)
+    motion = ShownMotion(replace(mogan, adversary=replace(FREE, flow="zero")))
+    image, flow_lengths = motion.of(frames, frames[:, 2:], shown=1)
+    assert image.shape == (3, 4 * SIDE, 4 * SIDE)
+    assert torch.equal(image[:, :SIDE], image[:, 2 * SIDE : 3 * SIDE])
+    assert flow_lengths["real"].shape == (2, 3, SIDE, SIDE)
+    assert motion.of(frames, frames[:, 2:] * torch.nan, shown=1) is None
 
 
 def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys):

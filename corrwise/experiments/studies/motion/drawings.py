@@ -12,7 +12,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from corrwise._writing import write_aside
-from corrwise.costs.flow_colors import flow_to_rgb
 from corrwise.costs.motion.score import level_shares
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.report.video import label_panels, write_video
@@ -20,31 +19,14 @@ from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS, REAL
 from corrwise.experiments.studies.predictors.evaluation import BASELINE, by_model
 
-__all__ = ["FPS", "draw_distributions", "flow_frames", "with_flow", "write_flow_video"]
+__all__ = ["FPS", "draw_distributions", "with_flow", "write_flow_video"]
 
 FPS = 5
-_FULL = 0.999  # quantile of the true flow lengths that has the full colour
 _SMALLEST = 1e-4  # share of the pixels at which the curves end
 _AHEAD = 2  # times the longest true motion that is shown
 _AXES = {LENGTHS: "flow length, px a frame", ACCELERATIONS: "acceleration, px a frame²"}
 
 Array = np.ndarray
-
-
-def flow_frames(
-    flows: Float[Tensor, "n t 2 h w"], like: Float[Tensor, "n t 2 h w"]
-) -> UInt8[np.ndarray, "n t+1 h w 3"]:
-    """Return flows as colours, the last one twice, so that there is one for each frame.
-
-    Args:
-        flows: from each frame to the next.
-        like: the true flows of the same windows: the longest of each window have the full colour.
-    """
-    drawn = []
-    for mine, true in zip(flows.numpy(), like, strict=True):
-        full = max(float(true.norm(dim=1).quantile(_FULL)), 1e-3)
-        drawn.append([flow_to_rgb(flow, max_px=full) for flow in (*mine, mine[-1])])
-    return np.asarray(drawn)
 
 
 def with_flow(

@@ -12,6 +12,7 @@ from corrwise._files import reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs.flow_colors import flow_wheel
 from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.report.flows import flow_frames
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.strip import embedded, png_bytes
 from corrwise.experiments.report.table import write_table
@@ -21,7 +22,6 @@ from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.studies.motion.blind import BLIND_PAGE, write_blind
 from corrwise.experiments.studies.motion.drawings import (
     draw_distributions,
-    flow_frames,
     with_flow,
     write_flow_video,
 )

@@ -78,7 +78,7 @@ def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:
     """Return how a teacher is trained."""
     return TrainConfig(
         data=(config.data,), objective="flow-matching", model="denoiser", loss="", actions=config.actions,
-        context=config.context, horizon=config.teacher_horizon, batch=config.batch, crop=config.crop,
+        context=config.context, horizon=config.teacher_horizon, batch=config.teacher_batch, crop=config.crop,
         options=config.options, steps=config.teacher_steps, own_frames_after=config.own_frames_after,
         lr=config.teacher_lr, time_weight=config.time_weight, time_law=config.time_law, val_fraction=0.0, seed=seed,
         device=config.device, out=_folder(config, TEACHER, seed),
