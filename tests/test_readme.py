@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from corrwise.envs.tasks.task import Task
 from corrwise.experiments import cli
 from corrwise.experiments.runs.grid import KEY
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.studies.flow_matching.measure import KEY as VELOCITY_KEY
+from corrwise.experiments.studies.flow_matching.table import flow_matching_tables, held_frames
 from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks
@@ -115,6 +118,16 @@ def test_the_table_of_motion_discriminators_is_the_one_that_the_rows_give():
     folder = RESULTS / "motion" / "discriminator"
     text, rows = (folder / "README.md").read_text(), read_rows(folder / "rows.jsonl", motion_discriminator.KEY)
     assert filled(text, {"accuracy": motion_discriminator.table(rows)}) == text
+
+
+FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl"))
+
+
+@pytest.mark.parametrize("folder", dict.fromkeys(FLOW_MATCHING), ids=lambda folder: folder.name)
+def test_the_tables_of_denoisers_are_those_that_the_rows_give(folder):
+    velocity = list({VELOCITY_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", VELOCITY_KEY)}.values())
+    first = json.loads((folder / "config.json").read_text())["arms"][0]
+    assert (folder / "table.md").read_text() == flow_matching_tables(velocity, held_frames(folder), first=first)
 
 
 @pytest.mark.parametrize("folder", ["ranking", "ranking/random"])
