@@ -16,6 +16,8 @@ PAGES = [
 ]
 QUICK = {
     "range(40)": "range(2)",
+    '"corrwise/Cartpole-v0").unwrapped': '"corrwise/Cartpole-v0", size=24).unwrapped',
+    "horizon=12), state_source=env.snapshot": "horizon=12, candidates=4, iterations=1), state_source=env.snapshot",
     'make("corrwise/Cartpole-v0")\nplanner': 'make("corrwise/Cartpole-v0", max_episode_steps=2)\nplanner',
     "num_envs=4": "num_envs=4, size=24",
     "num_envs=16": "num_envs=2, size=32",

@@ -8,7 +8,7 @@ import pytest
 
 from corrwise._triton_guard import mapped_llvm
 from tests.envs.renderers.test_gl import needs_egl
-from tests.snippets import run_alone
+from tests.snippets import run_fresh
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed here")
 
@@ -37,7 +37,7 @@ def test_no_order_of_drawing_and_learning_crashes(order, tmp_path):
         "\n".join(STEPS[step] for step in order)
         + '\nimport sys; print("triton" in sys.modules and bool(sys.modules["triton"]))'
     )
-    done = run_alone(code, tmp_path, MUJOCO_GL="egl")
+    done = run_fresh(code, tmp_path, MUJOCO_GL="egl")
     assert done.returncode == 0, f"exit {done.returncode}: {done.stderr}"
     draws = min(order.index(step) for step in ("reacher", "shimmy") if step in order)
     loads = min(order.index(step) for step in ("rewards", "optimizer") if step in order)

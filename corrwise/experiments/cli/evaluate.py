@@ -39,8 +39,8 @@ class EvaluateConfig:
     nfe: Horizon | None = None
     """Evaluations of each denoiser's network for a predicted frame, at most; without it the models' own numbers."""
     sampling: Sampling = ()
-    """How denoisers sample, other than they state themselves: solver, time_grid and temperature, as temperature=1.2
-    (docs/train_a_predictor.md)."""
+    """How denoisers sample, other than they state themselves: solver, time_grid, temperature and correlation, as
+    temperature=1.2 (docs/train_a_predictor.md)."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride: blend, half-flow or average."""
     windows: Count = 100

@@ -83,8 +83,8 @@ class MPCConfig(options.Parallel):
     nfe: options.Horizon | None = None
     """Evaluations of a denoiser's network for each predicted frame, at most; without it the model's own number."""
     sampling: options.Sampling = ()
-    """How a denoiser samples, other than it states itself: solver, time_grid and temperature, as temperature=1.2
-    (docs/train_a_predictor.md)."""
+    """How a denoiser samples, other than it states itself: solver, time_grid, temperature and correlation, as
+    temperature=1.2 (docs/train_a_predictor.md)."""
     episodes: options.Count = field(default=3, metadata=options.CHOOSES_ROWS)
     """How many start and goal pairs."""
     seed: int = field(default=0, metadata=options.CHOOSES_ROWS)
@@ -199,6 +199,7 @@ class MPCConfig(options.Parallel):
         check(trained, "nfe", f"left out with predictor {self.predictor}", self.nfe)
         trained = not self.sampling or self.predictor not in PREDICTOR_NAMES
         check(trained, "sampling", f"left out with predictor {self.predictor}", " ".join(self.sampling))
+        check(self.futures > 1 or self.risk == "mean", "risk", "mean with 1 future", self.risk)
         exact = [cost for cost in self.costs if cost.startswith("exact-flow")]
         check(self.renderer == "raycast" or not exact, "renderer", f"raycast for cost {' '.join(exact)}", self.renderer)
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)

@@ -51,7 +51,12 @@ SPEED_ONLY: dict[str, Any] = {"speed_only": True}
 CHOOSES_ROWS: dict[str, Any] = {"chooses_rows": True}
 """Metadata of an option that selects which rows there are, and changes none of them."""
 
-SAMPLING = ("solver", "time_grid", "temperature")  # options of a denoiser that its weights do not depend on
+SAMPLING = (
+    "solver",
+    "time_grid",
+    "temperature",
+    "correlation",
+)  # options of a denoiser that its weights do not depend on
 
 Sampling = tuple[Annotated[str, Pairs(SAMPLING, "temperature=1.2")], ...]
 

@@ -100,8 +100,8 @@ class FlowMatchingTableConfig(Parallel):
     nfe: Annotated[tuple[Horizon, ...], SEVERAL] = field(default=(1, 4), metadata=CHOOSES_ROWS)
     """Numbers of evaluations for a frame, with each of which futures are sampled."""
     sampling: Sampling = ()
-    """How denoisers sample, solver, time_grid and temperature, as temperature=1.2
-    (docs/train_a_predictor.md)."""
+    """How denoisers sample: solver, time_grid, temperature and correlation, as
+    temperature=1.2 (docs/train_a_predictor.md)."""
     samples: Annotated[int, Range(2, 10_000)] = 8
     """Futures that are sampled of each window."""
     residuals: bool = False

@@ -34,8 +34,8 @@ class FuturesTableConfig(options.Parallel):
     """Evaluations of a denoiser's network for each predicted frame, of the stochastic runs, at most; without it the
     models' own number."""
     sampling: options.Sampling = ()
-    """How the stochastic runs sample, other than they state themselves: solver, time_grid and temperature, as
-    temperature=1.2 (docs/train_a_predictor.md)."""
+    """How the stochastic runs sample, other than they state themselves: solver, time_grid, temperature and correlation,
+    as temperature=1.2 (docs/train_a_predictor.md)."""
     futures: options.Count = 4
     """Futures of each candidate."""
     risks: Annotated[tuple[RiskName, ...], SEVERAL] = field(default=("mean", "cvar"), metadata=options.CHOOSES_ROWS)

@@ -9,11 +9,17 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
-from corrwise.envs import MujocoSimulator
+from corrwise.envs import MujocoSimulator, Task
 from corrwise.predictors import OraclePredictor
 from corrwise.types import Context, copied
 
-__all__ = ["GustOracle", "sampled_gusts"]
+__all__ = ["GustOracle", "check_gusts", "sampled_gusts"]
+
+
+def check_gusts(task: Task) -> None:
+    """Raise a ValueError for a task without gusts."""
+    if task.gusts is None:
+        raise ValueError(f"predictor oracle-gusts needs a task with gusts, and {task.name} has none")
 
 
 class GustOracle(OraclePredictor):
@@ -32,8 +38,7 @@ class GustOracle(OraclePredictor):
     deterministic = False
 
     def __init__(self, simulator: MujocoSimulator) -> None:
-        if simulator.task.gusts is None:
-            raise ValueError(f"predictor oracle-gusts needs a task with gusts, and {simulator.task.name} has none")
+        check_gusts(simulator.task)
         super().__init__(simulator)
         self._simulator = simulator
 

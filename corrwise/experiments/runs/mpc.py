@@ -22,6 +22,7 @@ from corrwise.experiments.runs.episodes import EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.goal_videos import interpolator_settings
+from corrwise.experiments.runs.gust_oracle import check_gusts
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.policies import planner_settings
 from corrwise.experiments.runs.rows import Row, RowKey
@@ -58,7 +59,10 @@ def plan_rows(config: MPCConfig) -> list[Row]:
         FileNotFoundError, RuntimeError, ValueError: a task, a camera or weights are missing.
     """
     # A missing task, camera or weights must fail before all else.
-    parts.named_task(config.task).check_cameras(config.cameras)
+    task = parts.named_task(config.task)
+    task.check_cameras(config.cameras)
+    if config.predictor == "oracle-gusts":
+        check_gusts(task)
     settings = with_costs(mpc_settings(config), config.out, config.costs)
     trained = parts.load_trained(config)
     planned = [PlannedCost.of(config, cost, trained) for cost in config.costs]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from math import sqrt
 from typing import Annotated, Literal
 
 import torch
@@ -51,6 +52,8 @@ class DenoiserConfig:
         time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
         temperature: factor of the noise that a frame is sampled from. Few evaluations spread less than the data does,
             which a factor above 1 makes up for.
+        correlation: of the noise of successive frames (the progressive noise of Ge et al., 2023, arXiv 2305.10474).
+            What makes a future unlike others then lasts. A distilled model, which draws fresh noise, has none.
         sample_at: rising times of a distilled model, which has no solver and no time grid: at each one the data is
             predicted, and mixed with fresh noise for the next one. The first mixture is noise alone, whatever the time,
             which is above 0 for the network to see it. Fewer evaluations use the first times.
@@ -71,6 +74,7 @@ class DenoiserConfig:
     solver: str = "euler"
     time_grid: str = "uniform"
     temperature: Annotated[float, Range(0, 10, open="low")] = 1.0
+    correlation: Annotated[float, Range(0, 1)] = 0.0
     sample_at: tuple[Annotated[float, Range(0, 1, open="low")], ...] = ()
     channels: Width = 3
 
@@ -79,6 +83,10 @@ class DenoiserConfig:
         object.__setattr__(self, "sample_at", tuple(self.sample_at))  # a list in config.json
         if sorted(set(self.sample_at)) != list(self.sample_at):
             raise ValueError(f"expected rising times to sample at, got {self.sample_at}")
+        if self.sample_at and self.correlation:
+            raise ValueError(
+                f"expected correlation 0 of a model that samples at times of its own, got {self.correlation:g}"
+            )
         if self.sample_at and self.evaluations > len(self.sample_at):
             times = ", ".join(f"{t:g}" for t in self.sample_at)
             raise ValueError(f"expected at most an evaluation for each of the times {times}, got {self.evaluations}")
@@ -153,7 +161,16 @@ class Denoiser(VideoPredictor):
         return self.config.evaluations == 1 and not self.config.sample_at
 
     def start(self, frames: Tensor, actions: Tensor, noise: Sequence[Generator] | None) -> Memory:
-        """Return the context and its first features, which all candidates share."""
+        """Return the context and its first features, and the noise before the first frame's where it matters."""
+        memory = self.remembered(frames, actions)
+        return (*memory, self._drawn(frames[:, -1], noise)) if self.config.correlation else memory
+
+    def remembered(self, frames: Float[Tensor, "M K C h w"], actions: Float[Tensor, "M K-1 A"]) -> Memory:
+        """Return the context and its first features.
+
+        Raises:
+            ValueError: images with sides that are no multiples of 8.
+        """
         if frames.shape[-1] % self.network.side or frames.shape[-2] % self.network.side:
             side, got = self.network.side, tuple(frames.shape[-2:])
             raise ValueError(f"expected images with sides that are multiples of {side}, got {got}")
@@ -161,15 +178,20 @@ class Denoiser(VideoPredictor):
 
     def step(self, memory: Memory, action: Tensor, noise: Sequence[Generator] | None) -> tuple[Tensor, Memory]:
         """Return the next frame, and the context that ends with it."""
-        last = memory[0][:, -1]
+        last, share = memory[0][:, -1], self.config.correlation
+        if not share:
+            return self.advance(memory, action, lambda: self._drawn(last, noise))
+        kept = share * memory[-1] + sqrt(1 - share**2) * self._drawn(last, noise)
+        frame, context = self.advance(memory[:-1], action, lambda: kept)
+        return frame, (*context, kept)
 
-        def draw() -> Tensor:
-            if noise is None:
-                return torch.zeros_like(last)
-            drawn = [torch.randn(last.shape[1:], generator=g, dtype=torch.float32, device=g.device) for g in noise]
-            return torch.stack([each.to(last) for each in drawn]).repeat_interleave(len(last) // len(drawn), dim=0)
-
-        return self.advance(memory, action, draw)
+    @staticmethod
+    def _drawn(last: Float[Tensor, "M C h w"], noise: Sequence[Generator] | None) -> Float[Tensor, "M C h w"]:
+        """Return noise of the last frame's shape, the same for all candidates of a clip; 0 without generators."""
+        if noise is None:
+            return torch.zeros_like(last)
+        drawn = [torch.randn(last.shape[1:], generator=g, dtype=torch.float32, device=g.device) for g in noise]
+        return torch.stack([each.to(last) for each in drawn]).repeat_interleave(len(last) // len(drawn), dim=0)
 
     def advance(
         self,

@@ -149,7 +149,7 @@ def _futures(model: Denoiser, batch: Batch, generator: Generator) -> Float[Tenso
     """Return frames that the model samples after the context of each window."""
     context, frames = model.config.context, []
     with torch.no_grad():
-        memory = model.start(batch.frames[:, :context], batch.actions[:, : context - 1], None)
+        memory = model.remembered(batch.frames[:, :context], batch.actions[:, : context - 1])
         for action in batch.actions[:, context - 1 :].unbind(dim=1):
             frame, memory = model.advance(memory, action, lambda: random_like(batch.frames[:, 0], generator))
             frames.append(frame)

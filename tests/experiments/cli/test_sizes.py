@@ -51,6 +51,7 @@ def test_every_whole_number_has_a_bound(config):
         (["mpc", "--candidates", "10000000"], "candidates must be at most 1000000, got 10000000"),
         (["mpc", "--lockstep", "1000000"], "lockstep must be at most 100000, got 1000000"),
         (["train", "--num-workers", "5000"], "num_workers must be at most 1024, got 5000"),
+        (["mpc", "--risk", "cvar"], "risk must be mean with 1 future, got cvar"),
         (["table", "mpc", "--processes", "5000"], "processes must be at most 1024, got 5000"),
         (["collect", "--supersample", "64"], "supersample must be at most 16, got 64"),
         (["mpc", "--size", "8192", "--max-frames", "1000000", "--candidates", "1000000"], "of memory, and there are "),

@@ -10,6 +10,7 @@ import torch
 from corrwise.envs import TASKS, Fleet
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs.gust_oracle import GustOracle, sampled_gusts
+from corrwise.experiments.runs.mpc import plan_rows
 from corrwise.experiments.runs.parts import task_settings
 from corrwise.experiments.runs.policies import state_cost, state_score
 from corrwise.mpc import Aggregate, Risk, generator
@@ -79,7 +80,10 @@ def test_true_states_are_scored_under_the_same_gusts():
     assert (windy.deterministic, calm.deterministic) == (False, True)
 
 
-def test_it_needs_a_task_with_gusts():
+def test_it_needs_a_task_with_gusts(tmp_path):
+    with pytest.raises(ValueError, match="oracle-gusts needs a task with gusts, and cartpole has none"):
+        plan_rows(MPCConfig(task="cartpole", predictor="oracle-gusts", out=tmp_path / "mpc"))
+    assert not (tmp_path / "mpc").exists()
     with pytest.raises(ValueError, match="oracle-gusts needs a task with gusts, and cartpole has none"):
         GustOracle(simulator("cartpole"))
 

@@ -101,7 +101,7 @@ def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
     with pytest.raises(ValueError, match="evaluations must be at least 1, got 0"):
         load_agent(sampled, nfe=0)
     assert load_agent(sampled, sampling=["temperature=1.5"]).predictor.config.temperature == 1.5
-    with pytest.raises(ValueError, match="expected of a sample solver, time_grid, temperature, got width"):
+    with pytest.raises(ValueError, match="expected of a sample solver, time_grid, temperature, correlation, got width"):
         load_agent(sampled, sampling=["width=3"])
     with pytest.raises(ValueError, match="expected a denoiser trained by flow matching for solver=heun, got"):
         load_agent(regressed, sampling=["solver=heun"])
@@ -111,7 +111,8 @@ def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
         (["--sampling", "temperature=hot"], "temperature must be a number, got hot"),
         (
             ["--sampling", "width=3"],
-            "sampling must be pairs such as temperature=1.2, of solver, time_grid, temperature, got width=3",
+            "sampling must be pairs such as temperature=1.2, of solver, time_grid, temperature, "
+            "correlation, got width=3",
         ),
         (["--sampling", "temperature=2", "--predictor", "oracle"], "sampling must be left out with predictor oracle"),
     ):

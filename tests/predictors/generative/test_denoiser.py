@@ -190,6 +190,37 @@ def test_the_temperature_is_a_factor_of_all_noise(sample_at):
     assert not torch.allclose(frames[0], frames[2])
 
 
+def test_the_noise_of_successive_frames_is_correlated(monkeypatch):
+    seen, model, frames = [], _model(correlation=0.6, evaluations=2), 400
+    monkeypatch.setattr(
+        model, "advance", lambda memory, action, noise: (seen.append(noise()), (seen[-1], memory[:2]))[1]
+    )
+    batch = _batch(clips=1, frames=2)
+    memory = model.start(batch.frames, batch.actions, [torch.Generator().manual_seed(0)])
+    memory = tuple(part.repeat_interleave(2, dim=0) for part in memory)  # of two candidates
+    drawn = [torch.Generator().manual_seed(1)]
+    for _ in range(frames):
+        memory = model.step(memory, torch.zeros(2, 1), drawn)[1]
+    noise = torch.stack(seen)
+    assert torch.equal(noise[:, 0], noise[:, 1]), "candidates share it"
+    noise = noise[:, 0].flatten(1).double()
+    assert noise.std() == pytest.approx(1, abs=0.01)
+    for lag in (1, 2):
+        assert (noise[lag:] * noise[:-lag]).mean() == pytest.approx(0.6**lag, abs=0.02)
+
+
+def test_correlated_noise_reaches_the_frames():
+    batch = _batch()
+    model = awake(_model(correlation=1.0, evaluations=2), SIDE)
+    other = awake(_model(correlation=0.5, evaluations=2), SIDE)
+    first, second = (_futures(each, batch) for each in (model, other))
+    assert not torch.allclose(first, second)
+    with pytest.raises(
+        ValueError, match=r"expected correlation 0 of a model that samples at times of its own, got 0\.5"
+    ):
+        DenoiserConfig(correlation=0.5, sample_at=(0.5,), evaluations=1)
+
+
 def test_bad_input_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="sides that are multiples of 8, got \\(12, 16\\)"):
         _model().start(torch.zeros(1, 2, 3, 12, 16), torch.zeros(1, 1, 1), None)

@@ -82,7 +82,10 @@ def run_evaluate(config: EvaluateConfig) -> Path:
     settings = subjects.settings
     arms = models
     if config.residuals is not None:
-        others = ClipWindows(open_clips(config.residuals), context + config.horizon)
+        try:
+            others = ClipWindows(open_clips(config.residuals), context + config.horizon)
+        except ValueError as error:
+            raise ValueError(f"{config.residuals}, for residuals: {error}") from None
         _check_alike(windows.source, others.source)
         check_apart(windows, others)
         arms = with_residuals(models, others, context, count=config.windows, seed=config.seed, together=config.batch)

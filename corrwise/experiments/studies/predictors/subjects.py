@@ -87,6 +87,8 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     models: dict[str, tuple[str, Predictor]] = {}
     device, several = device_named(config.device), False
     for path in config.models:
+        if str(path) == BASELINE and not path.exists():
+            raise ValueError(f"expected folders of trained models, got {BASELINE}, which is always evaluated")
         folder = model_folder(str(path))
         name = run_name(folder)
         if name in models or name == BASELINE:

@@ -156,11 +156,14 @@ def test_a_calibrated_spread_is_one_and_differences_are_paired_by_clip():
         ({"--residuals": "nowhere"}, "there is no folder of clips at nowhere"),
         ({"--residuals": "scored"}, "residuals of clips that are not scored, but clip 0 of them is clip 0 of --data"),
         ({"--residuals": "wide"}, "clips for residuals of the size (16, 16) of --data, got (24, 24)"),
+        ({"--residuals": "short"}, "short, for residuals: expected clips of at least 5 frames"),
+        ({"--models": "copy-last"}, "expected folders of trained models, got copy-last, which is always evaluated"),
     ],
 )
 def test_bad_input_is_one_sentence(clips, models, tmp_path, capsys, change, message):
     if not (clips / "wide").exists():
         run_collect(CollectConfig(out=clips / "wide", episodes=1, steps=7, size=24, seed=100))
+        run_collect(CollectConfig(out=clips / "short", episodes=1, steps=1, size=16, seed=100))
     plain = {"--models": str(models[0]), "--data": str(clips / "scored"), "--out": str(tmp_path / "ev")}
     options = {**plain, "--horizon": "3", "--samples": "3", "--residuals": "others", **change}
     if options["--residuals"] != "nowhere":
