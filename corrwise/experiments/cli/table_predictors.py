@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from corrwise.costs.presets import FORMS, NAMED_FLOWS
 from corrwise.costs.spec import BASE_NAMES, RECOMMENDED, CostSpec
 from corrwise.experiments.cli import options
-from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, Model
+from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, RESTORING, Model
 from corrwise.validation import SEVERAL, ConfigError, Range, check, check_that, validated
 
 NAME = "table predictors"
 
-MODELS: tuple[Model, ...] = tuple(model for model in MODEL_NAMES if model not in INTERPOLATING)
+MODELS: tuple[Model, ...] = tuple(model for model in MODEL_NAMES if model not in (*INTERPOLATING, *RESTORING))
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,15 @@ from corrwise.validation import SEVERAL, Range, check, validated
 
 NAME = "train"
 
-Objective = Literal["predict", "interpolate", "flow-matching", "distill", "mogan"]
-Model = Literal["resnet3d", "svg", "svg-prime", "denoiser", "flavr"]
+Objective = Literal["predict", "interpolate", "flow-matching", "distill", "mogan", "restore"]
+Model = Literal["resnet3d", "svg", "svg-prime", "denoiser", "flavr", "restoration"]
 INTERPOLATING = ("flavr",)
 DENOISING = ("denoiser",)
+RESTORING = ("restoration",)
 FLOW_MATCHING: Objective = "flow-matching"
 DISTILLING: tuple[Objective, ...] = ("distill", "mogan")  # a few-step student
 GENERATIVE: tuple[Objective, ...] = (FLOW_MATCHING, *DISTILLING)  # models that evaluate their network several times
+OF_FRAMES: tuple[Objective, ...] = ("interpolate", "restore")  # models that see no actions
 MODEL_NAMES = get_args(Model)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
@@ -39,16 +41,18 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "svg-prime": ("width=8", "hidden=32", "features=32", "latent=4", "recursive=true"),
     "denoiser": ("width=32", "blocks=1"),
     "flavr": ("width=16", "blocks=1", "residual=true"),
+    "restoration": ("width=32", "blocks=1"),
 }
 _OF_TIME = ("time_weight", "time_law", "own_frames_after")
 _OF_STUDENTS = ("teacher", "sample_at", "fake_steps", "adversary")
 _BY_PIXELS = ("gap", "loss", "flow", "warm_start")
 _UNUSED = {  # options that an objective does not have
-    "predict": ("gap", *_OF_TIME, *_OF_STUDENTS),
-    "interpolate": ("actions", "horizon", *_OF_TIME, *_OF_STUDENTS),
-    FLOW_MATCHING: (*_BY_PIXELS, *_OF_STUDENTS),
-    "distill": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "adversary"),
-    "mogan": (*_BY_PIXELS, "time_weight", "own_frames_after", "options"),
+    "predict": ("gap", *_OF_TIME, *_OF_STUDENTS, "damages"),
+    "interpolate": ("actions", "horizon", *_OF_TIME, *_OF_STUDENTS, "damages"),
+    FLOW_MATCHING: (*_BY_PIXELS, *_OF_STUDENTS, "damages"),
+    "distill": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "adversary", "damages"),
+    "mogan": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "damages"),
+    "restore": ("context", "actions", "horizon", "stride", *_BY_PIXELS, "own_frames_after", *_OF_STUDENTS),
 }
 Rate = Annotated[float, Range(0, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
@@ -63,10 +67,11 @@ class TrainConfig:
     cityscapes: or vimeo: and a folder of that dataset. With interpolate their numbers of actions may differ."""
     objective: Objective = "predict"
     """predict (the frames after a context), flow-matching (samples of them, for denoiser), distill (few evaluations in
-    place of a denoiser's many), mogan (distill, with an adversary of motion) or interpolate (the frames between those
-    of a context, for flavr)."""
+    place of a denoiser's many), mogan (distill, with an adversary of motion), interpolate (the frames between those of
+    a context, for flavr) or restore (whole images from damaged ones, for restoration)."""
     model: Model = "resnet3d"
-    """resnet3d, svg, svg-prime or denoiser; with flow-matching, distill and mogan denoiser, with interpolate flavr."""
+    """resnet3d, svg, svg-prime or denoiser; with flow-matching, distill and mogan denoiser, with interpolate flavr,
+    with restore restoration."""
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
@@ -95,11 +100,11 @@ class TrainConfig:
     warm_start: Annotated[int, Range(0, 100_000_000)] = 0
     """Steps at the beginning that learn by the base distance of a loss between matched pixels, at the same place."""
     time_weight: str = "data"
-    """With flow-matching: the loss's weight over time, such as data, velocity, flowfusion or min-snr:gamma=5
-    (docs/train_a_predictor.md)."""
+    """With flow-matching and restore: the loss's weight over time, such as data, velocity, flowfusion or
+    min-snr:gamma=5 (docs/train_a_predictor.md)."""
     time_law: str = "shifted"
-    """With flow-matching: the law of the times, such as shifted:shift=5, uniform or logit-normal:mean=0,std=1. With
-    distill and mogan: of the times at which teacher and student are compared."""
+    """With flow-matching and restore: the law of the times, such as shifted:shift=5, uniform or
+    logit-normal:mean=0,std=1. With distill and mogan: of the times at which teacher and student are compared."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
     from the model's own, with gradients through the chain, as in regression."""
@@ -110,6 +115,10 @@ class TrainConfig:
     fake_steps: Steps = 4
     """With distill and mogan: steps of the network that follows the student's samples, for each of the student's."""
     adversary: AdversaryOptions = AdversaryOptions()
+    damages: Annotated[tuple[str, ...], SEVERAL] = ("random",)
+    """With restore: damages of the images, such as random:share=0.4, box:share=0.25, free-form or downscale:factor=4
+    (docs/restoration.md); each step draws one. The noise is an option of the model: noise=white, or length_scale=1.5
+    of Gaussian-process noise in pixels."""
     crop: Annotated[int, Range(0, 8192)] = 0
     """Side of the square, around what moves, that a step sees of each window; 0 shows whole images. Small bodies are
     learned in a fraction of the time; not for svg, which is made for one size."""
@@ -149,11 +158,10 @@ class TrainConfig:
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
-        interpolates = objective == "interpolate"
-        models = [name for name in MODEL_NAMES if (name in INTERPOLATING) == interpolates]
-        models = list(DENOISING) if objective in GENERATIVE else models
+        models = _models(objective)
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {objective}", self.model)
-        check(self.stride == 1 or not interpolates, "stride", f"1 with --objective {objective}", self.stride)
+        whole = objective != "interpolate" or self.stride == 1
+        check(whole, "stride", f"1 with --objective {objective}", self.stride)
         if objective in DISTILLING:
             check(bool(self.teacher), "teacher", f"a run of corrwise train with --objective {objective}", self.teacher)
             window = self.adversary.window
@@ -165,8 +173,9 @@ class TrainConfig:
         for pair in self._pairs:
             name, equals, value = pair.partition("=")
             check(bool(name and equals and value), "options", "small, or pairs such as width=8", pair)
-            check(name not in ("context", "action_dim", "size"), "options", "without what clips and flags state", pair)
-            one = pair == "evaluations=1" or name != "evaluations" or objective == FLOW_MATCHING
+            stated = name in ("context", "action_dim", "size", "damages")
+            check(not stated, "options", "without what clips and flags state", pair)
+            one = pair == "evaluations=1" or name != "evaluations" or objective in (FLOW_MATCHING, "restore")
             check(one, "options", f"evaluations=1 with --objective {objective}", pair)
 
     @property
@@ -177,14 +186,28 @@ class TrainConfig:
 
     @property
     def window(self) -> int:
-        """Frames of a window: context and horizon, or all from the first known frame to the last."""
-        return (
-            (self.context - 1) * max(self.gap) + 1 if self.objective == "interpolate" else self.context + self.horizon
-        )
+        """Frames of a window: context and horizon, all from the first known frame to the last, or one to restore."""
+        if self.objective == "restore":
+            return 1
+        if self.objective == "interpolate":
+            return (self.context - 1) * max(self.gap) + 1
+        return self.context + self.horizon
+
+    @property
+    def sees_actions(self) -> bool:
+        """Whether the model sees the clips' actions."""
+        return self.actions and self.objective not in OF_FRAMES
 
     @property
     def _pairs(self) -> list[str]:
         return [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
+
+
+def _models(objective: Objective) -> tuple[str, ...]:
+    """Return the models that an objective trains."""
+    special = {**dict.fromkeys(GENERATIVE, DENOISING), "interpolate": INTERPOLATING, "restore": RESTORING}
+    predictors = tuple(name for name in MODEL_NAMES if name not in (*INTERPOLATING, *RESTORING))
+    return special.get(objective, predictors)
 
 
 def run(config: TrainConfig) -> Path:

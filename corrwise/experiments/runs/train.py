@@ -21,9 +21,8 @@ from corrwise.predictors.data.sources import Joined, Part, open_clips
 from corrwise.predictors.interpolation.flavr import window_places
 from corrwise.predictors.interpolation.strided import StridedClips, span
 from corrwise.predictors.models.pretrained import about_model
-from corrwise.predictors.training import (
-    Trainer,
-)
+from corrwise.predictors.restoration import RestorationModel
+from corrwise.predictors.training import Trainer
 from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
 from corrwise.predictors.training.trainer import CHECKPOINT
 
@@ -98,7 +97,7 @@ def clips_of(config: TrainConfig) -> tuple[ClipSource, ClipSource, ClipSource]:
         FileNotFoundError, ValueError: clips that cannot be read, or of several sizes or, where the model sees them,
             numbers of actions.
     """
-    sources, actions = [open_clips(path) for path in config.data], config.actions and config.objective != "interpolate"
+    sources, actions = [open_clips(path) for path in config.data], config.sees_actions
     if len(sources) == 1 and actions:
         return sources[0], *Part.split(sources[0], config.val_fraction)
     parts = [Part.split(source, config.val_fraction) for source in sources]
@@ -112,8 +111,16 @@ def _check_learns(trainer: Trainer[Batch], batch: Batch) -> None:
     Raises:
         ValueError: images of another size than the model's, for one.
     """
+    model, batch, generator = (
+        kept_model(trainer),
+        batch.to(trainer.fabric.device),
+        torch.Generator("cpu").manual_seed(0),
+    )
     with torch.no_grad():
-        kept_model(trainer).eval().learn(batch.to(trainer.fabric.device), torch.Generator("cpu").manual_seed(0))
+        if isinstance(model, RestorationModel):
+            trainer.objective.loss(batch, generator, "train")
+        else:
+            model.eval().learn(batch, generator)
 
 
 def _warn_of_size(trainer: Trainer[Batch]) -> None:

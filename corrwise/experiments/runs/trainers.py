@@ -23,6 +23,7 @@ from corrwise.predictors.interpolation.registry import (
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
+from corrwise.predictors.restoration.model import RestorationModel, make_restoration_model, starts_from
 from corrwise.predictors.training import (
     Augmentation,
     FlowMatching,
@@ -30,6 +31,7 @@ from corrwise.predictors.training import (
     FramePrediction,
     Learning,
     Objective,
+    Restoration,
     Trainer,
     TrainerConfig,
     WarmStart,
@@ -39,7 +41,7 @@ from corrwise.types import Distance
 
 __all__ = ["Model", "make_loss", "make_trainer", "starting_model"]
 
-Model = VideoPredictor | FLAVR
+Model = VideoPredictor | FLAVR | RestorationModel
 
 
 def make_loss(config: TrainConfig) -> Distance:
@@ -64,7 +66,7 @@ def make_trainer(
         config: what to train.
         action_dim: of the clips, whose steps are strides.
         size: (H, W) of the clips.
-        distance: what to train with; None for flow matching, which has a loss of its own.
+        distance: what to train with; None for flow matching and restoration, which have losses of their own.
 
     Raises:
         FileNotFoundError, ValueError: options that make no model, no such model to begin with, or a batch that the
@@ -94,9 +96,13 @@ def make_trainer(
 def _objective(config: TrainConfig, model: Model, distance: Distance | None) -> Objective[Batch]:
     """Return what a run minimises; where it has a warm start, first the base distance of pixels at the same place."""
     if distance is None:
-        assert isinstance(model, Denoiser)
         weight, law = make_weight(config.time_weight), make_time_law(config.time_law)
+        if isinstance(model, RestorationModel):
+            return Restoration(model, weight, law)
+        assert isinstance(model, Denoiser)
         return FlowMatching(model, weight, law, own_after=config.own_frames_after, total=config.steps)
+
+    assert not isinstance(model, RestorationModel)
 
     def by(distance: Distance, scale: float) -> FramePrediction | FrameInterpolation:
         if isinstance(model, FLAVR):
@@ -125,6 +131,8 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         FileNotFoundError: ``--init-from`` holds no model.
         ValueError: options that make no model, or another model than that of ``--init-from``.
     """
+    if config.objective == "restore":
+        return _starting_restorer(config)
     sized = {"size": size[0]} if config.model == "svg" else {}
     options = {**config.model_options, **sized, "context": config.context}
     make: Callable[..., Model] = make_interpolation_model
@@ -140,3 +148,11 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
     if model.config != wanted:
         raise ValueError(f"expected a model {wanted} in {config.init_from} to start from, got {model.config}")
     return model
+
+
+def _starting_restorer(config: TrainConfig) -> RestorationModel:
+    """Return a fresh restoring model, or one with the weights of ``--init-from``, perhaps of other noise or damages."""
+    model = make_restoration_model(**config.model_options, damages=config.damages)
+    if not config.init_from or (config.out / CHECKPOINT).exists():
+        return model
+    return starts_from(model, RestorationModel.from_pretrained(model_folder(config.init_from)))

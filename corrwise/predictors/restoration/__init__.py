@@ -16,9 +16,11 @@ from corrwise.predictors.restoration.gaussian_process import (
     nyquist_length_scale,
     sample_gaussian_process,
 )
+from corrwise.predictors.restoration.guidance import Guidance
 from corrwise.predictors.restoration.maps import Affine, FrameMap, affine_maps, first_map, flow_maps, video_maps
 from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
 from corrwise.predictors.restoration.sampling import sample_images
+from corrwise.predictors.restoration.video import restored_frames, warping_errors
 
 __all__ = [
     "CARRIERS",
@@ -31,6 +33,7 @@ __all__ = [
     "GaussianProcess",
     "GaussianProcessConfig",
     "GridCovariance",
+    "Guidance",
     "Masking",
     "NoiseCarrier",
     "Observation",
@@ -46,7 +49,9 @@ __all__ = [
     "make_carrier",
     "make_damage",
     "nyquist_length_scale",
+    "restored_frames",
     "sample_gaussian_process",
     "sample_images",
     "video_maps",
+    "warping_errors",
 ]

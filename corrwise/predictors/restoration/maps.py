@@ -62,6 +62,14 @@ class Affine:
         x, y = points[..., 0], points[..., 1]
         return torch.stack((a * x + b * y + self.offset[0], c * x + d * y + self.offset[1]), dim=-1)
 
+    def inverse(self) -> Affine:
+        """Return the map from the frame before to the frame."""
+        (a, b), (c, d) = self.matrix
+        x, y = self.offset
+        det = a * d - b * c
+        back = ((d / det, -b / det), (-c / det, a / det))
+        return Affine(back, ((b * y - d * x) / det, (c * x - a * y) / det))
+
     def after(self, later: Affine) -> Affine:
         """Return the map that applies the one of a later frame first, then this one."""
         (a, b), (c, d) = self.matrix
@@ -84,6 +92,8 @@ class FrameMap:
         previous: the point (x, y) of the frame before.
         outside: which pixels were outside the frame before.
         hidden: which pixels were hidden in the frame before, though inside it.
+        ahead: of each pixel of the frame before, the point (x, y) in this frame.
+        kept: which pixels of the frame before this frame shows.
         origin: the number of the frame of the origin.
         points: the origin (x, y) in that frame.
     """
@@ -92,6 +102,8 @@ class FrameMap:
     previous: Float[Tensor, "h w 2"]
     outside: Bool[Tensor, "h w"]
     hidden: Bool[Tensor, "h w"]
+    ahead: Float[Tensor, "h w 2"]
+    kept: Bool[Tensor, "h w"]
     origin: Int[Tensor, "h w"]
     points: Float[Tensor, "h w 2"]
 
@@ -128,7 +140,7 @@ def first_map(height: int, width: int, *, device: torch.device | str = "cpu") ->
         raise ValueError(f"expected a frame of at least 1 x 1 pixels, got {height} x {width}")
     grid = pixel_grid(height, width, device=device)
     no = torch.zeros(height, width, dtype=torch.bool, device=device)
-    return FrameMap(0, grid, no, no, no.long(), grid)
+    return FrameMap(0, grid, no, no, grid, ~no, no.long(), grid)
 
 
 def affine_maps(
@@ -148,9 +160,9 @@ def affine_maps(
     grid, whole = last.previous, Affine()
     yield last
     for number, step in enumerate(steps, start=1):
-        previous, whole = step(grid), whole.after(step)
-        outside = _outside(previous, (height, width))
-        yield FrameMap(number, previous, outside, last.hidden, last.origin, whole(grid))
+        previous, ahead, whole = step(grid), step.inverse()(grid), whole.after(step)
+        outside, gone = (_outside(each, (height, width)) for each in (previous, ahead))
+        yield FrameMap(number, previous, outside, last.hidden, ahead, ~gone, last.origin, whole(grid))
 
 
 def flow_maps(fields: Iterable[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]]]) -> Iterator[FrameMap]:
@@ -233,9 +245,9 @@ def _followed(last: FrameMap, later: Tensor, earlier: Tensor) -> FrameMap:
     hidden = occluded(later[None], earlier[None])[0] & ~outside
     origin, points = _composed(last, previous)
     number = last.number + 1
-    return FrameMap(
-        number, previous, outside, hidden, origin.masked_fill(hidden, number), points.where(~hidden[..., None], grid)
-    )
+    ahead, kept = grid + earlier.permute(1, 2, 0), ~occluded(earlier[None], later[None])[0]
+    origin, points = origin.masked_fill(hidden, number), points.where(~hidden[..., None], grid)
+    return FrameMap(number, previous, outside, hidden, ahead, kept, origin, points)
 
 
 def _composed(last: FrameMap, at: Float[Tensor, "h w 2"]) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w 2"]]:

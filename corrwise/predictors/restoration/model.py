@@ -7,26 +7,27 @@ minimiser of the squared error is still ``E[x1 | x_t]``, and the velocity is sti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise._network_size import check_network
 from corrwise.predictors.generative.inputs import TIME_NUMBERS, linear_estimate, time_numbers
 from corrwise.predictors.generative.paths import Path
 from corrwise.predictors.generative.schedules import make_path
 from corrwise.predictors.generative.solvers import time_grid
 from corrwise.predictors.generative.unet import UNet
-from corrwise.predictors.models.pretrained import Pretrained, Width
+from corrwise.predictors.models.pretrained import Pretrained, Width, typed_config
 from corrwise.predictors.restoration.carriers import NoiseCarrier
 from corrwise.predictors.restoration.damage import Operator, make_damage
 from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
 from corrwise.validation import Range, validated
 
-__all__ = ["Observation", "RestorationConfig", "RestorationModel"]
+__all__ = ["Observation", "RestorationConfig", "RestorationModel", "make_restoration_model", "starts_from"]
 
 _LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
 _MIDDLE = 0.5  # of the values of an image
@@ -167,3 +168,31 @@ class RestorationModel(Pretrained):
         )
         if wanted != got:
             raise ValueError(f"the model was trained with {wanted}, and {type(carrier).__name__} carries {got}")
+
+
+def make_restoration_model(**options: Any) -> RestorationModel:
+    """Return a fresh model, its weights drawn from torch's global generator.
+
+    Args:
+        options: the fields of its configuration.
+
+    Raises:
+        ValueError: options that it does not have, or a network that is too large (``check_network``).
+    """
+    config = typed_config(RestorationConfig, RestorationModel.name, options)
+    check_network(lambda: RestorationModel(config))
+    return RestorationModel(config)
+
+
+def starts_from(model: RestorationModel, trained: RestorationModel) -> RestorationModel:
+    """Return a model with the weights of a trained one, which may have learned other noise or other damages.
+
+    Raises:
+        ValueError: a network of another shape, scale or path.
+    """
+    mine, kept = model.config, trained.config
+    free = {name: getattr(mine, name) for name in ("damages", "noise", "length_scale", "evaluations", "time_grid")}
+    if replace(kept, **free) != mine:
+        raise ValueError(f"expected a model {mine} to start from, but for its noise and damages, got {kept}")
+    model.load_state_dict(trained.state_dict())
+    return model

@@ -6,6 +6,7 @@ from corrwise.predictors.training.frame_interpolation import Augmentation, Frame
 from corrwise.predictors.training.frame_prediction import FramePrediction
 from corrwise.predictors.training.learning import Learning, TrainerConfig
 from corrwise.predictors.training.objective import Cycle, Loss, Objective, Phase
+from corrwise.predictors.training.restoration import Restoration
 from corrwise.predictors.training.trainer import Taken, Trainer
 from corrwise.predictors.training.warm_start import WarmStart
 
@@ -22,6 +23,7 @@ __all__ = [
     "Loss",
     "Objective",
     "Phase",
+    "Restoration",
     "Taken",
     "Trainer",
     "TrainerConfig",

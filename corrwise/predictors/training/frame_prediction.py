@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.interpolation.flavr import FLAVR
 from corrwise.predictors.models.base import VideoPredictor
+from corrwise.predictors.restoration.model import RestorationModel
 from corrwise.predictors.training.objective import Loss, Phase
 from corrwise.predictors.training.trainer import Trainer
 from corrwise.types import Distance, EvaluatingObjective
@@ -71,10 +72,10 @@ class FramePrediction:
             return self.scale * self.distance(x.float(), y.float())
 
 
-def kept_model(trainer: Trainer[Batch]) -> VideoPredictor | FLAVR:
+def kept_model(trainer: Trainer[Batch]) -> VideoPredictor | FLAVR | RestorationModel:
     """Return the model that a run keeps: the moving average where there is one."""
     kept = trainer.kept("model")
-    assert isinstance(kept, VideoPredictor | FLAVR)
+    assert isinstance(kept, VideoPredictor | FLAVR | RestorationModel)
     return kept
 
 

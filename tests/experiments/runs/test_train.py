@@ -17,7 +17,7 @@ from corrwise.experiments.cli import commands
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.parse import RENAMED
-from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, TrainConfig
+from corrwise.experiments.cli.train import INTERPOLATING, MODEL_NAMES, RESTORING, TrainConfig
 from corrwise.experiments.runs import train
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.distances import make_distance
@@ -74,7 +74,7 @@ def _checkpoint(config):
 
 
 def test_models_are_those_of_the_options():
-    assert (*MODELS, *INTERPOLATING) == MODEL_NAMES
+    assert (*MODELS, *INTERPOLATING, *RESTORING) == MODEL_NAMES
 
 
 @pytest.mark.parametrize(

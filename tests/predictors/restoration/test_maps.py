@@ -18,10 +18,7 @@ def field(x: float | int, y: float | int) -> torch.Tensor:
 def fields_of(step: Affine, count: int):
     """Exact flows of a plane that moves."""
     grid = pixel_grid(*SIZE)
-    (a, b), (c, d) = step.matrix
-    x, y = step.offset
-    det = a * d - b * c
-    back = Affine(((d / det, -b / det), (-c / det, a / det)), ((b * y - d * x) / det, (c * x - a * y) / det))
+    back = step.inverse()
     torch.testing.assert_close(back(step(grid)), grid, atol=1e-4, rtol=0)
     return [((step(grid) - grid).permute(2, 0, 1), (back(grid) - grid).permute(2, 0, 1))] * count
 
@@ -55,6 +52,8 @@ def test_flows_give_the_maps_of_the_plane_that_they_come_from(step):
     traced = list(flow_maps(fields_of(step, 5)))
     for one, two in zip(exact, traced, strict=True):
         torch.testing.assert_close(two.previous, one.previous, atol=1e-4, rtol=0)
+        torch.testing.assert_close(two.ahead, one.ahead, atol=1e-4, rtol=0)
+        assert (one.kept == two.kept).float().mean() > 0.96
         assert (one.outside == two.outside).float().mean() > 0.98  # rounding at the very edge
         assert not two.hidden.float().mean() > 0.02
         kept = one.traced & two.traced
@@ -99,6 +98,8 @@ def test_what_an_object_uncovers_is_hidden_once_and_then_its_own_origin():
         uncovered = torch.zeros(SIZE, dtype=torch.bool)
         uncovered[5:11, 2 * number : 2 * number + 2] = True
         assert torch.equal(maps[number].hidden, uncovered)
+        covered = uncovered.roll(6, dims=1)  # by the square, which is 6 px wide
+        assert torch.equal(maps[number].kept, ~covered)
     last = maps[4]
     assert last.origin[5:11, 2:10].tolist() == [[1, 1, 2, 2, 3, 3, 4, 4]] * 6
     assert torch.equal(last.points[5:11, 2:10], pixel_grid(*SIZE)[5:11, 2:10])

@@ -1,0 +1,123 @@
+"""Equivariance self-guidance: each frame's predictions agree with those of the frame before, moved with the scene.
+
+Warped Diffusion (Daras et al., NeurIPS 2024), Alg. 1. An image model may answer moved noise and a moved image with
+something else than the moved answer. At each step of a frame its prediction is sampled where the pixels of the frame
+before have moved to, and the difference from that frame's prediction at the same step pulls the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.costs.warp import warp
+from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
+from corrwise.predictors.restoration.model import Observation, RestorationModel
+from corrwise.predictors.restoration.sampling import flow_step
+from corrwise.validation import Range, validated
+
+__all__ = ["Guidance", "Sampled", "equivariance_error", "sample_frame"]
+
+
+@validated(error=ValueError)
+class Guidance:
+    """How strongly a frame's sample is pulled towards the frame before.
+
+    Attributes:
+        strength: lambda; 0 is no guidance.
+        normalised: ``root`` divides by the root of the error, as in the paper (and in diffusion posterior sampling),
+            so that the length of a step does not depend on how large the error is; ``none`` does not.
+    """
+
+    strength: Annotated[float, Range(0, inf)] = 1.0
+    normalised: Literal["root", "none"] = "root"
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A restored frame.
+
+    Attributes:
+        image: in [0, 1].
+        predictions: of the data at each time of the sample, which the next frame is guided by.
+    """
+
+    image: Float[Tensor, "C h w"]
+    predictions: Sequence[Float[Tensor, "C h w"]]
+
+
+def equivariance_error(
+    data: Float[Tensor, "1 C h w"], before: Float[Tensor, "C h w"], step: FrameMap
+) -> Float[Tensor, ""]:
+    """Return the sum of squared differences between a prediction and the one of the frame before, where both are seen.
+
+    The new prediction is interpolated, and the old one is not: what is compared with keeps its sharpness.
+
+    Args:
+        data: the prediction of a frame.
+        before: the prediction of the frame before.
+        step: the map of the frame.
+    """
+    moved = (step.ahead - pixel_grid(*step.size, device=data.device)).permute(2, 0, 1)
+    return ((warp(data, moved[None], padding="border")[0] - before).square() * step.kept).sum()
+
+
+def sample_frame(
+    model: RestorationModel,
+    seen: Observation,
+    noise: Float[Tensor, "1 C h w"],
+    step: FrameMap,
+    before: Sampled | None = None,
+    guidance: Guidance | None = None,
+    times: Sequence[float] = (),
+) -> Sampled:
+    """Return a frame sampled from noise; with guidance, each step takes one backward pass through the network.
+
+    Only the graph of one evaluation is in memory at a time.
+
+    Args:
+        model: the network.
+        seen: what is known of the frame.
+        noise: of the frame.
+        step: the frame's map.
+        before: the frame before, sampled at the same times; None for the first frame, which nothing guides.
+        guidance: None samples each frame by itself.
+        times: rising, at which the data is predicted; empty for the model's own.
+
+    Raises:
+        ValueError: a frame before that was sampled at another number of times, or has another size.
+    """
+    times = tuple(times) or model.config.times()
+    guided = guidance is not None and guidance.strength > 0 and before is not None
+    if guided and before is not None:
+        _check_before(before, len(times), noise)
+    x, predictions = noise, list[Tensor]()
+    for number, (t, following) in enumerate(pairwise((*times, 1.0))):
+        last = number == len(times) - 1  # its prediction is the sample
+        with torch.set_grad_enabled(guided and not last):
+            x = x.detach().requires_grad_(guided and not last)
+            data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
+            pull = torch.zeros_like(x)
+            if guided and not last and before is not None and guidance is not None:
+                error = equivariance_error(data, before.predictions[number], step)
+                (pull,) = torch.autograd.grad(error, x)
+                scale = error.detach().sqrt().clamp(min=1e-12) if guidance.normalised == "root" else 1.0
+                pull = guidance.strength / scale * pull
+        data = data.detach()
+        predictions.append(data[0])
+        x = flow_step(model.path, x.detach(), data, t, following) - pull
+    return Sampled(model.images(predictions[-1][None])[0], predictions)
+
+
+def _check_before(before: Sampled, times: int, noise: Tensor) -> None:
+    if len(before.predictions) != times:
+        raise ValueError(f"expected a frame before of {times} predictions, got {len(before.predictions)}")
+    if before.image.shape != noise.shape[1:]:
+        raise ValueError(f"expected a frame before of shape {tuple(noise.shape[1:])}, got {tuple(before.image.shape)}")

@@ -1,0 +1,114 @@
+"""A video restored frame by frame, with noise that moves with the scene; and how consistent its frames are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from corrwise.costs.warp import warp
+from corrwise.predictors.restoration.carriers import NoiseCarrier, carried_noise
+from corrwise.predictors.restoration.damage import Operator
+from corrwise.predictors.restoration.guidance import Guidance, Sampled, sample_frame
+from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
+from corrwise.predictors.restoration.model import RestorationModel
+
+__all__ = ["restored_frames", "warping_errors"]
+
+
+def restored_frames(
+    model: RestorationModel,
+    observed: Iterable[tuple[Operator, Float[Tensor, "C oh ow"]]],
+    maps: Iterable[FrameMap],
+    carrier: NoiseCarrier,
+    generator: Generator,
+    *,
+    guidance: Guidance | None = None,
+    times: Sequence[float] = (),
+    exact: bool = True,
+) -> Iterator[Float[Tensor, "C h w"]]:
+    """Return the restored frames of a video, in [0, 1], one after the other.
+
+    Nothing of earlier frames is kept but the last one's predictions, so that a long video needs no more memory than a
+    short one.
+
+    Args:
+        model: the network.
+        observed: of each frame what happened to it, and what is observed.
+        maps: of each frame, the first included.
+        carrier: of noise that the model was trained with.
+        generator: source of all draws, on the CPU.
+        guidance: of each frame by the one before; None is without.
+        times: rising, at which the data is predicted; empty for the model's own.
+        exact: whether what is known stays as it is observed (``Operator.project``).
+
+    Raises:
+        ValueError: a carrier of other noise than the model's, or fewer maps than frames or the other way round.
+    """
+    model.check_carrier(carrier)
+    return _restored(model, observed, maps, carrier, generator, guidance, times, exact)
+
+
+def _restored(
+    model: RestorationModel,
+    observed: Iterable[tuple[Operator, Tensor]],
+    maps: Iterable[FrameMap],
+    carrier: NoiseCarrier,
+    generator: Generator,
+    guidance: Guidance | None,
+    times: Sequence[float],
+    exact: bool,
+) -> Iterator[Tensor]:
+    steps: list[FrameMap] = []
+
+    def passing() -> Iterator[FrameMap]:
+        for step in maps:
+            steps[:] = [step]
+            yield step
+
+    noises = carried_noise(carrier, passing(), model.config.channels, generator)
+    before: Sampled | None = None
+    for number, (pair, noise) in enumerate(zip_longest(observed, noises)):
+        if pair is None or noise is None:
+            more, fewer = ("maps", "frames") if pair is None else ("frames", "maps")
+            raise ValueError(f"expected one map for each frame, got {number} {fewer} and more {more}")
+        operator, given = pair
+        with torch.no_grad():
+            seen = model.observe(operator, given[None])
+        before = sample_frame(model, seen, noise[None], steps[0], before, guidance, times)
+        image = before.image
+        yield operator.project(image[None], given[None])[0].clamp(0, 1) if exact else image
+
+
+def warping_errors(
+    frames: Iterable[Float[Tensor, "C h w"]], maps: Iterable[FrameMap]
+) -> Iterator[tuple[float | None, float | None]]:
+    """Return of each frame the self-warping error against the frame before and against the first frame.
+
+    The mean squared difference between a pixel and its point in the other frame, sampled bilinearly, over pixels that
+    both frames show; None for the first frame, and where no pixel is shown by both.
+
+    Args:
+        frames: of the video, in [0, 1].
+        maps: of each frame, the first included.
+    """
+    first: Tensor | None = None
+    before: Tensor | None = None
+    for frame, step in zip(frames, maps, strict=True):
+        if first is None or before is None:
+            first = frame
+            yield None, None
+        else:
+            yield _error(frame, before, step.previous, step.visible), _error(frame, first, step.points, step.traced)
+        before = frame
+
+
+def _error(frame: Tensor, other: Tensor, points: Float[Tensor, "h w 2"], seen: Bool[Tensor, "h w"]) -> float | None:
+    if not bool(seen.any()):
+        return None
+    moved = (points - pixel_grid(*seen.shape, device=frame.device)).permute(2, 0, 1)
+    difference = (warp(other[None], moved[None], padding="border")[0] - frame).square()
+    return float(difference[:, seen].mean())

@@ -1,0 +1,158 @@
+"""Guidance by the frame before, and videos restored frame by frame."""
+
+import weakref
+
+import pytest
+import torch
+
+from corrwise.predictors.restoration import (
+    Affine,
+    Guidance,
+    RestorationConfig,
+    RestorationModel,
+    affine_maps,
+    first_map,
+    flow_maps,
+    make_carrier,
+    make_damage,
+    restored_frames,
+    warping_errors,
+)
+from corrwise.predictors.restoration.guidance import equivariance_error, sample_frame
+
+SIDE = 16
+SHIFT = Affine.shift(2, 1)
+CONFIG = RestorationConfig(damages=("random:share=0.5",), width=8, blocks=1, evaluations=6)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def restless() -> RestorationModel:
+    """A model with random weights: what it makes depends on noise and mask, and on the place of a pixel in a patch."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = RestorationModel(CONFIG)
+        torch.nn.init.normal_(model.network.leave.weight, std=0.1)
+    return model.requires_grad_(False)
+
+
+def shifted_video(count: int) -> torch.Tensor:
+    whole = torch.rand(3, SIDE + 2 * count, SIDE + 2 * count, generator=generator(3))
+    return torch.stack([whole[:, 2 * count - k :, 2 * count - 2 * k :][:, :SIDE, :SIDE] for k in range(count)])
+
+
+def observed(count: int):
+    damage, draws = make_damage("random:share=0.5"), generator(4)
+    for frame in shifted_video(count):
+        operator = damage.draw(1, SIDE, SIDE, draws)
+        yield operator, operator.apply(frame[None])[0]
+
+
+def restored(carrier: str = "gp", count: int = 4, **options) -> list[torch.Tensor]:
+    maps = affine_maps([SHIFT] * (count - 1), SIDE, SIDE)
+    return list(restored_frames(restless(), observed(count), maps, make_carrier(carrier), generator(), **options))
+
+
+def errors(frames: list[torch.Tensor]) -> float:
+    pairs = list(warping_errors(frames, affine_maps([SHIFT] * (len(frames) - 1), SIDE, SIDE)))
+    return sum(before for before, _ in pairs[1:]) / (len(frames) - 1)
+
+
+def test_the_error_is_zero_for_predictions_that_move_with_the_scene():
+    video = shifted_video(2)
+    _, step = affine_maps([SHIFT], SIDE, SIDE)
+    assert float(equivariance_error(video[1:], video[0], step)) == pytest.approx(0, abs=1e-6)
+    assert float(equivariance_error(video[:1], video[0], step)) > 1
+    broken = video[0].clone()
+    broken[:, -1] = 9  # leaves the frame with this step, so nothing is compared with it
+    assert float(equivariance_error(video[1:], broken, step)) == pytest.approx(0, abs=1e-6)
+
+
+def test_hidden_pixels_are_compared_with_nothing():
+    later, earlier = torch.zeros(2, SIDE, SIDE), torch.zeros(2, SIDE, SIDE)
+    later[0, 4:8, 6:10], earlier[0, 4:8, 2:6] = -4, 4  # a square moves by its width
+    _, step = flow_maps([(later, earlier)])
+    data = torch.zeros(1, 3, SIDE, SIDE)
+    before = torch.zeros(3, SIDE, SIDE)
+    before[:, 4:8, 6:10] = 5  # what the square covers
+    assert float(equivariance_error(data, before, step)) == 0
+    before[:, 0, 0] = 1
+    assert float(equivariance_error(data, before, step)) == 3
+
+
+def test_guidance_makes_frames_agree_and_more_of_it_makes_them_agree_more():
+    without, weak, strong = (
+        errors(restored(exact=False, guidance=Guidance(strength=strength))) for strength in (0.0, 1.0, 4.0)
+    )
+    assert strong < weak < without
+    assert strong < 0.7 * without
+    assert errors(restored(exact=False)) == without
+
+
+@pytest.mark.parametrize("normalised", ["root", "none"])
+def test_the_first_frame_is_guided_by_nothing(normalised):
+    guided = restored(guidance=Guidance(strength=0.1, normalised=normalised))
+    free = restored()
+    assert torch.equal(guided[0], free[0])
+    assert not torch.equal(guided[1], free[1])
+
+
+def test_known_pixels_stay_as_they_are_observed():
+    frames = restored(guidance=Guidance())
+    for frame, (operator, given) in zip(frames, observed(4), strict=True):
+        torch.testing.assert_close(operator.apply(frame[None])[0], given)
+    assert all(0 <= float(frame.min()) <= float(frame.max()) <= 1 for frame in frames)
+
+
+def test_a_seed_restores_the_same_video_and_weights_keep_no_gradients():
+    one, two = (restored(guidance=Guidance()) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not any(frame.requires_grad for frame in one)
+
+
+def test_predictions_are_kept_for_one_frame_however_long_the_video(monkeypatch):
+    made = []
+
+    def watched(*args):
+        sampled = sample_frame(*args)
+        made.append(weakref.ref(sampled.predictions[0]))
+        return sampled
+
+    monkeypatch.setattr("corrwise.predictors.restoration.video.sample_frame", watched)
+    maps = affine_maps([SHIFT] * 7, SIDE, SIDE)
+    for _ in restored_frames(restless(), observed(8), maps, make_carrier("gp"), generator(), guidance=Guidance()):
+        assert sum(each() is not None for each in made) == 1
+    assert len(made) == 8
+
+
+def test_warping_errors_are_those_of_visible_pixels():
+    video = list(shifted_video(3))
+    steps = [*affine_maps([SHIFT] * 2, SIDE, SIDE)]
+    assert next(iter(warping_errors(video, steps))) == (None, None)
+    assert all(error < 1e-9 for pair in list(warping_errors(video, steps))[1:] for error in pair)
+    brighter = [video[0], video[1] + 0.1, video[2]]
+    (_, second, third) = warping_errors(brighter, steps)
+    assert second == pytest.approx((0.01, 0.01), rel=1e-3)
+    assert third[0] == pytest.approx(0.01, rel=1e-3)
+    assert third[1] == pytest.approx(0, abs=1e-9)
+    far = list(affine_maps([Affine.shift(99, 0)], SIDE, SIDE))
+    assert list(warping_errors(video[:2], far))[1] == (None, None)
+
+
+def test_what_does_not_fit_is_refused():
+    model, maps = restless(), affine_maps([SHIFT], SIDE, SIDE)
+    with pytest.raises(ValueError, match="trained with Gaussian-process noise"):
+        restored_frames(model, [], maps, make_carrier("fixed"), generator())
+    with pytest.raises(ValueError, match="one map for each frame, got 2 maps and more frames"):
+        list(restored_frames(model, observed(3), affine_maps([SHIFT], SIDE, SIDE), make_carrier("gp"), generator()))
+    with pytest.raises(ValueError, match="one map for each frame, got 1 frames and more maps"):
+        list(restored_frames(model, observed(1), affine_maps([SHIFT], SIDE, SIDE), make_carrier("gp"), generator()))
+    operator, given = next(observed(1))
+    seen, noise = model.observe(operator, given[None]), torch.randn(1, 3, SIDE, SIDE)
+    before = sample_frame(model, seen, noise, first_map(SIDE, SIDE), times=(0.0, 0.5))
+    with pytest.raises(ValueError, match="a frame before of 6 predictions, got 2"):
+        sample_frame(model, seen, noise, first_map(SIDE, SIDE), before, Guidance())
+    with pytest.raises(ValueError, match="strength must be zero or above"):
+        Guidance(strength=-1.0)
