@@ -18,10 +18,11 @@ from corrwise.predictors.generative.distillation import student_of
 from corrwise.predictors.models.pretrained import about_model, model_folder
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training import Adversary, Distillation, Learning
+from corrwise.predictors.training.distillation import Maps
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import has_gradient
 
-__all__ = ["distillation", "learning_of"]
+__all__ = ["adversary_of", "distillation", "learning_of", "maps_of"]
 
 
 def teacher_of(config: TrainConfig) -> Denoiser:
@@ -107,21 +108,27 @@ def adversary_of(options: AdversaryOptions, teacher: Denoiser, seed: int) -> Adv
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = MotionDiscriminator(sizes, trunk)
-    if options.flow == PIXELS:
-        maps = _centred
-    else:
-        flow = FLOWS[options.flow]()
-        if not has_gradient(flow):
-            raise ValueError(
-                f"expected a flow with gradients, such as tv-l1, learned or raft, for --adversary.flow, "
-                f"got {options.flow}"
-            )
-        maps = partial(flow_maps, flow)
     return Adversary(
-        network, maps, generator_weight=options.weight, discriminator_weight=options.weight, r1=options.r1,
-        r2=options.r2, sigma=options.sigma, divide=options.divide, window=options.window, most=options.most,
-        least=options.least if options.flow != PIXELS else None,
+        network, maps_of(options.flow), generator_weight=options.weight, discriminator_weight=options.weight,
+        r1=options.r1, r2=options.r2, sigma=options.sigma, divide=options.divide, window=options.window,
+        most=options.most, least=options.least if options.flow != PIXELS else None,
     )  # fmt: skip
+
+
+def maps_of(flow: str) -> Maps:
+    """Return what makes the maps that a discriminator sees, by the name of a flow, or of the frames themselves.
+
+    Raises:
+        FileNotFoundError, RuntimeError, ValueError: weights of the flow that are missing, or a flow without gradients.
+    """
+    if flow == PIXELS:
+        return _centred
+    estimator = FLOWS[flow]()
+    if not has_gradient(estimator):
+        raise ValueError(
+            f"expected a flow with gradients, such as tv-l1, learned or raft, for --adversary.flow, got {flow}"
+        )
+    return partial(flow_maps, estimator)
 
 
 def _centred(frames: Tensor) -> Tensor:

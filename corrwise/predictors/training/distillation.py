@@ -25,7 +25,7 @@ from corrwise.predictors.models.base import check_batch
 from corrwise.predictors.training.flow_matching import data_error
 from corrwise.predictors.training.objective import Cycle, Loss, Phase
 
-__all__ = ["Adversary", "Collapse", "Distillation"]
+__all__ = ["Adversary", "Collapse", "Distillation", "Maps"]
 
 MATCH, FAKE, MOTION, DISCRIMINATE = "distribution", "fake score", "motion", "discriminator"  # phases of a cycle
 _WARM = "warm-up "  # before the name of a phase

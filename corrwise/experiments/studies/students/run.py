@@ -8,19 +8,23 @@ from typing import Any
 
 from corrwise._files import read_json
 from corrwise._writing import write_json_atomic
+from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.table_motion import DISTILL, REPEATED, TEACHER, MotionTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.table import write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.interpolators import interpolator_of
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed, read_rows
 from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.students import maps_of
 from corrwise.experiments.runs.train import GOOD, MODEL, train_with_one_thread
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
 from corrwise.experiments.studies.motion.run import broken_futures, run_motion
 from corrwise.experiments.studies.students.table import student_tables
+from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.generative import make_time_law, make_weight
 from corrwise.predictors.models.pretrained import about_model, weights_hash
 
@@ -46,7 +50,7 @@ def run_motion_table(config: MotionTableConfig) -> Path:
         FloatingPointError: the loss of a teacher is not finite.
         RuntimeError: the extra ``train`` is not installed, or a worker was killed.
     """
-    make_time_law(config.time_law), make_weight(config.time_weight)  # before hours of training
+    _check(config)
     teachers = [teacher_config(config, seed) for seed in range(config.seeds)]
     students = [
         student_config(config, arm, seed)
@@ -72,6 +76,20 @@ def run_motion_table(config: MotionTableConfig) -> Path:
             return student_tables(rows, times), list(dict.fromkeys(warnings))
 
         return write_table(config.out, page)
+
+
+def _check(config: MotionTableConfig) -> None:
+    """Refuse what no model can be trained or measured with, before hours of training."""
+    make_time_law(config.time_law), make_weight(config.time_weight)
+    for arm in config.arms:
+        maps_of(config.adversary_of(arm).flow)
+    for flow in config.motion_flows:
+        FLOWS[flow]()
+    interpolator_of(config.motion_interpolator, device=config.device)
+    for path, horizon in ((config.data, max(config.horizon, config.teacher_horizon)), (config.held, config.shown)):
+        needed_frames, longest = config.context + horizon, max(open_clips(path).lengths, default=0)
+        if longest < needed_frames:
+            raise ValueError(f"expected clips of at least {needed_frames} frames in {path}, the longest has {longest}")
 
 
 def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:

@@ -93,7 +93,7 @@ def _motion(arms: Mapping[str, Seeds], pooled: Mapping[str, Pooled], flow: str) 
         cells += [number(length, 4), percent(length / true if true else None)]
         for field in (LENGTHS, ACCELERATIONS):
             apart = pooled[field].of_groups([_names(arm, seeds)], lambda mine: mine) if arm != REAL else None
-            cells.append("" if apart is None else apart.text(".4f"))
+            cells.append("" if apart is None else apart.text(".5f"))
         lines.append([*cells, _cell(_values(seeds, "energy"), 3)])
     head = ["arm", "models", "smoothness", "dynamic degree", "motion score", "mean length, px", "of the true one"]
     head += ["distance of flow lengths, px", "of accelerations, px", "energy score"]
@@ -109,7 +109,7 @@ def _compared(arms: Mapping[str, Seeds], pooled: Mapping[str, Pooled], flow: str
         mine, base = ({seed: arms[name][seed] for seed in both} for name in (arm, DISTILL))
 
         groups = [_names(name, both) for name in (arm, DISTILL)]
-        more = {field: each.of_groups(groups, np.subtract).text("+.4f") for field, each in pooled.items()}
+        more = {field: each.of_groups(groups, np.subtract).text("+.5f") for field, each in pooled.items()}
         cells = [f"`{arm}`", str(len(both)), more[LENGTHS], _gap_closed(pooled[LENGTHS], groups), more[ACCELERATIONS]]
         cells.append(_energy(mine, base).text("+.1%"))
         for field, digits in _SCORES.items():

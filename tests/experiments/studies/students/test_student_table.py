@@ -70,6 +70,21 @@ def test_arms_that_make_no_table_are_refused(change, message):
         MotionTableConfig(**change)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"adversary": AdversaryOptions(flow="dis")}, "expected a flow with gradients, .* got dis"),
+        ({"horizon": 9}, "expected clips of at least 11 frames in .*clips, the longest has 8"),
+        ({"shown": 7}, "expected clips of at least 9 frames in .*held, the longest has 8"),
+        ({"time_law": "shiftd"}, "did you mean shifted"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_training(tiny, change, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run_motion_table(replace(tiny, out=tmp_path / "table", **change))
+    assert not (tmp_path / "table").exists()
+
+
 def test_models_rows_and_tables(tiny, made):
     names = ["teacher-0", "teacher-1", "distill-0", "distill-1", "mogan-0", "mogan-1", "mogan-pixels-0"]
     rows = read_rows(tiny.out / "motion-zero" / "rows.jsonl", MOTION_KEY)
