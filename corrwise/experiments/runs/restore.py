@@ -260,7 +260,7 @@ def _report(config: RestoreConfig, frames: _Frames, files: list[tuple[Path, int]
     shown = {round(i * (count - 1) / 3) for i in range(4)}
     report = Reported({}, {}, {}, np.zeros((1, 1)), config.apply)
     sources, first, before = iter(frames.video), None, None
-    flicker, weight = torch.zeros(1, 1), torch.zeros(1, 1)
+    flicker = weight = torch.zeros(1, 1, dtype=torch.float32, device="cpu")
     for number, ((operator, given), made, step) in enumerate(
         zip(frames, _restored(files), frames.maps(config.flow), strict=True)
     ):
