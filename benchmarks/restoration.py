@@ -60,7 +60,7 @@ def main() -> None:
     def restored(guidance: Guidance | None) -> Iterator[torch.Tensor]:
         return restored_frames(model, observed, maps, make_carrier("gp"), generator(), guidance=guidance)
 
-    free, guided = (seconds(lambda each=each: list(restored(each))) for each in (None, Guidance()))
+    free, guided = seconds(lambda: list(restored(None))), seconds(lambda: list(restored(Guidance())))
     parts = {
         "maps by DIS": seconds(lambda: list(video_maps(video, "dis"))),
         "Gaussian-process noise": seconds(lambda: list(carried_noise(make_carrier("gp"), maps, 3, generator()))),

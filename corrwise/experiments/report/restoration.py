@@ -44,7 +44,8 @@ def draw_restoration(path: Path, reported: Reported, rows: Sequence[Row]) -> Non
 
     numbers = sorted(reported.restored)
     figure = Figure(figsize=(_SIDE * len(numbers) + 0.6, _SIDE * 5), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
+    top, bottom = halves
     axes = top.subplots(3, len(numbers), squeeze=False)
     for column, key in enumerate(numbers):
         ys, xs = np.mgrid[: reported.flows[key].shape[0], : reported.flows[key].shape[1]]
