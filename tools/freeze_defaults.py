@@ -18,6 +18,7 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.import_clips import ImportConfig
 from corrwise.experiments.cli.mpc import MPCConfig
+from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.cli.table_agents import AgentTableConfig
 from corrwise.experiments.cli.table_flow_matching import FlowMatchingTableConfig
 from corrwise.experiments.cli.table_flows import FlowTableConfig
@@ -46,6 +47,7 @@ COMMANDS: dict[str, type[Any]] = {
     "flow-matching": FlowMatchingTableConfig,
     "motion": MotionTableConfig,
     "noise-carriers": NoiseCarrierTableConfig,
+    "restore": RestoreConfig,
 }
 
 

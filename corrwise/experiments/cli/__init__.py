@@ -27,7 +27,8 @@ from corrwise.validation import ConfigError, did_you_mean
 
 # One file each, in the order of the help: its NAME, its options, and run(config), which imports what needs torch.
 _FILES = (
-    *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "blind", "train_flow", "interpolate"),
+    *("mpc", "preview", "collect", "import_clips", "train", "evaluate", "blind", "train_flow"),
+    *("interpolate", "restore"),
     *(
         "table_mpc",
         "table_flows",

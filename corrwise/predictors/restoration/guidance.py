@@ -100,12 +100,11 @@ def sample_frame(
         _check_before(before, len(times), noise)
     x, predictions = noise, list[Tensor]()
     for number, (t, following) in enumerate(pairwise((*times, 1.0))):
-        last = number == len(times) - 1  # its prediction is the sample
-        with torch.set_grad_enabled(guided and not last):
-            x = x.detach().requires_grad_(guided and not last)
+        with torch.set_grad_enabled(guided):
+            x = x.detach().requires_grad_(guided)
             data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
             pull = torch.zeros_like(x)
-            if guided and not last and before is not None and guidance is not None:
+            if guided and before is not None and guidance is not None:
                 error = equivariance_error(data, before.predictions[number], step)
                 (pull,) = torch.autograd.grad(error, x)
                 scale = error.detach().sqrt().clamp(min=1e-12) if guidance.normalised == "root" else 1.0
@@ -113,7 +112,7 @@ def sample_frame(
         data = data.detach()
         predictions.append(data[0])
         x = flow_step(model.path, x.detach(), data, t, following) - pull
-    return Sampled(model.images(predictions[-1][None])[0], predictions)
+    return Sampled(model.images(x)[0], predictions)
 
 
 def _check_before(before: Sampled, times: int, noise: Tensor) -> None:

@@ -16,7 +16,7 @@ from corrwise.predictors.restoration.guidance import Guidance, Sampled, sample_f
 from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
 from corrwise.predictors.restoration.model import RestorationModel
 
-__all__ = ["restored_frames", "warping_errors"]
+__all__ = ["restored_frames", "sampled_frames", "warping_differences", "warping_errors"]
 
 
 def restored_frames(
@@ -48,11 +48,43 @@ def restored_frames(
     Raises:
         ValueError: a carrier of other noise than the model's, or fewer maps than frames or the other way round.
     """
+    pairs = sampled_frames(model, observed, maps, carrier, generator, guidance=guidance, times=times)
+    return (operator.project(s.image[None], g[None])[0].clamp(0, 1) if exact else s.image for s, (operator, g) in pairs)
+
+
+def sampled_frames(
+    model: RestorationModel,
+    observed: Iterable[tuple[Operator, Float[Tensor, "C oh ow"]]],
+    maps: Iterable[FrameMap],
+    carrier: NoiseCarrier,
+    generator: Generator,
+    *,
+    guidance: Guidance | None = None,
+    times: Sequence[float] = (),
+    start: int = 0,
+    before: Sampled | None = None,
+) -> Iterator[tuple[Sampled, tuple[Operator, Float[Tensor, "C oh ow"]]]]:
+    """Return the sample of each frame, with what was observed of it; a video that was stopped goes on at any frame.
+
+    Args:
+        model: the network.
+        observed: of each frame what happened to it, and what is observed.
+        maps: of each frame, the first included.
+        carrier: of noise that the model was trained with.
+        generator: source of all draws, on the CPU, as it was at the first frame.
+        guidance: of each frame by the one before; None is without.
+        times: rising, at which the data is predicted; empty for the model's own.
+        start: the first frame that is sampled; the noise of those before is carried along without the network.
+        before: the sample of the frame before it.
+
+    Raises:
+        ValueError: see ``restored_frames``.
+    """
     model.check_carrier(carrier)
-    return _restored(model, observed, maps, carrier, generator, guidance, times, exact)
+    return _sampled(model, observed, maps, carrier, generator, guidance, times, start, before)
 
 
-def _restored(
+def _sampled(
     model: RestorationModel,
     observed: Iterable[tuple[Operator, Tensor]],
     maps: Iterable[FrameMap],
@@ -60,8 +92,9 @@ def _restored(
     generator: Generator,
     guidance: Guidance | None,
     times: Sequence[float],
-    exact: bool,
-) -> Iterator[Tensor]:
+    start: int,
+    before: Sampled | None,
+) -> Iterator[tuple[Sampled, tuple[Operator, Tensor]]]:
     steps: list[FrameMap] = []
 
     def passing() -> Iterator[FrameMap]:
@@ -70,17 +103,17 @@ def _restored(
             yield step
 
     noises = carried_noise(carrier, passing(), model.config.channels, generator)
-    before: Sampled | None = None
     for number, (pair, noise) in enumerate(zip_longest(observed, noises)):
         if pair is None or noise is None:
             more, fewer = ("maps", "frames") if pair is None else ("frames", "maps")
             raise ValueError(f"expected one map for each frame, got {number} {fewer} and more {more}")
+        if number < start:
+            continue
         operator, given = pair
         with torch.no_grad():
             seen = model.observe(operator, given[None])
         before = sample_frame(model, seen, noise[None], steps[0], before, guidance, times)
-        image = before.image
-        yield operator.project(image[None], given[None])[0].clamp(0, 1) if exact else image
+        yield before, pair
 
 
 def warping_errors(
@@ -106,9 +139,13 @@ def warping_errors(
         before = frame
 
 
+def warping_differences(
+    frame: Float[Tensor, "C h w"], other: Float[Tensor, "C h w"], points: Float[Tensor, "h w 2"]
+) -> Float[Tensor, "h w"]:
+    """Return the squared difference of each pixel from its point in another frame, the mean over channels."""
+    moved = (points - pixel_grid(*frame.shape[1:], device=frame.device)).permute(2, 0, 1)
+    return (warp(other[None], moved[None], padding="border")[0] - frame).square().mean(dim=0)
+
+
 def _error(frame: Tensor, other: Tensor, points: Float[Tensor, "h w 2"], seen: Bool[Tensor, "h w"]) -> float | None:
-    if not bool(seen.any()):
-        return None
-    moved = (points - pixel_grid(*seen.shape, device=frame.device)).permute(2, 0, 1)
-    difference = (warp(other[None], moved[None], padding="border")[0] - frame).square()
-    return float(difference[:, seen].mean())
+    return float(warping_differences(frame, other, points)[seen].mean()) if bool(seen.any()) else None

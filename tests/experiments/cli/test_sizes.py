@@ -17,7 +17,7 @@ from corrwise.validation import ConfigError, hints_of
 
 HERE = Path()
 REQUIRED = {
-    "import": {"source": HERE}, "interpolate": {"video": HERE},
+    "import": {"source": HERE}, "interpolate": {"video": HERE}, "restore": {"model": HERE, "video": HERE},
     "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
     "report": {"out": HERE}, "blind": {"answers": (HERE,)},
 }  # fmt: skip

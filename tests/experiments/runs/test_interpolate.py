@@ -212,7 +212,7 @@ def test_a_chunk_that_is_not_as_it_was_is_named_and_made_again_when_it_is_delete
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(interpolate, "_write_images", full)
+        patch.setattr(interpolate, "write_images", full)
         assert run(*words) == 2
     chunk = tmp_path / "o.parts" / "00000000.mkv"
     if frames is None:
@@ -268,7 +268,7 @@ def test_chunks_of_another_run_are_refused(tmp_path, monkeypatch, capsys):
     def full(folder, frames):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(interpolate, "_write_images", full)
+    monkeypatch.setattr(interpolate, "write_images", full)
     assert run("--video", folder, "--model", "blend", "--out", tmp_path / "o") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert run("--video", folder, "--model", "blend", "--times", 4, "--out", tmp_path / "o") == 2

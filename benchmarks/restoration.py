@@ -1,0 +1,79 @@
+"""Videos restored by an image model: seconds a frame with and without guidance, and what maps and noise take of them.
+
+    .venv/bin/python benchmarks/restoration.py [threads]
+
+16 frames of 64 px, 25 evaluations a frame, the small model with random weights: its work does not depend on them. The
+table is written as Markdown.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from corrwise.predictors.restoration import (
+    Guidance,
+    RestorationConfig,
+    RestorationModel,
+    carried_noise,
+    make_carrier,
+    make_damage,
+    restored_frames,
+    video_maps,
+)
+
+OUT = Path("docs/results/restoration/restoring-speed.md")
+FRAMES, SIDE, DAMAGE = 16, 64, "random:share=0.4"
+
+
+def generator() -> torch.Generator:
+    """Return a fresh source of random numbers."""
+    return torch.Generator("cpu").manual_seed(0)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long a call takes, the least of three."""
+    times = []
+    for _ in range(3):
+        began = perf_counter()
+        call()
+        times.append(perf_counter() - began)
+    return min(times)
+
+
+def main() -> None:
+    """Measure, print and write the table."""
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = RestorationModel(RestorationConfig(damages=(DAMAGE,), width=32, blocks=1)).requires_grad_(False)
+    whole = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 24), size=(96, 96), mode="bicubic")[0].clamp(0, 1)
+    video = [whole[:, 8 : 8 + SIDE, 30 - k : 30 - k + SIDE] for k in range(FRAMES)]
+    operator = make_damage(DAMAGE).draw(1, SIDE, SIDE, generator())
+    observed = [(operator, operator.apply(frame[None])[0]) for frame in video]
+    maps = list(video_maps(video, "dis"))
+
+    def restored(guidance: Guidance | None) -> Iterator[torch.Tensor]:
+        return restored_frames(model, observed, maps, make_carrier("gp"), generator(), guidance=guidance)
+
+    free, guided = seconds(lambda: list(restored(None))), seconds(lambda: list(restored(Guidance())))
+    parts = {
+        "maps by DIS": seconds(lambda: list(video_maps(video, "dis"))),
+        "Gaussian-process noise": seconds(lambda: list(carried_noise(make_carrier("gp"), maps, 3, generator()))),
+        "frame by frame": free,
+        "with guidance": guided,
+    }
+    what = f"{FRAMES} frames of {SIDE} px, {threads} thread{'s' * (threads > 1)}"
+    lines = [f"| {what} | seconds | ms a frame |", "|---|---|---|"]
+    lines += [f"| {name} | {spent:.1f} | {1000 * spent / FRAMES:.0f} |" for name, spent in parts.items()]
+    lines.append(f"| guidance costs | {guided / free:.1f}x | |")
+    print("\n".join(lines))
+    OUT.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

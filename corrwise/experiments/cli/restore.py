@@ -1,0 +1,57 @@
+"""``corrwise restore``."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated
+
+from corrwise.experiments.cli.options import SPEED_ONLY, Device, FlowName, Seed
+from corrwise.registry import CARRIER_PATHS
+from corrwise.validation import Names, Range, validated
+
+NAME = "restore"
+
+AUTO = "auto"
+
+
+@validated
+class RestoreConfig:
+    """Restore a damaged video by an image model, frame by frame; the same command continues a run that was stopped."""
+
+    model: Path
+    """Folder of a run of corrwise train --objective restore, or of its model."""
+    video: Path
+    """A video (mp4, mkv, webm, avi, mov and others), a folder with videos or images, or a folder of clips."""
+    damage: str = "downscale:factor=4"
+    """What happened to the video: an image of its size that is white where pixels are missing; or a lower resolution,
+    as downscale:factor=4. With --apply any damage of docs/restoration.md, such as random:share=0.4."""
+    apply: bool = False
+    """Whether the video is whole: it is damaged first, and the PSNR of the restored frames is reported."""
+    out: Path = Path("runs/restored")
+    """Folder for restored.mp4, side-by-side.mp4, report.png, rows and table.md. Chunks are kept in its folder parts."""
+    carrier: Annotated[str, Names((AUTO, *CARRIER_PATHS))] = AUTO
+    """How noise moves with the scene; auto is gp, or discrete for a model of white noise."""
+    flow: FlowName = "dis"
+    """Optical flow by which the scene is followed, between first guesses of the frames."""
+    guidance: Annotated[float, Range(0, 1_000_000)] = 1.0
+    """Strength with which each frame is guided by the one before; 0 is without, in half of the time."""
+    evaluations: Annotated[int, Range(1, 10_000)] | None = None
+    """Evaluations of the network for a frame; none is the model's own number."""
+    exact: bool = True
+    """Whether known pixels stay as they are observed."""
+    seed: Seed = 0
+    """Seed of the noise, and of the masks of --apply."""
+    clip: Annotated[int, Range(0, 1_000_000)] = 0
+    """Which clip of a folder, from 0."""
+    fps: Annotated[float, Range(0.01, 1000)] = 10.0
+    """Frames per second of images and clips, which state none."""
+    device: Device = field(default="cpu", metadata=SPEED_ONLY)
+    """Where frames are restored: cpu or cuda."""
+
+
+def run(config: RestoreConfig) -> Path:
+    """Write the restored video, and return its path."""
+    from corrwise.experiments.runs.restore import run_restore
+
+    return run_restore(config)

@@ -1,0 +1,291 @@
+"""``corrwise restore``: a damaged video restored chunk by chunk, stoppable at any time, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import tee
+from math import lcm, log10
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from corrwise._files import local_path, reading
+from corrwise._writing import write_aside
+from corrwise.envs.arrays import to_uint8
+from corrwise.experiments.cli.options import device_named
+from corrwise.experiments.cli.restore import AUTO, RestoreConfig
+from corrwise.experiments.report.restoration import Reported, draw_restoration, restoration_table
+from corrwise.experiments.report.table import write_table
+from corrwise.experiments.runs.folder import RunFolder
+from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
+from corrwise.experiments.runs.settings import settings_of
+from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chunk
+from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
+from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
+from corrwise.predictors.models.pretrained import model_folder, weights_hash
+from corrwise.predictors.restoration import (
+    FrameMap,
+    Guidance,
+    Masking,
+    NoiseCarrier,
+    Operator,
+    RestorationModel,
+    make_carrier,
+    make_damage,
+    video_maps,
+)
+from corrwise.predictors.restoration.damage import Damage, Downscale
+from corrwise.predictors.restoration.guidance import Sampled
+from corrwise.predictors.restoration.video import sampled_frames, warping_differences
+
+CHUNK = 16  # frames that are restored, and kept, together
+KEY = Key(
+    {"frame": int},
+    {
+        **dict.fromkeys(("warping_previous", "warping_first", "psnr"), NUMBER),
+        **{"visible": needed(NUMBER), "pixels": COUNT, "versions": TEXT_BY_NAME},
+    },
+)
+
+
+def run_restore(config: RestoreConfig) -> Path:
+    """Restore a video, and return the path of the new one.
+
+    Chunks are kept without loss in the folder ``parts`` of the output; the same command goes on there.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+        FileNotFoundError, ValueError: a model, a video or a damage that cannot be used.
+    """
+    folder, device = model_folder(config.model), device_named(config.device)
+    model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
+    carrier = _carrier(config, model)
+    model.check_carrier(carrier)
+    video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
+    values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
+    settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
+    parts = config.out / "parts"
+    with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
+        parts.mkdir(exist_ok=True)
+        files = list(_chunks(config, _Frames(video, damage, model), model, carrier, parts))
+        times = video.times or None
+        encode_video(config.out / "restored.mp4", _restored(files), rate=video.rate, times=times, sound=video.sound)
+        frames = _Frames(video, damage, model)
+        encode_video(config.out / "side-by-side.mp4", frames.beside(_restored(files)), rate=video.rate, times=times)
+        reported = _report(config, frames, files, run)
+        draw_restoration(config.out / "report.png", reported, run.rows)
+        write_table(config.out, lambda: (restoration_table(run.rows), []))
+    return config.out / "restored.mp4"
+
+
+def _carrier(config: RestoreConfig, model: RestorationModel) -> NoiseCarrier:
+    kernel = model.config.kernel
+    name = ("discrete" if kernel is None else "gp") if config.carrier == AUTO else config.carrier
+    takes_kernel = kernel is not None and name in ("gp", "fixed", "resample")
+    return make_carrier(name, config=kernel) if takes_kernel else make_carrier(name)
+
+
+@dataclass(frozen=True)
+class _Damage:
+    """What happened to each frame: a mask for all, or a damage that is drawn for each."""
+
+    mask: np.ndarray | None
+    drawn: Damage | None
+    apply: bool
+    seed: int
+
+    @property
+    def stamp(self) -> str:
+        return str(self.drawn) if self.mask is None else sha256(self.mask.tobytes()).hexdigest()[:12]
+
+    @property
+    def factor(self) -> int:
+        return self.drawn.factor if isinstance(self.drawn, Downscale) else 1
+
+    def operator(self, number: int, height: int, width: int) -> Operator:
+        """Return what happened to a frame, of the restored size."""
+        if self.mask is not None:
+            tall, wide = self.mask.shape
+            mask = np.pad(self.mask, ((0, height - tall), (0, width - wide)), mode="edge")
+            return Masking(torch.from_numpy(1 - mask.astype(np.float32))[None, None])
+        assert self.drawn is not None
+        generator = torch.Generator("cpu").manual_seed(self.seed + (number << 32))
+        return self.drawn.draw(1, height, width, generator)
+
+
+def _damage(config: RestoreConfig) -> _Damage:
+    path = local_path(config.damage)
+    if path.is_file():
+        return _Damage(read_image(path, BitDepth()).mean(axis=2) > 127, None, config.apply, config.seed)
+    if path.suffix and ":" not in config.damage:
+        raise FileNotFoundError(f"there is no mask at {path}")
+    damage = make_damage(config.damage)
+    if not (config.apply or isinstance(damage, Downscale)):
+        wanted = "the image of a mask or downscale:factor=N as damage without --apply"
+        raise ValueError(f"expected {wanted}, got {damage}")
+    return _Damage(None, damage, config.apply, config.seed)
+
+
+class _Frames:
+    """The frames of a source, padded to sides that the network takes, with what happened to each."""
+
+    def __init__(self, video: VideoSource, damage: _Damage, model: RestorationModel) -> None:
+        self.video, self.damage, self.device = video, damage, next(model.parameters()).device
+        self._side = lcm(model.network.side, damage.factor)
+        self.size: tuple[int, int] | None = None  # of the restored frames
+
+    def __iter__(self) -> Iterator[tuple[Operator, Float[Tensor, "C oh ow"]]]:
+        """Yield the operator of each frame, and what is observed of it."""
+        for number, image in enumerate(self.video):
+            scale = 1 if self.damage.apply else self.damage.factor
+            size = image.shape[0] * scale, image.shape[1] * scale
+            if self.size not in (None, size):
+                raise ValueError(f"expected frames of one size, got {self.size} and, in frame {number}, {size}")
+            if self.damage.mask is not None and self.damage.mask.shape != size:
+                wanted, got = (f"{h} x {w}" for h, w in (size, self.damage.mask.shape))
+                raise ValueError(f"expected a mask of the video's size, {wanted}, got one of {got}")
+            self.size = size
+            side = self._side // scale
+            pad = [(0, -length % side) for length in image.shape[:2]]
+            whole = np.pad(image, (*pad, (0, 0)), mode="edge")
+            tensor = (torch.from_numpy(whole).permute(2, 0, 1).float() / 255).to(self.device)
+            operator = self.damage.operator(number, tensor.shape[1] * scale, tensor.shape[2] * scale)
+            if isinstance(operator, Masking):
+                operator = Masking(operator.mask.to(self.device))
+            yield operator, operator.apply(tensor[None])[0] if self.damage.apply else tensor
+
+    def guess(self, operator: Operator, observed: Tensor) -> Float[Tensor, "C h w"]:
+        """Return a frame without holes, for the flow."""
+        filled = operator.filled(observed[None])[0]
+        if not isinstance(operator, Masking):
+            return filled
+        missing = (operator.mask[0, 0] == 0).cpu().numpy().astype(np.uint8)
+        smooth = cv2.inpaint(to_uint8(filled[None].cpu())[0], missing, 3, cv2.INPAINT_TELEA)
+        return (torch.from_numpy(smooth).permute(2, 0, 1).float() / 255).to(self.device)
+
+    def maps(self, flow: str) -> Iterator[FrameMap]:
+        """Return the map of each frame, by the flow between first guesses."""
+        return video_maps((self.guess(*pair) for pair in self), flow)
+
+    def cut(self, image: Float[Tensor, "C H W"]) -> Frame:
+        """Return a frame without its padding."""
+        assert self.size is not None
+        return np.ascontiguousarray(to_uint8(image[None].cpu())[0][: self.size[0], : self.size[1]])
+
+    def beside(self, restored: Iterator[Frame]) -> Iterator[Frame]:
+        """Yield each damaged frame beside the restored one, and beside the whole one where it is known."""
+        sources = iter(self.video)
+        for (operator, observed), made in zip(self, restored, strict=True):
+            panels = [self.cut(operator.filled(observed[None])[0]), made]
+            if self.damage.apply:
+                panels.append(next(sources))
+            yield np.concatenate(panels, axis=1)
+
+
+def _chunks(
+    config: RestoreConfig, frames: _Frames, model: RestorationModel, carrier: NoiseCarrier, parts: Path
+) -> Iterator[tuple[Path, int]]:
+    """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
+    done = 0
+    while (parts / f"{done:08d}.pt").is_file():
+        done += CHUNK
+    before = None
+    if done:
+        file = parts / f"{done - CHUNK:08d}.pt"
+        with reading(file, "holds no state of a video; delete the folder parts, and the command begins again"):
+            state = torch.load(file, weights_only=True, map_location=frames.device)
+            before = Sampled(state["image"], list(state["predictions"]))
+            counts = [int(each) for each in state["counts"]]
+        yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
+        if state["ended"]:
+            next(iter(frames))  # states the size
+            return
+    else:
+        counts = []
+    observed, again = tee(frames)
+    samples = sampled_frames(
+        model,
+        observed,
+        video_maps((frames.guess(*pair) for pair in again), config.flow),
+        carrier,
+        torch.Generator("cpu").manual_seed(config.seed),
+        guidance=Guidance(strength=config.guidance),
+        times=() if config.evaluations is None else model.config.times(config.evaluations),
+        start=done,
+        before=before,
+    )
+    made: list[Frame] = []
+    sample: Sampled | None = None
+    with tqdm(unit="frame", desc=config.out.name, initial=done) as bar:
+        while True:
+            taken = next(samples, None)
+            if taken is not None:
+                sample, (operator, given) = taken
+                image = operator.project(sample.image[None], given[None])[0] if config.exact else sample.image
+                made.append(frames.cut(image.clamp(0, 1)))
+                bar.update()
+            if made and (taken is None or len(made) == CHUNK):
+                assert sample is not None
+                file = parts / f"{done:08d}.mkv"
+                encode_lossless(file, made)
+                counts.append(len(made))
+                _keep(file.with_suffix(".pt"), sample, counts, ended=len(made) < CHUNK)
+                yield file, len(made)
+                done, made = done + len(made), []
+            if taken is None:
+                return
+
+
+def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> None:
+    """Write what the next chunk begins with."""
+    state = {"image": sample.image, "predictions": torch.stack(list(sample.predictions))}
+    with write_aside(file) as aside:
+        torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, aside)
+
+
+def _restored(files: list[tuple[Path, int]]) -> Iterator[Frame]:
+    return (image for file, count in files for image in read_chunk(file, count))
+
+
+def _report(config: RestoreConfig, frames: _Frames, files: list[tuple[Path, int]], run: RunFolder) -> Reported:
+    """Append the rows that are missing, and return what the report draws: some frames, their flow, and the flicker."""
+    known, count = {row["frame"] for row in run.rows}, sum(count for _, count in files)
+    shown = {round(i * (count - 1) / 3) for i in range(4)}
+    report = Reported({}, {}, {}, np.zeros((1, 1)), config.apply)
+    sources, first, before = iter(frames.video), None, None
+    flicker = weight = torch.zeros(1, 1, dtype=torch.float32, device="cpu")
+    for number, ((operator, given), made, step) in enumerate(
+        zip(frames, _restored(files), frames.maps(config.flow), strict=True)
+    ):
+        height, width = made.shape[:2]
+        frame = torch.from_numpy(made).permute(2, 0, 1).float() / 255
+        points, origin, seen, traced = (
+            each[:height, :width].cpu() for each in (step.previous, step.points, step.visible, step.traced)
+        )
+        row: Row = {"frame": number, "visible": float(seen.float().mean()), "pixels": height * width}
+        if first is None or before is None:
+            first = frame
+        else:
+            difference = warping_differences(frame, before, points) * seen
+            flicker, weight = flicker + difference, weight + seen
+            row["warping_previous"] = float(difference.sum() / seen.sum()) if seen.any() else None
+            against = warping_differences(frame, first, origin)[traced]
+            row["warping_first"] = float(against.mean()) if len(against) else None
+        if config.apply:
+            error = float(np.square(made.astype(float) - next(sources)).mean())
+            row["psnr"] = 10 * log10(255**2 / error) if error else None
+        if number not in known:
+            run.append(row)
+        if number in shown:
+            report.damaged[number] = frames.cut(operator.filled(given[None])[0])
+            report.restored[number] = made
+            report.flows[number] = (step.previous.cpu() - points.new_tensor([0, 0]))[:height, :width].numpy()
+        before = frame
+    return replace(report, flicker=(flicker / weight.clamp(min=1)).sqrt().numpy())

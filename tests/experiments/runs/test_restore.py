@@ -1,0 +1,158 @@
+"""``corrwise restore``: videos from damaged ones, runs that are stopped, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from corrwise.experiments import cli
+from corrwise.experiments.runs import restore
+from corrwise.experiments.runs.restore import KEY
+from corrwise.experiments.runs.rows import read_rows
+from corrwise.predictors.data.formats.image_decoding import BitDepth
+from corrwise.predictors.data.formats.video_decoding import decode_video
+from corrwise.predictors.data.formats.video_encoding import encode_video
+from corrwise.predictors.restoration import RestorationConfig, RestorationModel
+
+SIZE = (18, 22)  # no multiples of 8
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model whose output depends on noise and on what it sees."""
+    folder = tmp_path_factory.mktemp("restore") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = RestorationModel(RestorationConfig(width=4, blocks=1, evaluations=2))
+        torch.nn.init.normal_(made.network.leave.weight, std=0.05)
+    made.save_pretrained(folder)
+    return folder
+
+
+def images(folder: Path, count: int = 5, size=SIZE) -> Path:
+    folder.mkdir()
+    wide = np.random.default_rng(0).integers(0, 256, (size[0], size[1] + count, 3), dtype=np.uint8)
+    for i in range(count):
+        Image.fromarray(wide[:, i : i + size[1]]).save(folder / f"{i:04d}.png")
+    return folder
+
+
+def mask(path: Path, size=SIZE) -> Path:
+    image = np.zeros((*size, 3), np.uint8)
+    image[5:9, 6:12] = 255
+    Image.fromarray(image).save(path)
+    return path
+
+
+def run(*words) -> int:
+    return cli.main(["restore", *map(str, words)])
+
+
+def frames(path: Path) -> np.ndarray:
+    return np.stack(list(decode_video(path, BitDepth())))
+
+
+def restored(out: Path) -> np.ndarray:
+    """The frames as they were kept, without loss."""
+    return np.concatenate([frames(file) for file in sorted((out / "parts").glob("*.mkv"))])
+
+
+def test_a_masked_video_keeps_its_known_pixels_and_has_a_report(model, tmp_path):
+    source, out = images(tmp_path / "in"), tmp_path / "out"
+    assert run("--model", model, "--video", source, "--damage", mask(tmp_path / "mask.png"), "--out", out) == 0
+    made = restored(out)
+    given = np.stack([np.asarray(Image.open(file)) for file in sorted(source.glob("*.png"))])
+    missing = np.asarray(Image.open(tmp_path / "mask.png"))[..., 0] > 0
+    assert made.shape == given.shape
+    assert np.array_equal(made[:, ~missing], given[:, ~missing])
+    assert not np.array_equal(made[:, missing], given[:, missing])
+    assert frames(out / "restored.mp4").shape == given.shape
+    assert frames(out / "side-by-side.mp4").shape == (5, SIZE[0], 2 * SIZE[1], 3)
+    rows = read_rows(out / "rows.jsonl", KEY)
+    assert [row["frame"] for row in rows] == [0, 1, 2, 3, 4]
+    assert rows[3]["warping_previous"] > 0
+    assert "psnr" not in rows[3]
+    assert "| 5 | " in (out / "table.md").read_text()
+    assert (out / "report.png").stat().st_size > 5000
+
+
+def test_a_small_video_is_enlarged(model, tmp_path):
+    source, out = images(tmp_path / "in", 3, size=(9, 11)), tmp_path / "out"
+    assert run("--model", model, "--video", source, "--damage", "downscale:factor=2", "--out", out) == 0
+    made = restored(out)
+    assert made.shape == (3, *SIZE, 3)
+    small = made.reshape(3, 9, 2, 11, 2, 3).mean(axis=(2, 4))
+    given = np.stack([np.asarray(Image.open(file)) for file in sorted(source.glob("*.png"))])
+    # Values that leave [0, 1] are clipped, which moves some means.
+    assert np.median(np.abs(small - given)) < 1
+
+
+def test_a_whole_video_is_damaged_first_and_its_error_is_reported(model, tmp_path):
+    words = ["--model", model, "--video", images(tmp_path / "in", 3), "--damage", "random:share=0.3", "--apply"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    rows = read_rows(tmp_path / "out/rows.jsonl", KEY)
+    assert all(5 < row["psnr"] < 60 for row in rows)
+    assert frames(tmp_path / "out/side-by-side.mp4").shape[2] == 3 * SIZE[1]
+    assert run(*words, "--guidance", 0, "--out", tmp_path / "free") == 0
+    assert np.array_equal(restored(tmp_path / "free")[0], restored(tmp_path / "out")[0])
+    assert not np.array_equal(restored(tmp_path / "free")[1], restored(tmp_path / "out")[1])
+
+
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(restore, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", mask(tmp_path / "mask.png")]
+    assert run(*words, "--out", tmp_path / "whole") == 0
+    real, calls = restore.encode_lossless, []
+
+    def full(path, frames):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(path, frames)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "encode_lossless", full)
+        assert run(*words, "--out", tmp_path / "run") == 2
+    assert not (tmp_path / "run/restored.mp4").exists()
+    assert run(*words, "--out", tmp_path / "run") == 0
+    assert np.array_equal(restored(tmp_path / "run"), restored(tmp_path / "whole"))
+    one, two = (
+        [{**row, "versions": None} for row in read_rows(tmp_path / name / "rows.jsonl", KEY)]
+        for name in ("run", "whole")
+    )
+    assert one == two
+    before = (tmp_path / "run/rows.jsonl").read_bytes()
+    assert run(*words, "--out", tmp_path / "run") == 0
+    assert (tmp_path / "run/rows.jsonl").read_bytes() == before
+
+
+def refused(capsys, *words) -> str:
+    assert run(*words) == 2
+    message = capsys.readouterr().err
+    assert message.count("corrwise: ") == 1
+    return message
+
+
+def test_what_cannot_be_restored_is_one_sentence(model, tmp_path, capsys):
+    source, out = images(tmp_path / "in"), tmp_path / "out"
+    words = ["--model", model, "--video", source, "--out", out]
+    small = mask(tmp_path / "small.png", (16, 16))
+    assert "a mask of the video's size, 18 x 22, got one of 16 x 16" in refused(capsys, *words, "--damage", small)
+    assert "there is no mask at" in refused(capsys, *words, "--damage", tmp_path / "no.png")
+    assert "without --apply, got random" in refused(capsys, *words, "--damage", "random")
+    assert "unknown damage 'blur'" in refused(capsys, *words, "--damage", "blur")
+    message = refused(capsys, *words, "--damage", small, "--carrier", "discrete")
+    assert "trained with Gaussian-process noise of length scale 0.637 px" in message
+    encode_video(tmp_path / "one.mp4", [np.zeros((*SIZE, 3), np.uint8)])
+    one = ["--model", model, "--video", tmp_path / "one.mp4", "--out", tmp_path / "single"]
+    assert "a video of at least 2 frames, got 1" in refused(capsys, *one)
+    assert not (tmp_path / "single/restored.mp4").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps({"model": "denoiser", "config": {}}))
+    assert "expected a model 'restoration'" in refused(capsys, "--model", other, "--video", source, "--out", out)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert refused(capsys, "--model", model, "--video", tmp_path / "broken.mp4", "--out", out)
