@@ -16,6 +16,7 @@ from corrwise.predictors.restoration.gaussian_process import (
     nyquist_length_scale,
     sample_gaussian_process,
 )
+from corrwise.predictors.restoration.goals import restored_goal
 from corrwise.predictors.restoration.guidance import Guidance
 from corrwise.predictors.restoration.maps import Affine, FrameMap, affine_maps, first_map, flow_maps, video_maps
 from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
@@ -50,6 +51,7 @@ __all__ = [
     "make_damage",
     "nyquist_length_scale",
     "restored_frames",
+    "restored_goal",
     "sample_gaussian_process",
     "sample_images",
     "video_maps",

@@ -1,0 +1,50 @@
+"""Goals restored before planning."""
+
+import pytest
+import torch
+
+from corrwise.predictors.restoration import (
+    Downscaling,
+    Guidance,
+    Masking,
+    RestorationConfig,
+    RestorationModel,
+    make_carrier,
+    restored_goal,
+)
+from corrwise.types import Goal
+
+
+def made(noise: str = "gp") -> RestorationModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = RestorationModel(RestorationConfig(noise=noise, width=4, blocks=1, evaluations=2))
+        torch.nn.init.normal_(model.network.leave.weight, std=0.05)
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("noise", ["gp", "white"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_goal_images_and_videos_keep_what_is_known(noise, frames):
+    goal = Goal(torch.rand(2, frames, 3, 16, 16, generator=torch.Generator("cpu").manual_seed(0)))
+    mask = torch.ones(1, 1, 16, 16)
+    mask[..., 4:8, 4:12] = 0
+    whole = restored_goal(made(noise), goal, Masking(mask), guidance=Guidance())
+    known = mask.expand_as(goal.frames[0]) > 0
+    for one, two in zip(whole.frames, goal.frames, strict=True):
+        assert torch.equal(one[known], two[known])
+        assert not torch.equal(one[~known], two[~known])
+
+
+def test_small_goals_are_enlarged_and_each_is_restored_by_itself():
+    goal = Goal(torch.rand(2, 1, 3, 8, 8, generator=torch.Generator("cpu").manual_seed(0)))
+    both = restored_goal(made(), goal, Downscaling(2)).frames
+    assert both.shape == (2, 1, 3, 16, 16)
+    alone = restored_goal(made(), Goal(goal.frames[1:]), Downscaling(2)).frames
+    torch.testing.assert_close(both[1:], alone)
+
+
+def test_noise_of_another_law_is_refused():
+    goal = Goal(torch.rand(1, 1, 3, 8, 8))
+    with pytest.raises(ValueError, match="the model was trained with white noise"):
+        restored_goal(made("white"), goal, Downscaling(2), carrier=make_carrier("gp"))
