@@ -162,20 +162,25 @@ class ResampledNoise:
         return self.start(step, len(noise.values), generator)
 
 
+class _White:
+    """White noise of the first frame."""
+
+    config = None
+
+    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
+        """Draw the noise of the first frame."""
+        return CarriedNoise(_white(first, channels, generator))
+
+
 @dataclass(frozen=True)
-class NearestNoise:
+class NearestNoise(_White):
     """White noise taken from the nearest pixel of the frame before; hidden and entering pixels have new noise.
 
     Where the scene grows, several pixels take one value: the noise is then no longer white.
     """
 
-    config = None
     follows = True
     keeps_law = False
-
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of the first frame."""
-        return CarriedNoise(_white(first, channels, generator))
 
     def carry(self, noise: CarriedNoise, step: FrameMap, generator: Generator) -> CarriedNoise:
         """Take the nearest pixels."""
@@ -188,19 +193,14 @@ class NearestNoise:
 
 
 @dataclass(frozen=True)
-class BilinearNoise:
+class BilinearNoise(_White):
     """White noise sampled bilinearly in the frame before; hidden and entering pixels have new noise.
 
     A mean of independent values has less variance than each, so that the noise fades with every frame.
     """
 
-    config = None
     follows = True
     keeps_law = False
-
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of the first frame."""
-        return CarriedNoise(_white(first, channels, generator))
 
     def carry(self, noise: CarriedNoise, step: FrameMap, generator: Generator) -> CarriedNoise:
         """Sample between the pixels."""
@@ -213,7 +213,7 @@ class BilinearNoise:
 
 
 @dataclass(frozen=True)
-class DiscreteNoise:
+class DiscreteNoise(_White):
     """White noise that stays white: each pixel's value is split among the pixels that take a part of its area.
 
     The integral noise of Chang et al. (ICLR 2024): white noise on a pixel is an integral of white noise over its area.
@@ -223,13 +223,8 @@ class DiscreteNoise:
     parts are drawn all at once instead of along a Brownian bridge, pixel after pixel; their law is the same.
     """
 
-    config = None
     follows = True
     keeps_law = True
-
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of the first frame."""
-        return CarriedNoise(_white(first, channels, generator))
 
     def carry(self, noise: CarriedNoise, step: FrameMap, generator: Generator) -> CarriedNoise:
         """Split the value of each pixel, and collect the parts."""

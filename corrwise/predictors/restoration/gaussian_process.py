@@ -151,7 +151,7 @@ def sample_gaussian_process(
 
     Args:
         config: its kernel.
-        channels: number of independent channels, C; of a batch of images, all of theirs.
+        channels: number of independent channels, C; those of all images of a batch.
         generator: on the CPU, so that the function of a seed is the same on every device.
         device: of the function.
         dtype: of the function.
