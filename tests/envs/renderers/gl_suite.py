@@ -20,6 +20,7 @@ from tests.envs.worlds import state_of, task_of
 
 OVERLAP = 0.8  # of the pixels that moving parts cover in one renderer and in the other
 EXCEPTIONS = {"dog": "1 skin"}  # what the ray caster reports as left out
+RENDERED = ("cartpole", "dog", "humanoid")  # by dm_control itself, too: a context of OpenGL for each takes its time
 SIZE, FOVY = 72, 40.0
 
 
@@ -76,7 +77,8 @@ def world(domain: str, task: str) -> tuple[mujoco.MjModel, np.ndarray]:
 
     state = state_of(model, pose)
     assert env.step(env.action_spec().minimum).reward is not None, f"this MuJoCo does not step dm_control's {domain}"
-    assert physics.render(32, 32).std() > 0, f"this MuJoCo does not render dm_control's {domain}"
+    if domain in RENDERED:
+        assert physics.render(32, 32).std() > 0, f"this MuJoCo does not render dm_control's {domain}"
     return model, state
 
 
