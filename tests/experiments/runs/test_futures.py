@@ -51,7 +51,7 @@ def test_rows_state_the_futures_and_do_not_depend_on_what_runs_together(stochast
     assert {key: row["distances"] for key, row in others.items()} == {
         key: row["distances"] for key, row in rows.items()
     }
-    alone = rows_of(replace(config, futures=1), tmp_path / "alone")
+    alone = rows_of(replace(config, futures=1, risk="mean"), tmp_path / "alone")
     assert {key: row["distances"] for key, row in alone.items()} != {key: row["distances"] for key, row in rows.items()}
     assert not any("futures" in row or "risk" in row for row in alone.values())
     page, other = ((tmp_path / name / "report.html").read_text("utf-8") for name in ("one", "alone"))
@@ -60,7 +60,7 @@ def test_rows_state_the_futures_and_do_not_depend_on_what_runs_together(stochast
 
 
 def test_a_deterministic_predictor_plans_as_with_one_future(tmp_path):
-    many, one = rows_of(TINY, tmp_path / "many"), rows_of(replace(TINY, futures=1), tmp_path / "one")
+    many, one = rows_of(TINY, tmp_path / "many"), rows_of(replace(TINY, futures=1, risk="mean"), tmp_path / "one")
     assert [row["distances"] for row in many.values()] == [row["distances"] for row in one.values()]
 
 
