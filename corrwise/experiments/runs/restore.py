@@ -205,7 +205,8 @@ def _chunks(
             counts = [int(each) for each in state["counts"]]
         yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
         if state["ended"]:
-            next(iter(frames))  # states the size
+            for _ in frames:  # gives the size, and the times of all frames
+                pass
             return
     else:
         counts = []

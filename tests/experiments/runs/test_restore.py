@@ -129,6 +129,17 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monk
     assert (tmp_path / "run/rows.jsonl").read_bytes() == before
 
 
+def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, tmp_path):
+    video, out = tmp_path / "in.mp4", tmp_path / "out"
+    encode_video(video, [np.full((*SIZE, 3), 40 * i, np.uint8) for i in range(5)], rate=24)
+    words = ["--model", model, "--video", video, "--damage", "box", "--apply", "--out", out]
+    assert run(*words) == 0
+    whole = (out / "restored.mp4").read_bytes()
+    (out / "restored.mp4").unlink()  # all chunks are kept
+    assert run(*words) == 0
+    assert (out / "restored.mp4").read_bytes() == whole
+
+
 def refused(capsys, *words) -> str:
     assert run(*words) == 2
     message = capsys.readouterr().err
