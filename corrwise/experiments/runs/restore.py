@@ -194,7 +194,7 @@ def _chunks(
 ) -> Iterator[tuple[Path, int]]:
     """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
     done = 0
-    while (parts / f"{done:08d}.pt").is_file():
+    while all((parts / f"{done:08d}{suffix}").is_file() for suffix in (".mkv", ".pt")):
         done += CHUNK
     before = None
     if done:

@@ -134,10 +134,23 @@ def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, 
     encode_video(video, [np.full((*SIZE, 3), 40 * i, np.uint8) for i in range(5)], rate=24)
     words = ["--model", model, "--video", video, "--damage", "box", "--apply", "--out", out]
     assert run(*words) == 0
-    whole = (out / "restored.mp4").read_bytes()
     (out / "restored.mp4").unlink()  # all chunks are kept
     assert run(*words) == 0
-    assert (out / "restored.mp4").read_bytes() == whole
+    times: list[float | None] = []
+    assert len(list(decode_video(out / "restored.mp4", BitDepth(), times=times))) == 5
+    assert times == pytest.approx([i / 24 for i in range(5)], abs=1e-4)
+
+
+def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(restore, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    assert run(*words) == 0
+    kept, damaged = restored(tmp_path), tmp_path / "parts/00000002.mkv"
+    damaged.write_bytes(b"")
+    assert "delete this file, and the same command makes it again" in refused(capsys, *words)
+    damaged.unlink()
+    assert run(*words) == 0
+    assert np.array_equal(restored(tmp_path), kept)
 
 
 def refused(capsys, *words) -> str:
