@@ -153,6 +153,28 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
     assert np.array_equal(restored(tmp_path), kept)
 
 
+def test_a_full_disk_is_one_sentence_also_for_the_state_of_a_chunk(model, tmp_path, monkeypatch, capsys):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    with monkeypatch.context() as patch:
+        real = Path.write_bytes
+        patch.setattr(Path, "write_bytes", lambda path, data: (full if path.suffix == ".pt" else real)(path, data))
+        assert "00000000.pt: No space left on device" in refused(capsys, *words)
+    assert [file.name for file in (tmp_path / "parts").iterdir()] == ["00000000.mkv"]
+    assert run(*words) == 0
+
+
+def test_a_model_that_gives_nan_is_refused(model, tmp_path, capsys):
+    broken = RestorationModel.from_pretrained(model)
+    torch.nn.init.constant_(broken.network.leave.weight, float("nan"))
+    broken.save_pretrained(tmp_path / "model")
+    words = ["--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path / "out"]
+    assert "gives frame 0 values that are NaN" in refused(capsys, "--model", tmp_path / "model", *words)
+    assert not any((tmp_path / "out/parts").iterdir())
+
+
 def refused(capsys, *words) -> str:
     assert run(*words) == 2
     message = capsys.readouterr().err
