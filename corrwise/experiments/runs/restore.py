@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import BytesIO
 from itertools import tee
 from math import lcm, log10
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from corrwise._files import local_path, reading
-from corrwise._writing import write_aside
+from corrwise._writing import write_bytes_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.cli.restore import AUTO, RestoreConfig
@@ -194,7 +195,7 @@ def _chunks(
 ) -> Iterator[tuple[Path, int]]:
     """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
     done = 0
-    while (parts / f"{done:08d}.pt").is_file():
+    while all((parts / f"{done:08d}{suffix}").is_file() for suffix in (".mkv", ".pt")):
         done += CHUNK
     before = None
     if done:
@@ -205,7 +206,8 @@ def _chunks(
             counts = [int(each) for each in state["counts"]]
         yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
         if state["ended"]:
-            next(iter(frames))  # states the size
+            for _ in frames:  # gives the size, and the times of all frames
+                pass
             return
     else:
         counts = []
@@ -228,6 +230,8 @@ def _chunks(
             taken = next(samples, None)
             if taken is not None:
                 sample, (operator, given) = taken
+                if not sample.image.isfinite().all():
+                    raise ValueError(f"the model in {config.model} gives frame {done + len(made)} values that are NaN")
                 image = operator.project(sample.image[None], given[None])[0] if config.exact else sample.image
                 made.append(frames.cut(image.clamp(0, 1)))
                 bar.update()
@@ -246,8 +250,9 @@ def _chunks(
 def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> None:
     """Write what the next chunk begins with."""
     state = {"image": sample.image, "predictions": torch.stack(list(sample.predictions))}
-    with write_aside(file) as aside:
-        torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, aside)
+    data = BytesIO()  # torch states no reason where a disk is full
+    torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, data)
+    write_bytes_atomic(file, data.getvalue())
 
 
 def _restored(files: list[tuple[Path, int]]) -> Iterator[Frame]:

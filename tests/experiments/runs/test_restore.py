@@ -129,6 +129,52 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monk
     assert (tmp_path / "run/rows.jsonl").read_bytes() == before
 
 
+def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, tmp_path):
+    video, out = tmp_path / "in.mp4", tmp_path / "out"
+    encode_video(video, [np.full((*SIZE, 3), 40 * i, np.uint8) for i in range(5)], rate=24)
+    words = ["--model", model, "--video", video, "--damage", "box", "--apply", "--out", out]
+    assert run(*words) == 0
+    (out / "restored.mp4").unlink()  # all chunks are kept
+    assert run(*words) == 0
+    times: list[float | None] = []
+    assert len(list(decode_video(out / "restored.mp4", BitDepth(), times=times))) == 5
+    assert times == pytest.approx([i / 24 for i in range(5)], abs=1e-4)
+
+
+def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(restore, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    assert run(*words) == 0
+    kept, damaged = restored(tmp_path), tmp_path / "parts/00000002.mkv"
+    damaged.write_bytes(b"")
+    assert "delete this file, and the same command makes it again" in refused(capsys, *words)
+    damaged.unlink()
+    assert run(*words) == 0
+    assert np.array_equal(restored(tmp_path), kept)
+
+
+def test_a_full_disk_is_one_sentence_also_for_the_state_of_a_chunk(model, tmp_path, monkeypatch, capsys):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    with monkeypatch.context() as patch:
+        real = Path.write_bytes
+        patch.setattr(Path, "write_bytes", lambda path, data: (full if path.suffix == ".pt" else real)(path, data))
+        assert "00000000.pt: No space left on device" in refused(capsys, *words)
+    assert [file.name for file in (tmp_path / "parts").iterdir()] == ["00000000.mkv"]
+    assert run(*words) == 0
+
+
+def test_a_model_that_gives_nan_is_refused(model, tmp_path, capsys):
+    broken = RestorationModel.from_pretrained(model)
+    torch.nn.init.constant_(broken.network.leave.weight, float("nan"))
+    broken.save_pretrained(tmp_path / "model")
+    words = ["--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path / "out"]
+    assert "gives frame 0 values that are NaN" in refused(capsys, "--model", tmp_path / "model", *words)
+    assert not any((tmp_path / "out/parts").iterdir())
+
+
 def refused(capsys, *words) -> str:
     assert run(*words) == 2
     message = capsys.readouterr().err
