@@ -166,7 +166,7 @@ def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"teacher": ""}, "teacher must be a run of corrwise train"),
+        ({"teacher": ""}, "with --objective mogan, a run of corrwise train --objective flow-matching, got none"),
         ({"adversary": replace(FREE, window=4)}, "adversary.window must be at most the horizon, 3"),
         ({"options": ("width=8",)}, "options must be left out with --objective mogan"),
         ({"objective": "distill"}, "adversary must be left out with --objective distill"),
