@@ -163,7 +163,8 @@ class TrainConfig:
         whole = objective != "interpolate" or self.stride == 1
         check(whole, "stride", f"1 with --objective {objective}", self.stride)
         if objective in DISTILLING:
-            check(bool(self.teacher), "teacher", f"a run of corrwise train with --objective {objective}", self.teacher)
+            wanted = f"given with --objective {objective}, a run of corrwise train --objective {FLOW_MATCHING}"
+            check(bool(self.teacher), "teacher", wanted, self.teacher or "none")
             window = self.adversary.window
             check(window <= self.horizon, "adversary.window", f"at most the horizon, {self.horizon}", window)
         if self.warm_start:

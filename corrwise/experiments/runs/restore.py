@@ -124,7 +124,10 @@ class _Damage:
 def _damage(config: RestoreConfig) -> _Damage:
     path = local_path(config.damage)
     if path.is_file():
-        return _Damage(read_image(path, BitDepth()).mean(axis=2) > 127, None, config.apply, config.seed)
+        mask = read_image(path, BitDepth()).mean(axis=2) > 127
+        if not mask.any():  # such as one of 0 and 1 in place of 0 and 255
+            raise ValueError(f"expected a mask that is white where pixels are missing, got no white pixel in {path}")
+        return _Damage(mask, None, config.apply, config.seed)
     if path.suffix and ":" not in config.damage:
         raise FileNotFoundError(f"there is no mask at {path}")
     damage = make_damage(config.damage)

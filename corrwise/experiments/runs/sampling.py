@@ -32,8 +32,8 @@ def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling
         sampling: pairs such as ``temperature=1.2``, of the names in ``corrwise.experiments.cli.options.SAMPLING``.
 
     Raises:
-        ValueError: a model that was not trained by flow matching, and knows one evaluation alone; an unknown name, or
-            a value out of range.
+        ValueError: a model that was not trained by flow matching, and knows one evaluation alone; an unknown name, one
+            that is given twice or that a few-step student does not use, or a value out of range.
     """
     if nfe is None and not sampling:
         return model
@@ -44,6 +44,11 @@ def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling
     unknown = [name for name in changed if name not in SAMPLING]
     if unknown:
         raise ValueError(f"expected of a sample {', '.join(SAMPLING)}, got {', '.join(unknown)}")
+    if len(changed) < len(sampling):
+        raise ValueError(f"expected each option of a sample once, got {' '.join(sampling)}")
+    if model.config.sample_at and (unused := {"solver", "time_grid"} & set(changed)):
+        names = " and ".join(sorted(unused))
+        raise ValueError(f"expected no {names} for a few-step student, which has times of its own, got {folder}")
     if nfe is not None:
         most = len(model.config.sample_at) or nfe  # a few-step student has no more times
         changed["evaluations"] = min(nfe, most)

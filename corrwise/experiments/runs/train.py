@@ -13,14 +13,14 @@ from corrwise.experiments.cli.options import check_memory
 from corrwise.experiments.cli.train import DISTILLING, TrainConfig
 from corrwise.experiments.runs.distances import with_costs
 from corrwise.experiments.runs.folder import RunFolder
-from corrwise.experiments.runs.settings import settings_of, versions
+from corrwise.experiments.runs.settings import Settings, place, settings_of, versions
 from corrwise.experiments.runs.shown_motion import ShownMotion
 from corrwise.experiments.runs.trainers import make_loss, make_trainer
 from corrwise.predictors.data import Batch, BatchesAhead, ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Joined, Part, open_clips
 from corrwise.predictors.interpolation.flavr import window_places
 from corrwise.predictors.interpolation.strided import StridedClips, span
-from corrwise.predictors.models.pretrained import about_model
+from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.restoration import RestorationModel
 from corrwise.predictors.training import Trainer
 from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
@@ -65,9 +65,18 @@ def run_train(config: TrainConfig) -> Path:
         return _learn(trainer, config, windows, None, {})
     # clips that grew would be another run's
     values = {"data": config.data[0] if len(config.data) == 1 else config.data, "frames": sum(clips.lengths)}
-    settings = with_costs(settings_of(config).with_values(values), config.out, (config.loss,) if config.loss else ())
+    settings = with_costs(_of_teacher(config, values), config.out, (config.loss,) if config.loss else ())
     with RunFolder(config.out, settings, begun=lambda out: (out / CHECKPOINT).exists()):
         return _learn(trainer, config, windows, _held_batch(held, config), _about_clips(clips))
+
+
+def _of_teacher(config: TrainConfig, values: Row) -> Settings:
+    """Return the settings of a run, of which a teacher's weights are one, and their place is none."""
+    settings = settings_of(config).with_values(values, normal={"init_from": lambda path: place(path) if path else path})
+    if not config.teacher:
+        return settings
+    weights = {"teacher_weights": weights_hash(model_folder(config.teacher))}
+    return settings.with_values(weights, free=("teacher",), evidence=("teacher_weights",))
 
 
 def train_with_one_thread(config: TrainConfig, *, threads: int) -> Path:

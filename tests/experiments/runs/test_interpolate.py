@@ -129,6 +129,15 @@ def test_sound_and_duration_stay(tmp_path):
     assert times[::2] == pytest.approx(frame_times(source), abs=2e-3)
 
 
+def test_mp3_is_copied_and_not_encoded_again(tmp_path):
+    source, out, packets = with_sound(tmp_path / "in.mkv", "libmp3lame"), tmp_path / "out.mp4", []
+    assert run("--video", source, "--model", "blend", "--out", out) == 0
+    for file in (source, out):
+        with av.open(str(file)) as container:
+            packets.append([bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size])
+    assert packets[1] == packets[0]
+
+
 def test_sound_of_a_rate_that_aac_does_not_have_is_resampled(tmp_path):
     source, out = with_sound(tmp_path / "in.mkv", "pcm_s16le", 7000), tmp_path / "out.mp4"
     assert run("--video", source, "--model", "blend", "--out", out) == 0

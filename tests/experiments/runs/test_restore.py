@@ -187,6 +187,8 @@ def test_what_cannot_be_restored_is_one_sentence(model, tmp_path, capsys):
     words = ["--model", model, "--video", source, "--out", out]
     small = mask(tmp_path / "small.png", (16, 16))
     assert "a mask of the video's size, 18 x 22, got one of 16 x 16" in refused(capsys, *words, "--damage", small)
+    Image.new("L", SIZE[::-1], 1).save(tmp_path / "ones.png")
+    assert "got no white pixel in" in refused(capsys, *words, "--damage", tmp_path / "ones.png")
     assert "there is no mask at" in refused(capsys, *words, "--damage", tmp_path / "no.png")
     assert "without --apply, got random" in refused(capsys, *words, "--damage", "random")
     assert "unknown damage 'blur'" in refused(capsys, *words, "--damage", "blur")

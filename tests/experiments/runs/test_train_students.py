@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from shutil import copytree
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs import students
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.runs.shown_motion import ShownMotion
 from corrwise.experiments.runs.train import GOOD, run_train
+from corrwise.predictors.models.pretrained import about_model
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training.distillation import Distillation
 from corrwise.types import Context
@@ -83,6 +86,19 @@ def test_a_run_reads_its_teacher_once(mogan, teacher, monkeypatch):
     monkeypatch.setattr(students, "load_model", lambda folder: read.append(folder) or load_model(folder))
     run_train(replace(mogan, steps=1))
     assert read == [teacher.out / "model"]
+
+
+def test_a_run_goes_on_where_its_teacher_was_moved_and_not_with_another_one(mogan, teacher, tmp_path):
+    short = replace(mogan, objective="distill", adversary=AdversaryOptions(), steps=2)
+    run_train(short)
+    moved = copytree(teacher.out, tmp_path / "moved")
+    run_train(replace(short, teacher=str(moved), steps=3))
+    other = load_model(moved / "model")
+    with torch.no_grad():
+        next(other.parameters()).mul_(2)
+    other.save_pretrained(moved / "model", about_model(moved / "model")["about"])
+    with pytest.raises(ConfigMismatch, match="teacher_weights is "):
+        run_train(replace(short, teacher=str(moved), steps=4))
 
 
 def test_the_log_shows_motion_at_each_validation(mogan):
@@ -166,7 +182,7 @@ def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"teacher": ""}, "teacher must be a run of corrwise train"),
+        ({"teacher": ""}, "with --objective mogan, a run of corrwise train --objective flow-matching, got none"),
         ({"adversary": replace(FREE, window=4)}, "adversary.window must be at most the horizon, 3"),
         ({"options": ("width=8",)}, "options must be left out with --objective mogan"),
         ({"objective": "distill"}, "adversary must be left out with --objective distill"),

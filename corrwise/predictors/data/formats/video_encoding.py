@@ -15,7 +15,7 @@ from corrwise._writing import write_aside
 __all__ = ["encode_lossless", "encode_video"]
 
 _TICKS = Fraction(1, 90_000)  # seconds; of frames that have times of their own
-_IN_MP4 = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}  # audio that is copied as it is
+_IN_MP4 = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "alac", "flac"}  # audio that is copied as it is
 
 Image = UInt8[np.ndarray, "h w 3"]
 
