@@ -207,6 +207,8 @@ def _chunks(
             state = torch.load(file, weights_only=True, map_location=frames.device)
             before = Sampled(state["image"], list(state["predictions"]))
             counts = [int(each) for each in state["counts"]]
+            if CHUNK * len(counts) != done:
+                raise ValueError(f"expected {done // CHUNK} chunks, got {len(counts)}")
         yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
         if state["ended"]:
             for _ in frames:  # gives the size, and the times of all frames

@@ -151,6 +151,9 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
     damaged.unlink()
     assert run(*words) == 0
     assert np.array_equal(restored(tmp_path), kept)
+    (tmp_path / "parts/00000000.pt").replace(tmp_path / "parts/00000004.pt")
+    (tmp_path / "parts/00000000.pt").write_bytes(b"")  # not read: later chunks are there
+    assert "00000004.pt holds no state of a video; delete the folder parts" in refused(capsys, *words)
 
 
 def test_a_full_disk_is_one_sentence_also_for_the_state_of_a_chunk(model, tmp_path, monkeypatch, capsys):
