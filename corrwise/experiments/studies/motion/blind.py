@@ -103,6 +103,9 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
         ValueError: files of another kind or page.
         OSError: a file that cannot be read.
     """
+    for path, what in ((key, f"the key {KEY_FILE} of a page"), *((each, "answers of a page") for each in answers)):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}: expected {what} of corrwise evaluate --blind")
     with reading(key, "is no key of a page of corrwise evaluate --blind"):
         stated = read_json(key)
         page, pairs = str(stated["page"]), [BlindPair(**pair) for pair in stated["pairs"]]

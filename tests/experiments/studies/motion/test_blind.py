@@ -108,6 +108,11 @@ def test_unusable_answers_are_refused_in_one_sentence(page, tmp_path):
         preferences(key, [answer(page, "many", **{"6": "left"})])
     with pytest.raises(ValueError, match="is no key"):
         preferences(write(tmp_path / "key.json", '{"page": 1}'), [])
+    for missing, files in ((tmp_path / "none", []), (key, [tmp_path / "none"])):
+        with pytest.raises(
+            FileNotFoundError, match=r"there is no file .*none: expected .* of corrwise evaluate --blind"
+        ):
+            preferences(missing, files)
 
 
 def write(path, text):
