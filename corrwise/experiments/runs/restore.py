@@ -296,6 +296,6 @@ def _report(config: RestoreConfig, frames: _Frames, files: list[tuple[Path, int]
         if number in shown:
             report.damaged[number] = frames.cut(operator.filled(given[None])[0])
             report.restored[number] = made
-            report.flows[number] = (step.previous.cpu() - points.new_tensor([0, 0]))[:height, :width].numpy()
+            report.flows[number] = points.numpy()
         before = frame
     return replace(report, flicker=(flicker / weight.clamp(min=1)).sqrt().numpy())

@@ -118,8 +118,18 @@ def carried_noise(
         yield noise.values
 
 
+class _Drawn:
+    """Noise of the first frame by a kernel, or white noise without one."""
+
+    config: GaussianProcessConfig | None = None
+
+    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
+        """Draw the noise of the first frame."""
+        return CarriedNoise(_drawn(self.config, first, channels, generator))
+
+
 @dataclass(frozen=True)
-class FixedNoise:
+class FixedNoise(_Drawn):
     """The same noise in every frame: the texture that it makes stays where it is while the scene moves.
 
     Attributes:
@@ -130,10 +140,6 @@ class FixedNoise:
     follows = False
     keeps_law = True
 
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of all frames."""
-        return CarriedNoise(_drawn(self.config, first, channels, generator))
-
     def carry(self, noise: CarriedNoise, step: FrameMap, generator: Generator) -> CarriedNoise:
         """Return the noise as it is."""
         _check_size(noise, step)
@@ -141,7 +147,7 @@ class FixedNoise:
 
 
 @dataclass(frozen=True)
-class ResampledNoise:
+class ResampledNoise(_Drawn):
     """New noise in every frame: each frame is restored by itself.
 
     Attributes:
@@ -152,28 +158,14 @@ class ResampledNoise:
     follows = False
     keeps_law = True
 
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of the first frame."""
-        return CarriedNoise(_drawn(self.config, first, channels, generator))
-
     def carry(self, noise: CarriedNoise, step: FrameMap, generator: Generator) -> CarriedNoise:
         """Draw the noise of the next frame."""
         _check_size(noise, step)
         return self.start(step, len(noise.values), generator)
 
 
-class _White:
-    """White noise of the first frame."""
-
-    config = None
-
-    def start(self, first: FrameMap, channels: int, generator: Generator) -> CarriedNoise:
-        """Draw the noise of the first frame."""
-        return CarriedNoise(_white(first, channels, generator))
-
-
 @dataclass(frozen=True)
-class NearestNoise(_White):
+class NearestNoise(_Drawn):
     """White noise taken from the nearest pixel of the frame before; hidden and entering pixels have new noise.
 
     Where the scene grows, several pixels take one value: the noise is then no longer white.
@@ -193,7 +185,7 @@ class NearestNoise(_White):
 
 
 @dataclass(frozen=True)
-class BilinearNoise(_White):
+class BilinearNoise(_Drawn):
     """White noise sampled bilinearly in the frame before; hidden and entering pixels have new noise.
 
     A mean of independent values has less variance than each, so that the noise fades with every frame.
@@ -213,7 +205,7 @@ class BilinearNoise(_White):
 
 
 @dataclass(frozen=True)
-class DiscreteNoise(_White):
+class DiscreteNoise(_Drawn):
     """White noise that stays white: each pixel's value is split among the pixels that take a part of its area.
 
     The integral noise of Chang et al. (ICLR 2024): white noise on a pixel is an integral of white noise over its area.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import tee, zip_longest
 
 import torch
 from jaxtyping import Bool, Float
@@ -95,24 +95,18 @@ def _sampled(
     start: int,
     before: Sampled | None,
 ) -> Iterator[tuple[Sampled, tuple[Operator, Tensor]]]:
-    steps: list[FrameMap] = []
-
-    def passing() -> Iterator[FrameMap]:
-        for step in maps:
-            steps[:] = [step]
-            yield step
-
-    noises = carried_noise(carrier, passing(), model.config.channels, generator)
-    for number, (pair, noise) in enumerate(zip_longest(observed, noises)):
-        if pair is None or noise is None:
+    steps, again = tee(maps)
+    moved = zip(carried_noise(carrier, again, model.config.channels, generator), steps, strict=True)
+    for number, (pair, noise_and_step) in enumerate(zip_longest(observed, moved)):
+        if pair is None or noise_and_step is None:
             more, fewer = ("maps", "frames") if pair is None else ("frames", "maps")
             raise ValueError(f"expected one map for each frame, got {number} {fewer} and more {more}")
         if number < start:
             continue
-        operator, given = pair
+        (operator, given), (noise, step) = pair, noise_and_step
         with torch.no_grad():
             seen = model.observe(operator, given[None])
-        before = sample_frame(model, seen, noise[None], steps[0], before, guidance, times)
+        before = sample_frame(model, seen, noise[None], step, before, guidance, times)
         yield before, pair
 
 
