@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,12 @@ def read_rows(path: Path, key: Key = KEY) -> list[Row]:
             be read.
     """
     return _scan(Path(path), key)[0]
+
+
+def of_newest_weights(rows: Sequence[Row]) -> list[Row]:
+    """Return of each model the rows of the weights that it had last."""
+    newest = {row["model"]: row["weights"] for row in rows}
+    return [row for row in rows if newest[row["model"]] == row["weights"]]
 
 
 def open_rows(path: Path, key: Key = KEY, *, check: Callable[[list[Row]], None] = lambda rows: None) -> list[Row]:

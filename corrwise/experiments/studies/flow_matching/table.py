@@ -17,7 +17,7 @@ from corrwise.experiments.report.table import markdown_table, write_table
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
-from corrwise.experiments.runs.rows import Row, read_rows
+from corrwise.experiments.runs.rows import Row, of_newest_weights, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import MODEL, train_with_one_thread
 from corrwise.experiments.studies.flow_matching.grid import grid_table
@@ -111,9 +111,7 @@ def held_frames(folder: Path) -> dict[int, list[Row]]:
     """Return the rows of sampled frames by the number of evaluations: of each model those of its newest weights."""
     frames = {}
     for path in sorted(folder.glob("frames-*"), key=lambda path: int(path.name.rpartition("-")[2])):
-        rows = read_rows(path / "rows.jsonl", FRAMES_KEY)
-        newest = {row["model"]: row["weights"] for row in rows}
-        frames[int(path.name.rpartition("-")[2])] = [row for row in rows if newest[row["model"]] == row["weights"]]
+        frames[int(path.name.rpartition("-")[2])] = of_newest_weights(read_rows(path / "rows.jsonl", FRAMES_KEY))
     return {nfe: rows for nfe, rows in frames.items() if rows}
 
 

@@ -26,7 +26,7 @@ from corrwise.experiments.runs.executors import Executor, executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.grid import KEY as PLANS_KEY
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.runs.rows import Row, read_rows
+from corrwise.experiments.runs.rows import Row, of_newest_weights, read_rows
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import train_with_one_thread
 from corrwise.experiments.runs.trainers import make_loss, starting_model
@@ -183,9 +183,7 @@ def held_frames(folder: Path) -> dict[str, list[Row]]:
     """Return the rows of predicted frames by task: of each model those of its newest weights."""
     frames = {}
     for task in TASK_NAMES:
-        rows = read_rows(folder / "frames" / task / "rows.jsonl", FRAMES_KEY)
-        newest = {row["model"]: row["weights"] for row in rows}
-        mine = [row for row in rows if newest[row["model"]] == row["weights"]]
+        mine = of_newest_weights(read_rows(folder / "frames" / task / "rows.jsonl", FRAMES_KEY))
         if mine:
             frames[task] = sorted(mine, key=lambda row: _place(_arm_of(row["model"]), baselines=2))
     return frames

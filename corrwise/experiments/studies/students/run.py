@@ -17,7 +17,18 @@ from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.interpolators import interpolator_of
 from corrwise.experiments.runs.jobs import Job
-from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT, TEXT_BY_NAME, Key, Row, RowKey, needed, read_rows
+from corrwise.experiments.runs.rows import (
+    COUNT,
+    NUMBER,
+    TEXT,
+    TEXT_BY_NAME,
+    Key,
+    Row,
+    RowKey,
+    needed,
+    of_newest_weights,
+    read_rows,
+)
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.students import maps_of
 from corrwise.experiments.runs.train import GOOD, MODEL, train_with_one_thread
@@ -134,11 +145,10 @@ def stopped_by(config: TrainConfig) -> str:
 
 def measured_rows(folder: Path) -> dict[str, list[Row]]:
     """Return the rows of motion by the flow that measured them: of each model those of its newest weights."""
-    flows = {}
-    for path in sorted(folder.glob("motion-*")):
-        rows = read_rows(path / "rows.jsonl", MOTION_KEY)
-        newest = {row["model"]: row["weights"] for row in rows}
-        flows[path.name.partition("-")[2]] = [row for row in rows if newest[row["model"]] == row["weights"]]
+    flows = {
+        path.name.partition("-")[2]: of_newest_weights(read_rows(path / "rows.jsonl", MOTION_KEY))
+        for path in sorted(folder.glob("motion-*"))
+    }
     return {flow: rows for flow, rows in flows.items() if rows}
 
 
