@@ -13,13 +13,18 @@ from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
 
-__all__ = ["learned_by_flow_matching", "with_sampling"]
+__all__ = ["asked", "learned_by_flow_matching", "with_sampling"]
 
 
 def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
     """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
     loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
     return isinstance(model, Denoiser) and loss in GENERATIVE
+
+
+def asked(nfe: int | None, sampling: Sequence[str]) -> str:
+    """Return in words how a model is to sample."""
+    return ", ".join([*([] if nfe is None else [f"{nfe} evaluations a frame"]), *sampling])
 
 
 def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling: Sequence[str] = ()) -> VideoPredictor:
@@ -38,8 +43,7 @@ def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling
     if nfe is None and not sampling:
         return model
     if not learned_by_flow_matching(model, folder):
-        what = f"{nfe} evaluations a frame" if nfe is not None else " ".join(sampling)
-        raise ValueError(f"expected a denoiser trained by flow matching for {what}, got {folder}")
+        raise ValueError(f"expected a denoiser trained by flow matching for {asked(nfe, sampling)}, got {folder}")
     changed: dict[str, Any] = option_values(sampling)
     unknown = [name for name in changed if name not in SAMPLING]
     if unknown:

@@ -12,7 +12,7 @@ import torch
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
-from corrwise.experiments.runs.sampling import learned_by_flow_matching, with_sampling
+from corrwise.experiments.runs.sampling import asked, learned_by_flow_matching, with_sampling
 from corrwise.experiments.runs.settings import Settings, settings_of
 from corrwise.experiments.studies.predictors.evaluation import BASELINE
 from corrwise.experiments.studies.predictors.sampling import predict
@@ -101,7 +101,7 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
             ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
         )
     if (config.nfe is not None or config.sampling) and not several:
-        what = " ".join([*(["nfe"] if config.nfe is not None else []), *config.sampling])
+        what = asked(config.nfe, config.sampling)
         raise ValueError(f"expected a denoiser trained by flow matching for {what}, got none")
     return {**models, BASELINE: ("", CopyLast())}
 
