@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli import options
+from corrwise.experiments.cli.restore import AUTO
 from corrwise.mpc.config import AggregateName, RiskName
 from corrwise.mpc.spec import PlannerSpec, split
-from corrwise.registry import PLANNER_PATHS, RENDERER_PATHS
+from corrwise.registry import CARRIER_PATHS, PLANNER_PATHS, RENDERER_PATHS
 from corrwise.validation import SEVERAL, ConfigError, Names, Range, check, validated
 
 NAME = "mpc"
 
 PREDICTOR_NAMES = ("oracle", "oracle-gusts", "copy-last")
 INTERPOLATOR_NAMES = ("blend", "half-flow", "average")  # those that need no training
+INPAINT = "inpaint"  # a restoration without a model
 GOAL_CONTROLS = ("last", "next", "true")  # goals of the same key frames without an interpolator
 
 
@@ -47,6 +49,7 @@ def run_name(folder: Path) -> str:
 
 _ELSE = "one with options as half-flow:flow=dis, or the folder of a trained one"
 INTERPOLATORS = Names(INTERPOLATOR_NAMES, _ELSE, _is_interpolator)
+RESTORERS = Names((INPAINT,), "the folder of a run of corrwise train --objective restore", is_folder)
 GOAL_MAKERS = Names((*INTERPOLATOR_NAMES, *GOAL_CONTROLS), _ELSE, _is_interpolator)
 
 
@@ -100,6 +103,19 @@ class MPCConfig(options.Parallel):
     """Makes the goal video from the key frames: blend, half-flow or average, with options as half-flow:flow=dis; the
     folder of a trained interpolator; or a control: last (the last key frame alone), next (each key frame until its
     time) or true (all images of the path, an upper bound)."""
+    damage: str | None = None
+    """Damage the goal image, or each frame of the goal video, and plan towards the damaged one: any damage of
+    docs/restoration.md, as random:share=0.4 or downscale:factor=4, drawn by the episode's seed, or an image of the
+    goal's size that is white where pixels are missing. Missing pixels are black; a small image is enlarged bilinearly.
+    Controls that read the state see no goal image."""
+    restore: Annotated[str, RESTORERS] | None = None
+    """Restore the damaged goal before planning: the folder of a run of corrwise train --objective restore, or inpaint
+    (OpenCV's inpainting of missing pixels, a baseline without a model)."""
+    restore_carrier: Annotated[str, Names((AUTO, *CARRIER_PATHS))] = AUTO
+    """How noise moves along a goal video that --restore restores; auto is gp, or discrete for a model of white noise;
+    resample with --restore-guidance 0 restores frame by frame."""
+    restore_guidance: Annotated[float, Range(0, 1_000_000)] = 1.0
+    """Strength with which each restored frame of a goal video is guided by the one before; 0 is without."""
     stride_interpolator: Annotated[str, Names(INTERPOLATOR_NAMES)] = "blend"
     """Makes the frames within a stride of a predictor that was trained with --stride: blend, half-flow or average. With
     --aggregate last and a horizon of whole strides there are none."""
@@ -205,12 +221,25 @@ class MPCConfig(options.Parallel):
         check(0 <= self.seed < 2**32 - self.episodes, "seed", "zero or above and below 2^32", self.seed)
         states = [cost for cost in self.costs if cost == "state" or cost in exact]
         check(not (self.goal_frames and states), "goal-frames", f"0 for cost {' '.join(states)}", self.goal_frames)
+        self._check_damage()
         for cost in self.costs:
             least = spec.smallest if (spec := options.spec_of(cost)) else 1
             check(self.size >= least, "size", f"at least {least} pixels for cost {cost}", self.size)
         options.check_memory(
             self._needed, "--size, --supersample, --max-frames, --candidates, --lockstep, --horizon or --steps"
         )
+
+    def _check_damage(self) -> None:
+        """Refuse a restoration without a damage, and its options without a model."""
+        check(self.restore is None or self.damage is not None, "restore", "left out without --damage", self.restore)
+        views = f"{len(self.cameras)} views{' with depth' if self.depth else ''}"
+        plain = len(self.cameras) == 1 and not self.depth
+        check(self.damage is None or plain, "damage", f"left out with {views}", self.damage)
+        trained = self.restore not in (None, INPAINT)
+        for name in ("restore_carrier", "restore_guidance"):
+            fits = trained or getattr(self, name) == getattr(MPCConfig, name)
+            wanted = "left out without the folder of a model as --restore"
+            check(fits, name.replace("_", "-"), wanted, getattr(self, name))
 
     @property
     def _needed(self) -> int:

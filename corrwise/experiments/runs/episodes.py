@@ -13,8 +13,9 @@ from corrwise.costs import CorrespondenceWise
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.damaged_goals import damaged_goals_of, psnr
 from corrwise.experiments.runs.distances import distance_of, network_of, per_view
-from corrwise.experiments.runs.goal_videos import key_frames
+from corrwise.experiments.runs.goal_videos import held, key_frames
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.experiments.runs.rows import TERMS, Row
 from corrwise.experiments.runs.shown import Episode, Shown
@@ -34,6 +35,7 @@ class EpisodeRunner:
 
     Attributes:
         network: a hash of the network behind the flow; None without one.
+        restorer: the same of the model that restores goals.
         trained: the trained predictor; None without one.
     """
 
@@ -67,6 +69,8 @@ class EpisodeRunner:
         self.network = network_of(distance)
         self._matches = isinstance(distance, CorrespondenceWise)
         self._distance = None if distance is None else per_view(config, self._clock.watch_flow(distance))
+        self._damaged = damaged_goals_of(config)
+        self.restorer = None if self._damaged is None else self._damaged.weights
 
     def __call__(
         self,
@@ -90,10 +94,21 @@ class EpisodeRunner:
             ends = context.frames[:, -1], goal.frames[:, -1]
             keys = key_frames(config, simulator, seeds, *ends) if config.goal_frames else None
         goal = goal if keys is None else keys.goal
+        errors: list[float | None] = [None for _ in seeds]
+        if self._damaged is not None:
+            lengths = [1 for _ in seeds] if keys is None else keys.lengths
+            whole = [frames[:length] for frames, length in zip(goal.frames, lengths, strict=True)]
+            with clock.measure("restore"):  # each before it is held, so that it does not depend on the others
+                shown = [self._damaged(video, seed) for video, seed in zip(whole, seeds, strict=True)]
+            errors = [psnr(*pair) for pair in zip(shown, whole, strict=True)]
+            goal = held(shown)
         policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
         matched = self._distance if self._matches else None
         show = Shown(config, matched, self._predictor, goal, simulator, images=self._images)
-        episodes = [Episode(seed, left_out=simulator.left_out) for seed in seeds]
+        episodes = [
+            Episode(seed, left_out=simulator.left_out, goal_psnr=error)
+            for seed, error in zip(seeds, errors, strict=True)
+        ]
         if keys is not None:
             for episode in episodes:
                 episode.key_distances = []
@@ -151,6 +166,7 @@ def episode_row(episode: Episode) -> Row:
         **({"left_out": list(episode.left_out)} if episode.left_out else {}),
         "diverged": episode.diverged,
         **({} if episode.key_distances is None else {"key_distances": episode.key_distances}),
+        **({} if episode.goal_psnr is None else {"goal_psnr": episode.goal_psnr}),
         "distances": episode.distances,
     }
 

@@ -23,12 +23,14 @@ class KeyFrames:
     """What the episodes of a fleet follow.
 
     Attributes:
-        goal: a goal video for each; a shorter one ends with its last frame repeated.
+        goal: a goal video for each; a shorter one ends with its last frame repeated (``held``).
+        lengths: frames of each before that.
         times: of each episode, the control steps after which its key frames should be seen.
         states: of each episode, the states (key frames, S) that they show.
     """
 
     goal: Goal
+    lengths: list[int]
     times: list[list[int]]
     states: list[Float64[np.ndarray, "keys S"]]
 
@@ -79,9 +81,15 @@ def key_frames(
             videos.append(_video(follow, simulator, path, keys, start, goal))
         times.append(keys)
         states.append(path[keys])
+    return KeyFrames(held(videos), [len(video) for video in videos], times, states)
+
+
+def held(videos: Sequence[Float32[torch.Tensor, "_ C h w"]]) -> Goal:
+    """Return goal videos as one goal; a shorter one ends with its last frame repeated."""
     longest = max(len(video) for video in videos)
-    held = [torch.cat([video, video[-1:].expand(longest - len(video), -1, -1, -1)]) for video in videos]
-    return KeyFrames(Goal(torch.stack(held)), times, states)
+    return Goal(
+        torch.stack([torch.cat([video, video[-1:].expand(longest - len(video), -1, -1, -1)]) for video in videos])
+    )
 
 
 def _video(

@@ -17,6 +17,7 @@ from corrwise.experiments.cli.options import cost_label, file_label
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
+from corrwise.experiments.runs.damaged_goals import damage_settings, restored_by
 from corrwise.experiments.runs.distances import distance_of, network_of, with_costs
 from corrwise.experiments.runs.episodes import EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
@@ -100,10 +101,20 @@ def mpc_settings(config: MPCConfig) -> Settings:
     settings = settings_of(config, "mpc")
     del settings["knots"]  # an option of the planner's
     return settings.with_values(
-        {**planner_settings(config), **parts.task_settings(config.task), **interpolator_settings(config)},
+        {
+            **planner_settings(config),
+            **parts.task_settings(config.task),
+            **interpolator_settings(config),
+            **damage_settings(config),
+        },
         counted=() if config.reproducible else ("lockstep",),  # float rounding depends on what shares a batch
         evidence=("task_model", "task_numbers"),
-        normal={"task": parts.task_label, "predictor": _predictor_label, "interpolator": _interpolator_label},
+        normal={
+            "task": parts.task_label,
+            "predictor": _predictor_label,
+            "interpolator": _interpolator_label,
+            "restore": restored_by,
+        },
     )
 
 
@@ -114,7 +125,8 @@ class PlannedCost:
     Attributes:
         config: the configuration.
         cost: which of its costs.
-        network, weights: hashes of the networks behind flow and predictor when the run began; None without one.
+        network, weights, restorer: hashes of the networks behind flow, predictor and restored goals when the run began;
+            None without one.
         distance, trained: what has been built already; None in another process.
     """
 
@@ -122,6 +134,7 @@ class PlannedCost:
     cost: str
     network: str | None
     weights: str | None
+    restorer: str | None
     distance: Distance | None = field(default=None, compare=False)
     trained: parts.Trained | None = field(default=None, compare=False)
 
@@ -129,7 +142,8 @@ class PlannedCost:
     def of(cls, config: MPCConfig, cost: str, trained: parts.Trained | None) -> PlannedCost:
         """Build the distance and note the weights; raises what ``make_distance`` does."""
         distance, weights = distance_of(cost), None if trained is None else trained.weights
-        return cls(config, cost, network_of(distance), weights, distance, trained)
+        restorer = damage_settings(config).get("restore_network")
+        return cls(config, cost, network_of(distance), weights, restorer, distance, trained)
 
     def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
         """Build what runs the episodes.
@@ -141,7 +155,8 @@ class PlannedCost:
             self.config, self.cost, threads=threads, images=images, distance=self.distance, trained=self.trained
         )
         here = None if runner.trained is None else runner.trained.weights
-        for name, was, now in (("predictor", self.weights, here), (self.cost, self.network, runner.network)):
+        restorer = "restore", self.restorer, runner.restorer
+        for name, was, now in (("predictor", self.weights, here), (self.cost, self.network, runner.network), restorer):
             if was != now:
                 raise ValueError(f"the weights of {name} have changed since the run began: {was} then, {now} now")
         return runner

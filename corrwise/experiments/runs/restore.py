@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from io import BytesIO
 from itertools import tee
 from math import lcm, log10
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from corrwise._files import local_path, reading
+from corrwise._files import reading
 from corrwise._writing import write_bytes_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.options import device_named
-from corrwise.experiments.cli.restore import AUTO, RestoreConfig
+from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.report.restoration import Reported, draw_restoration, restoration_table
 from corrwise.experiments.report.table import write_table
+from corrwise.experiments.runs.damages import StatedDamage, carrier_for, stated_damage
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chunk
-from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.predictors.restoration import (
     FrameMap,
     Guidance,
-    Masking,
     NoiseCarrier,
     Operator,
     RestorationModel,
-    make_carrier,
-    make_damage,
+    first_guess,
     video_maps,
 )
-from corrwise.predictors.restoration.damage import Damage, Downscale
+from corrwise.predictors.restoration.damage import Downscale
 from corrwise.predictors.restoration.guidance import Sampled
 from corrwise.predictors.restoration.video import sampled_frames, warping_differences
 
@@ -67,18 +63,17 @@ def run_restore(config: RestoreConfig) -> Path:
     """
     folder, device = model_folder(config.model), device_named(config.device)
     model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
-    carrier = _carrier(config, model)
-    model.check_carrier(carrier)
+    carrier = carrier_for(config.carrier, model)
     video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
     settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
     parts = config.out / "parts"
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
         parts.mkdir(exist_ok=True)
-        files = list(_chunks(config, _Frames(video, damage, model), model, carrier, parts))
+        files = list(_chunks(config, _Frames(video, config, damage, model), model, carrier, parts))
         times = video.times or None
         encode_video(config.out / "restored.mp4", _restored(files), rate=video.rate, times=times, sound=video.sound)
-        frames = _Frames(video, damage, model)
+        frames = _Frames(video, config, damage, model)
         encode_video(config.out / "side-by-side.mp4", frames.beside(_restored(files)), rate=video.rate, times=times)
         reported = _report(config, frames, files, run)
         draw_restoration(config.out / "report.png", reported, run.rows)
@@ -86,97 +81,45 @@ def run_restore(config: RestoreConfig) -> Path:
     return config.out / "restored.mp4"
 
 
-def _carrier(config: RestoreConfig, model: RestorationModel) -> NoiseCarrier:
-    kernel = model.config.kernel
-    name = ("discrete" if kernel is None else "gp") if config.carrier == AUTO else config.carrier
-    takes_kernel = kernel is not None and name in ("gp", "fixed", "resample")
-    return make_carrier(name, config=kernel) if takes_kernel else make_carrier(name)
-
-
-@dataclass(frozen=True)
-class _Damage:
-    """What happened to each frame: a mask for all, or a damage that is drawn for each."""
-
-    mask: np.ndarray | None
-    drawn: Damage | None
-    apply: bool
-    seed: int
-
-    @property
-    def stamp(self) -> str:
-        return str(self.drawn) if self.mask is None else sha256(self.mask.tobytes()).hexdigest()[:12]
-
-    @property
-    def factor(self) -> int:
-        return self.drawn.factor if isinstance(self.drawn, Downscale) else 1
-
-    def operator(self, number: int, height: int, width: int) -> Operator:
-        """Return what happened to a frame, of the restored size."""
-        if self.mask is not None:
-            tall, wide = self.mask.shape
-            mask = np.pad(self.mask, ((0, height - tall), (0, width - wide)), mode="edge")
-            return Masking(torch.from_numpy(1 - mask.astype(np.float32))[None, None])
-        assert self.drawn is not None
-        generator = torch.Generator("cpu").manual_seed(self.seed + (number << 32))
-        return self.drawn.draw(1, height, width, generator)
-
-
-def _damage(config: RestoreConfig) -> _Damage:
-    path = local_path(config.damage)
-    if path.is_file():
-        mask = read_image(path, BitDepth()).mean(axis=2) > 127
-        if not mask.any():  # such as one of 0 and 1 in place of 0 and 255
-            raise ValueError(f"expected a mask that is white where pixels are missing, got no white pixel in {path}")
-        return _Damage(mask, None, config.apply, config.seed)
-    if path.suffix and ":" not in config.damage:
-        raise FileNotFoundError(f"there is no mask at {path}")
-    damage = make_damage(config.damage)
-    if not (config.apply or isinstance(damage, Downscale)):
+def _damage(config: RestoreConfig) -> StatedDamage:
+    damage = stated_damage(config.damage)
+    if not (config.apply or damage.drawn is None or isinstance(damage.drawn, Downscale)):
         wanted = "the image of a mask or downscale:factor=N as damage without --apply"
-        raise ValueError(f"expected {wanted}, got {damage}")
-    return _Damage(None, damage, config.apply, config.seed)
+        raise ValueError(f"expected {wanted}, got {damage.drawn}")
+    return damage
 
 
 class _Frames:
     """The frames of a source, padded to sides that the network takes, with what happened to each."""
 
-    def __init__(self, video: VideoSource, damage: _Damage, model: RestorationModel) -> None:
+    def __init__(
+        self, video: VideoSource, config: RestoreConfig, damage: StatedDamage, model: RestorationModel
+    ) -> None:
         self.video, self.damage, self.device = video, damage, next(model.parameters()).device
+        self._apply, self._seed = config.apply, config.seed
         self._side = lcm(model.network.side, damage.factor)
         self.size: tuple[int, int] | None = None  # of the restored frames
 
     def __iter__(self) -> Iterator[tuple[Operator, Float[Tensor, "C oh ow"]]]:
         """Yield the operator of each frame, and what is observed of it."""
         for number, image in enumerate(self.video):
-            scale = 1 if self.damage.apply else self.damage.factor
+            scale = 1 if self._apply else self.damage.factor
             size = image.shape[0] * scale, image.shape[1] * scale
             if self.size not in (None, size):
                 raise ValueError(f"expected frames of one size, got {self.size} and, in frame {number}, {size}")
-            if self.damage.mask is not None and self.damage.mask.shape != size:
-                wanted, got = (f"{h} x {w}" for h, w in (size, self.damage.mask.shape))
-                raise ValueError(f"expected a mask of the video's size, {wanted}, got one of {got}")
+            self.damage.check_size("video", size)
             self.size = size
             side = self._side // scale
             pad = [(0, -length % side) for length in image.shape[:2]]
             whole = np.pad(image, (*pad, (0, 0)), mode="edge")
             tensor = (torch.from_numpy(whole).permute(2, 0, 1).float() / 255).to(self.device)
-            operator = self.damage.operator(number, tensor.shape[1] * scale, tensor.shape[2] * scale)
-            if isinstance(operator, Masking):
-                operator = Masking(operator.mask.to(self.device))
-            yield operator, operator.apply(tensor[None])[0] if self.damage.apply else tensor
-
-    def guess(self, operator: Operator, observed: Tensor) -> Float[Tensor, "C h w"]:
-        """Return a frame without holes, for the flow."""
-        filled = operator.filled(observed[None])[0]
-        if not isinstance(operator, Masking):
-            return filled
-        missing = (operator.mask[0, 0] == 0).cpu().numpy().astype(np.uint8)
-        smooth = cv2.inpaint(to_uint8(filled[None].cpu())[0], missing, 3, cv2.INPAINT_TELEA)
-        return (torch.from_numpy(smooth).permute(2, 0, 1).float() / 255).to(self.device)
+            padded = tensor.shape[1] * scale, tensor.shape[2] * scale
+            operator = self.damage.operator(number, size, padded, self._seed, self.device)
+            yield operator, operator.apply(tensor[None])[0] if self._apply else tensor
 
     def maps(self, flow: str) -> Iterator[FrameMap]:
         """Return the map of each frame, by the flow between first guesses."""
-        return video_maps((self.guess(*pair) for pair in self), flow)
+        return video_maps((first_guess(*pair) for pair in self), flow)
 
     def cut(self, image: Float[Tensor, "C H W"]) -> Frame:
         """Return a frame without its padding."""
@@ -188,7 +131,7 @@ class _Frames:
         sources = iter(self.video)
         for (operator, observed), made in zip(self, restored, strict=True):
             panels = [self.cut(operator.filled(observed[None])[0]), made]
-            if self.damage.apply:
+            if self._apply:
                 panels.append(next(sources))
             yield np.concatenate(panels, axis=1)
 
@@ -220,7 +163,7 @@ def _chunks(
     samples = sampled_frames(
         model,
         observed,
-        video_maps((frames.guess(*pair) for pair in again), config.flow),
+        video_maps((first_guess(*pair) for pair in again), config.flow),
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance),

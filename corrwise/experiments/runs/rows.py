@@ -117,7 +117,7 @@ TEXT_BY_NAME = Field(
 TERMS = ("residual", "displacement_px", "occluded")  # of a correspondence-wise cost; null in the rows of the others
 MEASURED = {  # what the rows of every kind of planned episode may say
     **{f"{name}_distance{suffix}": NUMBER for name in ("start", "min", "final", "last10") for suffix in ("", "_full")},
-    **dict.fromkeys((*TERMS, "seconds", "seconds_"), NUMBER),
+    **dict.fromkeys((*TERMS, "seconds", "seconds_", "goal_psnr"), NUMBER),
     **dict.fromkeys(("steps", "rejected", "scored", "plans_rejected"), COUNT),
     **{"diverged": SWITCH, "distances": NUMBERS, "versions": TEXT_BY_NAME, "left_out": TEXTS},
     **dict.fromkeys(("network", "predictor_weights"), TEXT),

@@ -36,6 +36,7 @@ class Episode:
         left_out: elements of the model that the renderer does not draw.
         diverged: whether the environment's physics diverged.
         key_distances: true distance to each key frame of a goal video whose time has come; None without a goal video.
+        goal_psnr: of a damaged or restored goal against the whole one, in dB; None of a whole goal.
         seconds: planning seconds by phase, this episode's share.
         panels: images by row of the strip, uint8 (h, w, 3), one before each control step, and the final state.
     """
@@ -50,6 +51,7 @@ class Episode:
     left_out: tuple[str, ...] = ()
     diverged: bool = False
     key_distances: list[float] | None = None
+    goal_psnr: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     panels: dict[str, list[np.ndarray]] = field(default_factory=dict)
 

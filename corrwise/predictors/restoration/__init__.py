@@ -17,6 +17,7 @@ from corrwise.predictors.restoration.gaussian_process import (
     sample_gaussian_process,
 )
 from corrwise.predictors.restoration.goals import restored_goal
+from corrwise.predictors.restoration.guesses import first_guess
 from corrwise.predictors.restoration.guidance import Guidance
 from corrwise.predictors.restoration.maps import Affine, FrameMap, affine_maps, first_map, flow_maps, video_maps
 from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
@@ -43,6 +44,7 @@ __all__ = [
     "RestorationModel",
     "affine_maps",
     "carried_noise",
+    "first_guess",
     "first_map",
     "flow_maps",
     "grid_covariance",

@@ -95,7 +95,11 @@ def test_a_whole_video_is_damaged_first_and_its_error_is_reported(model, tmp_pat
     assert run(*words, "--out", tmp_path / "out") == 0
     rows = read_rows(tmp_path / "out/rows.jsonl", KEY)
     assert all(5 < row["psnr"] < 60 for row in rows)
-    assert frames(tmp_path / "out/side-by-side.mp4").shape[2] == 3 * SIZE[1]
+    beside = frames(tmp_path / "out/side-by-side.mp4")
+    assert beside.shape[2] == 3 * SIZE[1]
+    damaged, whole = beside[:, :, : SIZE[1]].astype(int), beside[:, :, -SIZE[1] :].astype(int)
+    off = np.abs(damaged - whole).sum(axis=3) > 90
+    assert (off[0] != off[1]).mean() > 0.2, "each frame has its own mask"
     assert run(*words, "--guidance", 0, "--out", tmp_path / "free") == 0
     assert np.array_equal(restored(tmp_path / "free")[0], restored(tmp_path / "out")[0])
     assert not np.array_equal(restored(tmp_path / "free")[1], restored(tmp_path / "out")[1])
