@@ -38,6 +38,7 @@ _FILES = (
         "table_agents",
         "table_futures",
         "table_goals",
+        "table_restored_goals",
         "table_interpolators",
         "table_flow_matching",
         "table_motion",

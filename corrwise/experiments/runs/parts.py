@@ -223,7 +223,8 @@ def load_agent(
 
     Args:
         path: the folder of the run or of the model.
-        goal: an image or a ``Goal``, as ``VisualMPC`` takes it, such as ``restored_goal`` returns; None reads the observation's ``desired_goal``.
+        goal: an image, or a ``Goal`` such as ``restored_goal`` returns, as ``VisualMPC`` takes it; None reads the
+            observation's ``desired_goal``.
         cost: between imagined frames and the goal; None is the recommended one of L1.
         planner: None is the cross-entropy method of ``corrwise mpc``.
         interpolator: of the frames within a stride, or its name, for a predictor that was trained on strides.

@@ -1,0 +1,85 @@
+"""``corrwise table restored-goals``."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated
+
+from corrwise.experiments.cli import options
+from corrwise.mpc.config import AggregateName
+from corrwise.validation import FIRST_TEST_SEED, SEVERAL, Names, Range, check, validated
+
+NAME = "table restored-goals"
+
+CLEAN, DAMAGED, INPAINTED, SINGLE, CARRIED, GUIDED = (
+    "clean", "damaged", "inpainted", "frame-by-frame", "carried", "guided"
+)  # fmt: skip
+ARM_NAMES = (CLEAN, DAMAGED, INPAINTED, SINGLE, CARRIED, GUIDED)
+NEEDS_MODEL = (SINGLE, CARRIED, GUIDED)
+
+
+@validated
+class RestoredGoalTableConfig(options.Parallel):
+    """Compare plans towards goal videos that are clean, damaged, or restored in several ways, on the same episodes."""
+
+    out: Path = Path("runs/restored-goals")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: options.Tasks = field(default=("cartpole", "ant"), metadata=options.CHOOSES_ROWS)
+    """cartpole, ant, humanoid, cartpole-short; of the two Cartpoles, the episodes in which the pole swings."""
+    models: tuple[Path, ...] = field(default=(), metadata=options.CHOOSES_ROWS)
+    """Folders of runs of corrwise train --objective restore, or of their models: one for all tasks, or one for each
+    task in the order of --tasks."""
+    damages: Annotated[tuple[str, ...], SEVERAL] = field(
+        default=("random:share=0.4", "downscale:factor=4"), metadata=options.CHOOSES_ROWS
+    )
+    """What happens to the goal videos, as in corrwise mpc --damage; all arms see the same damage."""
+    arms: Annotated[tuple[Annotated[str, Names(ARM_NAMES)], ...], SEVERAL] = field(
+        default=(CLEAN, DAMAGED, INPAINTED, SINGLE, GUIDED), metadata=options.CHOOSES_ROWS
+    )
+    """What is planned towards: the clean goal; the damaged one; inpainted (missing pixels filled by OpenCV, no model;
+    left out of a lower resolution); or the one that a model restored: frame-by-frame (each frame from new noise),
+    carried (noise that moves with the scene), or guided (Warped Diffusion: carried noise, and each frame guided by the
+    one before)."""
+    guidance: Annotated[float, Range(0, 1_000_000, open="low")] = 1.0
+    """Strength of the guidance of the arm guided."""
+    cost: str = "recommended"
+    """Image cost."""
+    goal_frames: Annotated[int, Range(0, 1000)] = 4
+    """Key frames whose times are measured; the goal video has all images of the path. 0 is the goal image alone."""
+    horizon: options.Horizon = 8
+    """Horizon of each plan in control steps."""
+    candidates: options.Count = 24
+    """Action sequences tried in each iteration of a plan."""
+    iterations: options.Horizon = 2
+    """Iterations of a plan."""
+    aggregate: AggregateName = "mean"
+    """How the horizon's costs become one number; mean compares each predicted frame with the goal of its own time."""
+    size: options.Size = 64
+    """Pixels to a side of the image."""
+    steps: options.Steps | None = None
+    """Control steps of an episode; None is the task's own number."""
+    episodes: options.Count = field(default=30, metadata=options.CHOOSES_ROWS)
+    """Starts and hidden paths."""
+    seed: options.Seed = field(default=FIRST_TEST_SEED, metadata=options.CHOOSES_ROWS)
+    """Seed of the first episode."""
+    lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
+    """Episodes that step together; changes the speed, never the rows."""
+    device: options.Device = "cpu"
+    """Where costs, flows and models are computed: cpu or cuda. Simulators stay on the CPU."""
+
+    def __post_init__(self) -> None:
+        """Refuse arms without a model, and controls that plan without images."""
+        object.__setattr__(self, "cost", options.canonical_costs("cost", (self.cost,))[0])
+        check(self.cost not in options.CONTROL_NAMES, "cost", "an image cost", self.cost)
+        wanting = [arm for arm in self.arms if arm in NEEDS_MODEL]
+        check(not wanting or bool(self.models), "models", f"a folder for {' '.join(wanting)}", "none")
+        fits = len(self.models) in (0, 1, len(self.tasks))
+        check(fits, "models", f"one folder, or one for each of {len(self.tasks)} tasks", len(self.models))
+
+
+def run(config: RestoredGoalTableConfig) -> Path:
+    """Make the table, and return its path."""
+    from corrwise.experiments.studies.restored_goals import run_restored_goal_table
+
+    return run_restored_goal_table(config)
