@@ -33,6 +33,7 @@ from corrwise.predictors.data.formats.video_encoding import encode_lossless, enc
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.predictors.restoration import (
     FrameMap,
+    GaussianProcessConfig,
     Guidance,
     Masking,
     NoiseCarrier,
@@ -67,7 +68,9 @@ def run_restore(config: RestoreConfig) -> Path:
     """
     folder, device = model_folder(config.model), device_named(config.device)
     model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
-    carrier = _carrier(config, model)
+    kernel = model.config.kernel
+    name = ("discrete" if kernel is None else "gp") if config.carrier == AUTO else config.carrier
+    carrier = carrier_with(name, kernel)
     model.check_carrier(carrier)
     video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
@@ -86,11 +89,25 @@ def run_restore(config: RestoreConfig) -> Path:
     return config.out / "restored.mp4"
 
 
-def _carrier(config: RestoreConfig, model: RestorationModel) -> NoiseCarrier:
-    kernel = model.config.kernel
-    name = ("discrete" if kernel is None else "gp") if config.carrier == AUTO else config.carrier
+def carrier_with(name: str, kernel: GaussianProcessConfig | None) -> NoiseCarrier:
+    """Return a noise carrier by name, with the kernel of a model's noise where the carrier takes one."""
     takes_kernel = kernel is not None and name in ("gp", "fixed", "resample")
     return make_carrier(name, config=kernel) if takes_kernel else make_carrier(name)
+
+
+def first_guess(operator: Operator, observed: Float[Tensor, "C oh ow"]) -> Float[Tensor, "C h w"]:
+    """Return a frame without holes, between which flow is estimated: enlarged, or inpainted by OpenCV (Telea).
+
+    Args:
+        operator: of one frame.
+        observed: what is known of it.
+    """
+    filled = operator.filled(observed[None])[0]
+    if not isinstance(operator, Masking):
+        return filled
+    missing = (operator.mask[0, 0] == 0).cpu().numpy().astype(np.uint8)
+    smooth = cv2.inpaint(to_uint8(filled[None].cpu())[0], missing, 3, cv2.INPAINT_TELEA)
+    return (torch.from_numpy(smooth).permute(2, 0, 1).float() / 255).to(observed.device)
 
 
 @dataclass(frozen=True)
@@ -165,18 +182,9 @@ class _Frames:
                 operator = Masking(operator.mask.to(self.device))
             yield operator, operator.apply(tensor[None])[0] if self.damage.apply else tensor
 
-    def guess(self, operator: Operator, observed: Tensor) -> Float[Tensor, "C h w"]:
-        """Return a frame without holes, for the flow."""
-        filled = operator.filled(observed[None])[0]
-        if not isinstance(operator, Masking):
-            return filled
-        missing = (operator.mask[0, 0] == 0).cpu().numpy().astype(np.uint8)
-        smooth = cv2.inpaint(to_uint8(filled[None].cpu())[0], missing, 3, cv2.INPAINT_TELEA)
-        return (torch.from_numpy(smooth).permute(2, 0, 1).float() / 255).to(self.device)
-
     def maps(self, flow: str) -> Iterator[FrameMap]:
         """Return the map of each frame, by the flow between first guesses."""
-        return video_maps((self.guess(*pair) for pair in self), flow)
+        return video_maps((first_guess(*pair) for pair in self), flow)
 
     def cut(self, image: Float[Tensor, "C H W"]) -> Frame:
         """Return a frame without its padding."""
@@ -220,7 +228,7 @@ def _chunks(
     samples = sampled_frames(
         model,
         observed,
-        video_maps((frames.guess(*pair) for pair in again), config.flow),
+        video_maps((first_guess(*pair) for pair in again), config.flow),
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance),
