@@ -16,7 +16,16 @@ from hypothesis import HealthCheck, settings
 # them many times slower.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-jaxtyping.install_import_hook("corrwise", "beartype.beartype")
+
+
+def _modules_with_shapes() -> list[str]:
+    # The checks of a module without shapes, such as that of the rows, cost minutes and check no array.
+    root = Path(__file__).resolve().parents[1]
+    files = (path for path in (root / "corrwise").rglob("*.py") if "jaxtyping" in path.read_text())
+    return [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in files]
+
+
+jaxtyping.install_import_hook(_modules_with_shapes(), "beartype.beartype")
 # A busy machine is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")

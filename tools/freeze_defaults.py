@@ -27,6 +27,7 @@ from corrwise.experiments.cli.table_motion import MotionTableConfig
 from corrwise.experiments.cli.table_noise_carriers import NoiseCarrierTableConfig
 from corrwise.experiments.cli.table_predictors import PredictorTableConfig
 from corrwise.experiments.cli.table_ranking import RankingTableConfig
+from corrwise.experiments.cli.table_restoration import RestorationTableConfig
 from corrwise.experiments.cli.table_time_weights import TimeWeightTableConfig
 from corrwise.experiments.cli.toy import ToyConfig
 from corrwise.mpc.spec import PLANNERS, options_of
@@ -48,6 +49,7 @@ COMMANDS: dict[str, type[Any]] = {
     "motion": MotionTableConfig,
     "noise-carriers": NoiseCarrierTableConfig,
     "restore": RestoreConfig,
+    "restoration": RestorationTableConfig,
 }
 
 

@@ -81,7 +81,8 @@ def _values(
 ) -> dict[tuple[str, int], float]:
     """Return a metric of each clip of a group: over its windows, then over the models of the arm or ``only`` some."""
     scale = 1000 if metric == "st_lpips" else 1
-    seeds = grouped([row for row in rows if row["data"] in GROUPS[group] and row["gap"] == gap]).get(arm)
+    mine = [row for row in rows if row["gap"] == gap and row["data"] in GROUPS[group] and row["arm"].startswith(arm)]
+    seeds = grouped(mine).get(arm)
     if seeds is not None and only:
         seeds = {seed: mine for seed, mine in seeds.items() if seed in only}
     return {} if not seeds else {clip: scale * value for clip, value in clip_values(seeds, metric).items()}

@@ -44,6 +44,7 @@ _FILES = (
         "table_motion",
         "table_time_weights",
         "table_noise_carriers",
+        "table_restoration",
     ),
     *("toy", "report", "doctor"),
 )

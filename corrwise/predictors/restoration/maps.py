@@ -15,7 +15,17 @@ from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded
 from corrwise.types import Flow
 
-__all__ = ["Affine", "FrameMap", "affine_maps", "corners", "first_map", "flow_maps", "pixel_grid", "video_maps"]
+__all__ = [
+    "Affine",
+    "FrameMap",
+    "affine_maps",
+    "corners",
+    "first_map",
+    "flow_fields",
+    "flow_maps",
+    "pixel_grid",
+    "video_maps",
+]
 
 Number = float | int
 
@@ -201,10 +211,24 @@ def video_maps(frames: Iterable[Float[Tensor, "C h w"]], flow: str | Flow = "dis
     Raises:
         ValueError: an unknown name, fewer than two frames, frames of different sizes, or a flow that is not finite.
     """
+    return flow_maps(flow_fields(frames, flow))
+
+
+def flow_fields(
+    frames: Iterable[Float[Tensor, "C h w"]], flow: str | Flow
+) -> Iterator[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]]]:
+    """Return the flows of each pair of neighbours, as ``flow_maps`` takes them.
+
+    Args:
+        frames: in [0, 1].
+        flow: a name in ``corrwise.costs.flow.FLOWS``, or a flow.
+
+    Raises:
+        ValueError: an unknown name, fewer than two frames, or frames of different sizes.
+    """
     if isinstance(flow, str) and flow not in FLOWS:
         raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {flow!r}")
-    estimate: Flow = FLOWS[flow]() if isinstance(flow, str) else flow
-    return flow_maps(_fields(frames, estimate))
+    return _fields(frames, FLOWS[flow]() if isinstance(flow, str) else flow)
 
 
 @torch.no_grad()

@@ -109,9 +109,10 @@ def interpolator_tables(rows: Iterable[Row]) -> str:
         mine = [row for row in rows if row["gap"] == gap]
         folders = list(dict.fromkeys(row["data"] for row in mine))
         if len(folders) > 1:
-            whole = {row["arm"] for row in mine} - {
-                row["arm"] for row in mine if {r["data"] for r in mine if r["arm"] == row["arm"]} != set(folders)
-            }
+            seen: dict[str, set[str]] = {}
+            for row in mine:
+                seen.setdefault(row["arm"], set()).add(row["data"])
+            whole = {arm for arm, data in seen.items() if data == set(folders)}
             parts.append(_table(f"Gap {gap}, {ALL}", [row for row in mine if row["arm"] in whole]))
         parts += [_table(f"Gap {gap}, {data}", [row for row in mine if row["data"] == data]) for data in folders]
     parts += [pairs] if (pairs := _pairs_table(rows)) else []

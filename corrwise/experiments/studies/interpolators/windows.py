@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.envs import TASKS, MujocoSimulator
-from corrwise.envs.arrays import to_uint8
-from corrwise.envs.renderers import RaycastRenderer
-from corrwise.envs.tasks.metric import integration_size
-from corrwise.experiments.runs.parts import named_task
+from corrwise.experiments.studies.flows.clips import SimulatedFlow
 from corrwise.experiments.studies.flows.measure import GivenFlow
-from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.data.sources import open_clips
 
 __all__ = ["HeldClips", "Window"]
-
-_ALIKE = 1.0  # levels of 255: mean difference of a frame from what the simulator draws of its state
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,7 @@ class HeldClips:
     def __init__(self, path: Path, gap: int, context: int, seed: int) -> None:
         self.path, self.gap, self.context, self.seed = path, gap, context, seed
         self.clips = open_clips(path)
+        self._truth = SimulatedFlow(self.clips, path)
         self._length = (context - 1) * gap + 1
         self._long = [i for i, length in enumerate(self.clips.lengths) if length >= self._length]
         if not self._long:
@@ -95,42 +88,11 @@ class HeldClips:
         Raises:
             ValueError: clips without ground truth, see ``no_truth``.
         """
-        if self.no_truth:
-            raise ValueError(f"{self.path} has no ground-truth flow: {self.no_truth}")
-        states = self._states(window.clip)
-        assert states is not None
-        assert self._simulator is not None
-        renderer = self._simulator.renderer
-        assert isinstance(renderer, RaycastRenderer)  # only rays know the surface that a pixel shows
         places, _ = window.middle(2)
-        first, second = states[places[:1]], states[places[1:]]
-        return GivenFlow(renderer.correspondence(first, second)[0], renderer.correspondence(second, first)[0])
+        forward, backward = self._truth.between(window.clip, *places)
+        return GivenFlow(forward[None], backward[None])
 
-    @cached_property
+    @property
     def no_truth(self) -> str:
         """Why there is no ground-truth flow; empty where there is."""
-        if not isinstance(self.clips, ClipFolder) or "task" not in self.clips.about:
-            return "the clips are of no simulator"
-        states = self._states(0)
-        if states is None:
-            return "the clips have no states"
-        if self._simulator is None:
-            return f"{self.clips.about['task']} is no built-in task or dm_control: environment with square images"
-        if states.shape[1] != integration_size(self._simulator.model):
-            return "the states are of another model"
-        drawn = to_uint8(self._simulator.render(states[:1])).astype(int)
-        if np.abs(drawn - self.clips.read(0, 0, 1)[0]).mean() > _ALIKE:
-            return "the simulator draws other images of the states"
-        return ""
-
-    def _states(self, clip: int) -> np.ndarray | None:
-        return self.clips.states(clip) if isinstance(self.clips, ClipFolder) else None
-
-    @cached_property
-    def _simulator(self) -> MujocoSimulator | None:
-        """The simulator of the clips. Files of clips name it, so it is never made by a user's code."""
-        about = getattr(self.clips, "about", {})
-        name, (height, width) = str(about.get("task", "")), self.clips.size
-        if height != width or not (name in TASKS or name.startswith("dm_control:")):
-            return None
-        return MujocoSimulator(named_task(name), size=height, supersample=about.get("supersample", 1))
+        return self._truth.missing
