@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments.cli.mpc import INPAINT, MPCConfig
@@ -90,17 +89,18 @@ def cells_of(config: RestoredGoalTableConfig) -> list[Cell]:
     return cells
 
 
-def _options(arm: str, damage: str, model: Path | None, guidance: float) -> dict[str, Any]:
+def _options(arm: str, damage: str, model: Path | None, guidance: float) -> Row:
     """Return the options of ``corrwise mpc`` by which an arm differs from the others."""
-    folder = {"damage": damage, "restore": None if model is None else str(model.resolve())}
-    return {
+    folder: Row = {"damage": damage, "restore": None if model is None else str(model.resolve())}
+    options: dict[str, Row] = {
         CLEAN: {},
         DAMAGED: {"damage": damage},
         INPAINTED: {"damage": damage, "restore": INPAINT},
         SINGLE: {**folder, "restore_carrier": "resample", "restore_guidance": 0.0},
         CARRIED: {**folder, "restore_guidance": 0.0},
         GUIDED: {**folder, "restore_guidance": guidance},
-    }[arm]
+    }
+    return options[arm]
 
 
 def restored_tables(rows: Iterable[Row]) -> str:
