@@ -20,6 +20,7 @@ REQUIRED = {
     "import": {"source": HERE}, "interpolate": {"video": HERE}, "restore": {"model": HERE, "video": HERE},
     "evaluate": {"models": (HERE,), "data": HERE}, "preview": {"task": "ant"},
     "report": {"out": HERE}, "blind": {"answers": (HERE,)},
+    "table restored-goals": {"models": (HERE,)},
     "table restoration": {"models": (HERE / "gp",), "white_models": (HERE / "white",)},
 }  # fmt: skip
 CONFIGS = [command.config(**REQUIRED.get(name, {})) for name, command in commands().items()]

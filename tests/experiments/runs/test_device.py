@@ -52,12 +52,13 @@ def test_the_device_is_a_setting_of_rows_unless_it_is_the_cpu():
 
 TABLES = [name for name, each in commands().items() if name.startswith("table ")]
 CPU_ALONE = ("table time-weights", "table noise-carriers", "table restoration")
+REQUIRED = {"table restored-goals": ("--models", "run")}
 
 
 @pytest.mark.parametrize("name", ["mpc", *(name for name in TABLES if name not in CPU_ALONE)])
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert cli.main([*name.split(), "--device", "cuda", "--out", str(tmp_path / "run")]) == 2
+    assert cli.main([*name.split(), *REQUIRED.get(name, ()), "--device", "cuda", "--out", str(tmp_path / "run")]) == 2
     message = capsys.readouterr().err
     assert message == "corrwise: --device cuda needs a GPU, and torch finds no GPU here; use --device cpu\n"
     assert not (tmp_path / "run").exists()
