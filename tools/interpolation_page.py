@@ -5,7 +5,7 @@ python -m tools.interpolation_page
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -14,7 +14,7 @@ from corrwise.experiments.report.statistics import paired_difference
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.studies.interpolators.measure import KEY
-from corrwise.experiments.studies.interpolators.table import clip_values, grouped
+from corrwise.experiments.studies.interpolators.table import Seeds, clip_values, grouped
 from tools.results_table import RESULTS, filled
 
 FOLDER = RESULTS / "interpolation"
@@ -43,13 +43,13 @@ GAPS = (2, 6)
 def summary_table(rows: Sequence[Row]) -> str:
     """Return the means of each arm over the clips of each group, at each gap."""
     head = [f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS)]
-    lines, arms = [], grouped(rows)
+    lines, arms, parts = [], grouped(rows), _parts(rows)
     for arm, name in NAMES.items():
         if arm not in arms:
             continue
         cells = []
         for group, gap in product(GROUPS, GAPS):
-            values = [list(_values(rows, arm, group, gap, metric).values()) for metric in METRICS]
+            values = [list(_values(parts[group, gap].get(arm, {}), metric).values()) for metric in METRICS]
             texts = [
                 f"{np.mean(each):.{digits}f}"
                 for each, (_, digits) in zip(values, METRICS.values(), strict=True)
@@ -62,13 +62,13 @@ def summary_table(rows: Sequence[Row]) -> str:
 
 def pairs_table(rows: Sequence[Row]) -> str:
     """Return the differences of pairs of arms, paired by clip, with their 95 % intervals."""
-    lines, arms = [], grouped(rows)
+    lines, arms, parts = [], grouped(rows), _parts(rows)
     pairs = [pair for pair in PAIRS if arms.keys() >= set(pair)]
     for (arm, other), (metric, (name, digits)) in product(pairs, METRICS.items()):
         cells = []
         for group, gap in product(GROUPS, GAPS):
             both = arms[arm].keys() & arms[other].keys()  # models of the same seeds
-            one, two = (_values(rows, each, group, gap, metric, both) for each in (arm, other))
+            one, two = (_values(parts[group, gap].get(each, {}), metric, both) for each in (arm, other))
             clips = sorted(one.keys() & two.keys())
             difference = paired_difference([one[clip] for clip in clips], [two[clip] for clip in clips])
             cells.append(difference.text(f"+.{digits}f"))
@@ -76,16 +76,19 @@ def pairs_table(rows: Sequence[Row]) -> str:
     return markdown_table(["", *(f"{group}, gap {gap}" for group, gap in product(GROUPS, GAPS))], lines)
 
 
-def _values(
-    rows: Sequence[Row], arm: str, group: str, gap: int, metric: str, only: Collection[str] = ()
-) -> dict[tuple[str, int], float]:
-    """Return a metric of each clip of a group: over its windows, then over the models of the arm or ``only`` some."""
+def _parts(rows: Sequence[Row]) -> dict[tuple[str, int], Mapping[str, Seeds]]:
+    """Return the rows of each group and gap, by arm and seed."""
+    return {
+        (group, gap): grouped([row for row in rows if row["gap"] == gap and row["data"] in GROUPS[group]])
+        for group, gap in product(GROUPS, GAPS)
+    }
+
+
+def _values(seeds: Seeds, metric: str, only: Collection[str] = ()) -> dict[tuple[str, int], float]:
+    """Return a metric of each clip: over its windows, then over the models of an arm or ``only`` some."""
     scale = 1000 if metric == "st_lpips" else 1
-    mine = [row for row in rows if row["gap"] == gap and row["data"] in GROUPS[group] and row["arm"].startswith(arm)]
-    seeds = grouped(mine).get(arm)
-    if seeds is not None and only:
-        seeds = {seed: mine for seed, mine in seeds.items() if seed in only}
-    return {} if not seeds else {clip: scale * value for clip, value in clip_values(seeds, metric).items()}
+    mine = {seed: rows for seed, rows in seeds.items() if seed in only or not only}
+    return {clip: scale * value for clip, value in clip_values(mine, metric).items()} if seeds else {}
 
 
 def page_with_tables(text: str) -> str:

@@ -17,22 +17,9 @@ ARM_NAMES = (*INTERPOLATOR_NAMES, *GOAL_CONTROLS)
 
 
 @validated
-class GoalTableConfig(options.Parallel):
-    """Compare goals made from the same key frames: videos by interpolators, and controls without one."""
+class GoalPlans(options.Parallel):
+    """Options of plans towards goals of key frames."""
 
-    out: Path = Path("runs/goals")
-    """Folder for rows and table.md. The same command continues a run that was stopped."""
-    tasks: options.Tasks = field(default=("cartpole", "ant"), metadata=options.CHOOSES_ROWS)
-    """cartpole, ant, humanoid, cartpole-short; of the two Cartpoles, the episodes in which the pole swings."""
-    arms: Annotated[tuple[Annotated[str, Names(ARM_NAMES)], ...], SEVERAL] = field(
-        default=("half-flow", "blend", "last", "next", "true"), metadata=options.CHOOSES_ROWS
-    )
-    """What is followed: blend, half-flow or average; last (the last key frame alone), next (each key frame until its
-    time) or true (all images of the path, an upper bound)."""
-    costs: Annotated[tuple[str, ...], SEVERAL] = field(default=("recommended",), metadata=options.CHOOSES_ROWS)
-    """Image costs; each arm is measured with each of them."""
-    goal_frames: Annotated[int, Range(1, 1000)] = 4
-    """Key frames at equal distances on the hidden path."""
     horizon: options.Horizon = 8
     """Horizon of each plan in control steps."""
     candidates: options.Count = 24
@@ -50,7 +37,26 @@ class GoalTableConfig(options.Parallel):
     lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
     """Episodes that step together; changes the speed, never the rows."""
     device: options.Device = "cpu"
-    """Where costs and flows are computed: cpu or cuda. Simulators stay on the CPU."""
+    """Where costs, flows and models are computed: cpu or cuda. Simulators stay on the CPU."""
+
+
+@validated
+class GoalTableConfig(GoalPlans):
+    """Compare goals made from the same key frames: videos by interpolators, and controls without one."""
+
+    out: Path = Path("runs/goals")
+    """Folder for rows and table.md. The same command continues a run that was stopped."""
+    tasks: options.Tasks = field(default=("cartpole", "ant"), metadata=options.CHOOSES_ROWS)
+    """cartpole, ant, humanoid, cartpole-short; of the two Cartpoles, the episodes in which the pole swings."""
+    arms: Annotated[tuple[Annotated[str, Names(ARM_NAMES)], ...], SEVERAL] = field(
+        default=("half-flow", "blend", "last", "next", "true"), metadata=options.CHOOSES_ROWS
+    )
+    """What is followed: blend, half-flow or average; last (the last key frame alone), next (each key frame until its
+    time) or true (all images of the path, an upper bound)."""
+    costs: Annotated[tuple[str, ...], SEVERAL] = field(default=("recommended",), metadata=options.CHOOSES_ROWS)
+    """Image costs; each arm is measured with each of them."""
+    goal_frames: Annotated[int, Range(1, 1000)] = 4
+    """Key frames at equal distances on the hidden path."""
 
     def __post_init__(self) -> None:
         """Refuse controls that plan without images, which follow no video, and write each cost in one way."""

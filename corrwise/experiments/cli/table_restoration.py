@@ -16,11 +16,18 @@ NAME = "table restoration"
 
 GUIDANCE = "+guidance"
 GROUND_TRUTH = "ground-truth"
+FIXED, RESAMPLE = "fixed", "resample"  # carriers of either noise, with which the others are compared
 
 
 def parts_of(arm: str) -> tuple[str, bool]:
     """Return the noise carrier of an arm, and whether frames are guided by the one before."""
     return arm.removesuffix(GUIDANCE), arm.endswith(GUIDANCE)
+
+
+def noises_of(arm: str) -> tuple[str, ...]:
+    """Return the noise of the models that an arm's carrier is for."""
+    carrier, _ = parts_of(arm)
+    return ("gp", "white") if carrier in (FIXED, RESAMPLE) else ("gp",) if carrier == "gp" else ("white",)
 
 
 def _is_guided(arm: str) -> bool:
@@ -102,11 +109,9 @@ class RestorationTableConfig:
         check(bool(folders), "models", "at least one, or --white-models with one", "none")
         check(len(set(folders)) == len(folders), "models", "folders of different names", " ".join(folders))
         for arm in self.carriers:
-            carrier, _ = parts_of(arm)
-            if carrier == "gp":
-                check(bool(self.models), "models", f"at least one for {arm}", "none")
-            elif carrier not in ("fixed", "resample"):
-                check(bool(self.white_models), "white_models", f"at least one for {arm}", "none")
+            option = {"gp": "models", "white": "white_models"}
+            given = [bool(getattr(self, option[noise])) for noise in noises_of(arm)]
+            check(any(given), option[noises_of(arm)[0]], f"at least one for {arm}", "none")
         shift = self.motion == "shift"
         check(shift or self.masks != "scene", "masks", "frame or video with --motion video", self.masks)
         check(self.flow_order == "forward" or self.frames > 2, "frames", "at least 3 with shuffled flow", self.frames)

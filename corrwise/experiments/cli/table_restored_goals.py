@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from corrwise.experiments.cli import options
-from corrwise.mpc.config import AggregateName
-from corrwise.validation import FIRST_TEST_SEED, SEVERAL, Names, Range, check, validated
+from corrwise.experiments.cli.table_goals import GoalPlans
+from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table restored-goals"
 
@@ -20,7 +20,7 @@ NEEDS_MODEL = (SINGLE, CARRIED, GUIDED)
 
 
 @validated
-class RestoredGoalTableConfig(options.Parallel):
+class RestoredGoalTableConfig(GoalPlans):
     """Compare plans towards goal videos that are clean, damaged, or restored in several ways, on the same episodes."""
 
     out: Path = Path("runs/restored-goals")
@@ -47,26 +47,8 @@ class RestoredGoalTableConfig(options.Parallel):
     """Image cost."""
     goal_frames: Annotated[int, Range(0, 1000)] = 4
     """Key frames whose times are measured; the goal video has all images of the path. 0 is the goal image alone."""
-    horizon: options.Horizon = 8
-    """Horizon of each plan in control steps."""
-    candidates: options.Count = 24
-    """Action sequences tried in each iteration of a plan."""
-    iterations: options.Horizon = 2
-    """Iterations of a plan."""
-    aggregate: AggregateName = "mean"
-    """How the horizon's costs become one number; mean compares each predicted frame with the goal of its own time."""
-    size: options.Size = 64
-    """Pixels to a side of the image."""
     steps: options.Steps | None = None
     """Control steps of an episode; None is the task's own number."""
-    episodes: options.Count = field(default=30, metadata=options.CHOOSES_ROWS)
-    """Starts and hidden paths."""
-    seed: options.Seed = field(default=FIRST_TEST_SEED, metadata=options.CHOOSES_ROWS)
-    """Seed of the first episode."""
-    lockstep: options.Lockstep = field(default=5, metadata=options.SPEED_ONLY)
-    """Episodes that step together; changes the speed, never the rows."""
-    device: options.Device = "cpu"
-    """Where costs, flows and models are computed: cpu or cuda. Simulators stay on the CPU."""
 
     def __post_init__(self) -> None:
         """Refuse arms without a model, and controls that plan without images."""

@@ -25,7 +25,7 @@ from corrwise.predictors.restoration import (
 )
 from corrwise.types import Goal
 
-__all__ = ["DamagedGoals", "damage_settings", "damaged_goals_of", "psnr", "restored_by"]
+__all__ = ["DamagedGoals", "damage_settings", "damaged_goals_of", "psnr", "restored_by", "restorer_weights"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ class DamagedGoals:
         """
         height, width = video.shape[-2:]
         side = lcm(1 if self.model is None else self.model.network.side, self.damage.factor)
-        whole = F.pad(video, (0, -width % side, 0, -height % side), mode="replicate")
+        device = video.device if self.model is None else next(self.model.parameters()).device
+        whole = F.pad(video, (0, -width % side, 0, -height % side), mode="replicate").to(device)
         sizes = (height, width), (whole.shape[-2], whole.shape[-1])
-        operators = [self.damage.operator(number, *sizes, seed) for number in range(len(whole))]
+        operators = [self.damage.operator(number, *sizes, seed, device) for number in range(len(whole))]
         observed = [each.apply(frame[None])[0] for each, frame in zip(operators, whole, strict=True)]
-        return self._planned(operators, observed, seed)[..., :height, :width].clamp(0, 1)
+        return self._planned(operators, observed, seed)[..., :height, :width].clamp(0, 1).to(video.device)
 
     def _planned(
         self, operators: list[Operator], observed: list[Float[Tensor, "3 oh ow"]], seed: int
@@ -74,13 +75,11 @@ class DamagedGoals:
         if self.model is None:
             show = first_guess if self.inpaint else _as_seen
             return torch.stack([show(*pair) for pair in zip(operators, observed, strict=True)])
-        device = next(self.model.parameters()).device
-        there = [Masking(each.mask.to(device)) if isinstance(each, Masking) else each for each in operators]
-        goal = Goal(torch.stack(observed)[None].to(device))
-        made = restored_goal(self.model, goal, there, carrier=self.carrier, guidance=self.guidance, seed=seed)
+        goal = Goal(torch.stack(observed)[None])
+        made = restored_goal(self.model, goal, operators, carrier=self.carrier, guidance=self.guidance, seed=seed)
         if not made.frames.isfinite().all():
             raise ValueError("the model of --restore gives values that are NaN")
-        return made.frames[0].to(observed[0].device)
+        return made.frames[0]
 
 
 def _as_seen(operator: Operator, observed: Float[Tensor, "3 oh ow"]) -> Float[Tensor, "3 h w"]:
@@ -102,12 +101,24 @@ def damaged_goals_of(config: MPCConfig) -> DamagedGoals | None:
         raise ValueError(f"expected a damage with missing pixels for --restore {INPAINT}, got {damage.drawn}")
     if config.restore in (None, INPAINT):
         return DamagedGoals(damage, inpaint=config.restore == INPAINT)
-    folder = model_folder(str(config.restore))
-    model = RestorationModel.from_pretrained(folder).to(device_named(config.device)).requires_grad_(False)
+    model = (
+        RestorationModel.from_pretrained(model_folder(str(config.restore)))
+        .to(device_named(config.device))
+        .requires_grad_(False)
+    )
     if model.config.channels != 3:
         raise ValueError(f"expected a model of images with 3 channels in {config.restore}, got {model.config.channels}")
     carrier, guidance = carrier_for(config.restore_carrier, model), Guidance(strength=config.restore_guidance)
-    return DamagedGoals(damage, False, model, carrier, guidance, weights_hash(folder))
+    return DamagedGoals(damage, False, model, carrier, guidance, restorer_weights(config))
+
+
+def restorer_weights(config: MPCConfig) -> str | None:
+    """Return a hash of the weights of the model that restores goals; None without one.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+    """
+    return None if config.restore in (None, INPAINT) else weights_hash(model_folder(str(config.restore)))
 
 
 def damage_settings(config: MPCConfig) -> dict[str, str]:

@@ -96,8 +96,7 @@ class EpisodeRunner:
         goal = goal if keys is None else keys.goal
         errors: list[float | None] = [None for _ in seeds]
         if self._damaged is not None:
-            lengths = [1 for _ in seeds] if keys is None else keys.lengths
-            whole = [frames[:length] for frames, length in zip(goal.frames, lengths, strict=True)]
+            whole = list(goal.frames) if keys is None else keys.videos
             with clock.measure("restore"):  # each before it is held, so that it does not depend on the others
                 shown = [self._damaged(video, seed) for video, seed in zip(whole, seeds, strict=True)]
             errors = [psnr(*pair) for pair in zip(shown, whole, strict=True)]

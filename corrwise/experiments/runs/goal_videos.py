@@ -23,16 +23,19 @@ class KeyFrames:
     """What the episodes of a fleet follow.
 
     Attributes:
-        goal: a goal video for each; a shorter one ends with its last frame repeated (``held``).
-        lengths: frames of each before that.
+        videos: a goal video for each.
         times: of each episode, the control steps after which its key frames should be seen.
         states: of each episode, the states (key frames, S) that they show.
     """
 
-    goal: Goal
-    lengths: list[int]
+    videos: list[Float32[torch.Tensor, "_ C h w"]]
     times: list[list[int]]
     states: list[Float64[np.ndarray, "keys S"]]
+
+    @property
+    def goal(self) -> Goal:
+        """The goal videos as one goal (``held``)."""
+        return held(self.videos)
 
     def distances(self, simulator: MujocoSimulator, step: int, states: Float64[np.ndarray, "B S"]) -> list[list[float]]:
         """Return the distance of each episode's state after so many steps to the key frame of that time, if any."""
@@ -81,7 +84,7 @@ def key_frames(
             videos.append(_video(follow, simulator, path, keys, start, goal))
         times.append(keys)
         states.append(path[keys])
-    return KeyFrames(held(videos), [len(video) for video in videos], times, states)
+    return KeyFrames(videos, times, states)
 
 
 def held(videos: Sequence[Float32[torch.Tensor, "_ C h w"]]) -> Goal:

@@ -17,7 +17,7 @@ from corrwise.experiments.cli.options import cost_label, file_label
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.report.video import label_panels, write_video
 from corrwise.experiments.runs import parts
-from corrwise.experiments.runs.damaged_goals import damage_settings, restored_by
+from corrwise.experiments.runs.damaged_goals import damage_settings, restored_by, restorer_weights
 from corrwise.experiments.runs.distances import distance_of, network_of, with_costs
 from corrwise.experiments.runs.episodes import EpisodeRunner, episode_row
 from corrwise.experiments.runs.executors import executor_of
@@ -142,8 +142,7 @@ class PlannedCost:
     def of(cls, config: MPCConfig, cost: str, trained: parts.Trained | None) -> PlannedCost:
         """Build the distance and note the weights; raises what ``make_distance`` does."""
         distance, weights = distance_of(cost), None if trained is None else trained.weights
-        restorer = damage_settings(config).get("restore_network")
-        return cls(config, cost, network_of(distance), weights, restorer, distance, trained)
+        return cls(config, cost, network_of(distance), weights, restorer_weights(config), distance, trained)
 
     def runner(self, *, threads: int, images: bool) -> EpisodeRunner:
         """Build what runs the episodes.

@@ -11,11 +11,10 @@ from corrwise.experiments.cli.mpc import PREDICTOR_NAMES, MPCConfig
 from corrwise.experiments.cli.options import cost_label
 from corrwise.experiments.cli.table_futures import FuturesTableConfig, label_of
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference, share_nearer
-from corrwise.experiments.report.summary import planned_rows, rejection_warnings
-from corrwise.experiments.report.table import markdown_table, write_table
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.studies.planning import Row, Rows, by_method, paired
+from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.studies.planning import Row, Rows, by_method, paired, run_planning_table
 from corrwise.mpc.config import RiskName
 
 LOST = 0.6  # metres; the shelter's edge is nearer to every goal, and the foot of the slope is farther away
@@ -39,15 +38,12 @@ def run_futures_table(config: FuturesTableConfig) -> Path:
         FileNotFoundError, ValueError: there is no such predictor, or it does not fit the task.
     """
     cells = cells_of(config)
+
+    def table(rows: list[Row]) -> str:
+        return futures_table(rows, [cell.method for cell in cells])
+
     executor = executor_of(config.where, config.processes, config.out)
-    rows = run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
-
-    def page() -> tuple[str, list[str]]:
-        return futures_table(planned_rows(rows, METHOD), [cell.method for cell in cells]), rejection_warnings(
-            rows, METHOD
-        )
-
-    return write_table(config.out, page)
+    return run_planning_table(config.out, cells, table, executor=executor, lockstep=config.lockstep)
 
 
 def cells_of(config: FuturesTableConfig) -> list[Cell]:

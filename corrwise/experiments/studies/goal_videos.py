@@ -6,23 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from corrwise.envs import TASKS
 from corrwise.envs.physics import Physics
 from corrwise.envs.tasks.goals import sample_path
-from corrwise.envs.tasks.manifest import draw_manifest
+from corrwise.envs.tasks.manifest import Manifest, draw_manifest
 from corrwise.envs.tasks.metric import split_state
 from corrwise.experiments.cli.mpc import GOAL_CONTROLS, MPCConfig
 from corrwise.experiments.cli.options import cost_label
-from corrwise.experiments.cli.table_goals import ARM_NAMES, GoalTableConfig
+from corrwise.experiments.cli.table_goals import ARM_NAMES, GoalPlans, GoalTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference, share_nearer
-from corrwise.experiments.report.summary import planned_rows, rejection_warnings
-from corrwise.experiments.report.table import markdown_table, write_table
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.studies.planning import Row, Rows, by_method, paired
+from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.studies.planning import Row, Rows, by_method, paired, run_planning_table
 
 ARM = "half-flow"  # what the others are compared with
 SWING_STEPS, SWING = 24, np.pi  # control steps and radians of the pole's way; a path with less is no swing
@@ -42,33 +42,33 @@ def run_goal_table(config: GoalTableConfig) -> Path:
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
     """
-    rows = run_grid(
-        config.out,
-        cells_of(config),
-        executor=executor_of(config.where, config.processes, config.out),
-        lockstep=config.lockstep,
-    )
-
-    def page() -> tuple[str, list[str]]:
-        return goal_tables(planned_rows(rows, METHOD)), rejection_warnings(rows, METHOD)
-
-    return write_table(config.out, page)
+    executor = executor_of(config.where, config.processes, config.out)
+    return run_planning_table(config.out, cells_of(config), goal_tables, executor=executor, lockstep=config.lockstep)
 
 
 def cells_of(config: GoalTableConfig) -> list[Cell]:
     """Return a cell for each task, arm and cost, all of a task on the same episodes."""
     cells = []
     for task in config.tasks:
-        manifest = draw_manifest(task, list(islice(swinging(task, config.seed), config.episodes)))
+        manifest = swinging_manifest(config, task)
         for arm in config.arms:
             for cost in config.costs:
-                each = MPCConfig(
-                    task=task, costs=(cost,), goal_frames=config.goal_frames, interpolator=arm, size=config.size,
-                    horizon=config.horizon, candidates=config.candidates, iterations=config.iterations,
-                    aggregate=config.aggregate, device=config.device,
-                )  # fmt: skip
+                each = goal_plan(config, task, cost, goal_frames=config.goal_frames, interpolator=arm)
                 cells.append(Cell(f"{arm}, {cost_label(cost)}", each, manifest))
     return cells
+
+
+def swinging_manifest(config: GoalPlans, task: str) -> Manifest:
+    """Return the episodes of a task: starts and hidden paths."""
+    return draw_manifest(task, list(islice(swinging(task, config.seed), config.episodes)))
+
+
+def goal_plan(config: GoalPlans, task: str, cost: str, **options: Any) -> MPCConfig:
+    """Return the configuration of plans towards goals of key frames, with these options besides."""
+    return MPCConfig(
+        task=task, costs=(cost,), size=config.size, horizon=config.horizon, candidates=config.candidates,
+        iterations=config.iterations, aggregate=config.aggregate, device=config.device, **options,
+    )  # fmt: skip
 
 
 def swinging(task: str, first: int) -> Iterator[int]:

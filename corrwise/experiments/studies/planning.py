@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from corrwise.experiments.report.statistics import (
 )
 from corrwise.experiments.report.summary import planned_rows, rejection_warnings, seconds_of
 from corrwise.experiments.report.table import markdown_table, write_table
-from corrwise.experiments.runs.executors import executor_of
+from corrwise.experiments.runs.executors import Executor, executor_of
 from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
 
 PLAIN = MPCConfig(costs=("l1",), videos=False)
@@ -78,16 +78,36 @@ def run_mpc_table(config: MPCTableConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         ValueError: a task has changed since its episodes were frozen.
     """
-    cells = cells_of(config)
+
+    def drawn(rows: list[Row]) -> str:
+        draw_table(config.out / "table.png", rows)
+        return mpc_table(rows)
+
     executor = executor_of(config.where, config.processes, config.out)
-    rows = run_grid(config.out, cells, executor=executor, lockstep=config.lockstep)
+    return run_planning_table(config.out, cells_of(config), drawn, executor=executor, lockstep=config.lockstep)
+
+
+def run_planning_table(
+    out: Path, cells: Sequence[Cell], tables: Callable[[list[Row]], str], *, executor: Executor, lockstep: int
+) -> Path:
+    """Run what a folder does not hold yet of these cells, and return the path of the table of their planned episodes.
+
+    Args:
+        out: the folder.
+        cells: what to run.
+        tables: the page, from the rows of planned episodes.
+        executor: runs the episodes.
+        lockstep: episodes of a cell that step together.
+
+    Raises:
+        ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
+    """
+    rows = run_grid(out, cells, executor=executor, lockstep=lockstep)
 
     def page() -> tuple[str, list[str]]:
-        planned = planned_rows(rows, METHOD)
-        draw_table(config.out / "table.png", planned)
-        return mpc_table(planned), rejection_warnings(rows, METHOD)
+        return tables(planned_rows(rows, METHOD)), rejection_warnings(rows, METHOD)
 
-    return write_table(config.out, page)
+    return write_table(out, page)
 
 
 def mpc_table(rows: Iterable[Row]) -> str:

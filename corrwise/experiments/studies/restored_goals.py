@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from corrwise.envs.tasks.manifest import draw_manifest
 from corrwise.experiments.cli.mpc import INPAINT, MPCConfig
 from corrwise.experiments.cli.table_restored_goals import (
     ARM_NAMES,
@@ -20,13 +18,12 @@ from corrwise.experiments.cli.table_restored_goals import (
     RestoredGoalTableConfig,
 )
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.summary import planned_rows, rejection_warnings
-from corrwise.experiments.report.table import markdown_table, write_table
+from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.damages import stated_damage
 from corrwise.experiments.runs.executors import executor_of
-from corrwise.experiments.runs.grid import METHOD, Cell, run_grid
-from corrwise.experiments.studies.goal_videos import swinging
-from corrwise.experiments.studies.planning import Row, by_method, paired
+from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.studies.goal_videos import goal_plan, swinging_manifest
+from corrwise.experiments.studies.planning import Row, by_method, paired, run_planning_table
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
@@ -50,17 +47,10 @@ def run_restored_goal_table(config: RestoredGoalTableConfig) -> Path:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: a model or a damage that cannot be used.
     """
-    rows = run_grid(
-        config.out,
-        cells_of(config),
-        executor=executor_of(config.where, config.processes, config.out),
-        lockstep=config.lockstep,
+    executor = executor_of(config.where, config.processes, config.out)
+    return run_planning_table(
+        config.out, cells_of(config), restored_tables, executor=executor, lockstep=config.lockstep
     )
-
-    def page() -> tuple[str, list[str]]:
-        return restored_tables(planned_rows(rows, METHOD)), rejection_warnings(rows, METHOD)
-
-    return write_table(config.out, page)
 
 
 def cells_of(config: RestoredGoalTableConfig) -> list[Cell]:
@@ -71,21 +61,19 @@ def cells_of(config: RestoredGoalTableConfig) -> list[Cell]:
     """
     small = {text: stated_damage(text).factor > 1 for text in config.damages}
     models = config.models if len(config.models) == len(config.tasks) else config.models * len(config.tasks)
+    interpolator = "true" if config.goal_frames else MPCConfig.interpolator
     cells = []
     for i, task in enumerate(config.tasks):
-        manifest = draw_manifest(task, list(islice(swinging(task, config.seed), config.episodes)))
+        manifest = swinging_manifest(config, task)
         for damage in config.damages:
             for arm in config.arms:
                 if (arm == INPAINTED and small[damage]) or (arm == CLEAN and damage != config.damages[0]):
                     continue
-                each = MPCConfig(
-                    task=task, costs=(config.cost,), goal_frames=config.goal_frames, size=config.size,
-                    interpolator="true" if config.goal_frames else MPCConfig.interpolator, horizon=config.horizon,
-                    candidates=config.candidates, iterations=config.iterations, aggregate=config.aggregate,
-                    steps=config.steps, device=config.device,
-                    **_options(arm, damage, models[i] if models else None, config.guidance),
+                each = goal_plan(
+                    config, task, config.cost, goal_frames=config.goal_frames, interpolator=interpolator,
+                    steps=config.steps, **_options(arm, damage, models[i] if models else None, config.guidance),
                 )  # fmt: skip
-                cells.append(Cell(arm if arm == CLEAN else f"{arm}, {damage}", each, manifest))
+                cells.append(Cell(_method(arm, damage), each, manifest))
     return cells
 
 

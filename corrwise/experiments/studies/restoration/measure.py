@@ -93,7 +93,9 @@ def restored_rows(
         for carrier, flow, name, number in keys:
             video = held.video(number)
             measured = held.measured_maps(video)
-            made, about = _without_model(subject, video) if model is None else _made(subject, model, held, video)
+            made, about = (
+                _without_model(subject, video) if model is None else _made(subject, model, held, video, measured)
+            )
             if number < config.shown:  # before the row: what has a row is complete
                 file = strip_file(config.out, carrier, flow, name, number)
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ def _without_model(subject: RestoredBy, video: DamagedVideo) -> tuple[Float[Tens
 
 
 def _made(
-    subject: RestoredBy, model: RestorationModel, held: HeldVideos, video: DamagedVideo
+    subject: RestoredBy, model: RestorationModel, held: HeldVideos, video: DamagedVideo, measured: Sequence[FrameMap]
 ) -> tuple[Float[Tensor, "n 3 h w"], Row]:
     """Return the restored frames of a video, and the processor's seconds that a frame and its map took.
 
@@ -124,7 +126,7 @@ def _made(
     name, guided = parts_of(subject.carrier)
     began = time.process_time()
     known = subject.flow == NO_FLOW  # any maps will do
-    maps = held.measured_maps(video) if known else held.maps(video, subject.flow)
+    maps = measured if known else held.maps(video, subject.flow)
     followed = time.process_time()
     times = model.config.times(config.evaluations)
     frames = restored_frames(

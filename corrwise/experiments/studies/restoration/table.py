@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from corrwise.experiments.cli.mpc import run_name
-from corrwise.experiments.cli.table_restoration import GROUND_TRUTH, RestorationTableConfig, parts_of
+from corrwise.experiments.cli.table_restoration import (
+    FIXED,
+    GROUND_TRUTH,
+    RESAMPLE,
+    RestorationTableConfig,
+    noises_of,
+)
 from corrwise.experiments.report.statistics import Estimate, mean_and_error, paired_difference, paired_ratio
 from corrwise.experiments.report.table import markdown_table, number, percent, write_table
 from corrwise.experiments.runs.executors import Local
@@ -34,7 +40,6 @@ from corrwise.predictors.restoration import RestorationModel, make_damage
 __all__ = ["restoration_tables", "run_restoration_table"]
 
 FIGURE = "frames.png"
-FIXED, RESAMPLE = "fixed", "resample"  # what the others are compared with, of the same noise
 PUBLISHED = """### Published
 
 Warped Diffusion (Daras et al., NeurIPS 2024), Stable Diffusion XL at 1024 px. Its measure is not
@@ -66,15 +71,14 @@ def run_restoration_table(config: RestorationTableConfig) -> Path:
     """
     held = HeldVideos(config)
     held.video(0)  # what cannot be read fails before anything is written
-    warnings: list[str] = []
-    noises = {path: _noise_of(path, "gp", config, warnings) for path in config.models}
-    noises |= {path: _noise_of(path, "white", config, warnings) for path in config.white_models}
+    noises = {**dict.fromkeys(config.models, "gp"), **dict.fromkeys(config.white_models, "white")}
+    warnings = [text for path, noise in noises.items() if (text := _checked(path, noise, config))]
     moved = any(follows(carrier) for carrier in config.carriers)
     if moved and GROUND_TRUTH in config.flows and held.no_truth:
         raise ValueError(f"{config.data} has no ground-truth flow: {held.no_truth}; choose other --flows")
     subjects = [RestoredBy(each, NO_FLOW, None, "", config) for each in (TRUE, GUESS)]
     for carrier, (path, noise) in product(config.carriers, noises.items()):
-        if noise in _noises(carrier):
+        if noise in noises_of(carrier):
             flows = config.flows if follows(carrier) else (NO_FLOW,)
             subjects += [RestoredBy(carrier, flow, path, run_name(path), config) for flow in flows]
     jobs = []
@@ -96,14 +100,8 @@ def run_restoration_table(config: RestorationTableConfig) -> Path:
         return write_table(config.out, page)
 
 
-def _noises(carrier: str) -> tuple[str, ...]:
-    """Return the noise of the models that a carrier is for."""
-    name, _ = parts_of(carrier)
-    return ("gp", "white") if name in (FIXED, RESAMPLE) else ("gp",) if name == "gp" else ("white",)
-
-
-def _noise_of(path: Path, noise: str, config: RestorationTableConfig, warnings: list[str]) -> str:
-    """Return the noise of a model, after checking that it is the one and that the model was trained for the damage."""
+def _checked(path: Path, noise: str, config: RestorationTableConfig) -> str:
+    """Refuse a model of other noise or another damage; return a warning of other options of the damage, or nothing."""
     model = RestorationModel.from_pretrained(model_folder(path)).config
     if model.noise != noise:
         option = "--models" if noise == "gp" else "--white-models"
@@ -113,9 +111,9 @@ def _noise_of(path: Path, noise: str, config: RestorationTableConfig, warnings: 
         raise ValueError(
             f"expected a model that is trained for {damage}, got one for {_words(model.damages)} in {path}"
         )
-    if damage not in trained:
-        warnings.append(f"{run_name(path)} is trained for {_words(model.damages)}, and restores {damage}")
-    return model.noise
+    if damage in trained:
+        return ""
+    return f"{run_name(path)} is trained for {_words(model.damages)}, and restores {damage}"
 
 
 def _words(damages: Iterable[str]) -> str:
