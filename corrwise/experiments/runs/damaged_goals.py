@@ -21,9 +21,8 @@ from corrwise.predictors.restoration import (
     Operator,
     RestorationModel,
     first_guess,
-    restored_goal,
 )
-from corrwise.types import Goal
+from corrwise.predictors.restoration.goals import restored_video
 
 __all__ = ["DamagedGoals", "damage_settings", "damaged_goals_of", "psnr", "restored_by", "restorer_weights"]
 
@@ -75,11 +74,12 @@ class DamagedGoals:
         if self.model is None:
             show = first_guess if self.inpaint else _as_seen
             return torch.stack([show(*pair) for pair in zip(operators, observed, strict=True)])
-        goal = Goal(torch.stack(observed)[None])
-        made = restored_goal(self.model, goal, operators, carrier=self.carrier, guidance=self.guidance, seed=seed)
-        if not made.frames.isfinite().all():
+        assert self.carrier is not None
+        pairs = list(zip(operators, observed, strict=True))
+        made = restored_video(self.model, pairs, self.carrier, guidance=self.guidance, seed=seed)
+        if not made.isfinite().all():
             raise ValueError("the model of --restore gives values that are NaN")
-        return made.frames[0]
+        return made
 
 
 def _as_seen(operator: Operator, observed: Float[Tensor, "3 oh ow"]) -> Float[Tensor, "3 h w"]:
@@ -124,12 +124,16 @@ def restorer_weights(config: MPCConfig) -> str | None:
 def damage_settings(config: MPCConfig) -> dict[str, str]:
     """Return what damaged goals depend on beside the options: the mask, and a hash of the model's weights.
 
+    A damage that the model was not trained for is a warning.
+
     Raises:
         FileNotFoundError, RuntimeError, ValueError: see ``damaged_goals_of``.
     """
     made = damaged_goals_of(config)
     if made is None:
         return {}
+    if made.model is not None:
+        made.model.warn_untrained(made.damage.factor)
     weights = {} if made.weights is None else {"restore_network": made.weights}
     return {"damage": made.damage.stamp, **weights}
 

@@ -65,6 +65,7 @@ def run_restore(config: RestoreConfig) -> Path:
     model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
     carrier = carrier_for(config.carrier, model)
     video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
+    model.warn_untrained(damage.factor)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
     settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
     parts = config.out / "parts"

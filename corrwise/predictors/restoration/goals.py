@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from corrwise.predictors.restoration.carriers import NoiseCarrier, make_carrier
-from corrwise.predictors.restoration.damage import Operator
+from corrwise.predictors.restoration.damage import Downscaling, Masking, Operator
 from corrwise.predictors.restoration.guesses import first_guess
 from corrwise.predictors.restoration.guidance import Guidance
 from corrwise.predictors.restoration.maps import first_map, video_maps
@@ -15,7 +17,7 @@ from corrwise.predictors.restoration.model import RestorationModel
 from corrwise.predictors.restoration.video import restored_frames
 from corrwise.types import Flow, Goal
 
-__all__ = ["restored_goal"]
+__all__ = ["restored_goal", "restored_video"]
 
 
 def restored_goal(
@@ -29,6 +31,8 @@ def restored_goal(
     seed: int = 0,
 ) -> Goal:
     """Return a goal image or a goal video as it was before the damage, for any planner.
+
+    A damage that the model was not trained for is a warning.
 
     Args:
         model: the network.
@@ -51,14 +55,30 @@ def restored_goal(
     each = operators if isinstance(operators, Sequence) else [operators] * goal.frames.shape[1]
     if len(each) != goal.frames.shape[1]:
         raise ValueError(f"expected an operator for each of {goal.frames.shape[1]} frames, got {len(each)}")
-    videos = []
-    for video in goal.frames:
-        observed = list(zip(each, video, strict=True))
-        if len(video) > 1:
-            maps = video_maps((first_guess(*pair) for pair in observed), flow)
-        else:
-            size = each[0].filled(video).shape[-2:]
-            maps = iter([first_map(*size, device=video.device)])
-        generator = torch.Generator("cpu").manual_seed(seed)
-        videos.append(torch.stack(list(restored_frames(model, observed, maps, carrier, generator, guidance=guidance))))
+    known = [operator for operator in each if isinstance(operator, Downscaling | Masking)]  # others may be anything
+    for factor in {operator.factor if isinstance(operator, Downscaling) else 1 for operator in known}:
+        model.warn_untrained(factor)
+    videos = [
+        restored_video(model, list(zip(each, video, strict=True)), carrier, flow=flow, guidance=guidance, seed=seed)
+        for video in goal.frames
+    ]
     return Goal(torch.stack(videos))
+
+
+def restored_video(
+    model: RestorationModel,
+    observed: Sequence[tuple[Operator, Float[Tensor, "C oh ow"]]],
+    carrier: NoiseCarrier,
+    *,
+    flow: str | Flow = "dis",
+    guidance: Guidance | None = None,
+    seed: int = 0,
+) -> Float[Tensor, "T C h w"]:
+    """Return the frames of a short video, which is followed by a flow, or one image; see ``restored_goal``."""
+    if len(observed) > 1:
+        maps = video_maps((first_guess(*pair) for pair in observed), flow)
+    else:
+        operator, given = observed[0]
+        maps = iter([first_map(*operator.filled(given[None]).shape[-2:], device=given.device)])
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.stack(list(restored_frames(model, observed, maps, carrier, generator, guidance=guidance)))

@@ -7,6 +7,7 @@ minimiser of the squared error is still ``E[x1 | x_t]``, and the velocity is sti
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ from corrwise.predictors.generative.solvers import time_grid
 from corrwise.predictors.generative.unet import UNet
 from corrwise.predictors.models.pretrained import Pretrained, Width, typed_config
 from corrwise.predictors.restoration.carriers import NoiseCarrier
-from corrwise.predictors.restoration.damage import Operator, make_damage
+from corrwise.predictors.restoration.damage import Downscale, Operator, make_damage
 from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
 from corrwise.validation import Range, validated
 
@@ -168,6 +169,18 @@ class RestorationModel(Pretrained):
         )
         if wanted != got:
             raise ValueError(f"the model was trained with {wanted}, and {type(carrier).__name__} carries {got}")
+
+    def warn_untrained(self, factor: int) -> None:
+        """Warn of a resolution that is lower by another factor than in the training, or of pixels that never missed.
+
+        Args:
+            factor: how many pixels to a side have become one; 1 stands for missing pixels.
+        """
+        trained = [make_damage(text) for text in self.config.damages]
+        if factor not in {each.factor if isinstance(each, Downscale) else 1 for each in trained}:
+            asked = "missing pixels" if factor == 1 else f"{Downscale.name}:factor={factor}"
+            words = ", ".join(self.config.damages)
+            warnings.warn(f"the model was trained for {words}, and never for {asked}: images may be poor", stacklevel=3)
 
 
 def make_restoration_model(**options: Any) -> RestorationModel:

@@ -130,6 +130,13 @@ def test_settings_have_the_damage_and_the_weights_and_not_the_folder(folder, tmp
     )
 
 
+def test_a_damage_that_the_model_was_not_trained_for_is_one_warning(folder, tmp_path):
+    words = [*WORDS, "--damage", "downscale", "--restore", str(folder), "--no-videos", "--out", str(tmp_path)]
+    with pytest.warns(UserWarning, match="trained for random, and never for downscale:factor=4: images") as seen:
+        assert cli.main(words) == 0
+    assert len([each for each in seen if "trained" in str(each.message)]) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

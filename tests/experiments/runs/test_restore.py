@@ -182,6 +182,22 @@ def test_a_model_that_gives_nan_is_refused(model, tmp_path, capsys):
     assert not any((tmp_path / "out/parts").iterdir())
 
 
+def test_a_damage_that_the_model_was_not_trained_for_is_a_warning(model, tmp_path):
+    words = [
+        "--model",
+        model,
+        "--video",
+        images(tmp_path / "in", 2),
+        "--damage",
+        "downscale",
+        "--out",
+        tmp_path / "out",
+    ]
+    with pytest.warns(UserWarning, match="trained for random, and never for downscale:factor=4: images") as seen:
+        assert run(*words) == 0
+    assert len(seen) == 1
+
+
 def refused(capsys, *words) -> str:
     assert run(*words) == 2
     message = capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Goals restored before planning."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -15,10 +17,10 @@ from corrwise.predictors.restoration import (
 from corrwise.types import Goal
 
 
-def made(noise: str = "gp") -> RestorationModel:
+def made(noise: str = "gp", damages: tuple[str, ...] = ("random", "downscale:factor=2")) -> RestorationModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = RestorationModel(RestorationConfig(noise=noise, width=4, blocks=1, evaluations=2))
+        model = RestorationModel(RestorationConfig(damages, noise, width=4, blocks=1, evaluations=2))
         torch.nn.init.normal_(model.network.leave.weight, std=0.05)
     return model.requires_grad_(False)
 
@@ -48,3 +50,26 @@ def test_noise_of_another_law_is_refused():
     goal = Goal(torch.rand(1, 1, 3, 8, 8))
     with pytest.raises(ValueError, match="the model was trained with white noise"):
         restored_goal(made("white"), goal, Downscaling(2), carrier=make_carrier("gp"))
+
+
+@pytest.mark.parametrize(
+    ("damages", "operator", "sentence"),
+    [
+        (("box",), Masking(torch.eye(16)[None, None]), ""),
+        (("downscale:factor=2", "box"), Downscaling(2), ""),
+        (("random:share=0.3", "box"), Downscaling(2), "trained for random:share=0.3, box, and never for downscale:fac"),
+        (
+            ("downscale:factor=2",),
+            Downscaling(4),
+            "for downscale:factor=2, and never for downscale:factor=4",
+        ),
+        (("downscale",), Masking(torch.eye(16)[None, None]), "for downscale, and never for missing pixels"),
+    ],
+)
+def test_a_damage_that_the_model_was_not_trained_for_is_a_warning(damages, operator, sentence):
+    goal = Goal(torch.rand(2, 1, 3, 16, 16))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        restored_goal(made(damages=damages), goal, [operator])
+    assert len(seen) == bool(sentence)
+    assert all(sentence in str(each.message) for each in seen)
