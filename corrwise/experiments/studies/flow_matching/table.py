@@ -22,6 +22,7 @@ from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.train import MODEL, train_with_one_thread
 from corrwise.experiments.studies.flow_matching.grid import grid_table
 from corrwise.experiments.studies.flow_matching.measure import KEY, Measured, velocity_rows
+from corrwise.experiments.studies.predictors.apart import check_held
 from corrwise.experiments.studies.predictors.evaluate import KEY as FRAMES_KEY
 from corrwise.experiments.studies.predictors.evaluate import run_evaluate
 from corrwise.experiments.studies.predictors.evaluation import BASELINE, RESIDUALS, broken_frames, clip_means
@@ -51,6 +52,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
         make_time_law(arm.law)
         if arm.samples_by_flow:
             make_weight(arm.weight)
+    shared = check_held(config.data, config.held, TrainConfig.context + config.shown)
     models = {f"{arm}-{seed}": train_config(config, arm, seed) for seed in range(config.seeds) for arm in config.arms}
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings_of(config, "flow-matching"), KEY, newest=True) as folder:
@@ -71,7 +73,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
             frames = held_frames(config.out)
             draw_curves(config.out / CURVES, velocity, frames)
             broken = [sentence for rows in frames.values() for sentence in broken_frames(rows)]
-            return flow_matching_tables(velocity, frames, first=config.arms[0]), broken
+            return flow_matching_tables(velocity, frames, first=config.arms[0]), shared + broken
 
         return write_table(config.out, page)
 

@@ -72,9 +72,9 @@ def run_motion(config: EvaluateConfig) -> Path:
                 draw_losses(config.out / LOSSES, rows, losses)
         if config.blind:
             write_blind(config, shown_futures(config, subjects, config.blind))
-        broken = broken_futures(rows)
-        write_bytes_atomic(config.out / PAGE, _page(config, rows, tables, broken, shown).encode())
-        write_table(config.out, lambda: (motion_page(tables), broken))
+        warnings = subjects.warnings + broken_futures(rows)
+        write_bytes_atomic(config.out / PAGE, _page(config, rows, tables, warnings, shown).encode())
+        write_table(config.out, lambda: (motion_page(tables), warnings))
     return config.out / PAGE
 
 

@@ -20,6 +20,7 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
 from corrwise.experiments.runs.rows import COUNT, NUMBERS, TEXT_BY_NAME, Key, Row, RowKey, needed, six_digits
 from corrwise.experiments.runs.settings import place
+from corrwise.experiments.studies.predictors.apart import check_apart
 from corrwise.experiments.studies.predictors.evaluation import (
     CURVES,
     FUTURES,
@@ -33,7 +34,6 @@ from corrwise.experiments.studies.predictors.evaluation import (
 )
 from corrwise.experiments.studies.predictors.sampled_tables import sampled_page, sampled_tables
 from corrwise.experiments.studies.predictors.sampling import (
-    check_apart,
     futures_of,
     predict,
     sampled,
@@ -108,13 +108,11 @@ def run_evaluate(config: EvaluateConfig) -> Path:
         page = config.out / "evaluation.html"
         with reading(folder.file, "holds rows that no table can be made of", RunFolderError):
             draw_curves(config.out / CURVES, mine)
-            write_bytes_atomic(page, evaluation_page(config, mine, videos, sampled_tables(mine)).encode())
-        write_table(config.out, lambda: _tables(mine))
+            warnings = subjects.warnings + broken_frames(mine)
+            html = evaluation_page(config, mine, videos, warnings, sampled_tables(mine))
+            write_bytes_atomic(page, html.encode())
+        write_table(config.out, lambda: (evaluation_table(without_residuals(mine)) + sampled_page(mine), warnings))
     return page
-
-
-def _tables(rows: Sequence[Row]) -> tuple[str, list[str]]:
-    return evaluation_table(without_residuals(rows)) + sampled_page(rows), broken_frames(rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,7 +189,11 @@ def without_residuals(rows: Sequence[Row]) -> list[Row]:
 
 
 def evaluation_page(
-    config: EvaluateConfig, rows: Sequence[Row], videos: Sequence[str], tables: Sequence[Any] = ()
+    config: EvaluateConfig,
+    rows: Sequence[Row],
+    videos: Sequence[str],
+    warnings: Sequence[str],
+    tables: Sequence[Any] = (),
 ) -> str:
     """Return a page that opens from disk: the tables, the curves, and the videos beside it."""
     plain = without_residuals(rows)
@@ -198,7 +202,7 @@ def evaluation_page(
             metrics=[_NAMES[name] for name in metrics_of(plain)],
             lines=list(table_cells(plain)),
             facts={"clips": str(config.data), **{n: getattr(config, n) for n in ("windows", "horizon", "seed")}},
-            warnings=broken_frames(rows),
+            warnings=warnings,
             about=" ".join(text for name, text in _EXPLAINED.items() if name in metrics_of(plain)),
             missing=not_measured(plain),
             tables=tables,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -135,25 +134,3 @@ def with_residuals(
         if is_deterministic(model):
             arms[name + RESIDUALS] = weights, WithResiduals(model, Residuals(model, windows, context, **options))
     return arms
-
-
-def check_apart(scored: ClipWindows, others: ClipWindows) -> None:
-    """Refuse clips for residuals that are scored, too.
-
-    Raises:
-        ValueError: the same clip is in both; its number in each is named.
-    """
-    there = {_fingerprint(scored, clip): clip for clip in range(len(scored.source.lengths))}
-    for clip in range(len(others.source.lengths)):
-        same = there.get(_fingerprint(others, clip))
-        if same is not None:
-            raise ValueError(
-                f"expected residuals of clips that are not scored, but clip {clip} of them is clip {same} of --data"
-            )
-
-
-def _fingerprint(windows: ClipWindows, clip: int) -> str:
-    """Return a hash of the first frames and actions of a clip, as many as a window has."""
-    stop = min(windows.frames, windows.source.lengths[clip])
-    frames, actions = windows.source.read(clip, 0, stop)
-    return hashlib.sha256(np.ascontiguousarray(frames).tobytes() + np.ascontiguousarray(actions).tobytes()).hexdigest()

@@ -14,6 +14,7 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.runs.sampling import asked, learned_by_flow_matching, with_sampling
 from corrwise.experiments.runs.settings import Settings, settings_of
+from corrwise.experiments.studies.predictors.apart import learned_from, shared_clips
 from corrwise.experiments.studies.predictors.evaluation import BASELINE
 from corrwise.experiments.studies.predictors.sampling import predict
 from corrwise.predictors import CopyLast
@@ -38,6 +39,7 @@ class Subjects:
         windows: of the context and the horizon, in all clips.
         chosen: numbers of the windows that count, one for each of ``--windows``.
         settings: what rows of these models depend on.
+        warnings: sentences about clips that models learned from.
     """
 
     models: dict[str, tuple[str, Predictor]]
@@ -45,6 +47,7 @@ class Subjects:
     windows: ClipWindows
     chosen: np.ndarray
     settings: Settings
+    warnings: list[str]
 
 
 def subjects_of(config: EvaluateConfig) -> Subjects:
@@ -72,7 +75,9 @@ def subjects_of(config: EvaluateConfig) -> Subjects:
     windows = ClipWindows(clips, context + config.horizon)
     chosen = np.random.default_rng(config.seed).integers(len(windows), size=config.windows)
     settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
-    return Subjects(models, context, windows, chosen, settings)
+    learned = {name: learned_from(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
+    shared = shared_clips(learned, config.data, clips, windows.frames)
+    return Subjects(models, context, windows, chosen, settings, shared)
 
 
 def _blank(clips: ClipSource, context: int, stride: int) -> Batch:

@@ -34,6 +34,7 @@ from corrwise.experiments.runs.students import maps_of
 from corrwise.experiments.runs.train import GOOD, MODEL, train_with_one_thread
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
 from corrwise.experiments.studies.motion.run import broken_futures, run_motion
+from corrwise.experiments.studies.predictors.apart import check_held
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.generative import make_time_law, make_weight
@@ -61,7 +62,7 @@ def run_motion_table(config: MotionTableConfig) -> Path:
         FloatingPointError: the loss of a teacher is not finite.
         RuntimeError: the extra ``train`` is not installed, or a worker was killed.
     """
-    _check(config)
+    shared = _check(config)
     teachers = [teacher_config(config, seed) for seed in range(config.seeds)]
     students = [
         student_config(config, arm, seed)
@@ -82,15 +83,15 @@ def run_motion_table(config: MotionTableConfig) -> Path:
         def page() -> tuple[str, list[str]]:
             rows = measured_rows(config.out)
             stopped = {model.out: why for model in students if (why := stopped_by(model))}
-            warnings = [f"{path.name}: training was stopped: {why}" for path, why in stopped.items()]
+            warnings = shared + [f"{path.name}: training was stopped: {why}" for path, why in stopped.items()]
             warnings += [sentence for each in rows.values() for sentence in broken_futures(each)]
             return student_tables(rows, times), list(dict.fromkeys(warnings))
 
         return write_table(config.out, page)
 
 
-def _check(config: MotionTableConfig) -> None:
-    """Refuse what no model can be trained or measured with, before hours of training."""
+def _check(config: MotionTableConfig) -> list[str]:
+    """Refuse what no model can be trained or measured with, before hours of training; return sentences of warnings."""
     make_time_law(config.time_law), make_weight(config.time_weight)
     for arm in config.arms:
         maps_of(config.adversary_of(arm).flow)
@@ -101,6 +102,7 @@ def _check(config: MotionTableConfig) -> None:
         needed_frames, longest = config.context + horizon, max(open_clips(path).lengths, default=0)
         if longest < needed_frames:
             raise ValueError(f"expected clips of at least {needed_frames} frames in {path}, the longest has {longest}")
+    return check_held(config.data, config.held, config.context + config.shown)
 
 
 def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:

@@ -39,6 +39,12 @@ def made(tiny):
     return run_flow_matching_table(tiny).read_text()
 
 
+def test_clips_to_learn_from_are_not_held_out(tiny, tmp_path):
+    with pytest.raises(ValueError, match="expected other clips as --held than as --data"):
+        run_flow_matching_table(replace(tiny, held=tiny.data, out=tmp_path / "table"))
+    assert not (tmp_path / "table").exists()
+
+
 def test_arms_are_read_and_written():
     assert str(Arm.parse("min-snr:gamma=5@logit-normal:std=1")) == "min-snr:gamma=5@logit-normal:std=1"
     assert str(Arm.parse("data")) == "data@uniform"

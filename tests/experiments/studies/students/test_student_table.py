@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from shutil import copytree
 
 import pytest
 
@@ -83,6 +84,17 @@ def test_what_cannot_be_trained_is_refused_before_any_training(tiny, change, mes
     with pytest.raises(ValueError, match=message):
         run_motion_table(replace(tiny, out=tmp_path / "table", **change))
     assert not (tmp_path / "table").exists()
+
+
+def test_clips_to_learn_from_are_not_held_out(tiny, tmp_path, capsys):
+    with pytest.raises(ValueError, match="expected other clips as --held than as --data"):
+        run_motion_table(replace(tiny, held=tiny.data, out=tmp_path / "table"))
+    assert not (tmp_path / "table").exists()
+    copytree(tiny.data, tmp_path / "copy")
+    few = replace(tiny, held=tmp_path / "copy", out=tmp_path / "table", arms=("distill",), seeds=1, windows=1)
+    page = run_motion_table(few).read_text()
+    assert page.startswith("> **Warning:** each model learned from 3 of the 3 clips of ")
+    assert capsys.readouterr().err.startswith("corrwise: warning: each model learned from"), "before it trains"
 
 
 def test_models_rows_and_tables(tiny, made):
