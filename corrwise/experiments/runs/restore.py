@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from corrwise._files import reading
 from corrwise._writing import write_bytes_atomic
+from corrwise.costs.flow import FLOWS
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.cli.restore import RestoreConfig
@@ -36,11 +37,14 @@ from corrwise.predictors.restoration import (
     Operator,
     RestorationModel,
     first_guess,
+    first_map,
+    restored_frames,
     video_maps,
 )
 from corrwise.predictors.restoration.damage import Downscale
 from corrwise.predictors.restoration.guidance import Sampled
 from corrwise.predictors.restoration.video import sampled_frames, warping_differences
+from corrwise.types import Flow
 
 CHUNK = 16  # frames that are restored, and kept, together
 KEY = Key(
@@ -65,18 +69,19 @@ def run_restore(config: RestoreConfig) -> Path:
     model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
     carrier = carrier_for(config.carrier, model)
     video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
+    frames, flow = _Frames(video, config, damage, model), FLOWS[config.flow]()
+    _check_output(config, frames, model, carrier)  # what cannot be restored fails before anything is written
     model.warn_untrained(damage.factor)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
     settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
     parts = config.out / "parts"
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
         parts.mkdir(exist_ok=True)
-        files = list(_chunks(config, _Frames(video, config, damage, model), model, carrier, parts))
-        times = video.times or None
-        encode_video(config.out / "restored.mp4", _restored(files), rate=video.rate, times=times, sound=video.sound)
-        frames = _Frames(video, config, damage, model)
-        encode_video(config.out / "side-by-side.mp4", frames.beside(_restored(files)), rate=video.rate, times=times)
-        reported = _report(config, frames, files, run)
+        files = list(_chunks(config, frames, flow, model, carrier, parts))
+        rate, times = frames.rate, frames.times
+        encode_video(config.out / "restored.mp4", _restored(files), rate=rate, times=times, sound=video.sound)
+        encode_video(config.out / "side-by-side.mp4", frames.beside(_restored(files)), rate=rate, times=times)
+        reported = _report(config, frames, flow, files, run)
         draw_restoration(config.out / "report.png", reported, run.rows)
         write_table(config.out, lambda: (restoration_table(run.rows), []))
     return config.out / "restored.mp4"
@@ -90,8 +95,30 @@ def _damage(config: RestoreConfig) -> StatedDamage:
     return damage
 
 
+def _check_output(config: RestoreConfig, frames: _Frames, model: RestorationModel, carrier: NoiseCarrier) -> None:
+    """Restore the first frame by a single evaluation, and refuse a model that takes no such images or gives NaN."""
+    operator, given = next(iter(frames))
+    steps = [first_map(*operator.filled(given[None]).shape[-2:], device=frames.device)]
+    generator = torch.Generator("cpu").manual_seed(config.seed)
+    made = restored_frames(model, [(operator, given)], steps, carrier, generator, times=model.config.times(1))
+    if not next(made).isfinite().all():
+        raise ValueError(f"the model in {config.model} gives values that are NaN")
+
+
 class _Frames:
-    """The frames of a source, padded to sides that the network takes, with what happened to each."""
+    """The frames of a source, padded to sides that the network takes, with what happened to each.
+
+    The source is read to its end.
+
+    Attributes:
+        size: of the restored frames, height and width.
+        count: of frames.
+        rate: of frames per second.
+        times: when each is shown, in seconds; None where the source does not state it.
+
+    Raises:
+        ValueError: a video that cannot be read, of one frame, of frames of several sizes, or a mask of another size.
+    """
 
     def __init__(
         self, video: VideoSource, config: RestoreConfig, damage: StatedDamage, model: RestorationModel
@@ -99,32 +126,34 @@ class _Frames:
         self.video, self.damage, self.device = video, damage, next(model.parameters()).device
         self._apply, self._seed = config.apply, config.seed
         self._side = lcm(model.network.side, damage.factor)
-        self.size: tuple[int, int] | None = None  # of the restored frames
+        self._scale = 1 if config.apply else damage.factor
+        shapes = [image.shape[:2] for image in video]
+        for number, shape in enumerate(shapes):
+            if shape != shapes[0]:
+                raise ValueError(f"expected frames of one size, got {shapes[0]} and, in frame {number}, {shape}")
+        if len(shapes) < 2:
+            raise ValueError(f"expected a video of at least 2 frames in {config.video}, got {len(shapes)}")
+        self.size, self.count = (shapes[0][0] * self._scale, shapes[0][1] * self._scale), len(shapes)
+        self.rate, self.times = video.rate, video.times or None
+        damage.check_size("video", self.size)
 
     def __iter__(self) -> Iterator[tuple[Operator, Float[Tensor, "C oh ow"]]]:
         """Yield the operator of each frame, and what is observed of it."""
         for number, image in enumerate(self.video):
-            scale = 1 if self._apply else self.damage.factor
-            size = image.shape[0] * scale, image.shape[1] * scale
-            if self.size not in (None, size):
-                raise ValueError(f"expected frames of one size, got {self.size} and, in frame {number}, {size}")
-            self.damage.check_size("video", size)
-            self.size = size
-            side = self._side // scale
+            side = self._side // self._scale
             pad = [(0, -length % side) for length in image.shape[:2]]
             whole = np.pad(image, (*pad, (0, 0)), mode="edge")
             tensor = (torch.from_numpy(whole).permute(2, 0, 1).float() / 255).to(self.device)
-            padded = tensor.shape[1] * scale, tensor.shape[2] * scale
-            operator = self.damage.operator(number, size, padded, self._seed, self.device)
+            padded = tensor.shape[1] * self._scale, tensor.shape[2] * self._scale
+            operator = self.damage.operator(number, self.size, padded, self._seed, self.device)
             yield operator, operator.apply(tensor[None])[0] if self._apply else tensor
 
-    def maps(self, flow: str) -> Iterator[FrameMap]:
+    def maps(self, flow: Flow) -> Iterator[FrameMap]:
         """Return the map of each frame, by the flow between first guesses."""
         return video_maps((first_guess(*pair) for pair in self), flow)
 
     def cut(self, image: Float[Tensor, "C H W"]) -> Frame:
         """Return a frame without its padding."""
-        assert self.size is not None
         return np.ascontiguousarray(to_uint8(image[None].cpu())[0][: self.size[0], : self.size[1]])
 
     def beside(self, restored: Iterator[Frame]) -> Iterator[Frame]:
@@ -138,7 +167,7 @@ class _Frames:
 
 
 def _chunks(
-    config: RestoreConfig, frames: _Frames, model: RestorationModel, carrier: NoiseCarrier, parts: Path
+    config: RestoreConfig, frames: _Frames, flow: Flow, model: RestorationModel, carrier: NoiseCarrier, parts: Path
 ) -> Iterator[tuple[Path, int]]:
     """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
     done = 0
@@ -155,8 +184,6 @@ def _chunks(
                 raise ValueError(f"expected {done // CHUNK} chunks, got {len(counts)}")
         yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
         if state["ended"]:
-            for _ in frames:  # gives the size, and the times of all frames
-                pass
             return
     else:
         counts = []
@@ -164,7 +191,7 @@ def _chunks(
     samples = sampled_frames(
         model,
         observed,
-        video_maps((first_guess(*pair) for pair in again), config.flow),
+        video_maps((first_guess(*pair) for pair in again), flow),
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance),
@@ -174,7 +201,7 @@ def _chunks(
     )
     made: list[Frame] = []
     sample: Sampled | None = None
-    with tqdm(unit="frame", desc=config.out.name, initial=done) as bar:
+    with tqdm(unit="frame", desc=config.out.name, initial=done, total=frames.count) as bar:
         while True:
             taken = next(samples, None)
             if taken is not None:
@@ -208,7 +235,9 @@ def _restored(files: list[tuple[Path, int]]) -> Iterator[Frame]:
     return (image for file, count in files for image in read_chunk(file, count))
 
 
-def _report(config: RestoreConfig, frames: _Frames, files: list[tuple[Path, int]], run: RunFolder) -> Reported:
+def _report(
+    config: RestoreConfig, frames: _Frames, flow: Flow, files: list[tuple[Path, int]], run: RunFolder
+) -> Reported:
     """Append the rows that are missing, and return what the report draws: some frames, their flow, and the flicker."""
     known, count = {row["frame"] for row in run.rows}, sum(count for _, count in files)
     shown = {round(i * (count - 1) / 3) for i in range(4)}
@@ -216,7 +245,7 @@ def _report(config: RestoreConfig, frames: _Frames, files: list[tuple[Path, int]
     sources, first, before = iter(frames.video), None, None
     flicker = weight = torch.zeros(1, 1, dtype=torch.float32, device="cpu")
     for number, ((operator, given), made, step) in enumerate(
-        zip(frames, _restored(files), frames.maps(config.flow), strict=True)
+        zip(frames, _restored(files), frames.maps(flow), strict=True)
     ):
         height, width = made.shape[:2]
         frame = torch.from_numpy(made).permute(2, 0, 1).float() / 255

@@ -178,8 +178,8 @@ def test_a_model_that_gives_nan_is_refused(model, tmp_path, capsys):
     torch.nn.init.constant_(broken.network.leave.weight, float("nan"))
     broken.save_pretrained(tmp_path / "model")
     words = ["--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path / "out"]
-    assert "gives frame 0 values that are NaN" in refused(capsys, "--model", tmp_path / "model", *words)
-    assert not any((tmp_path / "out/parts").iterdir())
+    assert "model gives values that are NaN" in refused(capsys, "--model", tmp_path / "model", *words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damage_that_the_model_was_not_trained_for_is_a_warning(model, tmp_path):
@@ -219,11 +219,23 @@ def test_what_cannot_be_restored_is_one_sentence(model, tmp_path, capsys):
     assert "trained with Gaussian-process noise of length scale 0.637 px" in message
     encode_video(tmp_path / "one.mp4", [np.zeros((*SIZE, 3), np.uint8)])
     one = ["--model", model, "--video", tmp_path / "one.mp4", "--out", tmp_path / "single"]
-    assert "a video of at least 2 frames, got 1" in refused(capsys, *one)
-    assert not (tmp_path / "single/restored.mp4").exists()
+    assert f"a video of at least 2 frames in {one[3]}, got 1" in refused(capsys, *one)
+    assert not (tmp_path / "single").exists()
+    Image.new("RGB", (16, 16)).save(source / "9999.png")
+    assert "frames of one size, got (18, 22) and, in frame 5, (16, 16)" in refused(capsys, *words)
+    (source / "9999.png").unlink()
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text(json.dumps({"model": "denoiser", "config": {}}))
     assert "expected a model 'restoration'" in refused(capsys, "--model", other, "--video", source, "--out", out)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     assert refused(capsys, "--model", model, "--video", tmp_path / "broken.mp4", "--out", out)
+    grey = RestorationModel(RestorationConfig(width=2, blocks=1, evaluations=1, channels=1))
+    grey.save_pretrained(tmp_path / "grey")
+    message = refused(capsys, "--model", tmp_path / "grey", "--video", source, "--out", out)
+    assert "expected images of 1 channels, got 3" in message
+    assert not out.exists(), "nothing is written for what is refused"
+    out.mkdir()
+    assert refused(capsys, *words, "--damage", small)
+    assert not any(out.iterdir())
+    assert run(*words, "--damage", mask(tmp_path / "mask.png")) == 0
