@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -16,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from corrwise._files import reading
-from corrwise._writing import write_bytes_atomic
+from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs.flow import FLOWS
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.options import device_named
@@ -76,6 +77,7 @@ def run_restore(config: RestoreConfig) -> Path:
     settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
     parts = config.out / "parts"
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
+        _check_frames(run, frames.count)
         parts.mkdir(exist_ok=True)
         files = list(_chunks(config, frames, flow, model, carrier, parts))
         rate, times = frames.rate, frames.times
@@ -85,6 +87,16 @@ def run_restore(config: RestoreConfig) -> Path:
         draw_restoration(config.out / "report.png", reported, run.rows)
         write_table(config.out, lambda: (restoration_table(run.rows), []))
     return config.out / "restored.mp4"
+
+
+def _check_frames(run: RunFolder, count: int) -> None:
+    """Refuse edited rows: of frames that the video does not have, or several of one frame."""
+    for frame, rows in Counter(row["frame"] for row in run.rows).items():
+        problem = "" if rows == 1 else f"{rows} rows of frame {frame}"
+        if not 0 <= frame < count:
+            problem = f"a row of frame {frame}, and the video has the frames 0 to {count - 1}"
+        if problem:
+            raise RunFolderError(f"{run.file} holds {problem}; delete this file, and the same command makes it again")
 
 
 def _damage(config: RestoreConfig) -> StatedDamage:

@@ -160,6 +160,23 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
     assert "00000004.pt holds no state of a video; delete the folder parts" in refused(capsys, *words)
 
 
+def test_a_row_whose_frame_was_edited_is_refused(model, tmp_path, capsys):
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    assert run(*words) == 0
+    file, table = tmp_path / "rows.jsonl", (tmp_path / "table.md").read_bytes()
+    whole = file.read_text()
+    for frame, sentence in (
+        (3, "holds 2 rows of frame 3"),
+        (5, "frame 5, and the video has the frames 0 to 4"),
+    ):
+        file.write_text(whole.replace('"frame": 2', f'"frame": {frame}'))
+        assert f"{sentence}; delete this file, and the same command makes it again" in refused(capsys, *words)
+    file.unlink()
+    assert run(*words) == 0
+    assert file.read_text() == whole
+    assert (tmp_path / "table.md").read_bytes() == table
+
+
 def test_a_full_disk_is_one_sentence_also_for_the_state_of_a_chunk(model, tmp_path, monkeypatch, capsys):
     def full(self, data):
         raise OSError(28, "No space left on device")
