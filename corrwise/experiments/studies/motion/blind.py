@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise._files import read_json, reading
+from corrwise._files import named, read_json, reading, shown
 from corrwise._writing import write_bytes_atomic, write_json_atomic
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -32,6 +32,8 @@ __all__ = ["BLIND_PAGE", "KEY_FILE", "BlindPair", "blind_pairs", "preferences", 
 
 BLIND_PAGE, KEY_FILE = "blind.html", "blind-key.json"
 SIDES = ("left", "right")
+_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}  # of JSON, for messages
+_PAIR = {"first": str, "other": str, "left": str, "window": int}
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,20 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
         answers: files of the page, one for each person.
 
     Raises:
-        ValueError: files of another kind or page.
+        ValueError: files of another kind or page, or a file twice.
         OSError: a file that cannot be read.
     """
     for path, what in ((key, f"the key {KEY_FILE} of a page"), *((each, "answers of a page") for each in answers)):
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}: expected {what} of corrwise evaluate --blind")
+    if len({path.resolve() for path in answers}) < len(answers):
+        raise ValueError(f"expected each file of answers once, got {' '.join(map(str, answers))}")
     with reading(key, "is no key of a page of corrwise evaluate --blind"):
-        stated = read_json(key)
-        page, pairs = str(stated["page"]), [BlindPair(**pair) for pair in stated["pairs"]]
+        page, stated = _fields(read_json(key), {"page": str, "pairs": list})
+        pairs = [BlindPair(*_fields(pair, _PAIR)) for pair in stated]
+        for pair in pairs:
+            if pair.left not in (pair.first, pair.other):
+                raise ValueError(f"expected {pair.first} or {pair.other} on the left, got {shown(pair.left)}")
     chosen: dict[tuple[str, str], list[bool]] = {(pair.first, pair.other): [] for pair in pairs}
     for path in answers:
         for number, side in _answers(path, page, len(pairs)).items():
@@ -124,12 +131,24 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
 def _answers(path: Path, page: str, count: int) -> dict[int, str]:
     """Return the side that was chosen in each pair that a person answered."""
     with reading(path, "holds no answers of a page of corrwise evaluate --blind"):
-        stated: dict[str, Any] = read_json(path)
-        other, answers = stated["page"], {int(number): side for number, side in stated["answers"].items()}
-        wrong = {number: side for number, side in answers.items() if side not in SIDES or not 0 <= number < count}
+        other, answers = _fields(read_json(path), {"page": str, "answers": dict})
     if other != page:
-        raise ValueError(f"expected answers of the page {page} in {path}, got those of {other}")
-    if wrong:
-        number, side = next(iter(wrong.items()))
-        raise ValueError(f"expected left or right for pairs 0 to {count - 1} in {path}, got {side!r} for {number}")
-    return answers
+        raise ValueError(f"expected answers of the page {page} in {path}, got those of {shown(other)}")
+    pairs = {str(number): number for number in range(count)}
+    for number, side in answers.items():
+        if side not in SIDES or number not in pairs:
+            wanted = f"expected left or right for pairs 0 to {count - 1} in {path}"
+            raise ValueError(f"{wanted}, got {shown(side)} for {named(number)}")
+    return {pairs[number]: side for number, side in answers.items()}
+
+
+def _fields(stated: Any, kinds: Mapping[str, type[Any]]) -> list[Any]:
+    """Return fields of an object by name.
+
+    Raises:
+        ValueError: it is no object, or one of them is missing or of another type.
+    """
+    if not isinstance(stated, dict) or any(type(stated.get(name)) is not kind for name, kind in kinds.items()):
+        names = ", ".join(f"{name} ({_KINDS[kind]})" for name, kind in kinds.items())
+        raise ValueError(f"expected an object with {names}, got {shown(stated)}")
+    return [stated[name] for name in kinds]

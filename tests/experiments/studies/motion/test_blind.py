@@ -99,15 +99,28 @@ def test_unusable_answers_are_refused_in_one_sentence(page, tmp_path):
     key = page.parent / "blind-key.json"
     with pytest.raises(ValueError, match="expected answers of the page"):
         preferences(tmp_path / "blind-key.json", [write(tmp_path / "a.json", '{"page": "x", "answers": {}}')])
-    for text in ("[]", "{", '{"page": 1}', '{"page": "x", "answers": {"a": "left"}}'):
-        with pytest.raises(ValueError, match=r"a\.json"):
+    for text in ("[]", "3", "null", '"x"', '{"page": 1}', '{"page": "x"}', '{"page": "x", "answers": [1]}'):
+        sentence = r"a\.json holds no answers .*: expected an object with page \(text\), answers \(an object\), got "
+        with pytest.raises(ValueError, match=sentence + re.escape(repr(json.loads(text)))):
             preferences(key, [write(tmp_path / "a.json", text)])
+    with pytest.raises(ValueError, match=r"a\.json is not JSON"):
+        preferences(key, [write(tmp_path / "a.json", "{")])
+    for number in ("a", "-1", "1.5", "01", "9" * 5000):
+        with pytest.raises(ValueError, match=r"expected left or right for pairs 0 to 5 in .*got 'left' for"):
+            preferences(key, [answer(page, "odd", **{number: "left"})])
+    with pytest.raises(ValueError, match=r"got \['left'\] for 1"):
+        preferences(key, [answer(page, "odd", **{"1": ["left"]})])
+    twice = answer(page, "twice")
+    with pytest.raises(ValueError, match="expected each file of answers once"):
+        preferences(key, [twice, twice.parent / ".." / twice.parent.name / twice.name])
     with pytest.raises(ValueError, match=r"expected left or right for pairs 0 to 5 .* got 'both' for 1"):
         preferences(key, [answer(page, "odd", **{"1": "both"})])
     with pytest.raises(ValueError, match="got 'left' for 6"):
         preferences(key, [answer(page, "many", **{"6": "left"})])
-    with pytest.raises(ValueError, match="is no key"):
-        preferences(write(tmp_path / "key.json", '{"page": 1}'), [])
+    pair = {"first": "a", "other": "b", "left": "a", "window": 0}
+    for pairs in (None, {}, [1], [{**pair, "left": "c"}], [{**pair, "window": "0"}], [{"first": "a"}]):
+        with pytest.raises(ValueError, match=r"key\.json is no key of a page of corrwise evaluate --blind: expected "):
+            preferences(write(tmp_path / "key.json", json.dumps({"page": "1", "pairs": pairs})), [])
     for missing, files in ((tmp_path / "none", []), (key, [tmp_path / "none"])):
         with pytest.raises(
             FileNotFoundError, match=r"there is no file .*none: expected .* of corrwise evaluate --blind"
