@@ -113,7 +113,10 @@ def _run_of(model: Path) -> dict[str, Any]:
         run = read_json(model.parent / CONFIG) if model.name in (MODEL, GOOD) else None
     except (OSError, ValueError):
         run = None
-    return run if isinstance(run, dict) else about_model(model)["about"]
+    try:
+        return run if isinstance(run, dict) else about_model(model)["about"]
+    except (OSError, ValueError):  # a teacher's, which nothing here loads
+        return {}
 
 
 def _seen(learned: Learned, clips: ClipSource, frames: int) -> set[str]:

@@ -88,6 +88,10 @@ def test_a_model_by_itself_states_its_clips_and_what_cannot_be_read_is_not_compa
     for text in ("{", "[]"):
         (folder / "config.json").write_text(text)
         assert "learned from 4 of the 4" in sentences(folder, clips / "clips")[0], "the model's metadata"
+    broken = run("broken", clips / "clips")
+    for file in (broken / "config.json", broken / "model" / "config.json"):
+        file.write_text("{")
+    assert sentences(run("student", clips / "held", teacher=str(broken)), clips / "clips") == []
 
 
 def test_many_models_are_one_sentence(clips):
