@@ -45,7 +45,8 @@ def run_train(config: TrainConfig) -> Path:
     Raises:
         ConfigMismatch, RunFolderError: the folder is another run's, or cannot be used.
         FileNotFoundError, ValueError: clips, weights or options that cannot be used.
-        FloatingPointError: the loss is not finite; the weights of the last checkpoint are in the folder ``last-good``.
+        FloatingPointError: the loss is not finite, or training collapsed; the weights of the last checkpoint, if there
+            is one, are in the folder ``last-good``.
         RuntimeError: the extra ``train`` is not installed, or there is no GPU that was asked for.
     """
     clips, seen, held = clips_of(config)
@@ -190,7 +191,7 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
     """Keep the weights of the last checkpoint as a model, and return how to go on from them."""
     good = config.out / GOOD
     if not trainer.resume():  # also because a network that has seen what is not finite may keep that in running means
-        return "there is none yet: a lower --lr may help"
+        return "there is no checkpoint before it: a lower --lr may help, and a smaller --checkpoint-every keeps one"
     _keep(trainer, config, good, clips)
     return f"--init-from {good} with another --lr and --out goes on from its weights, those of step {trainer.step}"
 

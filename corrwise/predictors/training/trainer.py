@@ -253,7 +253,8 @@ class Trainer(Generic[BatchT]):
             tensors = {each.name: getattr(batch, each.name).cpu().numpy() for each in fields(batch)}
             with write_aside(path) as aside:
                 np.savez_compressed(aside, **tensors)
-        return f"the batch is in {path}, and the checkpoint before it is kept"
+        kept = ", and the checkpoint before it is kept" if (self.config.out / CHECKPOINT).exists() else ""
+        return f"the batch is in {path}{kept}"
 
     def _close(self) -> None:
         if self._log is not None:

@@ -131,12 +131,22 @@ def test_samples_that_are_not_finite_have_no_motion(mogan):
 
 
 def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys):
-    with pytest.raises(
-        FloatingPointError, match=r"collapse: the mean logit .* at step 7; the batch is in .*--init-from"
-    ):
+    sentence = (
+        r"collapse: the mean logit .* at step 7; the batch is in .*, and the checkpoint before it is kept; --init"
+    )
+    with pytest.raises(FloatingPointError, match=sentence):
         run_train(replace(mogan, adversary=replace(FREE, most=1e-9)))
     assert load_model(mogan.out / GOOD).config.sample_at == (0.25, 0.75)
     assert list(mogan.out.glob("batch-*.npz"))
+
+
+def test_a_collapse_before_the_first_checkpoint_names_none(mogan):
+    with pytest.raises(FloatingPointError, match="collapse: the mean logit") as caught:
+        run_train(replace(mogan, adversary=replace(FREE, most=1e-9), checkpoint_every=100))
+    (batch,) = mogan.out.glob("batch-*.npz")
+    end = "; there is no checkpoint before it: a lower --lr may help, and a smaller --checkpoint-every keeps one"
+    assert str(caught.value).endswith(f"the batch is in {batch}{end}")
+    assert not (mogan.out / GOOD).exists()
 
 
 def test_a_loss_that_is_not_finite_is_named(mogan, monkeypatch):

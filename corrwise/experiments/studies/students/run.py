@@ -82,8 +82,8 @@ def run_motion_table(config: MotionTableConfig) -> Path:
 
         def page() -> tuple[str, list[str]]:
             rows = measured_rows(config.out)
-            stopped = {model.out: why for model in students if (why := stopped_by(model))}
-            warnings = shared + [f"{path.name}: training was stopped: {why}" for path, why in stopped.items()]
+            stopped = [_stopped(model, why) for model in students if (why := stopped_by(model))]
+            warnings = shared + stopped
             warnings += [sentence for each in rows.values() for sentence in broken_futures(each)]
             return student_tables(rows, times), list(dict.fromkeys(warnings))
 
@@ -143,6 +143,12 @@ def stopped_by(config: TrainConfig) -> str:
     """Return why a student's training was stopped; "" where it was not."""
     path = config.out / COLLAPSE
     return str(read_json(path)["reason"]) if path.is_file() else ""
+
+
+def _stopped(config: TrainConfig, why: str) -> str:
+    """Return a sentence about a student whose training was stopped."""
+    measured = "" if (config.out / MODEL).is_dir() else " before its first checkpoint, and it is not measured"
+    return f"{config.out.name}: training was stopped{measured}: {why}"
 
 
 def measured_rows(folder: Path) -> dict[str, list[Row]]:

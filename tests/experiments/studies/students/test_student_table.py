@@ -140,6 +140,16 @@ def test_a_collapsed_student_is_measured_at_its_last_checkpoint_and_named(tiny, 
     assert run_motion_table(config).read_text() == page
 
 
+def test_a_student_that_collapses_before_its_first_checkpoint_is_named_and_not_measured(tiny, tmp_path):
+    adversary = replace(tiny.adversary, most=1e-9)
+    config = replace(tiny, out=tmp_path / "t", arms=("distill", "mogan"), seeds=1, windows=1, adversary=adversary)
+    page = run_motion_table(config).read_text()
+    sentence = "mogan-0: training was stopped before its first checkpoint, and it is not measured: collapse: the mean"
+    assert sentence in page
+    assert "| `mogan`" not in page
+    assert run_motion_table(config).read_text() == page
+
+
 def motion_row(model, clip, length):
     levels = [0.0] * (LEVELS // 2) + [length] * (LEVELS - LEVELS // 2)
     return {
