@@ -31,6 +31,7 @@ from corrwise.experiments.report.table import (
     table_rows,
     terminal_table,
 )
+from corrwise.experiments.runs.owner import refuse_other
 from corrwise.experiments.runs.rows import read_rows, row_key
 
 METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that tell methods
@@ -58,6 +59,7 @@ def write_report(out: Path, *, baseline: str = "l1", embed_bytes: int = EMBED_BY
         RunFolderError: the folder holds no readable configuration or rows, or cannot be written.
     """
     out = Path(out)
+    refuse_other(out, "corrwise mpc", "corrwise report takes one of corrwise mpc")
     config = _config(out / "config.json")
     rows = list({row_key(row): row for row in read_rows(out / "rows.jsonl")}.values())
     images = StripImages(out, embed_bytes)

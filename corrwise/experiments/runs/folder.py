@@ -19,6 +19,7 @@ from corrwise._files import read_json
 from corrwise._writing import RunFolderError, jsonable, only_run, write_json_atomic
 from corrwise.experiments.runs.executors import Executor, Local
 from corrwise.experiments.runs.jobs import Job, Part, Worker, nothing
+from corrwise.experiments.runs.owner import owner_of, refuse_other
 from corrwise.experiments.runs.rows import KEY, Key, Row, RowKey, append_row, open_rows, six_digits, values_agree
 from corrwise.experiments.runs.settings import ConfigMismatch, compare_settings, versions
 
@@ -69,8 +70,9 @@ class RunFolder:
 
         Raises:
             ConfigMismatch: the folder holds rows of other settings or of another simulator.
-            RunFolderError: another run holds it, or it cannot be used.
+            RunFolderError: another run holds it, it is another command's, or it cannot be used.
         """
+        refuse_other(self.out, owner_of(self._settings), "choose another output folder")
         with ExitStack() as stack:
             stack.enter_context(only_run(self.out))
             self.rows = open_rows(self.file, self._key, check=self._claim)
