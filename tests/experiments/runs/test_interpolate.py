@@ -19,6 +19,7 @@ from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_lossless, encode_video
 from corrwise.predictors.interpolation import FLAVR, Blend, FLAVRConfig
 from corrwise.predictors.interpolation.video import upsample
+from tests.experiments.runs.sounding import frame_times, sound_of, with_sound
 
 SIZE = (18, 22)
 
@@ -44,29 +45,6 @@ def read(folder: Path) -> np.ndarray:
 
 def run(*words) -> int:
     return cli.main(["interpolate", *map(str, words)])
-
-
-def frame_times(path: Path) -> list[float]:
-    times = []
-    list(decode_video(path, BitDepth(), times=times))
-    return times
-
-
-def with_sound(path: Path, codec: str = "aac", rate: int = 16000) -> Path:
-    """Write a video of two seconds with a tone."""
-    with av.open(str(path), "w") as container:
-        video, audio = container.add_stream("libx264", rate=10), container.add_stream(codec, rate=rate, layout="mono")
-        video.height, video.width, video.pix_fmt = *SIZE, "yuv420p"
-        for frame in moving(20):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(video.encode())
-        tone = (8000 * np.sin(np.arange(2 * rate) / 10)).astype(np.int16)
-        for start in range(0, len(tone), 1024):
-            frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = rate, start
-            container.mux(audio.encode(frame))
-        container.mux(audio.encode())
-    return path
 
 
 @dataclass
@@ -116,30 +94,22 @@ def test_nothing_is_blended_across_a_cut(tmp_path):
 
 
 def test_sound_and_duration_stay(tmp_path):
-    source, out = with_sound(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    source, out = with_sound(tmp_path / "in.mp4", moving(20)), tmp_path / "out.mp4"
     assert run("--video", source, "--model", "blend", "--times", 2, "--out", out) == 0
-    sounds = []
-    for file in (source, out):
-        with av.open(str(file)) as container:
-            stream = container.streams.audio[0]
-            sounds.append([float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.size])
-    assert sounds[1] == pytest.approx(sounds[0], abs=2e-3)
+    assert sound_of(out)[1] == pytest.approx(sound_of(source)[1], abs=2e-3)
     times = frame_times(out)
     assert len(times) == 39
     assert times[::2] == pytest.approx(frame_times(source), abs=2e-3)
 
 
 def test_mp3_is_copied_and_not_encoded_again(tmp_path):
-    source, out, packets = with_sound(tmp_path / "in.mkv", "libmp3lame"), tmp_path / "out.mp4", []
+    source, out = with_sound(tmp_path / "in.mkv", moving(20), "libmp3lame"), tmp_path / "out.mp4"
     assert run("--video", source, "--model", "blend", "--out", out) == 0
-    for file in (source, out):
-        with av.open(str(file)) as container:
-            packets.append([bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size])
-    assert packets[1] == packets[0]
+    assert sound_of(out)[0] == sound_of(source)[0]
 
 
 def test_sound_of_a_rate_that_aac_does_not_have_is_resampled(tmp_path):
-    source, out = with_sound(tmp_path / "in.mkv", "pcm_s16le", 7000), tmp_path / "out.mp4"
+    source, out = with_sound(tmp_path / "in.mkv", moving(20), "pcm_s16le", 7000), tmp_path / "out.mp4"
     assert run("--video", source, "--model", "blend", "--out", out) == 0
     with av.open(str(out)) as container:
         audio = container.streams.audio[0]

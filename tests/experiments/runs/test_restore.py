@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from corrwise.predictors.data.formats.image_decoding import BitDepth
 from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_video
 from corrwise.predictors.restoration import RestorationConfig, RestorationModel
+from tests.experiments.runs.sounding import frame_times, sound_of, with_sound
 
 SIZE = (18, 22)  # no multiples of 8
 
@@ -143,6 +145,27 @@ def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, 
     times: list[float | None] = []
     assert len(list(decode_video(out / "restored.mp4", BitDepth(), times=times))) == 5
     assert times == pytest.approx([i / 24 for i in range(5)], abs=1e-4)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("aac", "mp4"), ("libmp3lame", "mkv")])
+def test_sound_is_kept_to_the_bit_and_frames_at_their_times_also_with_odd_sizes(model, codec, suffix, tmp_path):
+    drawn = list(np.random.default_rng(0).integers(0, 256, (12, 17, 21, 3), dtype=np.uint8))
+    video, out = tmp_path / f"in.{suffix}", tmp_path / "out"
+    with_sound(video, drawn, codec, fps=24, pixels="yuv444p")
+    assert run("--model", model, "--video", video, "--damage", "box", "--apply", "--out", out) == 0
+    packets, times = sound_of(video)
+    assert len(packets) > 5
+    made, starts = sound_of(out / "restored.mp4")
+    assert made == packets
+    assert starts == pytest.approx(times, abs=2e-3)
+    shown = frame_times(video)
+    assert len(shown) == 12
+    for name in ("restored.mp4", "side-by-side.mp4"):
+        assert frame_times(out / name) == pytest.approx(shown, abs=2e-3)
+    with av.open(str(video)) as before, av.open(str(out / "restored.mp4")) as after:
+        assert after.duration == pytest.approx(before.duration, abs=100_000), "microseconds"
+    assert restored(out).shape == (12, 17, 21, 3)
+    assert frames(out / "restored.mp4").shape == (12, 18, 22, 3), "as browsers play it"
 
 
 def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, capsys):
