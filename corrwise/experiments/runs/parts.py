@@ -122,9 +122,10 @@ def load_trained(config: MPCConfig) -> Trained | None:
     if config.predictor in PREDICTORS:
         return None
     folder = model_folder(config.predictor)
-    _check_clips(config, folder)
     before = weights_hash(folder) if (folder / WEIGHTS).is_file() else ""
-    model = with_sampling(load_model(folder).requires_grad_(False), folder, config.nfe, config.sampling)
+    model = load_model(folder).requires_grad_(False)
+    _check_clips(config, folder)
+    model = with_sampling(model, folder, config.nfe, config.sampling)
     if (after := weights_hash(folder)) != before:
         raise ValueError(f"{config.predictor} was written while it was read: weights {before} before and {after} after")
     if config.depth or model.config.channels != 3 * len(config.cameras):

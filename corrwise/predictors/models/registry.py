@@ -17,6 +17,8 @@ from corrwise.predictors.models.svg_prime import SVGPrime
 
 __all__ = ["MODELS", "load_model", "make_model", "model_config"]
 
+_OTHERS = {"restoration": "corrwise restore and corrwise mpc --restore", "flavr": "corrwise interpolate"}
+
 MODELS: dict[str, type[VideoPredictor]] = {kind.name: kind for kind in (ResNet3D, SVG, SVGPrime, Denoiser)}
 
 
@@ -44,9 +46,11 @@ def load_model(folder: str | PathLike[str]) -> VideoPredictor:
     """Return the model in a folder, of any kind, in evaluation mode.
 
     Raises:
-        FileNotFoundError, ValueError: see ``Pretrained.from_pretrained``.
+        FileNotFoundError, ValueError: see ``Pretrained.from_pretrained``; or a model that predicts no frames.
     """
     name = about_model(folder)["model"]
+    if name in _OTHERS:
+        raise ValueError(f"{folder} holds a model {name!r}, which predicts no frames; {_OTHERS[name]} can use it")
     with reading(Path(folder) / CONFIG, "does not describe a model"):
         kind = _kind(name)
     return kind.from_pretrained(folder)

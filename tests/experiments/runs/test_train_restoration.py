@@ -11,7 +11,6 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.train import run_train
-from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.restoration import RestorationModel
 from corrwise.validation import ConfigError
 
@@ -41,8 +40,22 @@ def test_what_is_kept_restores_images(tiny, whole):
     assert model.config.noise == "gp"
     about = json.loads((whole / "config.json").read_text())["about"]
     assert about["loss"] == "restore"
-    with pytest.raises(ValueError, match="unknown model 'restoration'"):
-        load_model(whole)  # it predicts nothing
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --objective distill --model denoiser --data {clips} --teacher {model} --context 2",
+        "evaluate --data {clips} --models {model}",
+        "mpc --predictor {model} --costs l1 --episodes 1",
+    ],
+)
+def test_commands_of_predictors_name_what_a_restoring_model_is_for(tiny, whole, words, tmp_path, capsys):
+    there = words.format(clips=tiny.data[0], model=whole.parent).split()
+    assert cli.main([*there, "--out", str(tmp_path / "out")]) == 2
+    use = "which predicts no frames; corrwise restore and corrwise mpc --restore can use it"
+    assert capsys.readouterr().err == f"corrwise: {whole} holds a model 'restoration', {use}\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_that_is_continued_ends_like_one_that_does_not_stop(tiny, whole, tmp_path):

@@ -296,6 +296,10 @@ def test_bad_files_are_one_sentence(tmp_path):
     weights.unlink()
     with pytest.raises(FileNotFoundError, match="there are no weights at"):
         load_model(tmp_path)
+    for name, use in (("restoration", "corrwise restore"), ("flavr", "corrwise interpolate")):
+        (tmp_path / "config.json").write_text(json.dumps({"model": name, "config": {}}))
+        with pytest.raises(ValueError, match=f"holds a model '{name}', which predicts no frames; {use}"):
+            load_model(tmp_path)
     (tmp_path / "config.json").write_text('{"model": "gan"')
     with pytest.raises(ValueError, match=r"config\.json is not JSON"):
         load_model(tmp_path)
