@@ -148,7 +148,7 @@ def batches_of(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindow
 def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, held: Batch | None, clips: Row) -> Path:
     first, model = trainer.fabric.is_global_zero, config.out / MODEL
     trainer.resume()
-    if trainer.step >= config.steps and _steps_of(model) == trainer.step:
+    if trainer.step >= config.steps and _is_kept(trainer, model):
         return model
     losses: dict[str, Any] = {}  # the newest of each name: a phase has its own
     before = trainer.seconds
@@ -215,12 +215,13 @@ def _add_time(record: Row, phase: str, seconds: float) -> None:
     record[_PHASES][phase] = [steps + 1, before + seconds]
 
 
-def _steps_of(model: Path) -> int | None:
-    """Return how many steps the model in a folder was trained for; None where there is none."""
+def _is_kept(trainer: Trainer[Batch], model: Path) -> bool:
+    """Return whether a folder holds the model of the newest step, and its files can be read."""
     try:
-        return int(about_model(model)["about"]["steps"])
+        type(kept_model(trainer)).from_pretrained(model)
+        return int(about_model(model)["about"]["steps"]) == trainer.step
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
-        return None
+        return False
 
 
 def _held_batch(held: ClipSource, config: TrainConfig) -> Batch | None:

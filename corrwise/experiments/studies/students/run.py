@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
-from corrwise._files import read_json
+from corrwise._files import read_json, reading
 from corrwise._writing import write_json_atomic
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
@@ -38,7 +39,8 @@ from corrwise.experiments.studies.predictors.apart import check_held
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.generative import make_time_law, make_weight
-from corrwise.predictors.models.pretrained import about_model, weights_hash
+from corrwise.predictors.models.pretrained import CONFIG, about_model, weights_hash
+from corrwise.predictors.models.registry import load_model
 
 __all__ = ["KEY", "run_motion_table", "student_config", "teacher_config"]
 
@@ -129,20 +131,36 @@ def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfi
 
 
 def train_until_stopped(config: TrainConfig, *, threads: int) -> None:
-    """Train a student as a job; a training that its own losses stop ends with a file that states why."""
+    """Train a student as a job; a training that its own losses stop ends with a file that states why.
+
+    A model that is damaged is made again from the last checkpoint: a training that was stopped stops there once more.
+    """
+    model = config.out / MODEL
+    if model.is_dir() and not _can_be_read(model):
+        (config.out / COLLAPSE).unlink(missing_ok=True)
     if not stopped_by(config):
         try:
             train_with_one_thread(config, threads=threads)
         except FloatingPointError as error:
             write_json_atomic(config.out / COLLAPSE, {"reason": str(error).partition("; ")[0]})
     if (config.out / GOOD).is_dir():
-        (config.out / GOOD).rename(config.out / MODEL)
+        rmtree(model, ignore_errors=True)
+        (config.out / GOOD).rename(model)
+
+
+def _can_be_read(model: Path) -> bool:
+    try:
+        load_model(model)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def stopped_by(config: TrainConfig) -> str:
     """Return why a student's training was stopped; "" where it was not."""
     path = config.out / COLLAPSE
-    return str(read_json(path)["reason"]) if path.is_file() else ""
+    with reading(path, "states no reason why training was stopped: remove it to train that student again"):
+        return str(read_json(path)["reason"]) if path.is_file() else ""
 
 
 def _stopped(config: TrainConfig, why: str) -> str:
@@ -171,9 +189,10 @@ def _times(model: TrainConfig) -> Job:
     return Job(phase_rows, folder, {(name, phase): stamp for phase in _phases(folder)}, label=name)
 
 
-def _phases(folder: Path) -> dict[str, Any]:
-    phases: dict[str, Any] = about_model(folder)["about"]["phases"]
-    return phases
+def _phases(folder: Path) -> dict[str, tuple[int, float]]:
+    with reading(folder / CONFIG, f"states no steps and seconds of phases: remove {folder} to make it again"):
+        phases = about_model(folder)["about"]["phases"]
+        return {str(name): (int(steps), float(seconds)) for name, (steps, seconds) in phases.items()}
 
 
 def phase_rows(folder: Path, *, threads: int, progress: Callable[[], Any]) -> Callable[[Sequence[RowKey]], Any]:
@@ -182,7 +201,7 @@ def phase_rows(folder: Path, *, threads: int, progress: Callable[[], Any]) -> Ca
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         for name, phase in keys:
             steps, seconds = _phases(folder)[phase]
-            yield {"model": name, "phase": phase, "steps": int(steps), "seconds": seconds}
+            yield {"model": name, "phase": phase, "steps": steps, "seconds": seconds}
             progress()
 
     return rows

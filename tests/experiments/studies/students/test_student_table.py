@@ -14,7 +14,7 @@ from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
-from corrwise.experiments.studies.students.run import KEY, run_motion_table, student_config
+from corrwise.experiments.studies.students.run import KEY, _phases, run_motion_table, student_config
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.models.registry import load_model
 from corrwise.validation import ConfigError
@@ -148,6 +148,42 @@ def test_a_student_that_collapses_before_its_first_checkpoint_is_named_and_not_m
     assert sentence in page
     assert "| `mogan`" not in page
     assert run_motion_table(config).read_text() == page
+
+
+@pytest.mark.parametrize("name", ["teacher-0", "distill-0", "mogan-0"])
+def test_a_damaged_model_is_made_again_from_its_checkpoint(tiny, made, name, tmp_path):
+    config = replace(tiny, out=copytree(tiny.out, tmp_path / "table"))
+    folder = config.out / "models" / name / "model"
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    assert run_motion_table(config).read_text() == made
+    assert weights.read_bytes() == whole
+    weights.unlink()
+    assert run_motion_table(config).read_text() == made
+    assert weights.read_bytes() == whole
+
+
+def test_a_damaged_model_of_a_training_that_was_stopped_is_made_again(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("corrwise.experiments.studies.students.run._CHECKPOINT_EVERY", 1)
+    adversary = replace(tiny.adversary, most=1e-9)
+    config = replace(tiny, out=tmp_path / "t", arms=("distill", "mogan"), seeds=1, windows=1, adversary=adversary)
+    page = run_motion_table(config).read_text()
+    weights = config.out / "models" / "mogan-0" / "model" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:9])
+    assert run_motion_table(config).read_text() == page
+    assert weights.read_bytes() == whole
+    (config.out / "models" / "mogan-0" / "collapse.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"collapse\.json states no reason why training was stopped: remove it"):
+        run_motion_table(config)
+
+
+@pytest.mark.parametrize("about", ["{}", '{"phases": {"motion": 3}}', '{"phases": [1]}'])
+def test_a_model_without_the_times_of_its_training_names_the_folder(tmp_path, about):
+    (tmp_path / "config.json").write_text(f'{{"model": "denoiser", "config": {{}}, "about": {about}}}')
+    with pytest.raises(ValueError, match=r"config\.json states no steps and seconds of phases: remove .* to make it"):
+        _phases(tmp_path)
 
 
 def motion_row(model, clip, length):
