@@ -13,7 +13,9 @@ from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
 
-__all__ = ["asked", "learned_by_flow_matching", "with_sampling"]
+__all__ = ["asked", "learned_by_flow_matching", "not_taken", "with_sampling"]
+
+_NOT_OF_STUDENTS = ("solver", "time_grid", "correlation")  # a few-step student has times of its own and fresh noise
 
 
 def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
@@ -25,6 +27,12 @@ def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
 def asked(nfe: int | None, sampling: Sequence[str]) -> str:
     """Return in words how a model is to sample."""
     return ", ".join([*([] if nfe is None else [f"{nfe} evaluations a frame"]), *sampling])
+
+
+def not_taken(model: VideoPredictor, sampling: Sequence[str]) -> list[str]:
+    """Return those pairs that a few-step student does not take; none of any other denoiser."""
+    student = isinstance(model, Denoiser) and model.config.sample_at
+    return [pair for pair in sampling if student and pair.partition("=")[0] in _NOT_OF_STUDENTS]
 
 
 def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling: Sequence[str] = ()) -> VideoPredictor:
@@ -50,9 +58,9 @@ def with_sampling(model: VideoPredictor, folder: Path, nfe: int | None, sampling
         raise ValueError(f"expected of a sample {', '.join(SAMPLING)}, got {', '.join(unknown)}")
     if len(changed) < len(sampling):
         raise ValueError(f"expected each option of a sample once, got {' '.join(sampling)}")
-    if model.config.sample_at and (unused := {"solver", "time_grid"} & set(changed)):
-        names = " and ".join(sorted(unused))
-        raise ValueError(f"expected no {names} for a few-step student, which has times of its own, got {folder}")
+    if unused := not_taken(model, sampling):
+        wanted = f"expected no {' '.join(unused)} for a few-step student, which has times of its own and fresh noise"
+        raise ValueError(f"{wanted}, got {folder}")
     if nfe is not None:
         most = len(model.config.sample_at) or nfe  # a few-step student has no more times
         changed["evaluations"] = min(nfe, most)

@@ -109,7 +109,9 @@ def test_evaluations_of_a_denoiser_are_an_option(tmp_path, capsys):
         load_agent(sampled, sampling=["temperature=1", "temperature=2"])
     student = make_model("denoiser", context=2, action_dim=1, width=2, blocks=1, sample_at=(0.5, 1.0))
     student.save_pretrained(tmp_path / "student" / "model", {"loss": "distill"})
-    with pytest.raises(ValueError, match="expected no time_grid for a few-step student, which has times of its own"):
+    with pytest.raises(
+        ValueError, match="expected no time_grid=shifted for a few-step student, which has times of its own"
+    ):
         load_agent(tmp_path / "student", sampling=["time_grid=shifted"])
     words = ["--predictor", str(sampled), "--size", "16", "--steps", "1", "--episodes", "1", "--candidates", "2"]
     words += ["--iterations", "1", "--horizon", "2", "--plan-every", "1", "--no-videos", "--costs", "l1"]

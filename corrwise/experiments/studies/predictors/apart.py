@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from corrwise.predictors.data import ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Part, open_clips
 from corrwise.predictors.models.pretrained import CONFIG, about_model, model_folder
 
-__all__ = ["Learned", "check_apart", "check_held", "learned_from", "shared_clips"]
+__all__ = ["Learned", "check_apart", "check_held", "learned_from", "listed", "shared_clips"]
 
 _MOST = 500  # clips of a source that are compared, the first ones
 _NAMED = 3  # models in a sentence
@@ -79,7 +79,7 @@ def shared_clips(learned: Mapping[str, Iterable[Learned]], path: Path, clips: Cl
         there = set().union(*(seen[each] for each in mine))
         models.setdefault(sum(each in there for each in here), []).append(name)
     return [
-        f"{_listed(names)} learned from {count} of the {len(here)} clips of {path}, on which models are evaluated"
+        f"{listed(names)} learned from {count} of the {len(here)} clips of {path}, on which models are evaluated"
         for count, names in models.items()
         if count
     ]
@@ -141,7 +141,8 @@ def _fingerprint(source: ClipSource, clip: int, frames: int) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).tobytes() + np.ascontiguousarray(actions).tobytes()).hexdigest()
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names in a sentence: the first ones, and how many more there are."""
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
     *first, last = [*names[:_NAMED], *more]
     return f"{', '.join(first)} and {last}" if first else last

@@ -12,9 +12,9 @@ import torch
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
-from corrwise.experiments.runs.sampling import asked, learned_by_flow_matching, with_sampling
+from corrwise.experiments.runs.sampling import asked, learned_by_flow_matching, not_taken, with_sampling
 from corrwise.experiments.runs.settings import Settings, settings_of
-from corrwise.experiments.studies.predictors.apart import learned_from, shared_clips
+from corrwise.experiments.studies.predictors.apart import learned_from, listed, shared_clips
 from corrwise.experiments.studies.predictors.evaluation import BASELINE
 from corrwise.experiments.studies.predictors.sampling import predict
 from corrwise.predictors import CopyLast
@@ -39,7 +39,7 @@ class Subjects:
         windows: of the context and the horizon, in all clips.
         chosen: numbers of the windows that count, one for each of ``--windows``.
         settings: what rows of these models depend on.
-        warnings: sentences about clips that models learned from.
+        warnings: sentences about clips that models learned from, and how they do not sample.
     """
 
     models: dict[str, tuple[str, Predictor]]
@@ -57,7 +57,7 @@ def subjects_of(config: EvaluateConfig) -> Subjects:
         FileNotFoundError, ValueError: models or clips that cannot be used, or do not fit each other.
         RuntimeError: a GPU is asked for, and there is none.
     """
-    models = _models(config)
+    models, unused = _models(config)
     steps = {name: ControlSteps.of(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
     context = max(each.context for each in steps.values())
     clips = open_clips(config.data)
@@ -77,7 +77,7 @@ def subjects_of(config: EvaluateConfig) -> Subjects:
     settings = settings_of(config, "evaluate").with_values({"context": context, "frames": sum(clips.lengths)})
     learned = {name: learned_from(model_folder(str(path))) for name, path in zip(models, config.models, strict=False)}
     shared = shared_clips(learned, config.data, clips, windows.frames)
-    return Subjects(models, context, windows, chosen, settings, shared)
+    return Subjects(models, context, windows, chosen, settings, shared + unused)
 
 
 def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
@@ -87,10 +87,13 @@ def _blank(clips: ClipSource, context: int, stride: int) -> Batch:
     return Batch(torch.zeros(1, frames, 3, *clips.size, **plain), torch.zeros(1, frames - 1, clips.action_dim, **plain))
 
 
-def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
-    """Return a short hash of the weights and the model, by the name of its folder; the baseline too."""
+def _models(config: EvaluateConfig) -> tuple[dict[str, tuple[str, Predictor]], list[str]]:
+    """Return a short hash of the weights and the model, by the name of its folder; the baseline too.
+
+    With them come sentences about few-step students, which sample in ways that ``--sampling`` cannot change.
+    """
     models: dict[str, tuple[str, Predictor]] = {}
-    device, several = device_named(config.device), False
+    device, several, left_out = device_named(config.device), False, dict[str, list[str]]()
     for path in config.models:
         if str(path) == BASELINE and not path.exists():
             raise ValueError(f"expected folders of trained models, got {BASELINE}, which is always evaluated")
@@ -100,7 +103,9 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
             raise ValueError(f"expected models in folders of different names, got {name} twice")
         model = load_model(folder).requires_grad_(False)  # raises if it cannot be read
         if learned_by_flow_matching(model, folder):
-            model, several = with_sampling(model, folder, config.nfe, config.sampling), True
+            left_out[name] = not_taken(model, config.sampling)
+            mine = [pair for pair in config.sampling if pair not in left_out[name]]
+            model, several = with_sampling(model, folder, config.nfe, mine), True
         models[name] = (
             weights_hash(folder),
             ControlSteps.of(folder).predictor(model.to(device), config.stride_interpolator),
@@ -108,7 +113,12 @@ def _models(config: EvaluateConfig) -> dict[str, tuple[str, Predictor]]:
     if (config.nfe is not None or config.sampling) and not several:
         what = asked(config.nfe, config.sampling)
         raise ValueError(f"expected a denoiser trained by flow matching for {what}, got none")
-    return {**models, BASELINE: ("", CopyLast())}
+    if nowhere := [pair for pair in config.sampling if all(pair in pairs for pairs in left_out.values())]:
+        wanted = f"expected a denoiser that takes {' '.join(nowhere)}"
+        raise ValueError(f"{wanted}, got few-step students, which have times of their own and fresh noise")
+    students = [name for name, pairs in left_out.items() if pairs]  # all without the same pairs
+    sentences = [f"{listed(students)}: a few-step student takes no {' '.join(left_out[name])}" for name in students[:1]]
+    return {**models, BASELINE: ("", CopyLast())}, sentences
 
 
 def _check_clips(folder: Path, clips: ClipSource) -> None:

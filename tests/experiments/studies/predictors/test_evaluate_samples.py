@@ -14,6 +14,7 @@ from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.studies.predictors.evaluate import KEY, run_evaluate
 from corrwise.experiments.studies.predictors.sampled_tables import sampled_tables
 from corrwise.experiments.studies.predictors.sampling import futures_of, sampled, window_generators
+from corrwise.experiments.studies.predictors.subjects import subjects_of
 from corrwise.predictors import CopyLast
 from corrwise.predictors.data import Batch
 from corrwise.predictors.models.registry import make_model
@@ -53,6 +54,30 @@ def evaluated(clips, models, tmp_path_factory):
         out=tmp_path_factory.mktemp("ev") / "ev",
     )  # fmt: skip
     return config, run_evaluate(config).read_text()
+
+
+def test_students_sample_at_their_own_times_beside_a_teacher_that_does_not(clips, tmp_path, capsys):
+    small = {"context": 2, "action_dim": 1, "width": 2, "blocks": 1}
+    students = ("student-a", "student-b")
+    for name in ("teacher", *students):
+        own = {"sample_at": (0.5, 1.0), "evaluations": 2} if name in students else {}
+        torch.manual_seed(0)
+        make_model("denoiser", **small, **own).save_pretrained(tmp_path / name)
+    config = EvaluateConfig(
+        models=tuple(tmp_path / name for name in ("teacher", *students)), data=clips / "scored", samples=2, horizon=2,
+        windows=2, videos=0, sampling=("time_grid=shifted:shift=4", "temperature=0.5"), out=tmp_path / "ev",
+    )  # fmt: skip
+    taken = {name: model.config for name, (_, model) in subjects_of(config).models.items() if name != "copy-last"}
+    assert {name: each.temperature for name, each in taken.items()} == dict.fromkeys(taken, 0.5)
+    assert [each.time_grid for each in taken.values()] == ["shifted:shift=4", "uniform", "uniform"]
+    run_evaluate(config)
+    sentence = "student-a and student-b: a few-step student takes no time_grid=shifted:shift=4"
+    assert f"corrwise: warning: {sentence}\n" in capsys.readouterr().err
+    alone = replace(config, models=config.models[1:], out=tmp_path / "alone")
+    for pair in ("time_grid=shifted:shift=4", "correlation=0.5", "solver=heun"):
+        with pytest.raises(ValueError, match=f"expected a denoiser that takes {pair}, got few-step students, which"):
+            run_evaluate(replace(alone, sampling=("temperature=0.5", pair)))
+    assert not alone.out.exists()
 
 
 def test_rows_have_every_metric_of_the_futures_of_every_arm(evaluated):
