@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lcm, log10
+from math import lcm
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ from corrwise.predictors.restoration import (
 )
 from corrwise.predictors.restoration.goals import restored_video
 
-__all__ = ["DamagedGoals", "damage_settings", "damaged_goals_of", "psnr", "restored_by", "restorer_weights"]
+__all__ = ["DamagedGoals", "damage_settings", "damaged_goals_of", "restored_by", "restorer_weights"]
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,3 @@ def damage_settings(config: MPCConfig) -> dict[str, str]:
 def restored_by(text: str) -> str:
     """Return ``--restore`` as rows depend on it: a model may lie in any folder, its weights have a setting."""
     return text if text == INPAINT else "model"
-
-
-def psnr(frames: Float[Tensor, "T C h w"], whole: Float[Tensor, "T C h w"]) -> float | None:
-    """Return the peak signal-to-noise ratio of frames in [0, 1] in dB; None where they are the same."""
-    error = float((frames - whole).square().mean())
-    return 10 * log10(1 / error) if error else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from math import log10
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from corrwise._files import local_path
 from corrwise.experiments.cli.restore import AUTO
@@ -17,7 +19,7 @@ from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.restoration import Masking, NoiseCarrier, Operator, RestorationModel, make_carrier, make_damage
 from corrwise.predictors.restoration.damage import Damage, Downscale
 
-__all__ = ["StatedDamage", "carrier_for", "stated_damage"]
+__all__ = ["StatedDamage", "carrier_for", "psnr", "stated_damage"]
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,9 @@ def carrier_for(name: str, model: RestorationModel) -> NoiseCarrier:
     carrier = make_carrier(name, config=kernel) if takes_kernel else make_carrier(name)
     model.check_carrier(carrier)
     return carrier
+
+
+def psnr(frames: Float[Tensor, "T C h w"], whole: Float[Tensor, "T C h w"]) -> float | None:
+    """Return the peak signal-to-noise ratio of frames in [0, 1] in dB; None where they are the same."""
+    error = float((frames - whole).square().mean())
+    return 10 * log10(1 / error) if error else None

@@ -13,7 +13,8 @@ from corrwise.costs import CorrespondenceWise
 from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
-from corrwise.experiments.runs.damaged_goals import damaged_goals_of, psnr
+from corrwise.experiments.runs.damaged_goals import damaged_goals_of
+from corrwise.experiments.runs.damages import psnr
 from corrwise.experiments.runs.distances import distance_of, network_of, per_view
 from corrwise.experiments.runs.goal_videos import held, key_frames
 from corrwise.experiments.runs.policies import Decision, make_policy

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from itertools import tee
-from math import lcm, log10
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.report.restoration import Reported, draw_restoration, restoration_table
 from corrwise.experiments.report.table import write_table
-from corrwise.experiments.runs.damages import StatedDamage, carrier_for, stated_damage
+from corrwise.experiments.runs.damages import StatedDamage, carrier_for, psnr, stated_damage
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
 from corrwise.experiments.runs.settings import settings_of
@@ -155,7 +155,7 @@ class _Frames:
             side = self._side // self._scale
             pad = [(0, -length % side) for length in image.shape[:2]]
             whole = np.pad(image, (*pad, (0, 0)), mode="edge")
-            tensor = (torch.from_numpy(whole).permute(2, 0, 1).float() / 255).to(self.device)
+            tensor = _in_units(whole).to(self.device)
             padded = tensor.shape[1] * self._scale, tensor.shape[2] * self._scale
             operator = self.damage.operator(number, self.size, padded, self._seed, self.device)
             yield operator, operator.apply(tensor[None])[0] if self._apply else tensor
@@ -243,6 +243,11 @@ def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> Non
     write_bytes_atomic(file, data.getvalue())
 
 
+def _in_units(image: Frame) -> Float[Tensor, "3 h w"]:
+    """Return a frame in [0, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1).float() / 255
+
+
 def _restored(files: list[tuple[Path, int]]) -> Iterator[Frame]:
     return (image for file, count in files for image in read_chunk(file, count))
 
@@ -260,7 +265,7 @@ def _report(
         zip(frames, _restored(files), frames.maps(flow), strict=True)
     ):
         height, width = made.shape[:2]
-        frame = torch.from_numpy(made).permute(2, 0, 1).float() / 255
+        frame = _in_units(made)
         points, origin, seen, traced = (
             each[:height, :width].cpu() for each in (step.previous, step.points, step.visible, step.traced)
         )
@@ -274,8 +279,7 @@ def _report(
             against = warping_differences(frame, first, origin)[traced]
             row["warping_first"] = float(against.mean()) if len(against) else None
         if config.apply:
-            error = float(np.square(made.astype(float) - next(sources)).mean())
-            row["psnr"] = 10 * log10(255**2 / error) if error else None
+            row["psnr"] = psnr(frame[None], _in_units(next(sources))[None])
         if number not in known:
             run.append(row)
         if number in shown:

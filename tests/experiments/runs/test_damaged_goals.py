@@ -9,7 +9,8 @@ from PIL import Image
 
 from corrwise.experiments import cli
 from corrwise.experiments.cli.mpc import MPCConfig
-from corrwise.experiments.runs.damaged_goals import damaged_goals_of, psnr
+from corrwise.experiments.runs.damaged_goals import damaged_goals_of
+from corrwise.experiments.runs.damages import psnr
 from corrwise.experiments.runs.mpc import mpc_settings
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import fingerprint
