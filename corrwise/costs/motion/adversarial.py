@@ -110,5 +110,5 @@ def _check_logits(name: str, logits: Tensor, clips: int | None = None) -> None:
     if not finite.all():
         clip = int((~finite).nonzero()[0])
         raise FloatingPointError(
-            f"the logits of {name} clips must be finite, got {float(logits[clip])} for clip {clip}"
+            f"the logits of {name} clips must be finite, got {float(logits.detach()[clip])} for clip {clip}"
         )

@@ -42,13 +42,13 @@ def flow_maps(
         raise ValueError(f"expected clips of at least 2 frames to have motion, got {length}")
     if not side > 0:
         raise ValueError(f"expected side above 0, got {side}")
-    if torch.is_grad_enabled() and frames.requires_grad and not has_gradient(flow):
-        raise ValueError(
-            f"expected a flow with gradients, such as tv-l1, learned or raft, because the frames need a gradient; "
-            f"got {type(flow).__name__}, which has none"
-        )
+    needed = torch.is_grad_enabled() and frames.requires_grad
+    if needed and not has_gradient(flow):
+        raise ValueError(_without_gradients(flow))
     _check_finite("frames", frames)
     field = flow(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
+    if needed and not field.requires_grad:  # such as that of a flow which is zero everywhere
+        raise ValueError(_without_gradients(flow))
     if field.shape != (clips * (length - 1), 2, height, width):
         wanted = (clips * (length - 1), 2, height, width)
         raise ValueError(f"expected {type(flow).__name__} to return {wanted}, got {tuple(field.shape)}")
@@ -68,6 +68,13 @@ def check_clips(name: str, clips: Tensor) -> None:
     check_images(name, clips)
     if clips.ndim != 5 or clips.shape[2] != 3:
         raise ValueError(f"expected {name} of shape (n, T, 3, h, w), got {tuple(clips.shape)}")
+
+
+def _without_gradients(flow: Flow) -> str:
+    return (
+        "expected a flow with gradients, such as tv-l1, learned or raft, because the frames need a gradient; "
+        f"got {type(flow).__name__}, which has none"
+    )
 
 
 def _check_finite(name: str, values: Float[Tensor, "n T c h w"]) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from corrwise.costs.flow import FLOWS
+from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, flow_maps
 from corrwise.experiments.cli.distilling import PIXELS, AdversaryOptions
 from corrwise.experiments.cli.train import FLOW_MATCHING, TrainConfig
@@ -15,7 +15,7 @@ from corrwise.predictors.generative import make_time_law
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.generative.denoiser_trunk import DenoiserTrunk
 from corrwise.predictors.generative.distillation import student_of
-from corrwise.predictors.models.pretrained import about_model, model_folder
+from corrwise.predictors.models.pretrained import about_model, model_folder, model_stride
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training import Adversary, Distillation, Learning
 from corrwise.predictors.training.distillation import Maps
@@ -30,12 +30,15 @@ def teacher_of(config: TrainConfig) -> Denoiser:
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: a model that was not trained by flow matching, or with another number of context frames.
+        ValueError: a model that was not trained by flow matching, or with another stride or number of context frames.
     """
     folder = model_folder(config.teacher)
     teacher, loss = load_model(folder), about_model(folder)["about"].get("loss", FLOW_MATCHING)
     if not isinstance(teacher, Denoiser) or loss != FLOW_MATCHING:
         raise ValueError(f"expected a teacher trained by --objective {FLOW_MATCHING}, got {config.teacher}")
+    stride = model_stride(folder)
+    if stride != config.stride:
+        raise ValueError(f"expected --stride {stride}, as of the teacher, got {config.stride}")
     if teacher.config.context != config.context:
         raise ValueError(f"expected --context {teacher.config.context}, as of the teacher, got {config.context}")
     return teacher
@@ -52,9 +55,9 @@ def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple
     if known is not None and tuple(known) != size:
         raise ValueError(f"expected clips of (height, width) = {tuple(known)}, as the teacher's, got {size}")
     if teacher.config.action_dim != action_dim:
+        hint = "" if teacher.config.action_dim else "; --no-actions leaves them out"
         raise ValueError(
-            f"expected clips with the teacher's {teacher.config.action_dim} actions a step, got {action_dim}; "
-            "--no-actions leaves them out"
+            f"expected clips with the teacher's {teacher.config.action_dim} actions a step, got {action_dim}{hint}"
         )
     made = student_of(teacher, config.sample_at).requires_grad_(True)
     if config.init_from and not (config.out / CHECKPOINT).exists():
@@ -124,7 +127,7 @@ def maps_of(flow: str) -> Maps:
     if flow == PIXELS:
         return _centred
     estimator = FLOWS[flow]()
-    if not has_gradient(estimator):
+    if not has_gradient(estimator) or isinstance(estimator, ZeroFlow):
         raise ValueError(
             f"expected a flow with gradients, such as tv-l1, learned or raft, for --adversary.flow, got {flow}"
         )

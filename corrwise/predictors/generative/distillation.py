@@ -106,7 +106,7 @@ def score_difference(
     """
     x, real, fake = (each.double() for each in (x, real, fake))
     size = (x - real).abs().flatten(1).mean(dim=1).reshape(-1, *([1] * (x.ndim - 1)))
-    return ((fake - real) / size).nan_to_num(posinf=0.0, neginf=0.0)
+    return ((fake - real) / size).where(size != 0, 0.0)  # what is not finite stays so, and stops a training
 
 
 def match_distribution(

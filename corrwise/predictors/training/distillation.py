@@ -230,10 +230,15 @@ def _discriminate(
             )
             total = total + weight * parts[name]
     if adversary.least is not None:
-        parts["motion"] = generated[:, :, 2].mean() / real[:, :, 2].mean().clamp(min=1e-12)
+        parts["motion"] = _share(generated[:, :, 2].mean(), real[:, :, 2].mean())
     parts = {name: value.detach() for name, value in parts.items()}
     _check_collapse(adversary, {name: float(value) for name, value in parts.items()})
     return Loss(total, parts)
+
+
+def _share(made: Tensor, real: Tensor) -> Tensor:
+    """Return the motion of generated clips as a share of that of real ones: all of it where neither moves."""
+    return (made / real.clamp(min=1e-12)).where((made != 0) | (real != 0), 1.0)
 
 
 def _check_collapse(adversary: Adversary, parts: Mapping[str, float]) -> None:

@@ -67,6 +67,8 @@ def test_a_flow_without_gradients_is_refused_by_name_only_where_the_frames_need_
         assert torch.equal(flow_maps(flow, frames.clone().requires_grad_()), real)
     with pytest.raises(ValueError, match=r"a flow with gradients.*got DISFlow, which has none"):
         flow_maps(flow, frames.requires_grad_())
+    with pytest.raises(ValueError, match=r"a flow with gradients.*got ZeroFlow, which has none"):
+        flow_maps(FLOWS["zero"](), frames)
 
 
 def test_what_is_not_finite_is_named():

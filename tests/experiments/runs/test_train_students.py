@@ -165,8 +165,10 @@ def test_a_loss_that_is_not_finite_is_named(mogan, monkeypatch):
     ("change", "message"),
     [
         ({"context": 3}, "expected --context 2, as of the teacher, got 3"),
-        ({"actions": False}, "the teacher's 1 actions a step, got 0"),
+        ({"actions": False}, "the teacher's 1 actions a step, got 0$"),
+        ({"stride": 2}, "expected --stride 1, as of the teacher, got 2"),
         ({"adversary": replace(FREE, flow="dis")}, "a flow with gradients, .* got dis"),
+        ({"adversary": replace(FREE, flow="zero")}, "a flow with gradients, .* got zero"),
         ({"sample_at": (0.75, 0.25)}, "rising times"),
         ({"horizon": 20}, "frames"),
     ],

@@ -80,6 +80,14 @@ def test_a_sample_where_the_teacher_wants_it_stays():
     assert torch.equal(score_difference(x, x, 2 * x), torch.zeros(2, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_prediction_that_is_not_finite_makes_a_loss_that_is_not(broken, which):
+    each = [torch.randn(2, 4, generator=_drawn(i)) for i in range(3)]
+    each[which][0, 0] = broken
+    assert not match_distribution(*each).isfinite()
+
+
 def test_the_gradient_is_that_of_fastgen():
     losses = pytest.importorskip("modelopt.torch.fastgen.losses", reason="nvidia-modelopt is not installed")
     x, real, fake = (torch.randn(4, 3, 8, 8, generator=_drawn(i)) for i in range(3))
@@ -221,6 +229,12 @@ def test_a_collapse_is_named():
         loss(most=1e-9, least=-1e9)
     with pytest.raises(Collapse, match="of the motion of real ones, less than 1e\\+09"):
         loss(most=1e9, least=1e9)
+
+
+def test_clips_that_all_stand_still_are_no_collapse():
+    teacher, adversary = _teacher(), Adversary(_Mean(), torch.zeros_like, least=0.5)
+    objective = Distillation(student_of(teacher, (0.5,)), teacher, make_time_law("shifted"), adversary, total=10)
+    assert objective.loss(_batch(), _drawn(), "discriminator").parts["motion"] == 1
 
 
 def test_bad_input_is_refused_in_a_sentence():
