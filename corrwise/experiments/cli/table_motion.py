@@ -120,6 +120,8 @@ class MotionTableConfig(Parallel):
         check(len(set(self.arms)) == len(self.arms), "arms", "different from each other", " ".join(self.arms))
         check(DISTILL in self.arms, "arms", f"{DISTILL} and what is compared with it", " ".join(self.arms))
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
+        warm, alone = self.adversary.warm_up, self.arms == (DISTILL,)
+        check(alone or warm < self.iterations, "adversary.warm_up", f"below the {self.iterations} iterations", warm)
         window = self.adversary.window
         check(window <= self.horizon, "adversary.window", f"at most the horizon, {self.horizon}", window)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def run_train(config: TrainConfig) -> Path:
     _warn_of_size(trainer)
     if not trainer.fabric.is_global_zero:  # the others only learn; files are one process's
         return _learn(trainer, config, windows, None, {})
+    _warn_of_warm_up(config)
     # clips that grew would be another run's
     values = {"data": config.data[0] if len(config.data) == 1 else config.data, "frames": sum(clips.lengths)}
     settings = with_costs(_of_teacher(config, values), config.out, (config.loss,) if config.loss else ())
@@ -137,6 +139,16 @@ def _warn_of_size(trainer: Trainer[Batch]) -> None:
     numbers = sum(weights.numel() for weights in kept_model(trainer).parameters())
     if trainer.fabric.device.type == "cpu" and trainer.fabric.is_global_zero and numbers > _LARGE:
         tqdm.write(f"{numbers / 1e6:.0f} million weights on a CPU take days; --options small is made for one")
+
+
+def _warn_of_warm_up(config: TrainConfig) -> None:
+    first = config.adversary.warm_up * (1 + config.fake_steps)
+    if config.objective == "mogan" and first >= config.steps:
+        warnings.warn(
+            f"the adversary begins after step {first}, and training ends with step {config.steps}: give more --steps "
+            "or a smaller --adversary.warm-up",
+            stacklevel=2,
+        )
 
 
 def batches_of(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows) -> BatchesAhead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from shutil import copytree
 
@@ -79,6 +80,14 @@ def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mog
     assert frames.shape == (1, 3, 2, 3, SIDE, SIDE)
     started = replace(mogan, init_from=str(distilled.out), steps=1, out=mogan.out.parent / "started")
     assert run_train(started).is_dir()
+
+
+def test_a_warm_up_that_leaves_no_step_for_the_adversary_is_named(mogan):
+    sentence = "the adversary begins after step 9, and training ends with step 8"
+    with pytest.warns(UserWarning, match=sentence):
+        run_train(replace(mogan, adversary=replace(FREE, warm_up=3)))
+    with warnings.catch_warnings(action="error"):
+        run_train(replace(mogan, adversary=replace(FREE, warm_up=2), out=mogan.out.parent / "other"))
 
 
 def test_a_run_reads_its_teacher_once(mogan, teacher, monkeypatch):

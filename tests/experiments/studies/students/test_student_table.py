@@ -64,6 +64,7 @@ def test_arms_differ_in_what_they_are_named_for():
         ({"arms": ("mogan",)}, "distill and what is compared with it"),
         ({"arms": ("distill", "distill")}, "different from each other"),
         ({"adversary": AdversaryOptions(window=9)}, "at most the horizon, 8"),
+        ({"iterations": 100}, "adversary.warm_up must be below the 100 iterations, got 100"),
     ],
 )
 def test_arms_that_make_no_table_are_refused(change, message):
@@ -74,7 +75,7 @@ def test_arms_that_make_no_table_are_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"adversary": AdversaryOptions(flow="dis")}, "expected a flow with gradients, .* got dis"),
+        ({"adversary": AdversaryOptions(flow="dis", warm_up=1)}, "expected a flow with gradients, .* got dis"),
         ({"horizon": 9}, "expected clips of at least 11 frames in .*clips, the longest has 8"),
         ({"shown": 7}, "expected clips of at least 9 frames in .*held, the longest has 8"),
         ({"time_law": "shiftd"}, "did you mean shifted"),
