@@ -52,7 +52,7 @@ def run_flow_matching_table(config: FlowMatchingTableConfig) -> Path:
         make_time_law(arm.law)
         if arm.samples_by_flow:
             make_weight(arm.weight)
-    shared = check_held(config.data, config.held, TrainConfig.context + config.shown)
+    shared = check_held(config.data, config.held, TrainConfig.context + config.shown, actions=config.actions)
     models = {f"{arm}-{seed}": train_config(config, arm, seed) for seed in range(config.seeds) for arm in config.arms}
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings_of(config, "flow-matching"), KEY, newest=True) as folder:

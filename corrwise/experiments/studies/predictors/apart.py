@@ -19,30 +19,44 @@ from corrwise.predictors.data import ClipSource, ClipWindows
 from corrwise.predictors.data.sources import Part, open_clips
 from corrwise.predictors.models.pretrained import CONFIG, about_model, model_folder
 
-__all__ = ["Learned", "check_apart", "check_held", "learned_from", "listed", "shared_clips"]
+__all__ = ["Learned", "check_apart", "check_held", "differs", "learned_from", "listed", "shared_clips"]
 
 _MOST = 500  # clips of a source that are compared, the first ones
 _NAMED = 3  # models in a sentence
 
+_KIND = ("task", "frame_skip", "size", "supersample", "actions")  # of clips that one model takes
+
 Learned = tuple[str, float]  # clips that a model learned from, and the share of them that were held out
 
 
-def check_held(data: Path, held: Path, frames: int) -> list[str]:
+def check_held(data: Path, held: Path, frames: int, *, actions: bool) -> list[str]:
     """Return a sentence if clips of a table that trains models are both learned from and held out, before it trains.
 
     Args:
         data: clips that the models learn from.
         held: clips on which they are evaluated.
         frames: how many frames of a clip are compared.
+        actions: whether the models see actions.
 
     Raises:
-        FileNotFoundError, ValueError: both are one folder, or the held-out clips cannot be read.
+        FileNotFoundError, ValueError: both are one folder, clips of another kind, or clips that cannot be read.
     """
     if place(data) == place(held):
         raise ValueError(f"expected other clips as --held than as --data, which models learn from, got {held} for both")
-    sentences = shared_clips({"each model": {(str(data), 0.0)}}, held, open_clips(held), frames)
+    learned, clips = open_clips(data), open_clips(held)
+    kinds = [{"size": each.size, **({"actions": each.action_dim} if actions else {})} for each in (learned, clips)]
+    for one, two in (kinds, [getattr(each, "about", {}) for each in (learned, clips)]):
+        if (name := differs(one, two)) is not None:
+            raise ValueError(f"expected clips of {name} {one[name]} in {held}, as in {data}, got {two[name]}")
+    sentences = shared_clips({"each model": {(str(data), 0.0)}}, held, clips, frames)
     warn(sentences)
     return sentences
+
+
+def differs(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:
+    """Return what clips of two kinds differ in, of what is known of both: their task, for one; None if in nothing."""
+    both = (name for name in _KIND if name in one and name in two)
+    return next((name for name in both if one[name] != two[name]), None)
 
 
 def check_apart(scored: ClipWindows, others: ClipWindows) -> None:

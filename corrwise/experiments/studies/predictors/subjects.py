@@ -14,7 +14,7 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import check_memory, device_named
 from corrwise.experiments.runs.sampling import asked, learned_by_flow_matching, not_taken, with_sampling
 from corrwise.experiments.runs.settings import Settings, settings_of
-from corrwise.experiments.studies.predictors.apart import learned_from, listed, shared_clips
+from corrwise.experiments.studies.predictors.apart import differs, learned_from, listed, shared_clips
 from corrwise.experiments.studies.predictors.evaluation import BASELINE
 from corrwise.experiments.studies.predictors.sampling import predict
 from corrwise.predictors import CopyLast
@@ -124,6 +124,5 @@ def _models(config: EvaluateConfig) -> tuple[dict[str, tuple[str, Predictor]], l
 def _check_clips(folder: Path, clips: ClipSource) -> None:
     """Refuse a model that was trained on clips of another task or other images, where both are known."""
     trained, given = about_model(folder)["about"].get("clips", {}), getattr(clips, "about", {})
-    for name in ("task", "frame_skip", "size", "supersample"):
-        if name in trained and name in given and trained[name] != given[name]:
-            raise ValueError(f"{folder} was trained on clips of {name} {trained[name]}, and these are of {given[name]}")
+    if (name := differs(trained, given)) is not None:
+        raise ValueError(f"{folder} was trained on clips of {name} {trained[name]}, and these are of {given[name]}")

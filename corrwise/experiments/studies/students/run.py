@@ -104,7 +104,7 @@ def _check(config: MotionTableConfig) -> list[str]:
         needed_frames, longest = config.context + horizon, max(open_clips(path).lengths, default=0)
         if longest < needed_frames:
             raise ValueError(f"expected clips of at least {needed_frames} frames in {path}, the longest has {longest}")
-    return check_held(config.data, config.held, config.context + config.shown)
+    return check_held(config.data, config.held, config.context + config.shown, actions=config.actions)
 
 
 def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:

@@ -59,7 +59,9 @@ def by_arm(rows: Iterable[Row]) -> dict[str, dict[str, Sequence[Row]]]:
     """Return the rows of each model by arm and seed: ``mogan-0`` and ``mogan-1`` are seeds of the arm ``mogan``."""
     arms: dict[str, dict[str, Sequence[Row]]] = {}
     for name, mine in by_model(list(rows)).items():
-        arm, _, seed = name.rpartition("-") if name not in (REAL, BASELINE) else (name, "", "")
+        arm, dash, seed = name.rpartition("-")
+        if not dash or name == BASELINE:  # or the true frames
+            arm, seed = name, ""
         arms.setdefault(arm, {})[seed] = mine
     return arms
 

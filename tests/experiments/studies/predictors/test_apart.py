@@ -122,8 +122,21 @@ def test_one_folder_for_learning_and_evaluation_is_refused(clips, tmp_path, caps
     (tmp_path / "link").symlink_to(clips / "clips")
     for other in (clips / "clips", tmp_path / "link", clips / "held" / ".." / "clips"):
         with pytest.raises(ValueError, match=r"expected other clips as --held than as --data, .* for both"):
-            check_held(clips / "clips", other, 5)
-    assert check_held(clips / "clips", clips / "held", 5) == []
-    (sentence,) = check_held(clips / "clips", clips / "copy", 5)
+            check_held(clips / "clips", other, 5, actions=True)
+    assert check_held(clips / "clips", clips / "held", 5, actions=True) == []
+    (sentence,) = check_held(clips / "clips", clips / "copy", 5, actions=True)
     assert sentence.startswith("each model learned from 4 of the 4 clips")
     assert sentence in capsys.readouterr().err
+
+
+def test_held_out_clips_of_another_kind_are_refused_before_any_training(clips, tmp_path):
+    for name, options in (("size", {"size": 24}), ("task", {"task": "ant"})):
+        run_collect(CollectConfig(**{"out": tmp_path / name, "episodes": 1, "steps": 7, "size": 16, **options}))
+        with pytest.raises(ValueError, match=f"expected clips of {name} .* in {tmp_path / name}, as in {clips}"):
+            check_held(clips / "clips", tmp_path / name, 5, actions=False)
+    (tmp_path / "plain").mkdir()
+    frames, actions = ClipFolder(clips / "held").read(0, 0, 8)
+    write_shard(tmp_path / "plain" / "shard-00000.h5", [Clip(frames, actions[:, :0])], {})
+    with pytest.raises(ValueError, match=r"expected clips of actions 1 in .*, got 0"):
+        check_held(clips / "clips", tmp_path / "plain", 5, actions=True)
+    assert check_held(clips / "clips", tmp_path / "plain", 5, actions=False) == []

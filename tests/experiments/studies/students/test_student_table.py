@@ -195,6 +195,11 @@ def motion_row(model, clip, length):
     }  # fmt: skip
 
 
+def test_a_model_whose_name_states_no_seed_is_an_arm():
+    rows = [motion_row(model, clip, 1.0) for model in ("true", "distill-0", "alone") for clip in range(2)]
+    assert "| `alone` | 1 |" in student_tables({"exact": rows}, [])
+
+
 def test_the_share_of_the_gap_is_that_of_distill():
     lengths = {"true": 1.0, "teacher-0": 0.9, "distill-0": 0.5, "distill-1": 0.5, "mogan-0": 0.9, "mogan-1": 0.8}
     rows = [motion_row(model, clip, scale * (1 + clip)) for model, scale in lengths.items() for clip in range(6)]
