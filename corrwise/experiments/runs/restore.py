@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from itertools import tee
 from math import lcm
@@ -70,11 +70,15 @@ def run_restore(config: RestoreConfig) -> Path:
     model = RestorationModel.from_pretrained(folder).to(device).requires_grad_(False)
     carrier = carrier_for(config.carrier, model)
     video, damage = VideoSource(config.video, config.clip, config.fps), _damage(config)
+    if any(file.resolve().parent in (config.out.resolve(), (config.out / "parts").resolve()) for file in video.files):
+        raise ValueError(f"expected an output folder without the source's files, got {config.out}")
     frames, flow = _Frames(video, config, damage, model), FLOWS[config.flow]()
     _check_output(config, frames, model, carrier)  # what cannot be restored fails before anything is written
     model.warn_untrained(damage.factor)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
-    settings = settings_of(config, "restore").with_values(values, free=("video", "model"))
+    settings = settings_of(config, "restore").with_values(
+        {**values, "network": asdict(model.config)}, free=("video", "model"), evidence=("network",)
+    )
     parts = config.out / "parts"
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
         _check_frames(run, frames.count)

@@ -1,6 +1,7 @@
 """``corrwise restore``: videos from damaged ones, runs that are stopped, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -200,6 +201,32 @@ def test_a_row_whose_frame_was_edited_is_refused(model, tmp_path, capsys):
     assert run(*words) == 0
     assert file.read_text() == whole
     assert (tmp_path / "table.md").read_bytes() == table
+
+
+def test_the_source_is_never_written_over(model, tmp_path, capsys):
+    out = images(tmp_path / "out", 2)
+    encode_video(out / "restored.mp4", [np.full((*SIZE, 3), 40 * i, np.uint8) for i in range(3)])
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for video in (out / "restored.mp4", out):
+        words = ["--model", model, "--video", video, "--damage", "box", "--apply", "--out", out]
+        assert f"without the source's files, got {out}" in refused(capsys, *words)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_a_model_with_other_evaluations_is_another_configuration(model, tmp_path, capsys):
+    words = ["--video", images(tmp_path / "in", 2), "--damage", "box", "--apply", "--out", tmp_path / "out"]
+    assert run("--model", model, *words) == 0
+    same, other = (RestorationModel.from_pretrained(model) for _ in range(2))
+    other.config = replace(other.config, evaluations=3)
+    for name, each in (("same", same), ("other", other)):
+        each.save_pretrained(tmp_path / name)
+    assert run("--model", tmp_path / "same", *words) == 0
+    assert "network.evaluations is 2 there and 3 here" in refused(capsys, "--model", tmp_path / "other", *words)
+    file = tmp_path / "out/config.json"
+    older = json.loads(file.read_text())
+    del older["network"]  # as it was written before
+    file.write_text(json.dumps(older))
+    assert run("--model", tmp_path / "same", *words) == 0
 
 
 def test_a_full_disk_is_one_sentence_also_for_the_state_of_a_chunk(model, tmp_path, monkeypatch, capsys):
