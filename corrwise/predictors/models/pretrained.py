@@ -133,7 +133,13 @@ def model_folder(path: str | PathLike[str]) -> Path:
 
 
 def weights_hash(folder: Path) -> str:
-    """Return a hash of the weights in a model's folder."""
+    """Return a hash of the weights in a model's folder.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
     return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 

@@ -82,3 +82,12 @@ def test_a_run_is_continued_and_its_rows_make_the_table(tmp_path):
 def test_bad_input_is_one_sentence(options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         RestoredGoalTableConfig(**options)
+
+
+def test_a_folder_without_a_model_is_one_sentence_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    words = ["--models", str(tmp_path / "none"), "--tasks", "cartpole", "--episodes", "1", "--processes", "1"]
+    assert cli.main(["table", "restored-goals", *words, "--size", "16", "--out", str(tmp_path / "out")]) == 2
+    there = f"there is no model in {tmp_path}/none: expected config.json and model.safetensors"
+    assert capsys.readouterr().err == f"corrwise: {there}\n"
+    assert not (tmp_path / "out").exists()
