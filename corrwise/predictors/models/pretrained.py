@@ -15,6 +15,7 @@ from torch import nn
 
 from corrwise._files import local_path, read_json, reading, shown
 from corrwise._network_size import check_network
+from corrwise._writing import write_bytes_atomic
 from corrwise.validation import Range, did_you_mean
 
 __all__ = [
@@ -61,21 +62,16 @@ class Pretrained(nn.Module):
         """Write configuration, weights and metadata, such as the training data.
 
         Raises:
-            OSError: the folder cannot be written.
+            RunFolderError: a file cannot be written; it is named.
         """
         from safetensors.torch import save
 
         folder = local_path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         contents = {"model": self.name, "config": asdict(self.config), "about": dict(about or {})}
         described = json.dumps(contents, indent=2, default=lambda number: number.item())  # numpy's numbers
         for name, data in ((WEIGHTS, save(state)), (CONFIG, f"{described}\n".encode())):
-            aside = folder / f"{name}.part"
-            aside.unlink(missing_ok=True)  # a leftover, or a link to another file
-            with aside.open("xb") as file:
-                file.write(data)
-            aside.replace(folder / name)  # readers see the old file or the whole new one
+            write_bytes_atomic(folder / name, data)
 
     @classmethod
     def from_pretrained(cls: type[ModelT], folder: str | PathLike[str]) -> ModelT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,20 @@ def test_a_model_is_not_written_through_links(tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("kept")
     for name in ("model.safetensors", "config.json"):
-        (tmp_path / f"{name}.part").symlink_to(precious)
+        (tmp_path / name).symlink_to(precious)
     make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1).save_pretrained(tmp_path)
     assert precious.read_text() == "kept"
+
+
+def test_a_model_for_which_there_is_no_room_is_named_and_leaves_the_old_one(tmp_path, monkeypatch):
+    model = make_model("resnet3d", context=2, action_dim=1, width=2, downs=2, blocks3d=1, blocks2d=1)
+    model.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunFolderError, match=r"cannot write .*model\.safetensors: No space left on device"):
+        model.save_pretrained(tmp_path, {"steps": 2})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
