@@ -80,10 +80,14 @@ def run_motion(config: EvaluateConfig) -> Path:
 
 def broken_futures(rows: Sequence[Row]) -> list[str]:
     """Return a sentence about each model whose futures have frames that are not finite."""
-    counts = {name: sum(row.get("broken_samples") or 0 for row in mine) for name, mine in by_model(rows).items()}
-    return [
-        f"{name}: {count} sampled frames are not finite and count as black" for name, count in counts.items() if count
-    ]
+    sentences = []
+    for name, mine in by_model(rows).items():
+        count = sum(row.get("broken_samples") or 0 for row in mine)
+        drawn = sum((row.get("samples") or 0) * len(row.get("energy") or ()) for row in mine)
+        if count:
+            end = "; its numbers are no result" if count == drawn else ""
+            sentences.append(f"{name}: {count} of {drawn} sampled frames are not finite and count as black{end}")
+    return sentences
 
 
 def shown_futures(config: EvaluateConfig, subjects: Subjects, windows: int) -> dict[str, Float[Tensor, "n T 3 h w"]]:

@@ -165,9 +165,11 @@ def test_frames_that_are_not_finite_are_black_and_counted():
     assert made.shape == (1, 2, 4, 3, 4, 4)
     assert made[0, :, 0].unique().tolist() == [0.5]
     assert made[0, 1, 3].unique().tolist() == [0]
-    assert broken_futures([{"model": "m", "broken_samples": 2}, {"model": REAL}]) == [
-        "m: 2 sampled frames are not finite and count as black"
-    ]
+    row = {"model": "m", "broken_samples": 2, "samples": 2, "energy": [1.0, 2.0]}
+    sentence = "m: 2 of 4 sampled frames are not finite and count as black"
+    assert broken_futures([row, {"model": REAL}]) == [sentence]
+    sentence = "m: 4 of 4 sampled frames are not finite and count as black; its numbers are no result"
+    assert broken_futures([{**row, "broken_samples": 4}]) == [sentence]
 
 
 def test_the_command_line_writes_the_page(run, tmp_path, capsys):
