@@ -38,7 +38,7 @@ METHOD = ("task", "cost", "planner", "predictor")  # the fields of a row that te
 EMBED_BYTES = 64 * 2**20
 FACTS = (
     *("planner", "predictor", "renderer", "aggregate", "steps", "horizon", "candidates"),
-    *("iterations", "futures", "risk", "risk_level", "size", "seed"),
+    *("iterations", "futures", "risk", "risk_level", "damage", "restore", "size", "seed"),
 )
 COLORS = 8  # as many as style.css has
 UNITS = "m and rad"
