@@ -19,7 +19,7 @@ from corrwise.experiments.studies.flow_matching.table import flow_matching_table
 from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
 from tests.snippets import ROOT, blocks
-from tools import interpolation_page, motion_discriminator
+from tools import denoiser_plans, interpolation_page, motion_discriminator
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -118,6 +118,11 @@ def test_the_table_of_motion_discriminators_is_the_one_that_the_rows_give():
     folder = RESULTS / "motion" / "discriminator"
     text, rows = (folder / "README.md").read_text(), read_rows(folder / "rows.jsonl", motion_discriminator.KEY)
     assert filled(text, {"accuracy": motion_discriminator.table(rows)}) == text
+
+
+def test_the_table_of_plans_by_denoisers_is_the_one_that_the_rows_give():
+    text = (denoiser_plans.FOLDER / "README.md").read_text()
+    assert filled(text, {"plans": denoiser_plans.plans_table()}) == text, "run python -m tools.denoiser_plans"
 
 
 FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl"))
