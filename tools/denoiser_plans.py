@@ -6,13 +6,12 @@ python -m tools.denoiser_plans
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.table import markdown_table
-from corrwise.experiments.runs.rows import KEY, read_rows
+from corrwise.experiments.runs.rows import KEY, Row, read_rows
 from corrwise.experiments.studies.planning import gap_closed
 from tools.results_table import RESULTS, filled
 
@@ -29,7 +28,6 @@ MODELS: Mapping[str, Sequence[str]] = {
     "wider denoiser: one model": ["denoiser-wide-1"],
     "denoiser, 2 evaluations: one model": ["denoiser-2"],
 }
-Row = dict[str, Any]
 
 
 def plans_table() -> str:

@@ -1,4 +1,4 @@
-"""Which command a run folder belongs to, told by the options in its config.json."""
+"""Which command a run folder belongs to, by the names of the options in its config.json."""
 
 from __future__ import annotations
 

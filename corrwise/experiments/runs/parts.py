@@ -26,7 +26,7 @@ from corrwise.mpc.config import RiskName
 from corrwise.predictors import CopyLast, OraclePredictor
 from corrwise.predictors.interpolation.strided import ControlSteps, check_horizon
 from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import WEIGHTS, about_model, model_folder, weights_hash
+from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.types import Context, Cost, Interpolator, Planner, Predictor, is_deterministic
 from corrwise.user_code import user_object, user_source
@@ -122,7 +122,7 @@ def load_trained(config: MPCConfig) -> Trained | None:
     if config.predictor in PREDICTORS:
         return None
     folder = model_folder(config.predictor)
-    before = weights_hash(folder) if (folder / WEIGHTS).is_file() else ""
+    before = weights_hash(folder)
     model = load_model(folder).requires_grad_(False)
     _check_clips(config, folder)
     model = with_sampling(model, folder, config.nfe, config.sampling)
