@@ -21,7 +21,7 @@ from corrwise.experiments.cli.options import (
     Parallel,
     Steps,
 )
-from corrwise.experiments.cli.train import SMALL, Rate, TrainConfig
+from corrwise.experiments.cli.train import SMALL, Precision, Rate, TrainConfig
 from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table motion"
@@ -114,6 +114,8 @@ class MotionTableConfig(Parallel):
     """Windows that are shown as videos."""
     device: Device = "cpu"
     """Where models are trained and measured: cpu or cuda."""
+    precision: Precision = "auto"
+    """Of training, as in corrwise train."""
 
     def __post_init__(self) -> None:
         """Refuse arms and sizes that do not fit each other."""

@@ -114,7 +114,7 @@ def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:
         context=config.context, horizon=config.teacher_horizon, batch=config.teacher_batch, crop=config.crop,
         options=config.options, steps=config.teacher_steps, own_frames_after=config.own_frames_after,
         lr=config.teacher_lr, time_weight=config.time_weight, time_law=config.time_law, val_fraction=0.0, seed=seed,
-        device=config.device, out=_folder(config, TEACHER, seed),
+        device=config.device, precision=config.precision, out=_folder(config, TEACHER, seed),
     )  # fmt: skip
 
 
@@ -125,8 +125,8 @@ def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfi
         actions=config.actions, context=config.context, horizon=config.horizon, batch=config.batch, crop=config.crop,
         teacher=str(_folder(config, TEACHER, seed)), sample_at=config.sample_at, fake_steps=config.fake_steps,
         time_law=config.time_law, adversary=config.adversary_of(arm), steps=config.steps_of(arm), lr=config.lr,
-        ema=config.ema, val_fraction=0.0, seed=seed, device=config.device, checkpoint_every=_CHECKPOINT_EVERY,
-        out=_folder(config, arm, seed),
+        ema=config.ema, val_fraction=0.0, seed=seed, device=config.device, precision=config.precision,
+        checkpoint_every=_CHECKPOINT_EVERY, out=_folder(config, arm, seed),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
-from corrwise.experiments.studies.students.run import KEY, _phases, run_motion_table, student_config
+from corrwise.experiments.studies.students.run import KEY, _phases, run_motion_table, student_config, teacher_config
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.models.registry import load_model
 from corrwise.validation import ConfigError
@@ -55,6 +55,11 @@ def test_arms_differ_in_what_they_are_named_for():
     assert arms["distill"].steps == 300 * 5
     assert arms["mogan"].steps == 100 * 5 + 200 * 7
     assert arms["mogan-no-matching"].steps == 100 * 5 + 200 * 2
+
+
+def test_teachers_and_students_are_trained_in_the_precision_that_is_asked_for():
+    config = MotionTableConfig(precision="bf16-mixed")
+    assert teacher_config(config, 0).precision == student_config(config, "mogan", 0).precision == "bf16-mixed"
 
 
 @pytest.mark.parametrize(
