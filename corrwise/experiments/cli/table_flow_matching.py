@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from corrwise.experiments.cli.options import CHOOSES_ROWS, Count, Device, Horizon, Lockstep, Parallel, Sampling, Steps
-from corrwise.experiments.cli.train import SMALL, Model, Rate
+from corrwise.experiments.cli.train import SMALL, Model, Precision, Rate
 from corrwise.validation import SEVERAL, Range, check, check_that, validated
 
 NAME = "table flow-matching"
@@ -112,6 +112,8 @@ class FlowMatchingTableConfig(Parallel):
     """Windows of the held-out clips on which models are evaluated."""
     device: Device = "cpu"
     """Where models are trained and evaluated: cpu or cuda."""
+    precision: Precision = "auto"
+    """Of training, as in corrwise train."""
 
     def __post_init__(self) -> None:
         """Refuse arms that cannot be read."""

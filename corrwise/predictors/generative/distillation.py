@@ -96,8 +96,8 @@ def score_difference(
 ) -> Float[Tensor, "n *rest"]:
     """Return the direction in which a student's sample leaves the teacher's distribution (DMD2, Eq. 2).
 
-    It is ``(fake - real) / mean |x - real|``, in double precision. A sample that equals ``real`` has no such direction,
-    and gets 0.
+    It is ``(fake - real) / mean |x - real|``, in double precision. The mean is over all but the first dimension: over
+    the frames of a video, too. A sample that equals ``real`` has no such direction, and gets 0.
 
     Args:
         x: samples of the student.

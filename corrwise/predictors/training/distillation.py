@@ -182,7 +182,8 @@ class Distillation:
         data = made.data.flatten(0, 1)
         times, noise = self._times(len(data), generator, data.device), random_like(data, generator)
         real, fake = (predicted(each, made, times, noise) for each in (self.teacher, self.fake))
-        loss = match_distribution(data, real, fake)
+        windows = (each.unflatten(0, made.data.shape[:2]) for each in (data, real, fake))
+        loss = match_distribution(*windows)
         return Loss(loss, {"distribution": loss.detach(), "fake - real": (fake - real).abs().mean()})
 
     def _follow(self, made: Rollout, generator: Generator) -> Loss:

@@ -13,6 +13,7 @@ from corrwise.predictors.generative import make_time_law
 from corrwise.predictors.generative.denoiser import Denoiser, DenoiserConfig, sampling_times
 from corrwise.predictors.generative.distillation import match_distribution, rollout, score_difference, student_of
 from corrwise.predictors.training import Adversary, Collapse, Distillation
+from corrwise.predictors.training import distillation as training
 from corrwise.predictors.training.objective import named_phases, phase_at
 from tests.predictors.tiny_models import awake
 
@@ -194,6 +195,16 @@ def test_each_phase_has_gradients_for_what_learns_alone(phase):
     assert all(value.isfinite() and not value.requires_grad for value in loss.parts.values())
     for name, network in networks.items():
         assert any(each.grad is not None and each.grad.any() for each in network.parameters()) == (name in learns), name
+
+
+def test_all_frames_of_a_window_share_a_normaliser(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "match_distribution", lambda *each: seen.extend(each) or each[0].mean())
+    teacher, batch = _teacher(), _batch(clips=3, frames=6)
+    Distillation(student_of(teacher, (0.5,)), teacher, make_time_law("uniform"), total=5).loss(
+        batch, _drawn(), "distribution"
+    )
+    assert [tuple(each.shape) for each in seen] == [(3, 4, 3, SIDE, SIDE)] * 3
 
 
 def test_a_student_comes_closer_to_what_its_teacher_samples():

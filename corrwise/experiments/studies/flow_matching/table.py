@@ -86,7 +86,7 @@ def train_config(config: FlowMatchingTableConfig, text: str, seed: int) -> Train
         data=(config.data,), model=model, objective="predict", loss="mse", actions=config.actions,
         out=config.out / "models" / f"{arm}-{seed}", steps=config.steps, batch=config.batch, horizon=config.horizon,
         crop=config.crop if model != "svg" else 0, options=config.options if model == "denoiser" else ("small",),
-        lr=config.lr, val_fraction=0.0, seed=seed, device=config.device,
+        lr=config.lr, val_fraction=0.0, seed=seed, device=config.device, precision=config.precision,
     )  # fmt: skip
     if not arm.samples_by_flow:
         return plain

@@ -83,6 +83,7 @@ def test_every_arm_is_trained_as_it_says(tiny):
     same = ("steps", "batch", "horizon", "crop", "lr", "seed", "data", "actions")
     for name in same:
         assert len({getattr(each, name) for each in arms.values()}) == 1, name
+    assert train_config(replace(tiny, precision="bf16-mixed"), "mse", 0).precision == "bf16-mixed"
 
 
 def test_rows_and_tables(tiny, made):
