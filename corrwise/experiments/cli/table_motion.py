@@ -26,8 +26,9 @@ from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table motion"
 
-TEACHER, DISTILL = "teacher", "distill"
+TEACHER, UNTRAINED, DISTILL = "teacher", "untrained", "distill"
 ARMS: Mapping[str, Mapping[str, Any]] = {  # each student, and how its adversary differs from the one that is given
+    UNTRAINED: {},
     DISTILL: {},
     "mogan": {},
     "mogan-no-penalty": {"r1": 0.0, "r2": 0.0},
@@ -36,7 +37,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {  # each student, and how its adversary
     "mogan-teacher-trunk": {"trunk": "teacher"},
     "mogan-conv-trunk": {"trunk": "conv"},
 }
-REPEATED = (DISTILL, "mogan")  # arms that have a model for each seed; the others have --ablation-seeds
+REPEATED = (UNTRAINED, DISTILL, "mogan")  # arms that have a model for each seed; the others have --ablation-seeds
+WITHOUT_ADVERSARY = (UNTRAINED, DISTILL)
 
 
 @validated
@@ -50,14 +52,14 @@ class MotionTableConfig(Parallel):
     out: Path = Path("runs/motion-table")
     """Folder for models, rows and table.md. The same command continues a run that was stopped."""
     arms: Annotated[tuple[Annotated[str, Names(tuple(ARMS))], ...], SEVERAL] = field(
-        default=tuple(ARMS)[:6], metadata=CHOOSES_ROWS
+        default=tuple(ARMS)[:7], metadata=CHOOSES_ROWS
     )
-    """Students: distill (distribution matching alone, which the others are compared with), mogan (with an adversary of
-    motion), and mogan-no-penalty (without R1 and R2), mogan-no-matching (without distribution matching after the
-    warm-up), mogan-pixels (the adversary sees frames), mogan-teacher-trunk or mogan-conv-trunk (its trunk is the
-    teacher's network, or convolutions)."""
+    """Students: untrained (the teacher's weights), distill (distribution matching alone, which the others are compared
+    with), mogan (with an adversary of motion), and mogan-no-penalty (without R1 and R2), mogan-no-matching (without
+    distribution matching after the warm-up), mogan-pixels (the adversary sees frames), mogan-teacher-trunk or
+    mogan-conv-trunk (its trunk is the teacher's network, or convolutions)."""
     seeds: Lockstep = field(default=3, metadata=CHOOSES_ROWS)
-    """Teachers, and students of each of the arms distill and mogan; a student's teacher has its seed."""
+    """Teachers, and students of each of the arms untrained, distill and mogan; a student's teacher has its seed."""
     ablation_seeds: Lockstep = field(default=1, metadata=CHOOSES_ROWS)
     """Students of each other arm."""
     actions: bool = True
@@ -122,19 +124,19 @@ class MotionTableConfig(Parallel):
         check(len(set(self.arms)) == len(self.arms), "arms", "different from each other", " ".join(self.arms))
         check(DISTILL in self.arms, "arms", f"{DISTILL} and what is compared with it", " ".join(self.arms))
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
-        warm, alone = self.adversary.warm_up, self.arms == (DISTILL,)
+        warm, alone = self.adversary.warm_up, set(self.arms) <= set(WITHOUT_ADVERSARY)
         check(alone or warm < self.iterations, "adversary.warm_up", f"below the {self.iterations} iterations", warm)
         window = self.adversary.window
         check(window <= self.horizon, "adversary.window", f"at most the horizon, {self.horizon}", window)
 
     def adversary_of(self, arm: str) -> AdversaryOptions:
-        """Return the adversary of an arm; that of distill is the default, which it does not use."""
-        return AdversaryOptions() if arm == DISTILL else replace(self.adversary, **ARMS[arm])
+        """Return the adversary of an arm; an arm without one has the default, which it does not use."""
+        return AdversaryOptions() if arm in WITHOUT_ADVERSARY else replace(self.adversary, **ARMS[arm])
 
     def steps_of(self, arm: str) -> int:
         """Return the optimiser steps of a student's iterations."""
         match = 1 + self.fake_steps
-        if arm == DISTILL:
+        if arm in WITHOUT_ADVERSARY:
             return self.iterations * match
         adversary = self.adversary_of(arm)
         warm = min(adversary.warm_up, self.iterations)

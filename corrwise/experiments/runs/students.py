@@ -22,7 +22,7 @@ from corrwise.predictors.training.distillation import Maps
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import has_gradient
 
-__all__ = ["adversary_of", "distillation", "learning_of", "maps_of"]
+__all__ = ["adversary_of", "distillation", "learning_of", "maps_of", "teacher_of"]
 
 
 def teacher_of(config: TrainConfig) -> Denoiser:

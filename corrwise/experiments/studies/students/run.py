@@ -11,7 +11,7 @@ from corrwise._files import read_json, reading
 from corrwise._writing import write_json_atomic
 from corrwise.costs.flow import FLOWS
 from corrwise.experiments.cli.evaluate import EvaluateConfig
-from corrwise.experiments.cli.table_motion import DISTILL, REPEATED, TEACHER, MotionTableConfig
+from corrwise.experiments.cli.table_motion import REPEATED, TEACHER, UNTRAINED, WITHOUT_ADVERSARY, MotionTableConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.report.table import write_table
 from corrwise.experiments.runs.executors import executor_of
@@ -31,7 +31,7 @@ from corrwise.experiments.runs.rows import (
     read_rows,
 )
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.students import maps_of
+from corrwise.experiments.runs.students import maps_of, teacher_of
 from corrwise.experiments.runs.train import GOOD, MODEL, train_with_one_thread
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
 from corrwise.experiments.studies.motion.run import broken_futures, run_motion
@@ -39,7 +39,8 @@ from corrwise.experiments.studies.predictors.apart import check_held
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.generative import make_time_law, make_weight
-from corrwise.predictors.models.pretrained import CONFIG, about_model, weights_hash
+from corrwise.predictors.generative.distillation import student_of
+from corrwise.predictors.models.pretrained import CONFIG, about_model, model_folder, weights_hash
 from corrwise.predictors.models.registry import load_model
 
 __all__ = ["KEY", "run_motion_table", "student_config", "teacher_config"]
@@ -66,17 +67,25 @@ def run_motion_table(config: MotionTableConfig) -> Path:
     """
     shared = _check(config)
     teachers = [teacher_config(config, seed) for seed in range(config.seeds)]
-    students = [
-        student_config(config, arm, seed)
-        for arm in config.arms
-        for seed in range(config.seeds if arm in REPEATED else min(config.seeds, config.ablation_seeds))
-    ]
+    untrained, students = (
+        [
+            student_config(config, arm, seed)
+            for arm in config.arms
+            if (arm == UNTRAINED) is wanted
+            for seed in range(config.seeds if arm in REPEATED else min(config.seeds, config.ablation_seeds))
+        ]
+        for wanted in (True, False)
+    )
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings_of(config, "motion"), KEY, newest=True) as folder:
-        for work, models in ((train_with_one_thread, teachers), (train_until_stopped, students)):
+        for work, models in (
+            (train_with_one_thread, teachers),
+            (leave_untrained, untrained),
+            (train_until_stopped, students),
+        ):
             for _ in executor(work, models):
                 pass
-        trained = [model for model in (*teachers, *students) if (model.out / MODEL).is_dir()]
+        trained = [model for model in (*teachers, *untrained, *students) if (model.out / MODEL).is_dir()]
         folder.run([_times(model) for model in trained], unit="phase")
         for flow in config.motion_flows:
             run_motion(_evaluated(config, trained, flow))
@@ -121,13 +130,22 @@ def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:
 def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfig:
     """Return how a student of an arm is trained, by the teacher of its seed."""
     return TrainConfig(
-        data=(config.data,), objective="distill" if arm == DISTILL else "mogan", model="denoiser", loss="",
+        data=(config.data,), objective="distill" if arm in WITHOUT_ADVERSARY else "mogan", model="denoiser", loss="",
         actions=config.actions, context=config.context, horizon=config.horizon, batch=config.batch, crop=config.crop,
         teacher=str(_folder(config, TEACHER, seed)), sample_at=config.sample_at, fake_steps=config.fake_steps,
         time_law=config.time_law, adversary=config.adversary_of(arm), steps=config.steps_of(arm), lr=config.lr,
         ema=config.ema, val_fraction=0.0, seed=seed, device=config.device, precision=config.precision,
         checkpoint_every=_CHECKPOINT_EVERY, out=_folder(config, arm, seed),
     )  # fmt: skip
+
+
+def leave_untrained(config: TrainConfig, *, threads: int) -> None:
+    """Save the student that its training would begin with, as a job."""
+    model = config.out / MODEL
+    if not _can_be_read(model):
+        about = about_model(model_folder(config.teacher))["about"]
+        student = student_of(teacher_of(config), config.sample_at)
+        student.save_pretrained(model, {**about, "loss": UNTRAINED, "steps": 0, "phases": {}})
 
 
 def train_until_stopped(config: TrainConfig, *, threads: int) -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from shutil import copytree
 
 import pytest
+import torch
 
 from corrwise.costs.motion.score import LEVELS
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.distilling import AdversaryOptions
-from corrwise.experiments.cli.table_motion import ARMS, MotionTableConfig
+from corrwise.experiments.cli.table_motion import ARMS, WITHOUT_ADVERSARY, MotionTableConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS
@@ -27,8 +28,9 @@ def tiny(tmp_path_factory):
     for name, seed in (("clips", 0), ("held", 100)):
         run_collect(CollectConfig(out=out / name, episodes=3, steps=7, size=16, seed=seed))
     return MotionTableConfig(
-        data=out / "clips", held=out / "held", out=out / "table", arms=("distill", "mogan", "mogan-pixels"), seeds=2,
-        actions=False, batch=2, options=("width=4", "blocks=1"), teacher_steps=2, teacher_horizon=2, own_frames_after=1,
+        data=out / "clips", held=out / "held", out=out / "table", seeds=2,
+        arms=("untrained", "distill", "mogan", "mogan-pixels"), actions=False, batch=2,
+        options=("width=4", "blocks=1"), teacher_steps=2, teacher_horizon=2, own_frames_after=1,
         iterations=2, horizon=3, fake_steps=1, sample_at=(0.5,), nfe=3, samples=2, shown=3, windows=4,
         motion_flows=("zero",), motion_interpolator="blend", videos=0, processes=1,
         adversary=AdversaryOptions(flow="tv-l1", trunk="conv", warm_up=1, least=0.0, most=1e9),
@@ -44,7 +46,7 @@ def test_arms_differ_in_what_they_are_named_for():
     config = MotionTableConfig(arms=tuple(ARMS), adversary=AdversaryOptions(flow="tv-l1"))
     arms = {arm: student_config(config, arm, 1) for arm in config.arms}
     assert arms["distill"].objective == "distill"
-    assert {each.objective for name, each in arms.items() if name != "distill"} == {"mogan"}
+    assert {each.objective for name, each in arms.items() if name not in WITHOUT_ADVERSARY} == {"mogan"}
     base = arms["mogan"].adversary
     assert base == config.adversary
     assert arms["mogan-no-penalty"].adversary == replace(base, r1=0.0, r2=0.0)
@@ -104,13 +106,16 @@ def test_clips_to_learn_from_are_not_held_out(tiny, tmp_path, capsys):
 
 
 def test_models_rows_and_tables(tiny, made):
-    names = ["teacher-0", "teacher-1", "distill-0", "distill-1", "mogan-0", "mogan-1", "mogan-pixels-0"]
+    trained = ["teacher-0", "teacher-1", "distill-0", "distill-1", "mogan-0", "mogan-1", "mogan-pixels-0"]
+    names = [*trained[:2], "untrained-0", "untrained-1", *trained[2:]]
     rows = read_rows(tiny.out / "motion-zero" / "rows.jsonl", MOTION_KEY)
     assert list(dict.fromkeys(row["model"] for row in rows)) == ["true", *names, "copy-last"]
-    students = [load_model(tiny.out / "models" / name / "model").config for name in ("distill-0", "mogan-1")]
+    students = [load_model(tiny.out / "models" / name / "model").config for name in ("untrained-0", "mogan-1")]
     assert [each.sample_at for each in students] == [(0.5,), (0.5,)]
+    teacher, untrained = (load_model(tiny.out / "models" / name / "model") for name in ("teacher-0", "untrained-0"))
+    torch.testing.assert_close(untrained.state_dict(), teacher.state_dict(), rtol=0, atol=0)
     times = read_rows(tiny.out / "rows.jsonl", KEY)
-    assert list(dict.fromkeys(row["model"] for row in times)) == names
+    assert list(dict.fromkeys(row["model"] for row in times)) == trained
     steps = {row["phase"]: row["steps"] for row in times if row["model"] == "mogan-0"}
     assert sum(steps.values()) == tiny.steps_of("mogan")
     assert steps["motion"] == steps["discriminator"] == 1
