@@ -1,0 +1,140 @@
+"""Measure how the ball of tools/stop_and_go.py moves in sampled futures by its place, which needs no optical flow.
+
+    python -m tools.ball_motion docs/results/motion/ball clips/stop-and-go-held
+
+The models are those of a folder of ``corrwise table motion``; teachers sample with 16 evaluations, students with their
+own number. A row is written for each model, and for the true frames; models that have one are not measured again. The
+table between the marks ``ball`` of the folder's README.md is made from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Float
+from torch import Tensor
+
+from corrwise.experiments.report.statistics import mean_and_error
+from corrwise.experiments.report.table import markdown_table
+from corrwise.experiments.runs.rows import NUMBER, NUMBERS, Key, Row, append_row, needed, read_rows, six_digits
+from corrwise.predictors.data.sources import open_clips
+from corrwise.predictors.generative.chain import random_like
+from corrwise.predictors.generative.denoiser import Denoiser
+from corrwise.predictors.models.registry import load_model
+from tools.results_table import filled
+
+ROWS, PAGE, TRUE = "ball.jsonl", "README.md", "true"
+FRAMES, STARTS, FUTURES = 8, (0, 8), 2  # predicted frames of a window, first frames of windows, futures of each
+_SHOWN = 0.25  # difference from the background, summed over channels, from which a pixel is the ball
+_MOVES = 1.0  # pixels a frame: half the ball's speed
+MEASURES = ("moving", "starting", "speed")
+KEY = Key({"model": str}, {**dict.fromkeys(MEASURES, needed(NUMBER)), "speeds": needed(NUMBERS)})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What to measure."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of corrwise table motion."""
+    held: tyro.conf.Positional[Path]
+    """Folder of clips."""
+
+
+def places(frames: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, "n T 2"]:
+    """Return the centre (x, y) of the ball in each frame, in pixels."""
+    difference = (frames - frames[..., :1, :1]).abs().sum(dim=2)
+    weight = difference.where(difference > _SHOWN, 0.0)
+    weight = weight / weight.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-6)
+    x, y = (torch.arange(side, dtype=torch.float32, device="cpu") for side in (frames.shape[-1], frames.shape[-2]))
+    return torch.stack([(weight.sum(dim=-2) * x).sum(dim=-1), (weight.sum(dim=-1) * y).sum(dim=-1)], dim=-1)
+
+
+def measures(frames: Float[Tensor, "n T 3 h w"]) -> Row:
+    """Return how the ball moves between the frames, the first of which is where it comes from.
+
+    ``moving`` is the share of steps in which it moves, ``starting`` the same of those before which it rested, ``speed``
+    the mean distance in pixels a frame, and ``speeds`` that of each video.
+    """
+    distances = places(frames).diff(dim=1).norm(dim=-1)
+    moved = distances > _MOVES
+    rested = ~moved[:, :-1]
+    later = distances[:, 1:]
+    return {
+        "moving": float(moved[:, 1:].float().mean()),
+        "starting": float((moved[:, 1:] & rested).sum() / rested.sum().clamp(min=1)),
+        "speed": float(later.mean()),
+        "speeds": later.mean(dim=1).tolist(),
+    }
+
+
+def windows(held: Path, context: int) -> Float[Tensor, "n T 3 h w"]:
+    """Return the windows of context and predicted frames, in [0, 1]."""
+    clips = open_clips(held)
+    read = [
+        clips.read(clip, start, start + context + FRAMES)[0] for clip in range(len(clips.lengths)) for start in STARTS
+    ]
+    return torch.from_numpy(np.stack(read)).permute(0, 1, 4, 2, 3).float() / 255
+
+
+def futures(model: Denoiser, clips: Float[Tensor, "n T 3 h w"], seed: int) -> Float[Tensor, "n T 3 h w"]:
+    """Return the context of each clip, and frames that a model samples after it."""
+    generator, context = torch.Generator().manual_seed(seed), model.config.context
+    none = torch.zeros(len(clips), context - 1, 0, dtype=torch.float32, device="cpu")
+    memory, made = model.remembered(clips[:, :context], none), [*clips[:, :context].unbind(dim=1)]
+    with torch.no_grad():
+        for _ in range(FRAMES):
+            frame, memory = model.advance(memory, none[:, 0], lambda: random_like(clips[:, 0], generator))
+            made.append(frame)
+    return torch.stack(made, dim=1)
+
+
+def run(options: Measured) -> None:
+    """Measure what has no row yet, and fill the page."""
+    path = options.folder / ROWS
+    done = {row["model"] for row in read_rows(path, KEY)}
+    models = {each.parent.name: each for each in sorted(options.folder.glob("models/*/model"))}
+    for name in (TRUE, *models):
+        if name in done:
+            continue
+        if name == TRUE:
+            measured = measures(windows(options.held, context=2))
+        else:
+            model = load_model(models[name])
+            assert isinstance(model, Denoiser)
+            if not model.config.sample_at:
+                model.config = replace(model.config, evaluations=16)
+            clips = windows(options.held, model.config.context)
+            measured = measures(torch.cat([futures(model, clips, seed) for seed in range(FUTURES)]))
+        append_row(path, {"model": name, **{key: six_digits(value) for key, value in measured.items()}})
+        print(name, {key: measured[key] for key in MEASURES}, flush=True)
+    page = options.folder / PAGE
+    if page.exists():
+        page.write_text(filled(page.read_text(), {"ball": table(read_rows(path, KEY))}))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return a line for each arm: means over its models."""
+    arms: dict[str, list[Row]] = {}
+    for row in rows:
+        name = row["model"]
+        arms.setdefault(name if name == TRUE else name.rpartition("-")[0], []).append(row)
+    lines = []
+    for arm in dict.fromkeys([TRUE, *arms]):
+        moving, starting, speed = (float(np.mean([row[each] for row in arms[arm]])) for each in MEASURES)
+        error = mean_and_error(np.mean([row["speeds"] for row in arms[arm]], axis=0).tolist())[1]
+        share = speed / arms[TRUE][0]["speed"]
+        seeds = ", ".join(f"{row['speed']:.2f}" for row in arms[arm])
+        lines.append(
+            (f"`{arm}`", f"{moving:.0%}", f"{starting:.0%}", f"{speed:.2f} ± {error:.2f}", f"{share:.0%}", seeds)
+        )
+    return markdown_table(("arm", "moves", "starts from rest", "px a frame", "of the true one", "each model"), lines)
+
+
+if __name__ == "__main__":
+    run(tyro.cli(Measured))
