@@ -17,7 +17,7 @@ from corrwise.experiments.cli.restore import AUTO
 from corrwise.mpc.sampling import generator
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.restoration import Masking, NoiseCarrier, Operator, RestorationModel, make_carrier, make_damage
-from corrwise.predictors.restoration.damage import Damage, Downscale
+from corrwise.predictors.restoration.damage import DAMAGES, Damage, Downscale
 
 __all__ = ["StatedDamage", "carrier_for", "psnr", "stated_damage"]
 
@@ -87,7 +87,7 @@ def stated_damage(text: str) -> StatedDamage:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: an unknown damage, a file that is no image, or a mask without a white pixel.
+        ValueError: an unknown damage, a folder, a file that is no image, or a mask without a white pixel.
     """
     path = local_path(text)
     if path.is_file():
@@ -95,6 +95,8 @@ def stated_damage(text: str) -> StatedDamage:
         if not mask.any():  # such as one of 0 and 1 in place of 0 and 255
             raise ValueError(f"expected a mask that is white where pixels are missing, got no white pixel in {path}")
         return StatedDamage(mask, None)
+    if path.is_dir() and text not in DAMAGES:
+        raise ValueError(f"expected a damage or the file of a mask, got a folder, {path}")
     if path.suffix and ":" not in text:
         raise FileNotFoundError(f"there is no mask at {path}")
     return StatedDamage(None, make_damage(text))

@@ -282,6 +282,7 @@ def test_what_cannot_be_restored_is_one_sentence(model, tmp_path, capsys):
     Image.new("L", SIZE[::-1], 1).save(tmp_path / "ones.png")
     assert "got no white pixel in" in refused(capsys, *words, "--damage", tmp_path / "ones.png")
     assert "there is no mask at" in refused(capsys, *words, "--damage", tmp_path / "no.png")
+    assert "expected a damage or the file of a mask, got a folder" in refused(capsys, *words, "--damage", tmp_path)
     assert "without --apply, got random" in refused(capsys, *words, "--damage", "random")
     assert "unknown damage 'blur'" in refused(capsys, *words, "--damage", "blur")
     message = refused(capsys, *words, "--damage", small, "--carrier", "discrete")
