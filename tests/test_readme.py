@@ -18,8 +18,11 @@ from corrwise.experiments.studies.flow_matching.measure import KEY as VELOCITY_K
 from corrwise.experiments.studies.flow_matching.table import flow_matching_tables, held_frames
 from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
+from corrwise.experiments.studies.students.run import KEY as STUDENT_KEY
+from corrwise.experiments.studies.students.run import measured_rows
+from corrwise.experiments.studies.students.table import student_tables
 from tests.snippets import ROOT, blocks
-from tools import denoiser_plans, interpolation_page, motion_discriminator
+from tools import ball_motion, denoiser_plans, interpolation_page, motion_discriminator
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -123,6 +126,21 @@ def test_the_table_of_motion_discriminators_is_the_one_that_the_rows_give():
 def test_the_table_of_plans_by_denoisers_is_the_one_that_the_rows_give():
     text = (denoiser_plans.FOLDER / "README.md").read_text()
     assert filled(text, {"plans": denoiser_plans.plans_table()}) == text, "run python -m tools.denoiser_plans"
+
+
+def test_the_table_of_the_balls_motion_is_the_one_that_the_rows_give():
+    folder = RESULTS / "motion" / "ball"
+    text, rows = (folder / ball_motion.PAGE).read_text(), read_rows(folder / ball_motion.ROWS, ball_motion.KEY)
+    assert filled(text, {"ball": ball_motion.table(rows)}) == text
+
+
+STUDENTS = sorted(path.parent.parent for path in RESULTS.glob("motion/**/motion-*/rows.jsonl"))
+
+
+@pytest.mark.parametrize("folder", STUDENTS, ids=lambda folder: folder.name)
+def test_the_tables_of_students_are_those_that_the_rows_give(folder):
+    times = list({STUDENT_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", STUDENT_KEY)}.values())
+    assert (folder / "table.md").read_text().endswith(student_tables(measured_rows(folder), times))
 
 
 FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl"))

@@ -19,6 +19,7 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.experiments.cli.table_motion import ARMS, TEACHER
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import NUMBER, NUMBERS, Key, Row, append_row, needed, read_rows, six_digits
@@ -124,8 +125,9 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         name = row["model"]
         arms.setdefault(name if name == TRUE else name.rpartition("-")[0], []).append(row)
+    order = (TRUE, TEACHER, *ARMS)
     lines = []
-    for arm in dict.fromkeys([TRUE, *arms]):
+    for arm in sorted(arms, key=lambda name: (order.index(name) if name in order else len(order), name)):
         moving, starting, speed = (float(np.mean([row[each] for row in arms[arm]])) for each in MEASURES)
         error = mean_and_error(np.mean([row["speeds"] for row in arms[arm]], axis=0).tolist())[1]
         share = speed / arms[TRUE][0]["speed"]
