@@ -23,10 +23,11 @@ from corrwise.experiments.cli.table_motion import ARMS, TEACHER
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import NUMBER, NUMBERS, Key, Row, append_row, needed, read_rows, six_digits
+from corrwise.predictors.data import Batch
 from corrwise.predictors.data.sources import open_clips
-from corrwise.predictors.generative.chain import random_like
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.registry import load_model
+from corrwise.predictors.training.flow_matching import futures
 from tools.results_table import filled
 
 ROWS, PAGE, TRUE = "ball.jsonl", "README.md", "true"
@@ -74,25 +75,12 @@ def measures(frames: Float[Tensor, "n T 3 h w"]) -> Row:
     }
 
 
-def windows(held: Path, context: int) -> Float[Tensor, "n T 3 h w"]:
-    """Return the windows of context and predicted frames, in [0, 1]."""
-    clips = open_clips(held)
-    read = [
-        clips.read(clip, start, start + context + FRAMES)[0] for clip in range(len(clips.lengths)) for start in STARTS
-    ]
-    return torch.from_numpy(np.stack(read)).permute(0, 1, 4, 2, 3).float() / 255
-
-
-def futures(model: Denoiser, clips: Float[Tensor, "n T 3 h w"], seed: int) -> Float[Tensor, "n T 3 h w"]:
-    """Return the context of each clip, and frames that a model samples after it."""
-    generator, context = torch.Generator().manual_seed(seed), model.config.context
-    none = torch.zeros(len(clips), context - 1, 0, dtype=torch.float32, device="cpu")
-    memory, made = model.remembered(clips[:, :context], none), [*clips[:, :context].unbind(dim=1)]
-    with torch.no_grad():
-        for _ in range(FRAMES):
-            frame, memory = model.advance(memory, none[:, 0], lambda: random_like(clips[:, 0], generator))
-            made.append(frame)
-    return torch.stack(made, dim=1)
+def windows(held: Path, context: int) -> Batch:
+    """Return the windows of context and predicted frames."""
+    clips, length = open_clips(held), context + FRAMES
+    read = [clips.read(clip, start, start + length)[0] for clip in range(len(clips.lengths)) for start in STARTS]
+    frames = torch.from_numpy(np.stack(read)).permute(0, 1, 4, 2, 3).float() / 255
+    return Batch(frames, torch.zeros(len(read), length - 1, 0, dtype=torch.float32, device="cpu"))
 
 
 def run(options: Measured) -> None:
@@ -104,14 +92,16 @@ def run(options: Measured) -> None:
         if name in done:
             continue
         if name == TRUE:
-            measured = measures(windows(options.held, context=2))
+            measured = measures(windows(options.held, context=2).frames)
         else:
             model = load_model(models[name])
             assert isinstance(model, Denoiser)
             if not model.config.sample_at:
                 model.config = replace(model.config, evaluations=16)
-            clips = windows(options.held, model.config.context)
-            measured = measures(torch.cat([futures(model, clips, seed) for seed in range(FUTURES)]))
+            batch = windows(options.held, model.config.context)
+            seen = batch.frames[:, : model.config.context]
+            made = [futures(model, batch, torch.Generator().manual_seed(seed)) for seed in range(FUTURES)]
+            measured = measures(torch.cat([torch.cat([seen, each], dim=1) for each in made]))
         append_row(path, {"model": name, **{key: six_digits(value) for key, value in measured.items()}})
         print(name, {key: measured[key] for key in MEASURES}, flush=True)
     page = options.folder / PAGE

@@ -52,7 +52,7 @@ class MotionTableConfig(Parallel):
     out: Path = Path("runs/motion-table")
     """Folder for models, rows and table.md. The same command continues a run that was stopped."""
     arms: Annotated[tuple[Annotated[str, Names(tuple(ARMS))], ...], SEVERAL] = field(
-        default=tuple(ARMS)[:7], metadata=CHOOSES_ROWS
+        default=tuple(ARMS)[:-1], metadata=CHOOSES_ROWS
     )
     """Students: untrained (the teacher's weights), distill (distribution matching alone, which the others are compared
     with), mogan (with an adversary of motion), and mogan-no-penalty (without R1 and R2), mogan-no-matching (without

@@ -28,7 +28,7 @@ from corrwise.predictors.generative.weights import Weight, check_weight, time_ra
 from corrwise.predictors.models.base import check_batch
 from corrwise.predictors.training.objective import Loss, Phase
 
-__all__ = ["TIMES", "FlowMatching", "data_error", "mean_weight"]
+__all__ = ["TIMES", "FlowMatching", "data_error", "futures", "mean_weight"]
 
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # at which the velocity's loss of held-out windows is logged
 _TRUE, _OWN = "true context", "own frames"  # phases
@@ -96,7 +96,7 @@ class FlowMatching:
             x_t = interpolate(model.path, x1, noise, time)
             given = convert(model.path, model.data(condition, x_t, time), x_t, time, "data", "velocity")
             parts[f"velocity {t:g}"] = (given - velocity(model.path, x1, noise, time)).square().mean().detach()
-        frames = _futures(model, batch, generator)
+        frames = futures(model, batch, generator)
         return Loss(loss.total, parts, {"frames": frames})
 
     def _loss(self, model: Denoiser, batch: Batch, generator: Generator, *, own: bool) -> Loss:
@@ -145,7 +145,7 @@ def data_error(
     return (predicted - x1).square().flatten(1).mean(dim=1), predicted
 
 
-def _futures(model: Denoiser, batch: Batch, generator: Generator) -> Float[Tensor, "n horizon C h w"]:
+def futures(model: Denoiser, batch: Batch, generator: Generator) -> Float[Tensor, "n horizon C h w"]:
     """Return frames that the model samples after the context of each window."""
     context, frames = model.config.context, []
     with torch.no_grad():

@@ -67,15 +67,15 @@ def run_motion_table(config: MotionTableConfig) -> Path:
     """
     shared = _check(config)
     teachers = [teacher_config(config, seed) for seed in range(config.seeds)]
-    untrained, students = (
-        [
+    arms = {
+        arm: [
             student_config(config, arm, seed)
-            for arm in config.arms
-            if (arm == UNTRAINED) is wanted
             for seed in range(config.seeds if arm in REPEATED else min(config.seeds, config.ablation_seeds))
         ]
-        for wanted in (True, False)
-    )
+        for arm in config.arms
+    }
+    untrained = arms.pop(UNTRAINED, [])
+    students = [model for models in arms.values() for model in models]
     executor = executor_of(config.where, config.processes, config.out)
     with RunFolder(config.out, settings_of(config, "motion"), KEY, newest=True) as folder:
         for work, models in (
