@@ -26,6 +26,7 @@ from torch import Tensor
 
 from corrwise.costs.flow import FLOWS
 from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, discriminator_loss, flow_maps
+from corrwise.costs.motion.adversarial import noise_penalty
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import COUNT, NUMBER, Key, Row, append_row, needed, read_rows, six_digits
@@ -51,6 +52,7 @@ ARMS = {  # the columns of the table
     "denoiser-fresh": "the same trunk, fresh",
 }
 FRAMES, CROP, CLIPS, TESTS = 12, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
+SIGMA = 0.01  # of the penalty's noise
 _SIDE = 64  # pixels of an image
 _RATE, _STILL, _LEAST = 2e-3, 1e-3, 1.0  # learning rate; share of the crops drawn uniformly; pixels
 
@@ -69,6 +71,7 @@ class Study:
         seeds: how many, from 0.
         clips: the most clips of a folder.
         flow: name of the flow.
+        penalty: weight of R1, divided by sigma.
     """
 
     out: tyro.conf.Positional[Path]
@@ -80,6 +83,7 @@ class Study:
     seeds: int = 3
     clips: int = 60
     flow: str = "tv-l1"
+    penalty: float = 0.0
 
 
 def run(study: Study) -> None:
@@ -103,6 +107,7 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
     torch.manual_seed(seed)
     network = made(arm, study.teacher)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    noise = torch.Generator().manual_seed(seed)
     draw, began = np.random.default_rng(seed), process_time()
     for step in range(study.steps):
         for group in optimizer.param_groups:
@@ -110,6 +115,8 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         real = windows(trained, CLIPS, draw)
         logits = network(torch.cat([real, shuffled(real, draw)]))
         loss = discriminator_loss(logits[:CLIPS], logits[CLIPS:])
+        if study.penalty:
+            loss = loss + study.penalty * noise_penalty(network, real, SIGMA, noise, divide=True, logits=logits[:CLIPS])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -148,7 +155,7 @@ def test(network: Callable[[Tensor], Tensor], clips: Sequence[Tensor]) -> tuple[
 
 
 def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:
-    """Return crops of random windows, half of them mirrored; each has a pixel drawn by the length of its motion.
+    """Return crops of random windows, turned and mirrored; each has a pixel drawn by the length of its motion.
 
     Windows in which no pixel moves by ``_LEAST`` are left out: their order cannot be known.
     """
@@ -164,10 +171,20 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
         crop = window[..., top : top + CROP, left : left + CROP]
         if crop[:, 2].max() < _LEAST:
             continue
-        if draw.random() < 0.5:
-            crop = crop.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
+        crop = turned(crop, *(draw.random(3) < 0.5))
         chosen.append(torch.cat([crop, crop[-1:]]))
     return torch.stack(chosen)
+
+
+def turned(
+    maps: Float[Tensor, "T 3 h w"], mirrored: bool, upside_down: bool, transposed: bool
+) -> Float[Tensor, "T 3 h w"]:
+    """Return maps (u, v, length) of the same motion as a mirror shows it: of one of the eight symmetries of a square."""
+    if mirrored:
+        maps = maps.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
+    if upside_down:
+        maps = maps.flip(-2) * torch.tensor([1.0, -1.0, 1.0])[:, None, None]
+    return maps.transpose(-2, -1)[:, [1, 0, 2]] if transposed else maps
 
 
 def shuffled(maps: Float[Tensor, "n T 3 h w"], draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:

@@ -86,7 +86,9 @@ class MotionTableConfig(Parallel):
     time_weight: str = "data"
     """Weight of a teacher's loss over time."""
     time_law: str = "shifted"
-    """Law of the times of a teacher's loss, and of those at which a student is compared with it."""
+    """Law of the times of a teacher's loss."""
+    student_time_law: str = ""
+    """Law of the times at which a student is compared with its teacher; empty is that of the teacher's loss."""
     iterations: Steps = 300
     """Iterations of a student, the warm-up included: each has a step of the student by distribution matching and the
     steps of the fake score network; after the warm-up also a step against the adversary and one of the adversary."""

@@ -64,6 +64,13 @@ def test_teachers_and_students_are_trained_in_the_precision_that_is_asked_for():
     assert teacher_config(config, 0).precision == student_config(config, "mogan", 0).precision == "bf16-mixed"
 
 
+def test_students_are_compared_at_the_teachers_times_or_at_others():
+    assert student_config(MotionTableConfig(time_law="uniform"), "distill", 0).time_law == "uniform"
+    other = MotionTableConfig(time_law="uniform", student_time_law="mode")
+    assert student_config(other, "distill", 0).time_law == "mode"
+    assert teacher_config(other, 0).time_law == "uniform"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,6 +93,7 @@ def test_arms_that_make_no_table_are_refused(change, message):
         ({"horizon": 9}, "expected clips of at least 11 frames in .*clips, the longest has 8"),
         ({"shown": 7}, "expected clips of at least 9 frames in .*held, the longest has 8"),
         ({"time_law": "shiftd"}, "did you mean shifted"),
+        ({"student_time_law": "shiftd"}, "did you mean shifted"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_any_training(tiny, change, message, tmp_path):
