@@ -179,7 +179,7 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
 def turned(
     maps: Float[Tensor, "T 3 h w"], mirrored: bool, upside_down: bool, transposed: bool
 ) -> Float[Tensor, "T 3 h w"]:
-    """Return maps (u, v, length) of the same motion as a mirror shows it: of one of the eight symmetries of a square."""
+    """Return maps (u, v, length) of the same motion seen in one of the eight symmetries of a square."""
     if mirrored:
         maps = maps.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
     if upside_down:

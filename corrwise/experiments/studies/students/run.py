@@ -134,9 +134,9 @@ def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfi
         data=(config.data,), objective="distill" if arm in WITHOUT_ADVERSARY else "mogan", model="denoiser", loss="",
         actions=config.actions, context=config.context, horizon=config.horizon, batch=config.batch, crop=config.crop,
         teacher=str(_folder(config, TEACHER, seed)), sample_at=config.sample_at, fake_steps=config.fake_steps,
-        time_law=config.student_time_law or config.time_law, adversary=config.adversary_of(arm), steps=config.steps_of(arm), lr=config.lr,
-        ema=config.ema, val_fraction=0.0, seed=seed, device=config.device, precision=config.precision,
-        checkpoint_every=_CHECKPOINT_EVERY, out=_folder(config, arm, seed),
+        time_law=config.student_time_law or config.time_law, adversary=config.adversary_of(arm),
+        steps=config.steps_of(arm), lr=config.lr, ema=config.ema, val_fraction=0.0, seed=seed, device=config.device,
+        precision=config.precision, checkpoint_every=_CHECKPOINT_EVERY, out=_folder(config, arm, seed),
     )  # fmt: skip
 
 
