@@ -78,9 +78,9 @@ class MotionTableConfig(Parallel):
     """Windows in such a step."""
     teacher_horizon: Horizon = 4
     """Frames that it predicts in a step, each from those before."""
-    own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 3000
+    own_frames_after: Annotated[int, Range(0, 1_000_000_000)] | None = None
     """Steps in which it sees true contexts; in later ones its frames are predicted from its own, which teaches too much
-    motion where the future is random."""
+    motion where the future is random. None is all of them."""
     teacher_lr: Rate = 1e-3
     """Learning rate of a teacher."""
     time_weight: str = "data"

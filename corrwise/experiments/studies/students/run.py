@@ -122,10 +122,14 @@ def teacher_config(config: MotionTableConfig, seed: int) -> TrainConfig:
     return TrainConfig(
         data=(config.data,), objective="flow-matching", model="denoiser", loss="", actions=config.actions,
         context=config.context, horizon=config.teacher_horizon, batch=config.teacher_batch, crop=config.crop,
-        options=config.options, steps=config.teacher_steps, own_frames_after=config.own_frames_after,
+        options=config.options, steps=config.teacher_steps, own_frames_after=_true_contexts(config),
         lr=config.teacher_lr, time_weight=config.time_weight, time_law=config.time_law, val_fraction=0.0, seed=seed,
         device=config.device, precision=config.precision, out=_folder(config, TEACHER, seed),
     )  # fmt: skip
+
+
+def _true_contexts(config: MotionTableConfig) -> int:
+    return config.teacher_steps if config.own_frames_after is None else config.own_frames_after
 
 
 def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfig:

@@ -64,6 +64,11 @@ def test_teachers_and_students_are_trained_in_the_precision_that_is_asked_for():
     assert teacher_config(config, 0).precision == student_config(config, "mogan", 0).precision == "bf16-mixed"
 
 
+def test_teachers_learn_from_true_contexts_unless_own_frames_are_asked_for():
+    assert teacher_config(MotionTableConfig(teacher_steps=5), 0).own_frames_after == 5
+    assert teacher_config(MotionTableConfig(teacher_steps=5, own_frames_after=2), 0).own_frames_after == 2
+
+
 def test_students_are_compared_at_the_teachers_times_or_at_others():
     assert student_config(MotionTableConfig(time_law="uniform"), "distill", 0).time_law == "uniform"
     other = MotionTableConfig(time_law="uniform", student_time_law="mode")
