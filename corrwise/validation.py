@@ -170,16 +170,17 @@ def validated(*, error: type[Exception]) -> Callable[[type[ConfigT]], type[Confi
 def validated(config: Any = None, *, error: type[Exception] = ConfigError) -> Any:
     """Make a frozen dataclass whose fields are checked against their annotations, in their order, when it is made.
 
-    Its own ``__post_init__`` runs after that. What a field may not be raises ``error``.
+    Its own ``__post_init__`` runs after that. What a field may not be raises ``error``. A class with a ``GROUP`` is a
+    group of another one's options, whose names begin with that.
     """
     if config is None:
         return partial(validated, error=error)
     own = getattr(config, "__post_init__", lambda self: None)
 
     def __post_init__(self: Any) -> None:
-        hints = hints_of(config)
+        hints, group = hints_of(config), getattr(config, "GROUP", "")
         for each in fields(config):  # those of a class made of this one are its own
-            validate(each.name, hints[each.name], getattr(self, each.name), error=error)
+            validate(group + each.name, hints[each.name], getattr(self, each.name), error=error)
         own(self)
 
     config.__post_init__ = __post_init__

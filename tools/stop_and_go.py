@@ -10,36 +10,48 @@ next is most likely nothing: a model that seeks the likeliest future stands stil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import tyro
 
+from corrwise.validation import ConfigError, Range, check, validated
 
-@dataclass(frozen=True)
+Length = Annotated[float, Range(0, open="low")]
+Whole = Annotated[int, Range(1)]
+
+
+@validated
 class Balls:
     """What to draw."""
 
     out: tyro.conf.Positional[Path]
     """Folder for a folder of images for each clip."""
-    clips: int = 400
+    clips: Whole = 400
     """Clips."""
-    frames: int = 20
+    frames: Whole = 20
     """Frames of a clip."""
-    seed: int = 0
+    seed: Annotated[int, Range(0)] = 0
     """Seed of the first clip."""
-    side: int = 32
+    side: Whole = 32
     """Side of an image, in pixels."""
-    radius: float = 5.0
+    radius: Length = 5.0
     """Of the ball, in pixels."""
-    chance: float = 0.15
+    chance: Annotated[float, Range(0, 1)] = 0.15
     """That a resting ball begins to move."""
-    moves: int = 4
+    moves: Whole = 4
     """Frames that it then moves for."""
-    speed: float = 2.0
+    speed: Length = 2.0
     """Pixels that it moves by in a frame."""
+
+    def __post_init__(self) -> None:
+        """Refuse a ball that has no room."""
+        room = self.side - 2 * (self.radius + 1)
+        check(
+            2 * self.moves * self.speed <= room, "moves", f"so few that a path fits twice into {room:g} px", self.moves
+        )
 
 
 def places(balls: Balls, draws: np.random.Generator) -> Iterator[np.ndarray]:
@@ -76,4 +88,7 @@ def main(balls: Balls) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Balls))
+    try:
+        main(tyro.cli(Balls))
+    except ConfigError as error:
+        raise SystemExit(f"stop_and_go: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.validation import Names, Range, validated
@@ -17,6 +17,8 @@ Share = Annotated[float, Range(0)]
 @validated
 class AdversaryOptions:
     """With mogan: the discriminator, and how it counts."""
+
+    GROUP: ClassVar = "adversary."
 
     flow: Annotated[str, Names((*NAMED_FLOWS, PIXELS))] = "learned"
     """Flow estimator with gradients that the discriminator sees frames through: learned, tv-l1, raft; or pixels, for a

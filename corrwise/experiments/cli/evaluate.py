@@ -22,6 +22,8 @@ from corrwise.validation import SEVERAL, Names, Range, check, check_that, valida
 
 NAME = "evaluate"
 
+_VBENCH_FPS = 8  # frames a second that the dynamic degree is defined for
+
 
 @validated
 class EvaluateConfig:
@@ -85,7 +87,14 @@ class EvaluateConfig:
         check_that(not self.motion or self.residuals is None, "--residuals do not move: leave them out with --motion")
         given = [f"--{name}" for name in ("losses", "blind") if getattr(self, name)]
         check_that(self.blind <= self.windows, f"--blind shows a window once: at most --windows {self.windows}")
-        check_that(self.motion or not given, f"{' and '.join(given)} need --motion")
+        check_that(self.motion or not given, f"{' and '.join(given)} need{'' if given[1:] else 's'} --motion")
+        wanted = f"--fps {self.fps:g} keeps every {self.every_frame}th frame: give a --horizon of at least as many"
+        check_that(not self.motion or self.every_frame <= self.horizon, wanted)
+
+    @property
+    def every_frame(self) -> int:
+        """Frames from one to the next of those that the dynamic degree is measured on."""
+        return max(1, round(self.fps / _VBENCH_FPS))
 
 
 def run(config: EvaluateConfig) -> Path:

@@ -87,8 +87,6 @@ class MotionTableConfig(Parallel):
     """Weight of a teacher's loss over time."""
     time_law: str = "shifted"
     """Law of the times of a teacher's loss."""
-    student_time_law: str = ""
-    """Law of the times at which a student is compared with its teacher; empty is that of the teacher's loss."""
     iterations: Steps = 300
     """Iterations of a student, the warm-up included: each has a step of the student by distribution matching and the
     steps of the fake score network; after the warm-up also a step against the adversary and one of the adversary."""
@@ -96,6 +94,8 @@ class MotionTableConfig(Parallel):
     """Frames that a student samples in a step, each from those before."""
     sample_at: Annotated[tuple[Annotated[float, Range(0, 1, open="low")], ...], SEVERAL] = TrainConfig.sample_at
     """Rising times at which a student evaluates its network for a frame."""
+    student_time_law: str = TrainConfig.student_time_law
+    """Law of the times at which a student is compared with its teacher."""
     fake_steps: Steps = TrainConfig.fake_steps
     """Steps of the fake score network in an iteration."""
     lr: Rate = TrainConfig.lr

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.options import (
@@ -45,14 +45,14 @@ SMALL = {  # what "small" among a model's options stands for: sizes that two cor
     "restoration": ("width=32", "blocks=1"),
 }
 _OF_TIME = ("time_weight", "time_law", "own_frames_after")
-_OF_STUDENTS = ("teacher", "sample_at", "fake_steps", "adversary")
+_OF_STUDENTS = ("teacher", "sample_at", "student_time_law", "fake_steps", "adversary")
 _BY_PIXELS = ("gap", "loss", "flow", "warm_start")
 _UNUSED = {  # options that an objective does not have
     "predict": ("gap", *_OF_TIME, *_OF_STUDENTS, "damages"),
     "interpolate": ("actions", "horizon", *_OF_TIME, *_OF_STUDENTS, "damages"),
     FLOW_MATCHING: (*_BY_PIXELS, *_OF_STUDENTS, "damages"),
-    "distill": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "adversary", "damages"),
-    "mogan": (*_BY_PIXELS, "time_weight", "own_frames_after", "options", "damages"),
+    "distill": (*_BY_PIXELS, *_OF_TIME, "options", "adversary", "damages"),
+    "mogan": (*_BY_PIXELS, *_OF_TIME, "options", "damages"),
     "restore": ("context", "actions", "horizon", "stride", *_BY_PIXELS, "own_frames_after", *_OF_STUDENTS),
 }
 Rate = Annotated[float, Range(0, open="low")]
@@ -105,7 +105,7 @@ class TrainConfig:
     min-snr:gamma=5 (docs/train_a_predictor.md)."""
     time_law: str = "shifted"
     """With flow-matching and restore: the law of the times, such as shifted:shift=5, uniform or
-    logit-normal:mean=0,std=1. With distill and mogan: of the times at which teacher and student are compared."""
+    logit-normal:mean=0,std=1."""
     own_frames_after: Annotated[int, Range(0, 1_000_000_000)] = 1000
     """With flow-matching: steps that learn from true contexts; in later ones the frames after the context are predicted
     from the model's own, with gradients through the chain, as in regression."""
@@ -113,6 +113,9 @@ class TrainConfig:
     """With distill and mogan: folder of a denoiser's run with flow-matching, whose samples the student is to draw."""
     sample_at: Annotated[tuple[Annotated[float, Range(0, 1, open="low")], ...], SEVERAL] = (0.25, 0.5, 0.75)
     """With distill and mogan: rising times at which the student evaluates its network for a frame, at most."""
+    student_time_law: str = "shifted:shift=20"
+    """With distill and mogan: the law of the times at which teacher and student are compared. More noise makes a
+    student move less (docs/train_a_predictor.md)."""
     fake_steps: Steps = 4
     """With distill and mogan: steps of the network that follows the student's samples, for each of the student's."""
     adversary: AdversaryOptions = AdversaryOptions()
@@ -153,7 +156,7 @@ class TrainConfig:
         for name in _UNUSED[objective]:
             given = getattr(self, name)
             usual = given == getattr(TrainConfig, name) or (name, given) == ("loss", "")
-            check(usual, name, f"left out with --objective {objective}", given)
+            check(usual, name, f"left out with --objective {objective}", _changed(given))
         if "loss" not in _UNUSED[objective]:
             (loss,) = canonical_costs("loss", (self.loss,), flow=self.flow, controls=())
         object.__setattr__(self, "loss", loss)
@@ -203,6 +206,14 @@ class TrainConfig:
     @property
     def _pairs(self) -> list[str]:
         return [pair for each in self.options for pair in (SMALL[self.model] if each == "small" else (each,))]
+
+
+def _changed(given: Any) -> Any:
+    """Return a value as a refusal shows it: of a group of options those that are not the default."""
+    if not is_dataclass(given):
+        return given
+    values = {each.name: getattr(given, each.name) for each in fields(given)}
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value != getattr(type(given), name))
 
 
 def _models(objective: Objective) -> tuple[str, ...]:

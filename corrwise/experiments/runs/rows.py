@@ -102,6 +102,7 @@ def _number(value: Any) -> bool:
 
 
 NUMBER = Field("a finite number", _number)
+SHARE = Field("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
 COUNT = Field("a whole number from 0", lambda value: type(value) is int and 0 <= value <= _MOST_COUNT)
 SWITCH = Field("true or false", lambda value: isinstance(value, bool))
 TEXT = Field("text", lambda value: isinstance(value, str))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corrwise.experiments.cli.options import SAMPLING, option_values
-from corrwise.experiments.cli.train import FLOW_MATCHING, GENERATIVE
+from corrwise.experiments.cli.train import FLOW_MATCHING
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import about_model
@@ -19,9 +19,12 @@ _NOT_OF_STUDENTS = ("solver", "time_grid", "correlation")  # a few-step student 
 
 
 def learned_by_flow_matching(model: VideoPredictor, folder: Path) -> bool:
-    """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame."""
+    """Return whether the model in a folder is a denoiser that may take any number of evaluations for a frame.
+
+    A denoiser by regression may not. It has no times of its own, which a few-step student has, trained or not.
+    """
     loss = about_model(folder)["about"].get("loss", FLOW_MATCHING)
-    return isinstance(model, Denoiser) and loss in GENERATIVE
+    return isinstance(model, Denoiser) and (bool(model.config.sample_at) or loss == FLOW_MATCHING)
 
 
 def asked(nfe: int | None, sampling: Sequence[str]) -> str:

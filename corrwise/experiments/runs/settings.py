@@ -61,15 +61,16 @@ class Settings(Row):
         self,
         values: Mapping[str, Any],
         *,
+        defaults: Mapping[str, Any] | None = None,
         free: Collection[str] = (),
         counted: Collection[str] = (),
         evidence: Collection[str] = (),
         normal: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> Settings:
-        """Return the same settings with more values, and more that is free, counted after all, evidence or normal."""
+        """Return the same settings with more values, and more defaults, free, counted after all, evidence or normal."""
         return Settings(
             {**self, **values},
-            defaults=self.defaults,
+            defaults={**self.defaults, **(defaults or {})},
             free=(self.free | set(free)) - set(counted),
             evidence=self.evidence | set(evidence),
             normal={**self.normal, **(normal or {})},

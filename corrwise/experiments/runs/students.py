@@ -15,7 +15,7 @@ from corrwise.predictors.generative import make_time_law
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.generative.denoiser_trunk import DenoiserTrunk
 from corrwise.predictors.generative.distillation import student_of
-from corrwise.predictors.models.pretrained import about_model, model_folder, model_stride
+from corrwise.predictors.models.pretrained import about_model, check_same_config, model_folder, model_stride
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training import Adversary, Distillation, Learning
 from corrwise.predictors.training.distillation import Maps
@@ -30,12 +30,15 @@ def teacher_of(config: TrainConfig) -> Denoiser:
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: a model that was not trained by flow matching, or with another stride or number of context frames.
+        ValueError: a model that was not trained by flow matching, or with another stride or number of context frames;
+            or weights that are not finite.
     """
     folder = model_folder(config.teacher)
     teacher, loss = load_model(folder), about_model(folder)["about"].get("loss", FLOW_MATCHING)
     if not isinstance(teacher, Denoiser) or loss != FLOW_MATCHING:
         raise ValueError(f"expected a teacher trained by --objective {FLOW_MATCHING}, got {config.teacher}")
+    if not all(bool(each.isfinite().all()) for each in teacher.state_dict().values()):
+        raise ValueError(f"expected a teacher with finite weights, got {config.teacher}")
     stride = model_stride(folder)
     if stride != config.stride:
         raise ValueError(f"expected --stride {stride}, as of the teacher, got {config.stride}")
@@ -62,8 +65,9 @@ def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple
     made = student_of(teacher, config.sample_at).requires_grad_(True)
     if config.init_from and not (config.out / CHECKPOINT).exists():
         model = load_model(model_folder(config.init_from))
-        if model.config != made.config:
-            raise ValueError(f"expected a model {made.config} in {config.init_from} to start from, got {model.config}")
+        if not isinstance(model, Denoiser):
+            raise ValueError(f"expected a few-step student in {config.init_from} to start from, got {model.name}")
+        check_same_config(made.config, model.config, config.init_from)
         made.load_state_dict(model.state_dict())
     return made
 
@@ -95,7 +99,7 @@ def distillation(config: TrainConfig, action_dim: int, size: tuple[int, int]) ->
     options = config.adversary
     adversary = adversary_of(options, teacher, config.seed) if config.objective == "mogan" else None
     return Distillation(
-        learner, teacher, make_time_law(config.time_law), adversary,
+        learner, teacher, make_time_law(config.student_time_law), adversary,
         fake_steps=config.fake_steps, warm_up=options.warm_up, total=config.steps, matching=options.matching,
     )  # fmt: skip
 

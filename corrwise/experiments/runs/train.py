@@ -32,6 +32,7 @@ GOOD = "last-good"  # the same of a run that a loss that is not finite has stopp
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
 _PHASES = "phases"  # in a checkpoint's record and a model's metadata: steps and seconds of each phase
+_OLDER_STUDENTS = {"student_time_law": "shifted"}  # of those that were trained before it was an option
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
 Row = dict[str, Any]
@@ -79,7 +80,7 @@ def _of_teacher(config: TrainConfig, values: Row) -> Settings:
     if not config.teacher:
         return settings
     weights = {"teacher_weights": weights_hash(model_folder(config.teacher))}
-    return settings.with_values(weights, free=("teacher",), evidence=("teacher_weights",))
+    return settings.with_values(weights, defaults=_OLDER_STUDENTS, free=("teacher",), evidence=("teacher_weights",))
 
 
 def train_with_one_thread(config: TrainConfig, *, threads: int) -> Path:

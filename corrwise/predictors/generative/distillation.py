@@ -14,21 +14,30 @@ from torch import Generator, Tensor
 
 from corrwise.predictors.data.windows import Batch
 from corrwise.predictors.generative.chain import chain, random_like
-from corrwise.predictors.generative.denoiser import Denoiser
+from corrwise.predictors.generative.denoiser import Denoiser, DenoiserConfig
 from corrwise.predictors.generative.paths import interpolate
 
-__all__ = ["Rollout", "match_distribution", "predicted", "rollout", "score_difference", "student_of"]
+__all__ = ["Rollout", "few_steps", "match_distribution", "predicted", "rollout", "score_difference", "student_of"]
 
 
-def student_of(teacher: Denoiser, times: Sequence[float]) -> Denoiser:
-    """Return a denoiser that samples at these times, with the teacher's weights.
+def few_steps(teacher: DenoiserConfig, times: Sequence[float]) -> DenoiserConfig:
+    """Return the configuration of a denoiser that samples at these times, from fresh noise for each frame.
 
     Raises:
         ValueError: no times, or times that do not rise from above 0 to at most 1.
     """
     if not times:
         raise ValueError("expected the times that the student samples at, got none")
-    student = Denoiser(replace(teacher.config, sample_at=tuple(times), evaluations=len(times)))
+    return replace(teacher, sample_at=tuple(times), evaluations=len(times), correlation=0.0)
+
+
+def student_of(teacher: Denoiser, times: Sequence[float]) -> Denoiser:
+    """Return a denoiser that samples at these times, with the teacher's weights.
+
+    Raises:
+        ValueError: see ``few_steps``.
+    """
+    student = Denoiser(few_steps(teacher.config, times))
     student.load_state_dict(teacher.state_dict())
     return student
 

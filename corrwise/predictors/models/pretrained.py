@@ -23,6 +23,7 @@ __all__ = [
     "WEIGHTS",
     "Pretrained",
     "about_model",
+    "check_same_config",
     "model_folder",
     "model_stride",
     "typed_config",
@@ -165,6 +166,18 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         if type(stride) is not int or stride < 1:
             raise ValueError(f"expected a whole number from 1 as stride, got {shown(stride)}")
         return about
+
+
+def check_same_config(wanted: Any, got: Any, where: object) -> None:
+    """Raise unless a model that weights are taken from has this configuration.
+
+    Raises:
+        ValueError: another one; the sentence has the options that differ.
+    """
+    differ = [each.name for each in fields(wanted) if getattr(wanted, each.name) != getattr(got, each.name)]
+    if differ:
+        mine, other = (", ".join(f"{name} {getattr(each, name)}" for name in differ) for each in (wanted, got))
+        raise ValueError(f"expected a model of {mine} in {where} to start from, got {other}")
 
 
 def model_stride(folder: str | PathLike[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import replace
 from shutil import copytree
@@ -80,6 +81,25 @@ def test_a_student_differs_from_its_teacher_and_samples_with_few_evaluations(mog
     assert frames.shape == (1, 3, 2, 3, SIDE, SIDE)
     started = replace(mogan, init_from=str(distilled.out), steps=1, out=mogan.out.parent / "started")
     assert run_train(started).is_dir()
+
+
+def test_a_student_draws_fresh_noise_whatever_its_teachers_correlation(mogan, teacher, tmp_path):
+    correlated = replace(teacher, options=(*teacher.options, "correlation=0.5"), out=tmp_path / "correlated")
+    run_train(correlated)
+    distilled = replace(mogan, objective="distill", adversary=AdversaryOptions(), steps=1, teacher=str(correlated.out))
+    assert load_model(run_train(distilled)).config.correlation == 0
+
+
+def test_a_run_of_before_the_students_own_times_goes_on_with_its_teachers_alone(mogan):
+    before = replace(mogan, student_time_law="shifted", steps=4)
+    run_train(before)
+    file = before.out / "config.json"
+    config = json.loads(file.read_text())
+    del config["student_time_law"]
+    file.write_text(json.dumps(config))
+    with pytest.raises(ConfigMismatch, match=r"student_time_law is .shifted. there and .shifted:shift=20. here"):
+        run_train(replace(mogan, steps=5))
+    run_train(replace(before, steps=5))
 
 
 def test_a_warm_up_that_leaves_no_step_for_the_adversary_is_named(mogan):
@@ -195,9 +215,30 @@ def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
     run_train(regression)
     with pytest.raises(ValueError, match="expected a teacher trained by --objective flow-matching"):
         run_train(replace(mogan, teacher=str(regression.out)))
+    broken = replace(teacher, out=copytree(teacher.out, tmp_path / "broken"))
+    model = load_model(broken.out / "model")
+    next(model.parameters()).data.fill_(float("nan"))
+    model.save_pretrained(broken.out / "model", about_model(broken.out / "model")["about"])
+    with pytest.raises(ValueError, match=r"expected a teacher with finite weights, got .*broken"):
+        run_train(replace(mogan, teacher=str(broken.out)))
+    assert not mogan.out.exists()
     run_collect(CollectConfig(out=tmp_path / "large", episodes=1, steps=8, size=24))
     with pytest.raises(ValueError, match=r"clips of \(height, width\) = \(16, 16\), as the teacher's, got \(24, 24\)"):
         run_train(replace(mogan, data=(tmp_path / "large",)))
+
+
+def test_the_options_in_which_another_student_differs_are_named(mogan):
+    run_train(replace(mogan, steps=1))
+    other = replace(mogan, sample_at=(0.5,), init_from=str(mogan.out), out=mogan.out.parent / "other")
+    wanted = r"expected a model of evaluations 1, sample_at \(0.5,\) in .* got evaluations 2, sample_at \(0.25, 0.75\)"
+    with pytest.raises(ValueError, match=wanted):
+        run_train(other)
+
+
+@pytest.mark.parametrize("name", ["lr", "weight", "sigma"])
+def test_the_adversarys_options_are_refused_by_their_whole_names(name):
+    with pytest.raises(ConfigError, match=rf"adversary\.{name} must be .*, got nan"):
+        AdversaryOptions(**{name: float("nan")})
 
 
 @pytest.mark.parametrize(
@@ -206,7 +247,7 @@ def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
         ({"teacher": ""}, "with --objective mogan, a run of corrwise train --objective flow-matching, got none"),
         ({"adversary": replace(FREE, window=4)}, "adversary.window must be at most the horizon, 3"),
         ({"options": ("width=8",)}, "options must be left out with --objective mogan"),
-        ({"objective": "distill"}, "adversary must be left out with --objective distill"),
+        ({"objective": "distill"}, "adversary must be left out with --objective distill, got flow pixels, trunk conv"),
         ({"objective": "flow-matching"}, "teacher must be left out with --objective flow-matching"),
     ],
 )

@@ -106,7 +106,7 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
         OSError: a file that cannot be read.
     """
     for path, what in ((key, f"the key {KEY_FILE} of a page"), *((each, "answers of a page") for each in answers)):
-        if not path.exists():
+        if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}: expected {what} of corrwise evaluate --blind")
     if len({path.resolve() for path in answers}) < len(answers):
         raise ValueError(f"expected each file of answers once, got {' '.join(map(str, answers))}")

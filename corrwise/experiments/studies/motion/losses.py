@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from corrwise.experiments.studies.motion.table import clip_values, pooled_distan
 from corrwise.experiments.studies.predictors.evaluation import BASELINE, by_model
 from corrwise.experiments.studies.predictors.sampled_tables import Table
 
-__all__ = ["draw_losses", "held_losses", "loss_table", "motion_measures", "rank_correlation"]
+__all__ = ["check_losses", "draw_losses", "held_losses", "loss_table", "motion_measures", "rank_correlation"]
 
 _PERMUTATIONS = 9999
 _FEWEST = 3  # models of which a rank correlation is shown
@@ -86,6 +86,17 @@ def rank_correlation(x: Sequence[float | int], y: Sequence[float | int]) -> tupl
     return float(result.statistic), float(result.pvalue)
 
 
+def check_losses(losses: Mapping[str, float], weights: Iterable[str]) -> None:
+    """Raise unless at least 3 models, given by their weights' hashes, have a loss.
+
+    Raises:
+        ValueError: fewer of them have one.
+    """
+    known = sum(each in losses for each in weights)
+    if known < _FEWEST:
+        raise ValueError(f"expected at least {_FEWEST} models with a held-out loss in --losses, got {known}")
+
+
 def loss_table(rows: Sequence[Row], losses: Mapping[str, float]) -> Table:
     """Return the rank correlations of the loss with each measure of motion.
 
@@ -133,7 +144,5 @@ def _with_loss(rows: Sequence[Row], losses: Mapping[str, float]) -> dict[str, tu
     """Return the loss and the measures of each model that has a loss."""
     weights = {row["model"]: row["weights"] for row in rows}
     measures = motion_measures(rows)
-    known = {name: (losses[weights[name]], mine) for name, mine in measures.items() if weights[name] in losses}
-    if len(known) < _FEWEST:
-        raise ValueError(f"expected at least {_FEWEST} models with a held-out loss in --losses, got {len(known)}")
-    return known
+    check_losses(losses, [weights[name] for name in measures])
+    return {name: (losses[weights[name]], mine) for name, mine in measures.items() if weights[name] in losses}

@@ -30,6 +30,7 @@ from corrwise.experiments.runs.rows import (
     COUNT,
     NUMBER,
     NUMBERS,
+    SHARE,
     TEXT,
     TEXT_BY_NAME,
     Key,
@@ -48,7 +49,6 @@ __all__ = ["ACCELERATIONS", "KEY", "LENGTHS", "REAL", "Estimators", "Measured", 
 
 REAL = "true"  # the frames that came, in the place of a model
 LENGTHS, ACCELERATIONS = "flow_lengths", "accelerations"
-_VBENCH_FPS = 8  # frames a second that the dynamic degree is defined for
 
 
 def _levels(row: Row) -> str | None:
@@ -60,7 +60,8 @@ def _levels(row: Row) -> str | None:
 KEY = Key(
     {"model": str, "weights": str, "window": int},
     {
-        **dict.fromkeys(("smoothness", "dynamic", "largest"), needed(NUMBER)),
+        **dict.fromkeys(("smoothness", "dynamic"), needed(SHARE)),
+        "largest": needed(NUMBER),
         **dict.fromkeys((LENGTHS, ACCELERATIONS), needed(NUMBERS)),
         **{"energy": NUMBERS, "clip": needed(COUNT), "samples": COUNT, "broken_samples": COUNT},
         **{"network": TEXT, "interpolator_weights": TEXT, "versions": TEXT_BY_NAME},
@@ -86,7 +87,7 @@ class Estimators:
 
     def __init__(self, config: EvaluateConfig) -> None:
         self._device = device_named(config.device)
-        self._every = max(1, round(config.fps / _VBENCH_FPS))
+        self._every = config.every_frame
         self.flow: Flow = FLOWS[config.motion_flow]()
         self.interpolator: Interpolator = interpolator_of(config.motion_interpolator, device=config.device)
         weights = weights_of(config.motion_interpolator, self.interpolator)

@@ -25,7 +25,7 @@ from corrwise.experiments.studies.motion.drawings import (
     with_flow,
     write_flow_video,
 )
-from corrwise.experiments.studies.motion.losses import draw_losses, held_losses, loss_table
+from corrwise.experiments.studies.motion.losses import check_losses, draw_losses, held_losses, loss_table
 from corrwise.experiments.studies.motion.measure import KEY, REAL, Estimators, Measured, motion_rows, videos
 from corrwise.experiments.studies.motion.table import motion_page, motion_tables
 from corrwise.experiments.studies.predictors.evaluation import STRIPS, by_model, draw_strips
@@ -50,6 +50,8 @@ def run_motion(config: EvaluateConfig) -> Path:
     if REAL in subjects.models:
         raise ValueError(f"expected models in folders that are not named {REAL}, as the true frames are in rows")
     losses = {} if config.losses is None else held_losses(config.losses)
+    if config.losses is not None:
+        check_losses(losses, [weights for weights, _ in subjects.models.values()])
     arms = {REAL: ("", None), **subjects.models}
     jobs = [
         Job(

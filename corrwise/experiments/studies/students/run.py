@@ -39,9 +39,9 @@ from corrwise.experiments.studies.predictors.apart import check_held
 from corrwise.experiments.studies.students.table import student_tables
 from corrwise.predictors.data.sources import open_clips
 from corrwise.predictors.generative import make_time_law, make_weight
-from corrwise.predictors.generative.distillation import student_of
+from corrwise.predictors.generative.distillation import few_steps, student_of
 from corrwise.predictors.models.pretrained import CONFIG, about_model, model_folder, weights_hash
-from corrwise.predictors.models.registry import load_model
+from corrwise.predictors.models.registry import load_model, model_config
 
 __all__ = ["KEY", "run_motion_table", "student_config", "teacher_config"]
 
@@ -103,8 +103,9 @@ def run_motion_table(config: MotionTableConfig) -> Path:
 
 def _check(config: MotionTableConfig) -> list[str]:
     """Refuse what no model can be trained or measured with, before hours of training; return sentences of warnings."""
-    make_time_law(config.time_law), make_time_law(config.student_time_law or config.time_law)
+    make_time_law(config.time_law), make_time_law(config.student_time_law)
     make_weight(config.time_weight)
+    few_steps(model_config("denoiser", **teacher_config(config, 0).model_options, action_dim=0), config.sample_at)
     for arm in config.arms:
         maps_of(config.adversary_of(arm).flow)
     for flow in config.motion_flows:
@@ -138,7 +139,7 @@ def student_config(config: MotionTableConfig, arm: str, seed: int) -> TrainConfi
         data=(config.data,), objective="distill" if arm in WITHOUT_ADVERSARY else "mogan", model="denoiser", loss="",
         actions=config.actions, context=config.context, horizon=config.horizon, batch=config.batch, crop=config.crop,
         teacher=str(_folder(config, TEACHER, seed)), sample_at=config.sample_at, fake_steps=config.fake_steps,
-        time_law=config.student_time_law or config.time_law, adversary=config.adversary_of(arm),
+        student_time_law=config.student_time_law, adversary=config.adversary_of(arm),
         steps=config.steps_of(arm), lr=config.lr, ema=config.ema, val_fraction=0.0, seed=seed, device=config.device,
         precision=config.precision, checkpoint_every=_CHECKPOINT_EVERY, out=_folder(config, arm, seed),
     )  # fmt: skip

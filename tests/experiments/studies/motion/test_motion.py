@@ -103,12 +103,21 @@ def test_rows_of_another_flow_are_not_mixed(run, tmp_path):
         run_motion(replace(run, models=(tmp_path / "true",), out=tmp_path / "ev"))
 
 
+def test_losses_of_other_models_are_refused_before_anything_is_measured(run, tmp_path):
+    line = {"model": "arm-0", "weights": "others", "window": 0, "clip": 0, "velocity": [1.0]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match="at least 3 models with a held-out loss in --losses, got 0"):
+        run_motion(replace(run, losses=tmp_path, out=tmp_path / "few"))
+    assert not (tmp_path / "few").exists()
+
+
 def test_options_that_need_each_other(run):
     for options, sentence in (
         ({"samples": 0}, "give --samples, too"),
         ({"horizon": 1}, "--horizon of at least 2"),
         ({"residuals": run.data}, "leave them out"),
-        ({"motion": False, "blind": 2}, "--blind need --motion"),
+        ({"motion": False, "blind": 2}, "--blind needs --motion"),
+        ({"fps": 100}, "--fps 100 keeps every 12th frame: give a --horizon of at least as many"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             replace(run, **options)

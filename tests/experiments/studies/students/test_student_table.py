@@ -13,6 +13,7 @@ from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.table_motion import ARMS, WITHOUT_ADVERSARY, MotionTableConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.experiments.runs.sampling import with_sampling
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
 from corrwise.experiments.studies.students.run import KEY, _phases, run_motion_table, student_config, teacher_config
@@ -69,11 +70,10 @@ def test_teachers_learn_from_true_contexts_unless_own_frames_are_asked_for():
     assert teacher_config(MotionTableConfig(teacher_steps=5, own_frames_after=2), 0).own_frames_after == 2
 
 
-def test_students_are_compared_at_the_teachers_times_or_at_others():
-    assert student_config(MotionTableConfig(time_law="uniform"), "distill", 0).time_law == "uniform"
-    other = MotionTableConfig(time_law="uniform", student_time_law="mode")
-    assert student_config(other, "distill", 0).time_law == "mode"
-    assert teacher_config(other, 0).time_law == "uniform"
+def test_students_are_compared_at_times_of_their_own():
+    config = MotionTableConfig(time_law="uniform", student_time_law="mode")
+    assert student_config(config, "distill", 0).student_time_law == "mode"
+    assert teacher_config(config, 0).time_law == "uniform"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,7 @@ def test_arms_that_make_no_table_are_refused(change, message):
         ({"shown": 7}, "expected clips of at least 9 frames in .*held, the longest has 8"),
         ({"time_law": "shiftd"}, "did you mean shifted"),
         ({"student_time_law": "shiftd"}, "did you mean shifted"),
+        ({"sample_at": (0.5, 0.25)}, r"expected rising times to sample at, got \(0.5, 0.25\)"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_any_training(tiny, change, message, tmp_path):
@@ -137,6 +138,11 @@ def test_models_rows_and_tables(tiny, made):
     assert "| `mogan` | 2 |" in made
     assert "| `mogan-pixels` | 1 |" in made
     assert "### Seconds of training" in made
+
+
+def test_untrained_students_take_other_numbers_of_evaluations(tiny, made):
+    folder = tiny.out / "models" / "untrained-0" / "model"
+    assert with_sampling(load_model(folder), folder, 1).config.evaluations == 1
 
 
 def test_a_second_run_makes_nothing_anew(tiny, made):
