@@ -36,9 +36,9 @@ def plans_table() -> str:
     oracle, still = ([row for row in bounds if (row["cost"] == "zero-action") is zero] for zero in (False, True))
     runs = {"oracle (the simulator)": oracle}
     runs |= {name: mean_rows([_rows(folder) for folder in folders]) for name, folders in MODELS.items()}
-    lines = [(name, *_cells(rows, still, oracle)) for name, rows in runs.items()]
+    lines = [(name, *distance_cells(rows, still, oracle)) for name, rows in runs.items()]
     head = [cell for name in COLUMNS for cell in (name, "share")]
-    return markdown_table(("predictor", *head), [*lines, ("no action", *_cells(still, still, oracle))])
+    return markdown_table(("predictor", *head), [*lines, ("no action", *distance_cells(still, still, oracle))])
 
 
 def mean_rows(models: Sequence[Sequence[Row]]) -> list[Row]:
@@ -55,11 +55,12 @@ def _rows(folder: str) -> list[Row]:
     return read_rows(FOLDER / folder / "rows.jsonl", KEY)
 
 
-def _cells(rows: Sequence[Row], still: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
+def distance_cells(rows: Sequence[Row], still: Sequence[Row], best: Sequence[Row]) -> list[str]:
+    """Return the distances of a run, each with its share of the gain of ``best`` over no action, ``still``."""
     cells = []
     for column in COLUMNS.values():
         mean, error = mean_and_error([row[column] for row in rows])
-        share = "" if rows is still or rows is oracle else gap_closed(rows, still, oracle, column)[0].text(".0%")
+        share = "" if rows is still or rows is best else gap_closed(rows, still, best, column)[0].text(".0%")
         cells += [f"{mean:.2f} ± {error:.2f}", share]
     return cells
 
