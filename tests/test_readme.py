@@ -22,7 +22,7 @@ from corrwise.experiments.studies.students.run import KEY as STUDENT_KEY
 from corrwise.experiments.studies.students.run import measured_rows
 from corrwise.experiments.studies.students.table import student_tables
 from tests.snippets import ROOT, blocks
-from tools import ball_motion, denoiser_plans, interpolation_page, motion_discriminator
+from tools import ball_motion, denoiser_plans, interpolation_page, motion_discriminator, student_plans
 from tools.results_table import (
     ABLATIONS,
     BEFORE,
@@ -128,10 +128,18 @@ def test_the_table_of_plans_by_denoisers_is_the_one_that_the_rows_give():
     assert filled(text, {"plans": denoiser_plans.plans_table()}) == text, "run python -m tools.denoiser_plans"
 
 
-def test_the_table_of_the_balls_motion_is_the_one_that_the_rows_give():
-    folder = RESULTS / "motion" / "ball"
+BALLS = sorted(path.parent for path in RESULTS.glob(f"motion/**/{ball_motion.ROWS}"))
+
+
+@pytest.mark.parametrize("folder", BALLS, ids=lambda folder: str(folder.relative_to(RESULTS)))
+def test_the_tables_of_the_balls_motion_are_those_that_the_rows_give(folder):
     text, rows = (folder / ball_motion.PAGE).read_text(), read_rows(folder / ball_motion.ROWS, ball_motion.KEY)
     assert filled(text, {"ball": ball_motion.table(rows)}) == text
+
+
+def test_the_table_of_plans_by_students_is_the_one_that_the_rows_give():
+    text = (student_plans.FOLDER / "README.md").read_text()
+    assert filled(text, {"plans": student_plans.plans_table()}) == text, "run python -m tools.student_plans"
 
 
 STUDENTS = sorted(path.parent.parent for path in RESULTS.glob("motion/**/motion-*/rows.jsonl"))

@@ -203,7 +203,7 @@ def test_a_warm_start_begins_with_the_weights(tiny, tmp_path, folder_of):
     run_train(again)
     before, after = (load_model(each).parameters() for each in (folder, again.out / "model"))
     assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(before, after, strict=True))
-    with pytest.raises(ValueError, match="expected a model ResNet3DConfig"):
+    with pytest.raises(ValueError, match=r"expected a model of width 3 in .* to start from, got width 2"):
         run_train(replace(again, out=tmp_path / "wide", options=("width=3", *OPTIONS[1:])))
 
 
