@@ -19,14 +19,11 @@ TEACHER, WITH_STILL = "teacher-16", "teacher-1"  # what shares are of; the run t
 STILL = "zero-action"
 RUNS: Mapping[str, str] = {
     "teacher-16": "teacher, 16 evaluations",
-    "teacher-3": "teacher, 3 evaluations",
     "teacher-1": "teacher, 1 evaluation",
-    "untrained-3": "untrained student, 3 evaluations",
-    "untrained-1": "untrained student, 1 evaluation",
-    "student-3": "distilled student, `shifted:shift=5`, 3 evaluations",
-    "student-1": "distilled student, `shifted:shift=5`, 1 evaluation",
-    "student-20-3": "distilled student, `shifted:shift=20`, 3 evaluations",
-    "student-20-1": "distilled student, `shifted:shift=20`, 1 evaluation",
+    "student-3": "student, `shifted:shift=5`, 3 evaluations",
+    "student-1": "student, `shifted:shift=5`, 1 evaluation",
+    "student-cool-1": "the same with a temperature of 0.1",
+    "student-20-1": "student, `shifted:shift=20`, 1 evaluation",
 }
 PLANS = 10  # of an episode of 40 steps, a new one every 4
 
