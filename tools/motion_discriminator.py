@@ -26,7 +26,6 @@ from torch import Tensor
 
 from corrwise.costs.flow import FLOWS
 from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, discriminator_loss, flow_maps
-from corrwise.costs.motion.adversarial import noise_penalty
 from corrwise.experiments.report.statistics import mean_and_error
 from corrwise.experiments.report.table import markdown_table
 from corrwise.experiments.runs.rows import COUNT, NUMBER, Key, Row, append_row, needed, read_rows, six_digits
@@ -52,7 +51,6 @@ ARMS = {  # the columns of the table
     "denoiser-fresh": "the same trunk, fresh",
 }
 FRAMES, CROP, CLIPS, TESTS = 12, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
-SIGMA = 0.01  # of the penalty's noise
 _SIDE = 64  # pixels of an image
 _RATE, _STILL, _LEAST = 2e-3, 1e-3, 1.0  # learning rate; share of the crops drawn uniformly; pixels
 
@@ -71,7 +69,6 @@ class Study:
         seeds: how many, from 0.
         clips: the most clips of a folder.
         flow: name of the flow.
-        penalty: weight of R1, divided by sigma.
     """
 
     out: tyro.conf.Positional[Path]
@@ -83,7 +80,6 @@ class Study:
     seeds: int = 3
     clips: int = 60
     flow: str = "tv-l1"
-    penalty: float = 0.0
 
 
 def run(study: Study) -> None:
@@ -107,7 +103,6 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
     torch.manual_seed(seed)
     network = made(arm, study.teacher)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=0.01)
-    noise = torch.Generator().manual_seed(seed)
     draw, began = np.random.default_rng(seed), process_time()
     for step in range(study.steps):
         for group in optimizer.param_groups:
@@ -115,8 +110,6 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         real = windows(trained, CLIPS, draw)
         logits = network(torch.cat([real, shuffled(real, draw)]))
         loss = discriminator_loss(logits[:CLIPS], logits[CLIPS:])
-        if study.penalty:
-            loss = loss + study.penalty * noise_penalty(network, real, SIGMA, noise, divide=True, logits=logits[:CLIPS])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

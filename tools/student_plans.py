@@ -30,17 +30,13 @@ PLANS = 10  # of an episode of 40 steps, a new one every 4
 
 def plans_table() -> str:
     """Return a line for each run, with the share of the teacher's gain over no action, and its seconds a plan."""
-    runs = {name: _rows(name) for name in RUNS if (FOLDER / name).is_dir()}
+    runs = {name: read_rows(FOLDER / name / "rows.jsonl", KEY) for name in RUNS}
     still = [row for row in runs[WITH_STILL] if row["cost"] == STILL]
     runs = {name: [row for row in rows if row["cost"] != STILL] for name, rows in runs.items()}
     lines = [(RUNS[name], *_cells(rows, still, runs[TEACHER])) for name, rows in runs.items()]
     lines.append(("no action", *_cells(still, still, runs[TEACHER])))
     head = [cell for name in COLUMNS for cell in (name, "share")]
     return markdown_table(("predictor", *head, "seconds a plan", "of the teacher's"), lines)
-
-
-def _rows(name: str) -> list[Row]:
-    return read_rows(FOLDER / name / "rows.jsonl", KEY)
 
 
 def _cells(rows: Sequence[Row], still: Sequence[Row], teacher: Sequence[Row]) -> list[str]:

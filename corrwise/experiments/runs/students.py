@@ -15,7 +15,7 @@ from corrwise.predictors.generative import make_time_law
 from corrwise.predictors.generative.denoiser import Denoiser
 from corrwise.predictors.generative.denoiser_trunk import DenoiserTrunk
 from corrwise.predictors.generative.distillation import student_of
-from corrwise.predictors.models.pretrained import about_model, check_same_config, model_folder, model_stride
+from corrwise.predictors.models.pretrained import about_model, check_start, model_folder, model_stride
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training import Adversary, Distillation, Learning
 from corrwise.predictors.training.distillation import Maps
@@ -65,9 +65,7 @@ def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple
     made = student_of(teacher, config.sample_at).requires_grad_(True)
     if config.init_from and not (config.out / CHECKPOINT).exists():
         model = load_model(model_folder(config.init_from))
-        if not isinstance(model, Denoiser):
-            raise ValueError(f"expected a few-step student in {config.init_from} to start from, got {model.name}")
-        check_same_config(made.config, model.config, config.init_from)
+        check_start(model, made.name, made.config, config.init_from)
         made.load_state_dict(model.state_dict())
     return made
 

@@ -21,7 +21,7 @@ from corrwise.predictors.interpolation.registry import (
     make_interpolation_model,
 )
 from corrwise.predictors.models.base import VideoPredictor
-from corrwise.predictors.models.pretrained import check_same_config, model_folder
+from corrwise.predictors.models.pretrained import check_start, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
 from corrwise.predictors.restoration.model import RestorationModel, make_restoration_model, starts_from
 from corrwise.predictors.training import (
@@ -145,9 +145,7 @@ def starting_model(config: TrainConfig, action_dim: int, size: tuple[int, int]) 
         return make(config.model, **options)
     wanted = configured(config.model, **options)
     model = load(model_folder(config.init_from)).requires_grad_(True)
-    if model.name != config.model:
-        raise ValueError(f"expected a model {config.model} in {config.init_from} to start from, got {model.name}")
-    check_same_config(wanted, model.config, config.init_from)
+    check_start(model, config.model, wanted, config.init_from)
     return model
 
 

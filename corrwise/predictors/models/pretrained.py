@@ -23,7 +23,7 @@ __all__ = [
     "WEIGHTS",
     "Pretrained",
     "about_model",
-    "check_same_config",
+    "check_start",
     "model_folder",
     "model_stride",
     "typed_config",
@@ -168,12 +168,15 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         return about
 
 
-def check_same_config(wanted: Any, got: Any, where: object) -> None:
-    """Raise unless a model that weights are taken from has this configuration.
+def check_start(model: Any, name: str, wanted: Any, where: object) -> None:
+    """Raise unless a model that weights are taken from is of this kind and configuration.
 
     Raises:
         ValueError: another one; the sentence has the options that differ.
     """
+    if model.name != name:
+        raise ValueError(f"expected a model {name} in {where} to start from, got {model.name}")
+    got = model.config
     differ = [each.name for each in fields(wanted) if getattr(wanted, each.name) != getattr(got, each.name)]
     if differ:
         mine, other = (", ".join(f"{name} {getattr(each, name)}" for name in differ) for each in (wanted, got))

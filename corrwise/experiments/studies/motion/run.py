@@ -49,8 +49,9 @@ def run_motion(config: EvaluateConfig) -> Path:
     subjects, estimators = subjects_of(config), Estimators(config)
     if REAL in subjects.models:
         raise ValueError(f"expected models in folders that are not named {REAL}, as the true frames are in rows")
-    losses = {} if config.losses is None else held_losses(config.losses)
+    losses: dict[str, float] = {}
     if config.losses is not None:
+        losses = held_losses(config.losses)
         check_losses(losses, [weights for weights, _ in subjects.models.values()])
     arms = {REAL: ("", None), **subjects.models}
     jobs = [
