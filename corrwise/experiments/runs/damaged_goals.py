@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 from math import lcm
 
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 from corrwise.experiments.cli.mpc import INPAINT, MPCConfig
 from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.runs.damages import StatedDamage, carrier_for, stated_damage
-from corrwise.predictors.models.pretrained import model_folder, weights_hash
+from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.restoration import (
     Guidance,
     Masking,
@@ -113,12 +115,16 @@ def damaged_goals_of(config: MPCConfig) -> DamagedGoals | None:
 
 
 def restorer_weights(config: MPCConfig) -> str | None:
-    """Return a hash of the weights of the model that restores goals; None without one.
+    """Return a hash of the weights and the configuration of the model that restores goals; None without one.
 
     Raises:
-        FileNotFoundError: there is no such model.
+        FileNotFoundError, ValueError: there is no such model.
     """
-    return None if config.restore in (None, INPAINT) else weights_hash(model_folder(str(config.restore)))
+    if config.restore in (None, INPAINT):
+        return None
+    folder = model_folder(str(config.restore))
+    about = json.dumps(about_model(folder)["config"], sort_keys=True)
+    return sha256(f"{weights_hash(folder)} {about}".encode()).hexdigest()[:12]
 
 
 def damage_settings(config: MPCConfig) -> dict[str, str]:

@@ -23,7 +23,7 @@ from corrwise.predictors.interpolation.registry import (
 from corrwise.predictors.models.base import VideoPredictor
 from corrwise.predictors.models.pretrained import check_start, model_folder
 from corrwise.predictors.models.registry import load_model, make_model, model_config
-from corrwise.predictors.restoration.model import RestorationModel, make_restoration_model, starts_from
+from corrwise.predictors.restoration.model import RestorationModel, make_restoration_model
 from corrwise.predictors.training import (
     Augmentation,
     FlowMatching,
@@ -42,6 +42,8 @@ from corrwise.types import Distance
 __all__ = ["Model", "make_loss", "make_trainer", "starting_model"]
 
 Model = VideoPredictor | FLAVR | RestorationModel
+
+_WITHOUT_WEIGHTS = ("damages", "noise", "length_scale", "evaluations", "time_grid")  # options of a restoring model
 
 
 def make_loss(config: TrainConfig) -> Distance:
@@ -154,4 +156,7 @@ def _starting_restorer(config: TrainConfig) -> RestorationModel:
     model = make_restoration_model(**config.model_options, damages=config.damages)
     if not config.init_from or (config.out / CHECKPOINT).exists():
         return model
-    return starts_from(model, RestorationModel.from_pretrained(model_folder(config.init_from)))
+    trained = RestorationModel.from_pretrained(model_folder(config.init_from))
+    check_start(trained, model.name, model.config, config.init_from, free=_WITHOUT_WEIGHTS)
+    model.load_state_dict(trained.state_dict())
+    return model

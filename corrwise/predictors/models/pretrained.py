@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, fields
 from hashlib import sha256
 from os import PathLike
@@ -168,8 +168,8 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         return about
 
 
-def check_start(model: Any, name: str, wanted: Any, where: object) -> None:
-    """Raise unless a model that weights are taken from is of this kind and configuration.
+def check_start(model: Any, name: str, wanted: Any, where: object, free: Container[str] = ()) -> None:
+    """Raise unless a model that weights are taken from is of this kind and configuration, but for ``free`` options.
 
     Raises:
         ValueError: another one; the sentence has the options that differ.
@@ -177,7 +177,8 @@ def check_start(model: Any, name: str, wanted: Any, where: object) -> None:
     if model.name != name:
         raise ValueError(f"expected a model {name} in {where} to start from, got {model.name}")
     got = model.config
-    differ = [each.name for each in fields(wanted) if getattr(wanted, each.name) != getattr(got, each.name)]
+    fixed = [each.name for each in fields(wanted) if each.name not in free]
+    differ = [option for option in fixed if getattr(wanted, option) != getattr(got, option)]
     if differ:
         mine, other = (", ".join(f"{name} {getattr(each, name)}" for name in differ) for each in (wanted, got))
         raise ValueError(f"expected a model of {mine} in {where} to start from, got {other}")

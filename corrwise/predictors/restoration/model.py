@@ -8,7 +8,7 @@ minimiser of the squared error is still ``E[x1 | x_t]``, and the velocity is sti
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ from corrwise.predictors.restoration.damage import Downscale, Operator, make_dam
 from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
 from corrwise.validation import Range, validated
 
-__all__ = ["Observation", "RestorationConfig", "RestorationModel", "make_restoration_model", "starts_from"]
+__all__ = ["Observation", "RestorationConfig", "RestorationModel", "make_restoration_model"]
 
 _LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
 _MIDDLE = 0.5  # of the values of an image
@@ -195,17 +195,3 @@ def make_restoration_model(**options: Any) -> RestorationModel:
     config = typed_config(RestorationConfig, RestorationModel.name, options)
     check_network(lambda: RestorationModel(config))
     return RestorationModel(config)
-
-
-def starts_from(model: RestorationModel, trained: RestorationModel) -> RestorationModel:
-    """Return a model with the weights of a trained one, which may have learned other noise or other damages.
-
-    Raises:
-        ValueError: a network of another shape, scale or path.
-    """
-    mine, kept = model.config, trained.config
-    free = {name: getattr(mine, name) for name in ("damages", "noise", "length_scale", "evaluations", "time_grid")}
-    if replace(kept, **free) != mine:
-        raise ValueError(f"expected a model {mine} to start from, but for its noise and damages, got {kept}")
-    model.load_state_dict(trained.state_dict())
-    return model

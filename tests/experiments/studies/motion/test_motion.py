@@ -85,6 +85,7 @@ def test_a_stopped_run_goes_on_with_the_same_rows(run, tmp_path):
 def test_the_page_and_the_videos_are_there(run):
     page = (run.out / "motion.html").read_text()
     assert '<video src="videos/window-0.mp4"' in page
+    assert "Side by side" in page
     assert page.count("data:image/png;base64,") == 3, "distributions, colour wheel and strips"
     assert (run.out / "videos" / "window-0.mp4").stat().st_size > 500
     table = (run.out / "table.md").read_text()
@@ -117,7 +118,7 @@ def test_options_that_need_each_other(run):
         ({"horizon": 1}, "--horizon of at least 2"),
         ({"residuals": run.data}, "leave them out"),
         ({"motion": False, "blind": 2}, "--blind needs --motion"),
-        ({"fps": 100}, "--fps 100 keeps every 12th frame: give a --horizon of at least as many"),
+        ({"fps": 100}, "--fps 100 keeps one of 12 frames: give a --horizon of at least as many"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             replace(run, **options)
@@ -186,6 +187,7 @@ def test_the_command_line_writes_the_page(run, tmp_path, capsys):
     words += " --videos 0 --motion --motion-flow zero --motion-interpolator blend"
     assert cli.main(["evaluate", *words.split()]) == 0
     assert capsys.readouterr().out.endswith("motion.html\n")
+    assert "Side by side" not in (tmp_path / "ev" / "motion.html").read_text()
     assert json.loads((tmp_path / "ev" / "config.json").read_text())["motion_flow"] == "zero"
     with pytest.raises(Exception, match="expected a list of finite numbers"):
         run_evaluate(replace(run, out=tmp_path / "ev", motion=False))
