@@ -212,6 +212,7 @@ def _chunks(
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance),
         times=() if config.evaluations is None else model.config.times(config.evaluations),
+        exact=config.exact,
         start=done,
         before=before,
     )
@@ -221,11 +222,10 @@ def _chunks(
         while True:
             taken = next(samples, None)
             if taken is not None:
-                sample, (operator, given) = taken
+                sample = taken
                 if not sample.image.isfinite().all():
                     raise ValueError(f"the model in {config.model} gives frame {done + len(made)} values that are NaN")
-                image = operator.project(sample.image[None], given[None])[0] if config.exact else sample.image
-                made.append(frames.cut(image.clamp(0, 1)))
+                made.append(frames.cut(sample.image))
                 bar.update()
             if made and (taken is None or len(made) == CHUNK):
                 assert sample is not None

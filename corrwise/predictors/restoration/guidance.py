@@ -3,11 +3,17 @@
 Warped Diffusion (Daras et al., NeurIPS 2024), Alg. 1. An image model may answer moved noise and a moved image with
 something else than the moved answer. At each step of a frame its prediction is sampled where the pixels of the frame
 before have moved to, and the difference from that frame's prediction at the same step pulls the sample.
+
+The paper's samples are ``u = data + sigma noise``; on a path ``x = alpha data + sigma noise`` they are x / alpha. A
+pull by p times the gradient of the error in u is one by ``alpha_t alpha_next p`` times its gradient in x.
+
+Two deviations: what is observed of a frame is in its place in the predictions that are compared, where it is known; and
+a pull ends where the predictions agree, as far as a prediction moves with its sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
@@ -18,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from corrwise.costs.warp import warp
+from corrwise.predictors.generative.paths import Path
 from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
 from corrwise.predictors.restoration.model import Observation, RestorationModel
 from corrwise.predictors.restoration.sampling import flow_step
@@ -33,7 +40,8 @@ class Guidance:
     Attributes:
         strength: lambda; 0 is no guidance.
         normalised: ``root`` divides by the root of the error, as in the paper (and in diffusion posterior sampling),
-            so that the length of a step does not depend on how large the error is; ``none`` does not.
+            so that the length of a pull does not depend on how large the error is, until it is small; ``none`` does
+            not.
     """
 
     strength: Annotated[float, Range(0, inf)] = 1.0
@@ -46,7 +54,8 @@ class Sampled:
 
     Attributes:
         image: in [0, 1].
-        predictions: of the data at each time of the sample, which the next frame is guided by.
+        predictions: of the data at each time of the sample, which the next frame is guided by; with what is observed
+            in its place, where that is asked for.
     """
 
     image: Float[Tensor, "C h w"]
@@ -77,6 +86,7 @@ def sample_frame(
     before: Sampled | None = None,
     guidance: Guidance | None = None,
     times: Sequence[float] = (),
+    project: Callable[[Tensor], Tensor] | None = None,
 ) -> Sampled:
     """Return a frame sampled from noise; with guidance, each step takes one backward pass through the network.
 
@@ -90,6 +100,7 @@ def sample_frame(
         before: the frame before, sampled at the same times; None for the first frame, which nothing guides.
         guidance: None samples each frame by itself.
         times: rising, at which the data is predicted; empty for the model's own.
+        project: puts what is observed in its place in images (``Operator.project``); None leaves it to the network.
 
     Raises:
         ValueError: a frame before that was sampled at another number of times, or has another size.
@@ -103,16 +114,26 @@ def sample_frame(
         with torch.set_grad_enabled(guided):
             x = x.detach().requires_grad_(guided)
             data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
+            compared = data if project is None else model.units(project(model.images(data, clamp=False)))
             pull = torch.zeros_like(x)
             if guided and before is not None and guidance is not None:
-                error = equivariance_error(data, before.predictions[number], step)
+                error = equivariance_error(compared, before.predictions[number], step)
                 (pull,) = torch.autograd.grad(error, x)
-                scale = error.detach().sqrt().clamp(min=1e-12) if guidance.normalised == "root" else 1.0
-                pull = guidance.strength / scale * pull
-        data = data.detach()
-        predictions.append(data[0])
-        x = flow_step(model.path, x.detach(), data, t, following) - pull
-    return Sampled(model.images(x)[0], predictions)
+                pull = _weight(guidance, error, model.path, (t, following)) * pull
+        predictions.append(compared.detach()[0])
+        x = flow_step(model.path, x.detach(), data.detach(), t, following) - pull
+    image = model.images(x)
+    return Sampled((image if project is None else project(image).clamp(0, 1))[0], predictions)
+
+
+def _weight(guidance: Guidance, error: Tensor, path: Path, times: Sequence[float]) -> Tensor:
+    """Return what a pull has of the error's gradient in x."""
+    alpha, following = path.alpha(torch.tensor(times, dtype=torch.float32, device=error.device))
+    most = 0.5  # where a prediction moves as u does, it is then the one that it is compared with
+    share = torch.as_tensor(guidance.strength, dtype=torch.float32, device=error.device)
+    if guidance.normalised == "root":
+        share = (share / error.detach().sqrt().clamp(min=1e-12)).clamp(max=most)
+    return alpha * following * share
 
 
 def _check_before(before: Sampled, times: int, noise: Tensor) -> None:

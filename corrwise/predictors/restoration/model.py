@@ -153,9 +153,10 @@ class RestorationModel(Pretrained):
         """Return images in [0, 1] in units of the data."""
         return (images - _MIDDLE) / self.config.scale
 
-    def images(self, data: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        """Return the images in [0, 1] that data stands for."""
-        return (_MIDDLE + self.config.scale * data).clamp(0, 1)
+    def images(self, data: Float[Tensor, "B C h w"], *, clamp: bool = True) -> Float[Tensor, "B C h w"]:
+        """Return the images that data stands for, in [0, 1] unless they are not clamped."""
+        images = _MIDDLE + self.config.scale * data
+        return images.clamp(0, 1) if clamp else images
 
     def check_carrier(self, carrier: NoiseCarrier) -> None:
         """Refuse noise of another law than that of the training.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import tee, zip_longest
 
 import torch
@@ -48,8 +49,8 @@ def restored_frames(
     Raises:
         ValueError: a carrier of other noise than the model's, or fewer maps than frames or the other way round.
     """
-    pairs = sampled_frames(model, observed, maps, carrier, generator, guidance=guidance, times=times)
-    return (operator.project(s.image[None], g[None])[0].clamp(0, 1) if exact else s.image for s, (operator, g) in pairs)
+    samples = sampled_frames(model, observed, maps, carrier, generator, guidance=guidance, times=times, exact=exact)
+    return (sample.image for sample in samples)
 
 
 def sampled_frames(
@@ -61,10 +62,11 @@ def sampled_frames(
     *,
     guidance: Guidance | None = None,
     times: Sequence[float] = (),
+    exact: bool = True,
     start: int = 0,
     before: Sampled | None = None,
-) -> Iterator[tuple[Sampled, tuple[Operator, Float[Tensor, "C oh ow"]]]]:
-    """Return the sample of each frame, with what was observed of it; a video that was stopped goes on at any frame.
+) -> Iterator[Sampled]:
+    """Return the sample of each frame; a video that was stopped goes on at any frame.
 
     Args:
         model: the network.
@@ -74,6 +76,7 @@ def sampled_frames(
         generator: source of all draws, on the CPU, as it was at the first frame.
         guidance: of each frame by the one before; None is without.
         times: rising, at which the data is predicted; empty for the model's own.
+        exact: whether what is known stays as it is observed.
         start: the first frame that is sampled; the noise of those before is carried along without the network.
         before: the sample of the frame before it.
 
@@ -81,7 +84,7 @@ def sampled_frames(
         ValueError: see ``restored_frames``.
     """
     model.check_carrier(carrier)
-    return _sampled(model, observed, maps, carrier, generator, guidance, times, start, before)
+    return _sampled(model, observed, maps, carrier, generator, guidance, times, exact, start, before)
 
 
 def _sampled(
@@ -92,9 +95,10 @@ def _sampled(
     generator: Generator,
     guidance: Guidance | None,
     times: Sequence[float],
+    exact: bool,
     start: int,
     before: Sampled | None,
-) -> Iterator[tuple[Sampled, tuple[Operator, Tensor]]]:
+) -> Iterator[Sampled]:
     steps, again = tee(maps)
     moved = zip(carried_noise(carrier, again, model.config.channels, generator), steps, strict=True)
     for number, (pair, noise_and_step) in enumerate(zip_longest(observed, moved)):
@@ -106,8 +110,9 @@ def _sampled(
         (operator, given), (noise, step) = pair, noise_and_step
         with torch.no_grad():
             seen = model.observe(operator, given[None])
-        before = sample_frame(model, seen, noise[None], step, before, guidance, times)
-        yield before, pair
+        project = partial(operator.project, observed=given[None]) if exact else None
+        before = sample_frame(model, seen, noise[None], step, before, guidance, times, project)
+        yield before
 
 
 def warping_errors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,26 @@ from corrwise.predictors.restoration import (
     FrameMap,
     Guidance,
     RestorationModel,
+    first_guess,
     restored_frames,
     warping_errors,
 )
+from corrwise.predictors.restoration.maps import pixel_grid
+from corrwise.predictors.restoration.video import warping_differences
 
 __all__ = ["GUESS", "KEY", "METRICS", "NO_FLOW", "TRUE", "RestoredBy", "follows", "restored_rows", "strip_file"]
 
 TRUE, GUESS = "true", "first guess"  # in the place of a carrier: the frames themselves, and what the network corrects
 NO_FLOW = "none"
-METRICS = ("warping_previous", "warping_first", "psnr", "ssim", "st_lpips")
+METRICS = ("warping_previous", "warping_moving", "warping_first", "psnr", "ssim", "st_lpips")
+_MOVES = 0.5  # pixels from one frame to the next
 
 KEY = Key(
     {"carrier": str, "flow": str, "model": str, "video": int},
     {
-        **dict.fromkeys(("warping_previous", "warping_first", "st_lpips"), needed(NUMBER, null=True)),
+        **dict.fromkeys(("warping_previous", "warping_moving", "warping_first", "st_lpips"), needed(NUMBER, null=True)),
         **dict.fromkeys(("psnr", "ssim", "visible", "traced"), needed(NUMBER)),
-        **dict.fromkeys(("seconds_frame", "seconds_maps"), NUMBER),
+        **dict.fromkeys(("carried", "seconds_frame", "seconds_maps"), NUMBER),
         **{"clip": COUNT, "start": COUNT, "frames": COUNT, "evaluations": COUNT},
         **{"noise": TEXT, "weights": TEXT, "versions": TEXT_BY_NAME},
     },
@@ -111,7 +116,7 @@ def restored_rows(
 def _without_model(subject: RestoredBy, video: DamagedVideo) -> tuple[Float[Tensor, "n 3 h w"], Row]:
     if subject.carrier == TRUE:
         return video.frames, {}
-    return torch.stack([operator.filled(given[None])[0] for operator, given in video.observed]), {}
+    return torch.stack([first_guess(operator, given) for operator, given in video.observed]), {}
 
 
 def _made(
@@ -144,7 +149,10 @@ def _made(
     if not made.isfinite().all():
         raise ValueError(f"the model in {subject.model} gives video {video.number} values that are NaN")
     about: Row = {"seconds_frame": seconds, "evaluations": len(times), "noise": model.config.noise}
-    return made, about if known else {**about, "seconds_maps": (followed - began) / len(made)}
+    if not known:
+        about["seconds_maps"] = (followed - began) / len(made)
+        about["carried"] = float(torch.stack([each.origin == 0 for each in maps[1:]]).float().mean())
+    return made, about
 
 
 def _numbers(made: Float[Tensor, "n 3 h w"], video: DamagedVideo, maps: Sequence[FrameMap]) -> Row:
@@ -153,6 +161,7 @@ def _numbers(made: Float[Tensor, "n 3 h w"], video: DamagedVideo, maps: Sequence
     perceptual = st_lpips(made, video.frames)
     return {
         "warping_previous": _mean([previous for previous, _ in errors]),
+        "warping_moving": _mean([_moving(*pair, step) for pair, step in zip(pairwise(made), maps[1:], strict=True)]),
         "warping_first": _mean([first for _, first in errors]),
         "psnr": float(psnr(made, video.frames).mean()),
         "ssim": float((1 - 2 * ssim(made, video.frames)).mean()),
@@ -160,6 +169,14 @@ def _numbers(made: Float[Tensor, "n 3 h w"], video: DamagedVideo, maps: Sequence
         "visible": float(torch.stack([each.visible for each in maps[1:]]).float().mean()),
         "traced": float(torch.stack([each.traced for each in maps[1:]]).float().mean()),
     }
+
+
+def _moving(before: Float[Tensor, "3 h w"], frame: Float[Tensor, "3 h w"], step: FrameMap) -> float | None:
+    """Return the warping error against the frame before over pixels that have moved, None where none has."""
+    points = step.previous
+    moved = (points - pixel_grid(*step.size, device=points.device)).norm(dim=-1) > _MOVES
+    seen = step.visible & moved
+    return float(warping_differences(frame, before, points)[seen].mean()) if bool(seen.any()) else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -137,11 +137,22 @@ def restoration_tables(rows: Iterable[Row]) -> str:
     shares = f"{percent(visible)} of the pixels with the frame before, {percent(traced)} with the first frame"
     parts.append(
         "Warping error: mean squared difference of a pixel, in [0, 1], from its point in the other frame, times 1000. "
-        f"Pixels that both frames show are compared: {shares}. In brackets 95 % intervals over videos.\n"
+        f"Pixels that both frames show are compared: {shares}; where it moves are those that have moved by more than "
+        f"half a pixel. {_carried(rows)}In brackets 95 % intervals over videos.\n"
     )
     if all(row.get("st_lpips") is None for row in rows):
         parts.append("ST-LPIPS was not measured: it needs stlpips-pytorch, and images of 21 pixels or more.\n")
     return "\n".join(parts) + "\n"
+
+
+def _carried(rows: Rows) -> str:
+    """Return a sentence of how much of the noise is that of the first frame, by each flow; empty without flow."""
+    flows: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("carried") is not None:
+            flows.setdefault(row["flow"], []).append(row["carried"])
+    shares = ", ".join(f"{percent(float(np.mean(values)))} by {flow}" for flow, values in flows.items())
+    return f"Pixels that are followed from the first frame on, or from outside of it: {shares}. " if flows else ""
 
 
 def _arms(rows: Iterable[Row]) -> dict[Arm, list[Row]]:
@@ -157,7 +168,7 @@ def _table(arms: Mapping[Arm, Rows]) -> str:
         fixed, resample = (arms.get((name, noise), ()) if noise else () for name in (FIXED, RESAMPLE))
         cells = [f"`{carrier}`" if noise else carrier, noise]
         cells += [str(len({row["model"] for row in rows})) if noise else "", str(len({row["video"] for row in rows}))]
-        for name in ("warping_previous", "warping_first"):
+        for name in ("warping_previous", "warping_moving", "warping_first"):
             mean, error = _mean(rows, name)
             cells.append(f"{number(1000 * mean, 3)} ± {number(1000 * error, 3)}")
             cells += [_ratio(rows, base, name) for base in (fixed, resample)]
@@ -166,7 +177,8 @@ def _table(arms: Mapping[Arm, Rows]) -> str:
         cells.append(number(_mean(rows, "seconds_frame")[0], 2))
         lines.append(cells)
     head = ["carrier", "noise", "models", "videos", "warping error, frame before", "of fixed's", "of resample's"]
-    head += ["first frame", "of fixed's", "of resample's", "PSNR, dB", "minus resample's", "SSIM", "ST-LPIPS"]
+    head += ["where it moves", "of fixed's", "of resample's", "first frame", "of fixed's", "of resample's"]
+    head += ["PSNR, dB", "minus resample's", "SSIM", "ST-LPIPS"]
     return markdown_table([*head, "CPU s a frame"], lines)
 
 

@@ -113,6 +113,10 @@ def test_a_table_is_made_once_and_goes_on(clips, models, tmp_path):
             rows[TRUE, NO_FLOW, "", video]["visible"],
         )
         assert ("seconds_frame" in row) == bool(model)
+        assert row["warping_moving"] == row["warping_previous"], "every pixel of a shift moves"
+    assert {row.get("carried") for (_, flow, *_), row in rows.items() if flow != "dis"} == {None, 1.0}
+    assert all(0 < row["carried"] <= 1 for (_, flow, *_), row in rows.items() if flow == "dis")
+    assert "from the first frame on, or from outside of it: 100 % by ground-truth, " in page
     guided, plain = (rows[carrier, GROUND_TRUTH, "gp-0", 0] for carrier in ("gp+guidance", "gp"))
     assert guided["warping_previous"] != plain["warping_previous"]
     assert "### Followed by ground-truth" in page
@@ -149,6 +153,9 @@ def test_clips_with_simulated_flow_are_followed_by_it(clips, models, tmp_path):
     rows = rows_of(config)
     assert rows[TRUE, NO_FLOW, "", 0]["warping_previous"] < 1e-3
     assert {key[1] for key in rows} == {NO_FLOW, GROUND_TRUTH}
+    moving = [row for row in rows.values() if row["warping_moving"] is not None]
+    assert moving
+    assert all(row["warping_moving"] != row["warping_previous"] for row in moving), "the background does not move"
 
 
 def test_what_is_compared_is_paired_by_video_after_the_mean_over_models():
@@ -156,6 +163,7 @@ def test_what_is_compared_is_paired_by_video_after_the_mean_over_models():
         "flow": NO_FLOW,
         "noise": "gp",
         "warping_first": None,
+        "warping_moving": None,
         "ssim": 0.5,
         "st_lpips": None,
         "visible": 1,
