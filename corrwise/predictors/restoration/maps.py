@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from math import cos, isfinite, radians, sin
 
 import torch
@@ -175,7 +176,10 @@ def affine_maps(
         yield FrameMap(number, previous, outside, last.hidden, ahead, ~gone, last.origin, whole(grid))
 
 
-def flow_maps(fields: Iterable[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]]]) -> Iterator[FrameMap]:
+def flow_maps(
+    fields: Iterable[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]]],
+    visible: Iterable[tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]] | None = None,
+) -> Iterator[FrameMap]:
     """Return the map of each frame of a video from its flows, the first frame included.
 
     Only the last map is kept, so that a long video needs no more memory than a short one.
@@ -183,17 +187,20 @@ def flow_maps(fields: Iterable[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h 
     Args:
         fields: of each pair of frames the two flows in pixels, channels (dx, dy): ``flow(later, earlier)`` on the later
             frame's grid, and ``flow(earlier, later)``, by which hidden pixels are detected.
+        visible: of each pair which pixels of the later frame the earlier one shows, and the other way round, where that
+            is known; without, pixels at which the two flows contradict each other are hidden.
 
     Raises:
-        ValueError: no fields, or fields that are not finite or not of one size.
+        ValueError: no fields, fields that are not finite or not of one size, or masks for fewer or more pairs.
     """
     last: FrameMap | None = None
-    for number, (later, earlier) in enumerate(fields, start=1):
+    pairs = zip(fields, repeat(None)) if visible is None else zip(fields, visible, strict=True)
+    for number, ((later, earlier), seen) in enumerate(pairs, start=1):
         _check_fields(later, earlier, number, None if last is None else last.size)
         if last is None:
             last = first_map(*later.shape[1:], device=later.device)
             yield last
-        last = _followed(last, later, earlier)
+        last = _followed(last, later, earlier, seen)
         yield last
     if last is None:
         raise ValueError("expected a video of at least 2 frames, got flows of none")
@@ -261,15 +268,17 @@ def _check_fields(later: Tensor, earlier: Tensor, number: int, size: tuple[int, 
             )
 
 
-def _followed(last: FrameMap, later: Tensor, earlier: Tensor) -> FrameMap:
+def _followed(last: FrameMap, later: Tensor, earlier: Tensor, seen: tuple[Tensor, Tensor] | None) -> FrameMap:
     """Return the map of the next frame, composed with the last one where a pixel stays visible."""
     grid = pixel_grid(*last.size, device=later.device)
     previous = grid + later.permute(1, 2, 0)
     outside = _outside(previous, last.size)
-    hidden = occluded(later[None], earlier[None])[0] & ~outside
+    if seen is None:
+        seen = ~occluded(later[None], earlier[None])[0], ~occluded(earlier[None], later[None])[0]
+    hidden, kept = ~seen[0] & ~outside, seen[1]
     origin, points = _composed(last, previous)
     number = last.number + 1
-    ahead, kept = grid + earlier.permute(1, 2, 0), ~occluded(earlier[None], later[None])[0]
+    ahead = grid + earlier.permute(1, 2, 0)
     origin, points = origin.masked_fill(hidden, number), points.where(~hidden[..., None], grid)
     return FrameMap(number, previous, outside, hidden, ahead, kept, origin, points)
 

@@ -107,6 +107,19 @@ def test_what_an_object_uncovers_is_hidden_once_and_then_its_own_origin():
     assert (last.origin[5:11, 10:16] == 0).all()
 
 
+def test_masks_of_what_is_visible_stand_in_for_the_check_of_the_flows():
+    slow = [tuple(each / 4 for each in pair) for pair in square_fields(3)]
+    assert not any(each.hidden.any() for each in flow_maps(slow)), "half a pixel contradicts nothing"
+    back, on = torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE, dtype=torch.bool)
+    back[5:11, 2], on[5:11, 8] = False, False
+    maps = list(flow_maps(slow, [(back, on)] * 2))
+    assert torch.equal(maps[1].hidden, ~back)
+    assert torch.equal(maps[1].kept, on)
+    assert torch.equal(maps[2].origin == 0, back)
+    with pytest.raises(ValueError, match="shorter"):
+        list(flow_maps(slow, [(back, on)]))
+
+
 def test_pixels_between_two_surfaces_follow_one_of_them():
     still, moved = field(0, 0), field(0, 0)
     still[0, :, 10:], moved[0, :, 10:] = 0, -6

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from corrwise.envs import TASKS, MujocoSimulator
@@ -39,6 +39,18 @@ class SimulatedFlow:
         Raises:
             ValueError: clips without ground truth, see ``missing``.
         """
+        return self._both(clip, first, second, 0)
+
+    def visible(self, clip: int, first: int, second: int) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]:
+        """Return which pixels of the first frame the second one shows, and the other way round.
+
+        Raises:
+            ValueError: clips without ground truth, see ``missing``.
+        """
+        return self._both(clip, first, second, 1)
+
+    def _both(self, clip: int, first: int, second: int, part: int) -> tuple[Tensor, Tensor]:
+        """Return a part of the correspondence in both directions: the flow (0), or what is visible (1)."""
         if self.missing:
             raise ValueError(f"{self._path} has no ground-truth flow: {self.missing}")
         states = self._states(clip)
@@ -47,7 +59,7 @@ class SimulatedFlow:
         renderer = self._simulator.renderer
         assert isinstance(renderer, RaycastRenderer)  # only rays know the surface that a pixel shows
         one, two = states[[first]], states[[second]]
-        return renderer.correspondence(one, two)[0][0], renderer.correspondence(two, one)[0][0]
+        return renderer.correspondence(one, two)[part][0], renderer.correspondence(two, one)[part][0]
 
     @cached_property
     def missing(self) -> str:

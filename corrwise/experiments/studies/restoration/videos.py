@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, pi, sin
+from typing import Literal
 
 import numpy as np
 import torch
@@ -120,8 +121,9 @@ class HeldVideos:
         """Return the maps along which all restored frames are measured: the true ones where they are known."""
         if video.steps:
             return list(affine_maps(video.steps, *video.frames.shape[-2:]))
-        fields = flow_fields(video.frames, self.config.measure_flow) if self.no_truth else self._true_fields(video)
-        return list(flow_maps(fields))
+        if self.no_truth:
+            return list(flow_maps(flow_fields(video.frames, self.config.measure_flow)))
+        return list(flow_maps(self._true(video, "between"), self._true(video, "visible")))
 
     def maps(self, video: DamagedVideo, flow: str) -> list[FrameMap]:
         """Return the maps along which noise is carried and frames are guided: by a flow, in its order, with its error.
@@ -138,17 +140,21 @@ class HeldVideos:
         if flow == GROUND_TRUTH and video.steps:
             wrong = [_with_error(video.steps[i], error) for i, error in zip(order, errors, strict=True)]
             return list(affine_maps(wrong, *video.frames.shape[-2:]))
+        seen = None
         if flow == GROUND_TRUTH:
-            fields = list(self._true_fields(video))
+            fields, visible = (list(self._true(video, what)) for what in ("between", "visible"))
+            seen = [visible[i] for i in order]
         else:
             guesses = [first_guess(*pair) for pair in video.observed]
             fields = list(flow_fields(guesses if self.config.flow_of == "guesses" else video.frames, flow))
         moved = [torch.tensor(error, dtype=torch.float32, device="cpu")[:, None, None] for error in errors]
-        return list(flow_maps((fields[i][0] + e, fields[i][1] - e) for i, e in zip(order, moved, strict=True)))
+        moving = ((fields[i][0] + e, fields[i][1] - e) for i, e in zip(order, moved, strict=True))
+        return list(flow_maps(moving, seen))
 
-    def _true_fields(self, video: DamagedVideo) -> Iterator[tuple[Tensor, Tensor]]:
+    def _true(self, video: DamagedVideo, what: Literal["between", "visible"]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the simulator's flow of each pair of frames in both directions, or what of each is visible."""
         for later in range(video.start + 1, video.start + len(video.frames)):
-            yield self._simulated.between(video.clip, later, later - 1)
+            yield getattr(self._simulated, what)(video.clip, later, later - 1)
 
     def _places(self, rng: np.random.Generator) -> np.ndarray:
         """Return the corner (x, y) of the crop in each frame; it always moves, and never leaves the image."""
