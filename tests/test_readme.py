@@ -142,16 +142,16 @@ def test_the_table_of_plans_by_students_is_the_one_that_the_rows_give():
     assert filled(text, {"plans": student_plans.plans_table()}) == text, "run python -m tools.student_plans"
 
 
-STUDENTS = sorted(path.parent.parent for path in RESULTS.glob("motion/**/motion-*/rows.jsonl"))
+STUDENTS = sorted(path.parent.parent for path in RESULTS.glob("motion/**/motion-*/rows.jsonl*"))
 
 
-@pytest.mark.parametrize("folder", STUDENTS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", dict.fromkeys(STUDENTS), ids=lambda folder: folder.name)
 def test_the_tables_of_students_are_those_that_the_rows_give(folder):
     times = list({STUDENT_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", STUDENT_KEY)}.values())
     assert (folder / "table.md").read_text().endswith(student_tables(measured_rows(folder), times))
 
 
-FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl"))
+FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl*"))
 
 
 @pytest.mark.parametrize("folder", dict.fromkeys(FLOW_MATCHING), ids=lambda folder: folder.name)

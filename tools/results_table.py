@@ -33,6 +33,11 @@ PLANNING = RESULTS / "table-mpc" / "README.md"
 BEFORE = RESULTS / "table-mpc" / "ant-cem-12"  # the same episodes with the planner of the other tasks
 
 
+def row_files(folder: Path = RESULTS) -> list[Path]:
+    """Return the files of rows under a folder, packed ones by the name under which ``read_rows`` takes them."""
+    return sorted({path.with_name(path.name.removesuffix(".gz")) for path in folder.rglob("rows.jsonl*")})
+
+
 def planning_rows() -> list[dict[str, Any]]:
     """Return the rows of ``corrwise table mpc`` with the current settings of its methods; only complete cells."""
     rows = read_rows(RESULTS / "table-mpc" / "rows.jsonl", GRID_KEY)
@@ -49,7 +54,7 @@ def flow_tables() -> dict[str, str]:
     Rows of sub-folders (measured on another machine) come before those of docs/results/flows itself, and of rows with
     the same key the last counts.
     """
-    files = sorted((RESULTS / "flows").rglob("rows.jsonl"), key=lambda path: -len(path.parts))
+    files = sorted(row_files(RESULTS / "flows"), key=lambda path: -len(path.parts))
     rows = [row for file in files for row in read_rows(file, KEY)]
     forms = {name: preset.form for name, preset in PRESETS.items()}
     networks = {row["flow"]: row.get("network") for row in rows}

@@ -23,7 +23,11 @@ RUNS: Mapping[str, str] = {
     "student-3": "student, `shifted:shift=5`, 3 evaluations",
     "student-1": "student, `shifted:shift=5`, 1 evaluation",
     "student-cool-1": "the same with a temperature of 0.1",
+    "student-20-3": "student, `shifted:shift=20`, 3 evaluations",
+    "student-20-cool-3": "the same with a temperature of 0.1",
     "student-20-1": "student, `shifted:shift=20`, 1 evaluation",
+    "student-20-cool-1": "the same with a temperature of 0.1",
+    "student-80-1": "student, `shifted:shift=80`, 1 evaluation",
 }
 PLANS = 10  # of an episode of 40 steps, a new one every 4
 

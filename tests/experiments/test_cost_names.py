@@ -8,9 +8,10 @@ from corrwise.costs import CostSpec
 from corrwise.envs.tasks.manifest import frozen_manifest
 from corrwise.experiments.cli.options import CONTROL_NAMES
 from corrwise.experiments.runs.grid import Cell
+from corrwise.experiments.runs.rows import Key, read_rows
 from corrwise.experiments.studies.planning import method_config
 from tools.migrate_cost_names import migrate, new_arm, new_name, print_of
-from tools.results_table import RESULTS
+from tools.results_table import RESULTS, row_files
 
 NUMBERS = {
     **{
@@ -94,8 +95,8 @@ def test_a_folder_is_renamed_once_and_its_numbers_stay(tmp_path):
 
 def test_all_committed_rows_have_the_names_of_today():
     found = set()
-    for path in RESULTS.rglob("rows.jsonl"):
-        found |= {json.loads(line).get("cost", "l1") for line in path.read_text().splitlines()}
+    for path in row_files():
+        found |= {row.get("cost", "l1") for row in read_rows(path, Key({}, {}))}
     assert len(found) > 20
     assert [cost for cost in found if cost not in CONTROL_NAMES and str(CostSpec.parse(cost)) != cost] == []
 

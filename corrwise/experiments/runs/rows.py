@@ -3,20 +3,24 @@
 ``rows.jsonl`` is the truth of a run, one JSON object a line; tables, images and reports are derived from it. A run
 killed while writing leaves at most one torn last line: reading skips it, ``open_rows`` cuts it off so that the next row
 starts on a line of its own. A whole line that is no row of its kind is never cut off: it is named.
+
+A finished run may keep its rows as ``rows.jsonl.gz``, which is read where ``rows.jsonl`` is missing.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from corrwise._files import named, parse_json, refuse_pipe, shown
-from corrwise._writing import RunFolderError, jsonable, open_plain
+from corrwise._writing import RunFolderError, jsonable, open_plain, write_bytes_atomic
 
 MOST_NUMBER = 1e100  # in size: sums and squares of rows stay finite
 _MOST_COUNT = 2**63
@@ -136,7 +140,9 @@ def row_key(row: Row) -> tuple[str, str, str, str, int]:
 
 
 def read_rows(path: Path, key: Key = KEY) -> list[Row]:
-    """Return the rows of a file, without a torn last line; a missing file has none. Writes nothing.
+    """Return the rows of a file, without a torn last line. Writes nothing.
+
+    A missing file has the rows of its ``.gz``, or none.
 
     Raises:
         RunFolderError: a line is JSON but no row of that kind, or one before the last is no JSON; or the file cannot
@@ -154,12 +160,14 @@ def of_newest_weights(rows: Sequence[Row]) -> list[Row]:
 def open_rows(path: Path, key: Key = KEY, *, check: Callable[[list[Row]], None] = lambda rows: None) -> list[Row]:
     """Return the rows of a file after repairing its end, so that the next ``append_row`` starts on a fresh line.
 
-    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back. ``check`` is
-    called with the rows before that, and may raise.
+    A torn last line is cut off; a whole last row that only lost its newline is kept and gets it back. Rows of a ``.gz``
+    are written out. ``check`` is called with the rows before that, and may raise.
     """
     path = Path(path)
     rows, end, size = _scan(path, key)
     check(rows)
+    if rows and not path.exists():
+        write_bytes_atomic(path, _bytes(path))
     if size != (end + 1 if rows else 0):
         try:
             with os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
@@ -191,13 +199,7 @@ def append_row(path: Path, row: Row) -> None:
 
 def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
     """Return the rows, the byte where the last whole row ends (before its newline), and the size of the file."""
-    try:
-        refuse_pipe(path)
-        data = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise RunFolderError(str(error)) from error
+    data = _bytes(path)
     rows: list[Row] = []
     position = end = torn = 0
     for number, line in enumerate(data.split(b"\n"), start=1):
@@ -214,6 +216,22 @@ def _scan(path: Path, key: Key) -> tuple[list[Row], int, int]:
             torn = number
         position += len(line) + 1
     return rows, end, len(data)
+
+
+def _bytes(path: Path) -> bytes:
+    """Return the contents of a file of rows, of its ``.gz`` where it is missing, or nothing."""
+    packed = path.with_name(f"{path.name}.gz")
+    here = path if path.exists() or not packed.exists() else packed
+    try:
+        refuse_pipe(here)
+        data = here.read_bytes() if here.exists() else b""
+        return gzip.decompress(data) if here is packed else data
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RunFolderError(f"cannot unpack {here}: {error}") from error
+    except OSError as error:
+        raise RunFolderError(f"cannot read {here}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunFolderError(str(error)) from error
 
 
 def _parse(line: bytes) -> Any:

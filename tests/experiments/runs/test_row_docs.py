@@ -6,9 +6,9 @@ import json
 import re
 from fnmatch import fnmatchcase
 
+from corrwise.experiments.runs.rows import Key, read_rows
 from tests.snippets import ROOT
-
-RESULTS = ROOT / "docs" / "results"
+from tools.results_table import RESULTS, row_files
 
 
 def documented(page: str) -> set[str]:
@@ -21,9 +21,9 @@ def documented(page: str) -> set[str]:
 def test_each_field_of_each_committed_row_is_documented():
     names = documented((ROOT / "docs" / "rows.md").read_text("utf-8"))
     fields: dict[str, str] = {}
-    for path in sorted(RESULTS.rglob("rows.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            fields |= dict.fromkeys(json.loads(line), str(path.relative_to(RESULTS)))
+    for path in row_files():
+        for row in read_rows(path, Key({}, {})):
+            fields |= dict.fromkeys(row, str(path.relative_to(RESULTS)))
     assert len(fields) > 40
     missing = {name: where for name, where in fields.items() if not any(fnmatchcase(name, one) for one in names)}
     assert not missing, "say in docs/rows.md what these mean"

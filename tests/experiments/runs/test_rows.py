@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import math
 import os
@@ -147,6 +148,22 @@ def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatc
         write_json_atomic(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_packed_rows_are_read_and_a_run_that_goes_on_unpacks_them(path):
+    packed = path.with_name("rows.jsonl.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes() + b'{"task": "cart'))
+    path.unlink()
+    assert read_rows(path) == ROWS
+    assert not path.exists(), "reading alone must not write"
+    assert open_rows(path) == ROWS
+    append_row(path, {**ROWS[0], "seed": 9})
+    assert [row["seed"] for row in read_rows(path)] == [0, 1, 2, 9]
+    path.unlink()
+    for data in (b"no gzip", packed.read_bytes()[:30], packed.read_bytes()[:-12] + bytes(12)):
+        packed.write_bytes(data)
+        with pytest.raises(RunFolderError, match=r"cannot unpack .*rows\.jsonl\.gz: "):
+            read_rows(path)
 
 
 def test_a_process_killed_while_appending_loses_one_row_at_most(tmp_path):
