@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from tools.results_table import (
     predictors,
     ranks,
     readme_with_tables,
+    row_files,
 )
 
 
@@ -142,19 +144,25 @@ def test_the_table_of_plans_by_students_is_the_one_that_the_rows_give():
     assert filled(text, {"plans": student_plans.plans_table()}) == text, "run python -m tools.student_plans"
 
 
-STUDENTS = sorted(path.parent.parent for path in RESULTS.glob("motion/**/motion-*/rows.jsonl*"))
+def measured_folders(part: str, start: str) -> list[Path]:
+    """Return the folders of docs/results that have rows in sub-folders with this beginning of a name."""
+    files = row_files(RESULTS / part)
+    return list(dict.fromkeys(path.parent.parent for path in files if path.parent.name.startswith(start)))
 
 
-@pytest.mark.parametrize("folder", dict.fromkeys(STUDENTS), ids=lambda folder: folder.name)
+STUDENTS = measured_folders("motion", "motion-")
+
+
+@pytest.mark.parametrize("folder", STUDENTS, ids=lambda folder: folder.name)
 def test_the_tables_of_students_are_those_that_the_rows_give(folder):
     times = list({STUDENT_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", STUDENT_KEY)}.values())
     assert (folder / "table.md").read_text().endswith(student_tables(measured_rows(folder), times))
 
 
-FLOW_MATCHING = sorted(path.parent.parent for path in RESULTS.glob("flow-matching/**/frames-*/rows.jsonl*"))
+FLOW_MATCHING = measured_folders("flow-matching", "frames-")
 
 
-@pytest.mark.parametrize("folder", dict.fromkeys(FLOW_MATCHING), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FLOW_MATCHING, ids=lambda folder: folder.name)
 def test_the_tables_of_denoisers_are_those_that_the_rows_give(folder):
     velocity = list({VELOCITY_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", VELOCITY_KEY)}.values())
     first = json.loads((folder / "config.json").read_text())["arms"][0]

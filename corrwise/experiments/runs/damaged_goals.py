@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from hashlib import sha256
 from math import lcm
 
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor
 from corrwise.experiments.cli.mpc import INPAINT, MPCConfig
 from corrwise.experiments.cli.options import device_named
 from corrwise.experiments.runs.damages import StatedDamage, carrier_for, stated_damage
-from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
+from corrwise.predictors.models.pretrained import model_folder, model_hash
 from corrwise.predictors.restoration import (
     Guidance,
     Masking,
@@ -120,11 +118,7 @@ def restorer_weights(config: MPCConfig) -> str | None:
     Raises:
         FileNotFoundError, ValueError: there is no such model.
     """
-    if config.restore in (None, INPAINT):
-        return None
-    folder = model_folder(str(config.restore))
-    about = json.dumps(about_model(folder)["config"], sort_keys=True)
-    return sha256(f"{weights_hash(folder)} {about}".encode()).hexdigest()[:12]
+    return None if config.restore in (None, INPAINT) else model_hash(model_folder(str(config.restore)))
 
 
 def damage_settings(config: MPCConfig) -> dict[str, str]:

@@ -44,7 +44,7 @@ from corrwise.predictors.restoration import (
 )
 from corrwise.predictors.restoration.damage import Downscale
 from corrwise.predictors.restoration.guidance import Sampled
-from corrwise.predictors.restoration.video import sampled_frames, warping_differences
+from corrwise.predictors.restoration.video import sampled_frames, warping_differences, warping_error
 from corrwise.types import Flow
 
 CHUNK = 16  # frames that are restored, and kept, together
@@ -280,8 +280,7 @@ def _report(
             difference = warping_differences(frame, before, points) * seen
             flicker, weight = flicker + difference, weight + seen
             row["warping_previous"] = float(difference.sum() / seen.sum()) if seen.any() else None
-            against = warping_differences(frame, first, origin)[traced]
-            row["warping_first"] = float(against.mean()) if len(against) else None
+            row["warping_first"] = warping_error(frame, first, origin, traced)
         if config.apply:
             row["psnr"] = psnr(frame[None], _in_units(next(sources))[None])
         if number not in known:

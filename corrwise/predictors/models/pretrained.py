@@ -25,6 +25,7 @@ __all__ = [
     "about_model",
     "check_start",
     "model_folder",
+    "model_hash",
     "model_stride",
     "typed_config",
     "weights_hash",
@@ -138,6 +139,16 @@ def weights_hash(folder: Path) -> str:
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
     return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+
+
+def model_hash(folder: Path) -> str:
+    """Return a hash of the weights and the configuration in a model's folder.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``about_model``.
+    """
+    config = json.dumps(about_model(folder)["config"], sort_keys=True)
+    return sha256(f"{weights_hash(folder)} {config}".encode()).hexdigest()[:12]
 
 
 def about_model(folder: str | PathLike[str]) -> dict[str, Any]:

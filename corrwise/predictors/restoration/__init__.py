@@ -1,5 +1,6 @@
 """Video restored by an image model: noise that moves with the scene, maps along a video, damages, and the model."""
 
+from corrwise.predictors.restoration.affine import Affine
 from corrwise.predictors.restoration.carriers import (
     CARRIERS,
     CarriedNoise,
@@ -19,7 +20,7 @@ from corrwise.predictors.restoration.gaussian_process import (
 from corrwise.predictors.restoration.goals import restored_goal
 from corrwise.predictors.restoration.guesses import first_guess
 from corrwise.predictors.restoration.guidance import Guidance
-from corrwise.predictors.restoration.maps import Affine, FrameMap, affine_maps, first_map, flow_maps, video_maps
+from corrwise.predictors.restoration.maps import FrameMap, affine_maps, first_map, flow_maps, video_maps
 from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
 from corrwise.predictors.restoration.sampling import sample_images
 from corrwise.predictors.restoration.video import restored_frames, warping_errors

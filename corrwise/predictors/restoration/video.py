@@ -17,7 +17,7 @@ from corrwise.predictors.restoration.guidance import Guidance, Sampled, sample_f
 from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
 from corrwise.predictors.restoration.model import RestorationModel
 
-__all__ = ["restored_frames", "sampled_frames", "warping_differences", "warping_errors"]
+__all__ = ["restored_frames", "sampled_frames", "warping_differences", "warping_error", "warping_errors"]
 
 
 def restored_frames(
@@ -134,7 +134,9 @@ def warping_errors(
             first = frame
             yield None, None
         else:
-            yield _error(frame, before, step.previous, step.visible), _error(frame, first, step.points, step.traced)
+            against = (before, step.previous, step.visible), (first, step.points, step.traced)
+            previous, origin = (warping_error(frame, *each) for each in against)
+            yield previous, origin
         before = frame
 
 
@@ -146,5 +148,11 @@ def warping_differences(
     return (warp(other[None], moved[None], padding="border")[0] - frame).square().mean(dim=0)
 
 
-def _error(frame: Tensor, other: Tensor, points: Float[Tensor, "h w 2"], seen: Bool[Tensor, "h w"]) -> float | None:
+def warping_error(
+    frame: Float[Tensor, "C h w"],
+    other: Float[Tensor, "C h w"],
+    points: Float[Tensor, "h w 2"],
+    seen: Bool[Tensor, "h w"],
+) -> float | None:
+    """Return the mean of ``warping_differences`` over the pixels that are seen; None where there are none."""
     return float(warping_differences(frame, other, points)[seen].mean()) if bool(seen.any()) else None

@@ -39,18 +39,16 @@ class SimulatedFlow:
         Raises:
             ValueError: clips without ground truth, see ``missing``.
         """
-        return self._both(clip, first, second, 0)
+        return self.correspondence(clip, first, second)[0]
 
-    def visible(self, clip: int, first: int, second: int) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]:
-        """Return which pixels of the first frame the second one shows, and the other way round.
+    def correspondence(
+        self, clip: int, first: int, second: int
+    ) -> tuple[tuple[Float[Tensor, "2 h w"], Float[Tensor, "2 h w"]], tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]]:
+        """Return the same flows, and which pixels of the first frame the second one shows, and the other way round.
 
         Raises:
             ValueError: clips without ground truth, see ``missing``.
         """
-        return self._both(clip, first, second, 1)
-
-    def _both(self, clip: int, first: int, second: int, part: int) -> tuple[Tensor, Tensor]:
-        """Return a part of the correspondence in both directions: the flow (0), or what is visible (1)."""
         if self.missing:
             raise ValueError(f"{self._path} has no ground-truth flow: {self.missing}")
         states = self._states(clip)
@@ -59,7 +57,8 @@ class SimulatedFlow:
         renderer = self._simulator.renderer
         assert isinstance(renderer, RaycastRenderer)  # only rays know the surface that a pixel shows
         one, two = states[[first]], states[[second]]
-        return renderer.correspondence(one, two)[part][0], renderer.correspondence(two, one)[part][0]
+        (there, seen), (back, seen_back) = renderer.correspondence(one, two), renderer.correspondence(two, one)
+        return (there[0], back[0]), (seen[0], seen_back[0])
 
     @cached_property
     def missing(self) -> str:

@@ -33,7 +33,7 @@ from corrwise.predictors.restoration import (
     warping_errors,
 )
 from corrwise.predictors.restoration.maps import pixel_grid
-from corrwise.predictors.restoration.video import warping_differences
+from corrwise.predictors.restoration.video import warping_error
 
 __all__ = ["GUESS", "KEY", "METRICS", "NO_FLOW", "TRUE", "RestoredBy", "follows", "restored_rows", "strip_file"]
 
@@ -173,10 +173,8 @@ def _numbers(made: Float[Tensor, "n 3 h w"], video: DamagedVideo, maps: Sequence
 
 def _moving(before: Float[Tensor, "3 h w"], frame: Float[Tensor, "3 h w"], step: FrameMap) -> float | None:
     """Return the warping error against the frame before over pixels that have moved, None where none has."""
-    points = step.previous
-    moved = (points - pixel_grid(*step.size, device=points.device)).norm(dim=-1) > _MOVES
-    seen = step.visible & moved
-    return float(warping_differences(frame, before, points)[seen].mean()) if bool(seen.any()) else None
+    moved = (step.previous - pixel_grid(*step.size, device=step.previous.device)).norm(dim=-1) > _MOVES
+    return warping_error(frame, before, step.previous, step.visible & moved)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, pi, sin
-from typing import Literal
 
 import numpy as np
 import torch
@@ -123,7 +122,7 @@ class HeldVideos:
             return list(affine_maps(video.steps, *video.frames.shape[-2:]))
         if self.no_truth:
             return list(flow_maps(flow_fields(video.frames, self.config.measure_flow)))
-        return list(flow_maps(self._true(video, "between"), self._true(video, "visible")))
+        return list(flow_maps(*self._true(video)))
 
     def maps(self, video: DamagedVideo, flow: str) -> list[FrameMap]:
         """Return the maps along which noise is carried and frames are guided: by a flow, in its order, with its error.
@@ -142,7 +141,7 @@ class HeldVideos:
             return list(affine_maps(wrong, *video.frames.shape[-2:]))
         seen = None
         if flow == GROUND_TRUTH:
-            fields, visible = (list(self._true(video, what)) for what in ("between", "visible"))
+            fields, visible = self._true(video)
             seen = [visible[i] for i in order]
         else:
             guesses = [first_guess(*pair) for pair in video.observed]
@@ -151,10 +150,11 @@ class HeldVideos:
         moving = ((fields[i][0] + e, fields[i][1] - e) for i, e in zip(order, moved, strict=True))
         return list(flow_maps(moving, seen))
 
-    def _true(self, video: DamagedVideo, what: Literal["between", "visible"]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the simulator's flow of each pair of frames in both directions, or what of each is visible."""
-        for later in range(video.start + 1, video.start + len(video.frames)):
-            yield getattr(self._simulated, what)(video.clip, later, later - 1)
+    def _true(self, video: DamagedVideo) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+        """Return the flows of each pair of frames by the simulator, and what of each the other shows."""
+        numbers = range(video.start + 1, video.start + len(video.frames))
+        pairs = [self._simulated.correspondence(video.clip, later, later - 1) for later in numbers]
+        return [fields for fields, _ in pairs], [visible for _, visible in pairs]
 
     def _places(self, rng: np.random.Generator) -> np.ndarray:
         """Return the corner (x, y) of the crop in each frame; it always moves, and never leaves the image."""
