@@ -15,10 +15,11 @@ from tools.denoiser_plans import COLUMNS, distance_cells
 from tools.results_table import RESULTS, filled
 
 FOLDER = RESULTS / "motion" / "plans"
-TEACHER, WITH_STILL = "teacher-16", "teacher-1"  # what shares are of; the run that has episodes without action
+TEACHER, WITH_STILL = "teacher-cool-16", "teacher-1"  # what shares are of; the run that has episodes without action
 STILL = "zero-action"
 RUNS: Mapping[str, str] = {
-    "teacher-16": "teacher, 16 evaluations",
+    "teacher-cool-16": "teacher, 16 evaluations, temperature of 0.1",
+    "teacher-16": "the same with a temperature of 1",
     "teacher-1": "teacher, 1 evaluation",
     "student-3": "student, `shifted:shift=5`, 3 evaluations",
     "student-1": "student, `shifted:shift=5`, 1 evaluation",

@@ -14,14 +14,15 @@ from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table restoration"
 
-GUIDANCE = "+guidance"
+GUIDANCE, COPIED = "+guidance", "+copied"  # behind the name of a carrier
 GROUND_TRUTH = "ground-truth"
 FIXED, RESAMPLE = "fixed", "resample"  # carriers of either noise, with which the others are compared
 
 
-def parts_of(arm: str) -> tuple[str, bool]:
-    """Return the noise carrier of an arm, and whether frames are guided by the one before."""
-    return arm.removesuffix(GUIDANCE), arm.endswith(GUIDANCE)
+def parts_of(arm: str) -> tuple[str, str]:
+    """Return the noise carrier of an arm, and what it takes of the frame before: ``+guidance``, ``+copied`` or ""."""
+    carrier, plus, more = arm.partition("+")
+    return carrier, plus + more
 
 
 def noises_of(arm: str) -> tuple[str, ...]:
@@ -30,9 +31,12 @@ def noises_of(arm: str) -> tuple[str, ...]:
     return ("gp", "white") if carrier in (FIXED, RESAMPLE) else ("gp",) if carrier == "gp" else ("white",)
 
 
-def _is_guided(arm: str) -> bool:
-    carrier, guided = parts_of(arm)
-    return guided and carrier in CARRIER_PATHS
+def _takes_more(arm: str) -> bool:
+    carrier, more = parts_of(arm)
+    return more in (GUIDANCE, COPIED) and carrier in CARRIER_PATHS
+
+
+_MORE = f"one of them with {GUIDANCE} or {COPIED}, as gp{GUIDANCE}"
 
 
 @validated
@@ -53,12 +57,15 @@ class RestorationTableConfig:
     the frames of the clips."""
     carriers: Annotated[
         tuple[
-            Annotated[str, Names(tuple(CARRIER_PATHS), f"one of them with {GUIDANCE} as gp{GUIDANCE}", _is_guided)], ...
+            Annotated[str, Names(tuple(CARRIER_PATHS), _MORE, _takes_more)],
+            ...,
         ],
         SEVERAL,
-    ] = field(default=(*CARRIER_PATHS, f"gp{GUIDANCE}"), metadata=CHOOSES_ROWS)
-    """Noise carriers, with +guidance behind the name of those whose frames are guided by the one before. gp has the
-    models of Gaussian-process noise, nearest, bilinear and discrete those of white noise, fixed and resample all."""
+    ] = field(default=(*CARRIER_PATHS, f"gp{GUIDANCE}", f"{RESAMPLE}{COPIED}"), metadata=CHOOSES_ROWS)
+    """Noise carriers, with +guidance behind the name of those whose frames are guided by the one before, and +copied
+    of those whose frames take from it all pixels that are still visible: a control without which consistency alone
+    tells nothing. gp has the models of Gaussian-process noise, nearest, bilinear and discrete those of white noise,
+    fixed and resample all."""
     flows: Annotated[tuple[Annotated[str, Names((GROUND_TRUTH, *NAMED_FLOWS))], ...], SEVERAL] = field(
         default=(GROUND_TRUTH, "dis"), metadata=CHOOSES_ROWS
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from corrwise.costs.warp import warp
 from corrwise.envs.arrays import to_uint8
-from corrwise.experiments.cli.table_restoration import RestorationTableConfig, parts_of
+from corrwise.experiments.cli.table_restoration import COPIED, GUIDANCE, RestorationTableConfig, parts_of
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.runs.damages import carrier_for
 from corrwise.experiments.runs.executors import one_thread
@@ -27,6 +28,7 @@ from corrwise.predictors.restoration import (
     CARRIERS,
     FrameMap,
     Guidance,
+    Operator,
     RestorationModel,
     first_guess,
     restored_frames,
@@ -59,7 +61,7 @@ class RestoredBy:
     """A carrier with a flow and a model, by which all videos are restored.
 
     Attributes:
-        carrier: its name, with ``+guidance`` or without; ``true`` and ``first guess`` need no model.
+        carrier: its name, with ``+guidance``, ``+copied`` or neither; ``true`` and ``first guess`` need no model.
         flow: its name; ``none`` for frames that do not depend on it.
         model: the folder of the model; None without one.
         name: of the model in rows.
@@ -75,8 +77,8 @@ class RestoredBy:
 
 def follows(carrier: str) -> bool:
     """Return whether restored frames depend on the flow."""
-    name, guided = parts_of(carrier)
-    return guided or bool(CARRIERS[name].follows)
+    name, more = parts_of(carrier)
+    return bool(more or CARRIERS[name].follows)
 
 
 def strip_file(out: Path, carrier: str, flow: str, model: str, number: int) -> Path:
@@ -128,7 +130,7 @@ def _made(
         ValueError: a model that gives values that are not finite.
     """
     config = subject.config
-    name, guided = parts_of(subject.carrier)
+    name, more = parts_of(subject.carrier)
     began = time.process_time()
     known = subject.flow == NO_FLOW  # any maps will do
     maps = measured if known else held.maps(video, subject.flow)
@@ -140,10 +142,12 @@ def _made(
         maps,
         carrier_for(name, model),
         Generator("cpu").manual_seed((config.seed << 31) + video.number),
-        guidance=Guidance(strength=config.strength, normalised=config.normalised) if guided else None,
+        guidance=Guidance(strength=config.strength, normalised=config.normalised) if more == GUIDANCE else None,
         times=times,
         exact=config.exact,
     )
+    if more == COPIED:
+        frames = _copied(frames, maps, video.observed if config.exact else None)
     made = torch.stack(list(frames))
     seconds = (time.process_time() - followed) / len(made)
     if not made.isfinite().all():
@@ -153,6 +157,24 @@ def _made(
         about["seconds_maps"] = (followed - began) / len(made)
         about["carried"] = float(torch.stack([each.origin == 0 for each in maps[1:]]).float().mean())
     return made, about
+
+
+def _copied(
+    frames: Iterable[Float[Tensor, "3 h w"]],
+    maps: Iterable[FrameMap],
+    observed: Sequence[tuple[Operator, Tensor]] | None,
+) -> Iterator[Float[Tensor, "3 h w"]]:
+    """Return frames that take from the frame before, as it was made, all pixels that are still visible."""
+    before: Tensor | None = None
+    for number, (frame, step) in enumerate(zip(frames, maps, strict=True)):
+        if before is not None:
+            moved = (step.previous - pixel_grid(*step.size, device=frame.device)).permute(2, 0, 1)
+            frame = torch.where(step.visible, warp(before[None], moved[None], padding="border")[0], frame)
+        if observed is not None:
+            operator, given = observed[number]
+            frame = operator.project(frame[None], given[None])[0].clamp(0, 1)
+        before = frame
+        yield frame
 
 
 def _numbers(made: Float[Tensor, "n 3 h w"], video: DamagedVideo, maps: Sequence[FrameMap]) -> Row:

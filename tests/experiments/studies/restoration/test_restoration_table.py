@@ -17,6 +17,7 @@ from corrwise.experiments.studies.restoration.measure import GUESS, KEY, NO_FLOW
 from corrwise.experiments.studies.restoration.table import restoration_tables, run_restoration_table
 from corrwise.experiments.studies.restoration.videos import HeldVideos, another_pair
 from corrwise.predictors.restoration import Masking, RestorationConfig, RestorationModel, warping_errors
+from corrwise.validation import ConfigError
 
 CARRIERS = ("fixed", "resample", "discrete", "gp", "gp+guidance")
 
@@ -128,6 +129,21 @@ def test_a_table_is_made_once_and_goes_on(clips, models, tmp_path):
     more = rows_of(replace(config, models=(models / "gp-0", models / "gp-1"), carriers=("gp",), flows=("dis",)))
     assert (config.out / "rows.jsonl").read_bytes().startswith(before)
     assert set(more) - set(rows) == {("gp", "dis", "gp-1", video) for video in (0, 1)}
+
+
+def test_copied_pixels_agree_with_the_frame_before_and_new_ones_are_restored(clips, models, tmp_path):
+    carriers = ("resample", "resample+copied")
+    config = tiny(clips, models, carriers=carriers, white_models=(), masks="scene", out=tmp_path / "run")
+    rows = rows_of(config)
+    for video in (0, 1):
+        plain, copied = rows["resample", NO_FLOW, "gp-0", video], rows["resample+copied", GROUND_TRUTH, "gp-0", video]
+        assert copied["warping_first"] < 1e-9 < plain["warping_first"]
+        assert abs(copied["psnr"] - plain["psnr"]) < 3
+    wrong = rows_of(replace(config, carriers=carriers[1:], flow_error=1.5, out=tmp_path / "wrong"))
+    assert all(wrong["resample+copied", GROUND_TRUTH, "gp-0", video]["warping_previous"] > 1e-4 for video in (0, 1))
+    for name in ("resample+guided", "copied", "+copied", "resample+copied+guidance"):
+        with pytest.raises(ConfigError, match=r"\+copied, as gp\+guidance"):
+            tiny(clips, models, carriers=(name,))
 
 
 def test_a_run_that_was_killed_ends_with_the_same_rows(clips, models, tmp_path, monkeypatch):
