@@ -1,11 +1,12 @@
-"""Maps of motion that are turned show the motion that turned images have."""
+"""Windows of motion: turned and scaled ones are motion too, and their order can be told."""
 
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 
-from tools.motion_discriminator import turned
+from tools.motion_discriminator import scaled, shuffled, turned, unlikeness
 
 
 def _moved(image, u, v):
@@ -21,3 +22,19 @@ def test_turned_maps_are_those_of_turned_images(ways):
     turned_u, turned_v, length = turned(field, *ways)[0, :, 0, 0].tolist()
     torch.testing.assert_close(_moved(seen[0], int(turned_u), int(turned_v)), seen[1])
     assert length == pytest.approx(5**0.5)
+
+
+def test_maps_of_smooth_motion_are_like_their_neighbours_also_scaled_and_backwards():
+    draw = np.random.default_rng(0)
+    turn = torch.linspace(0, 3, 8)[None, :, None, None] + torch.rand(6, 1, 4, 4)
+    field = torch.stack([turn.cos(), turn.sin(), torch.ones_like(turn)], dim=2)
+    smooth = torch.cat([field, field[:, -1:]], dim=1)
+    ordered, other = unlikeness(smooth), unlikeness(shuffled(smooth, draw))
+    assert float(ordered.max()) < float(other.min())
+    made = scaled(smooth, draw)
+    torch.testing.assert_close(unlikeness(made), ordered)
+    torch.testing.assert_close(made[:, :, :2].norm(dim=2), made[:, :, 2])
+    factors = made[:, 0, 2, 0, 0]
+    assert float(factors.min()) >= 0.5
+    assert float(factors.max()) <= 2
+    assert len(set(factors.tolist())) == 6

@@ -49,7 +49,9 @@ ARMS = {  # the columns of the table
     "conv": "convolutions",
     "denoiser": "denoiser's trunk",
     "denoiser-fresh": "the same trunk, fresh",
+    "neighbours": "difference of neighbours",
 }
+NEIGHBOURS = "neighbours"  # no network: how alike maps that follow each other are, with a threshold
 FRAMES, CROP, CLIPS, TESTS = 12, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
 _SIDE = 64  # pixels of an image
 _RATE, _STILL, _LEAST = 2e-3, 1e-3, 1.0  # learning rate; share of the crops drawn uniformly; pixels
@@ -69,6 +71,8 @@ class Study:
         seeds: how many, from 0.
         clips: the most clips of a folder.
         flow: name of the flow.
+        scaled: whether windows of a step have other lengths, by a factor of 1/2 to 2, and half of them another
+            direction of time.
     """
 
     out: tyro.conf.Positional[Path]
@@ -80,6 +84,7 @@ class Study:
     seeds: int = 3
     clips: int = 60
     flow: str = "tv-l1"
+    scaled: bool = False
 
 
 def run(study: Study) -> None:
@@ -100,6 +105,8 @@ def run(study: Study) -> None:
 
 def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: Sequence[Tensor]) -> dict[str, Any]:
     """Return the accuracies of one discriminator, trained on some clips' maps (T, 3, h, w), on these and on others."""
+    if arm == NEIGHBOURS:
+        return _by_neighbours(trained, held)
     torch.manual_seed(seed)
     network = made(arm, study.teacher)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=0.01)
@@ -108,6 +115,7 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         for group in optimizer.param_groups:
             group["lr"] = _RATE * min(1.0, (step + 1) / 20, 2 * (study.steps - step) / study.steps)
         real = windows(trained, CLIPS, draw)
+        real = scaled(real, draw) if study.scaled else real
         logits = network(torch.cat([real, shuffled(real, draw)]))
         loss = discriminator_loss(logits[:CLIPS], logits[CLIPS:])
         optimizer.zero_grad(set_to_none=True)
@@ -124,6 +132,46 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         "steps": study.steps,
         "step_seconds": six_digits(seconds),
     }
+
+
+def _by_neighbours(trained: Sequence[Tensor], held: Sequence[Tensor]) -> dict[str, Any]:
+    """Return the accuracies of a threshold on ``unlikeness``, the one that serves best on windows of training."""
+    draw = np.random.default_rng(0)
+    real = windows(trained, 2 * TESTS, draw)
+    ordered, other = (unlikeness(each).double().numpy() for each in (real, shuffled(real, draw)))
+    cuts = np.sort(np.concatenate([ordered, other]))
+    cut = float(cuts[np.argmax([(ordered < each).mean() + (other >= each).mean() for each in cuts])])
+    accuracy, loss = test(lambda maps: cut - unlikeness(maps), held)
+    return {
+        "accuracy": six_digits(accuracy),
+        "train_accuracy": six_digits(test(lambda maps: cut - unlikeness(maps), trained)[0]),
+        "loss": six_digits(loss),
+        "weights": 1,
+        "steps": 0,
+    }
+
+
+def unlikeness(maps: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, " n"]:
+    """Return how much maps differ from the ones after them, as a share of the difference of any two of a window.
+
+    The last map is left out: it is repeated.
+    """
+    flat = maps[:, :-1, :2].flatten(2).double()
+    apart = torch.cdist(flat, flat, p=1)
+    near = apart.diagonal(offset=1, dim1=1, dim2=2).mean(dim=1)
+    count = flat.shape[1]
+    return near / (apart.sum(dim=(1, 2)) / (count * (count - 1)))
+
+
+def scaled(maps: Float[Tensor, "n T 3 h w"], draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:
+    """Return windows of another speed, half of them played backwards: the order of their time can be told as before."""
+    made: list[Tensor] = []
+    for window in maps:
+        each = window[:-1] * float(2 ** draw.uniform(-1, 1))
+        if draw.random() < 0.5:
+            each = each.flip(0) * torch.tensor([-1.0, -1.0, 1.0])[:, None, None]
+        made.append(torch.cat([each, each[-1:]]))
+    return torch.stack(made)
 
 
 def made(arm: str, teacher: Path | None) -> MotionDiscriminator:
@@ -239,8 +287,8 @@ def table(rows: Sequence[Row]) -> str:
             cells.append(f"{100 * mean_and_error(values)[0]:.1f} ({100 * min(values):.1f})" if values else "")
         lines.append([setting, *cells])
     for name, key, form in (("weights", "weights", ",d"), ("CPU seconds a step", "step_seconds", ".2f")):
-        values = [[row[key] for row in rows if row["arm"] == arm] for arm in arms]
-        lines.append([name, *(format(type(each[0])(np.median(each)), form) for each in values)])
+        values = [[row[key] for row in rows if row["arm"] == arm and key in row] for arm in arms]
+        lines.append([name, *(format(type(each[0])(np.median(each)), form) if each else "" for each in values)])
     return markdown_table(["held-out accuracy, %: mean (lowest of the seeds)", *(ARMS[arm] for arm in arms)], lines)
 
 
