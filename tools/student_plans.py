@@ -26,9 +26,11 @@ RUNS: Mapping[str, str] = {
     "student-cool-1": "the same with a temperature of 0.1",
     "student-20-3": "student, `shifted:shift=20`, 3 evaluations",
     "student-20-cool-3": "the same with a temperature of 0.1",
+    "student-20-cold-3": "the same with a temperature of 0.01",
     "student-20-1": "student, `shifted:shift=20`, 1 evaluation",
     "student-20-cool-1": "the same with a temperature of 0.1",
-    "student-80-1": "student, `shifted:shift=80`, 1 evaluation",
+    "student-80-cool-3": "student, `shifted:shift=80`, 3 evaluations, temperature of 0.1",
+    "student-80-1": "the same with 1 evaluation and a temperature of 1",
 }
 PLANS = 10  # of an episode of 40 steps, a new one every 4
 

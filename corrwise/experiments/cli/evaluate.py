@@ -87,6 +87,7 @@ class EvaluateConfig:
         check_that(not self.motion or self.residuals is None, "--residuals do not move: leave them out with --motion")
         given = [f"--{name}" for name in ("losses", "blind") if getattr(self, name)]
         check_that(self.blind <= self.windows, f"--blind shows a window once: at most --windows {self.windows}")
+        check(self.motion_flow != "zero", "motion_flow", "a flow that sees motion", self.motion_flow)
         check_that(self.motion or not given, f"{' and '.join(given)} need{'' if given[1:] else 's'} --motion")
         wanted = f"--fps {self.fps:g} keeps one of {self.every_frame} frames: give a --horizon of at least as many"
         check_that(not self.motion or self.every_frame <= self.horizon, wanted)

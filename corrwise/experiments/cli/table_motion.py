@@ -126,6 +126,7 @@ class MotionTableConfig(Parallel):
         """Refuse arms and sizes that do not fit each other."""
         check(len(set(self.arms)) == len(self.arms), "arms", "different from each other", " ".join(self.arms))
         check(DISTILL in self.arms, "arms", f"{DISTILL} and what is compared with it", " ".join(self.arms))
+        check("zero" not in self.motion_flows, "motion_flows", "flows that see motion", " ".join(self.motion_flows))
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         warm, alone = self.adversary.warm_up, set(self.arms) <= set(WITHOUT_ADVERSARY)
         check(alone or warm < self.iterations, "adversary.warm_up", f"below the {self.iterations} iterations", warm)

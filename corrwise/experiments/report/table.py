@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,13 @@ def _episodes(n: int) -> str:
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table of cells, with a newline at its end."""
-    first, *rest = ["| " + " | ".join(cells) + " |\n" for cells in (head, *lines)]
+    first, *rest = ["| " + " | ".join(map(_escaped, cells)) + " |\n" for cells in (head, *lines)]
     return "".join([first, "|" + "---|" * len(head) + "\n", *rest])
+
+
+def _escaped(cell: str) -> str:
+    """Return text that a cell shows as it is; names of folders may have any characters."""
+    return re.sub(r"<(?=[A-Za-z/!])", "&lt;", cell.replace("|", "\\|"))
 
 
 def write_table(out: Path, make: Callable[[], tuple[str, list[str]]]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, flow_maps
@@ -37,8 +37,7 @@ def teacher_of(config: TrainConfig) -> Denoiser:
     teacher, loss = load_model(folder), about_model(folder)["about"].get("loss", FLOW_MATCHING)
     if not isinstance(teacher, Denoiser) or loss != FLOW_MATCHING:
         raise ValueError(f"expected a teacher trained by --objective {FLOW_MATCHING}, got {config.teacher}")
-    if not all(bool(each.isfinite().all()) for each in teacher.state_dict().values()):
-        raise ValueError(f"expected a teacher with finite weights, got {config.teacher}")
+    _check_finite("a teacher", teacher, config.teacher)
     stride = model_stride(folder)
     if stride != config.stride:
         raise ValueError(f"expected --stride {stride}, as of the teacher, got {config.stride}")
@@ -58,7 +57,8 @@ def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple
     if known is not None and tuple(known) != size:
         raise ValueError(f"expected clips of (height, width) = {tuple(known)}, as the teacher's, got {size}")
     if teacher.config.action_dim != action_dim:
-        hint = "" if teacher.config.action_dim else "; --no-actions leaves them out"
+        without = teacher.config.action_dim == 0
+        hint = "; --no-actions leaves them out" if without else "" if config.actions else " with --no-actions"
         raise ValueError(
             f"expected clips with the teacher's {teacher.config.action_dim} actions a step, got {action_dim}{hint}"
         )
@@ -66,8 +66,14 @@ def student(config: TrainConfig, teacher: Denoiser, action_dim: int, size: tuple
     if config.init_from and not (config.out / CHECKPOINT).exists():
         model = load_model(model_folder(config.init_from))
         check_start(model, made.name, made.config, config.init_from)
+        _check_finite("a student", model, config.init_from)
         made.load_state_dict(model.state_dict())
     return made
+
+
+def _check_finite(what: str, model: nn.Module, where: object) -> None:
+    if not all(bool(each.isfinite().all()) for each in model.state_dict().values()):
+        raise ValueError(f"expected {what} with finite weights, got {where}")
 
 
 def learning_of(config: TrainConfig) -> dict[str, Learning]:

@@ -24,6 +24,7 @@ from corrwise.predictors.interpolation.strided import StridedClips, span
 from corrwise.predictors.models.pretrained import about_model, model_folder, weights_hash
 from corrwise.predictors.restoration import RestorationModel
 from corrwise.predictors.training import Trainer
+from corrwise.predictors.training.distillation import Collapse
 from corrwise.predictors.training.frame_prediction import held_out_loss, kept_model, strips
 from corrwise.predictors.training.trainer import CHECKPOINT
 
@@ -32,6 +33,7 @@ GOOD = "last-good"  # the same of a run that a loss that is not finite has stopp
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
 _PHASES = "phases"  # in a checkpoint's record and a model's metadata: steps and seconds of each phase
+_BOUNDS = ("adversary.most", "adversary.least")  # they stop a training, and change nothing in it
 _OLDER_STUDENTS = {"student_time_law": "shifted"}  # of those that were trained before it was an option
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
@@ -80,7 +82,9 @@ def _of_teacher(config: TrainConfig, values: Row) -> Settings:
     if not config.teacher:
         return settings
     weights = {"teacher_weights": weights_hash(model_folder(config.teacher))}
-    return settings.with_values(weights, defaults=_OLDER_STUDENTS, free=("teacher",), evidence=("teacher_weights",))
+    return settings.with_values(
+        weights, defaults=_OLDER_STUDENTS, free=("teacher", *_BOUNDS), evidence=("teacher_weights",)
+    )
 
 
 def train_with_one_thread(config: TrainConfig, *, threads: int) -> Path:
@@ -179,7 +183,9 @@ def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, h
                     trainer.save()  # whatever comes of the held-out windows
                     _log_held_out(trainer, config, held, motion)
     except FloatingPointError as error:
-        raise FloatingPointError(f"{error}; {_way_out(trainer, config, clips)}" if first else str(error)) from error
+        raise FloatingPointError(
+            f"{error}; {_way_out(trainer, config, clips, error)}" if first else str(error)
+        ) from error
     if first:
         _keep(trainer, config, model, clips)
     return model
@@ -200,13 +206,18 @@ def _log_held_out(trainer: Trainer[Batch], config: TrainConfig, held: Batch, mot
             trainer.histogram(f"flow length/{name}", values)
 
 
-def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row) -> str:
+def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row, error: FloatingPointError) -> str:
     """Keep the weights of the last checkpoint as a model, and return how to go on from them."""
     good = config.out / GOOD
+    collapsed = isinstance(error, Collapse)
+    bounds = "--adversary.least and --adversary.most set the bounds, with which the same command goes on"
     if not trainer.resume():  # also because a network that has seen what is not finite may keep that in running means
-        return "there is no checkpoint before it: a lower --lr may help, and a smaller --checkpoint-every keeps one"
+        help_ = f"a longer --adversary.warm-up may help; {bounds}" if collapsed else "a lower --lr may help"
+        return f"there is no checkpoint before it: {help_}, and a smaller --checkpoint-every keeps one"
     _keep(trainer, config, good, clips)
-    return f"--init-from {good} with another --lr and --out goes on from its weights, those of step {trainer.step}"
+    other = "another --adversary.weight" if collapsed else "another --lr"
+    way = f"--init-from {good} with {other} and --out goes on from its weights, those of step {trainer.step}"
+    return f"{way}; {bounds}" if collapsed else way
 
 
 def _keep(trainer: Trainer[Batch], config: TrainConfig, folder: Path, clips: Row) -> None:

@@ -93,7 +93,7 @@ class Pretrained(nn.Module):
         with reading(Path(folder) / CONFIG, f"describes no {cls.name} that can be made"):
             config = typed_config(cls.config_type, cls.name, about["config"])
             check_network(lambda: cls(config))
-        with reading(path, f"holds no weights of {cls.name} {about['config']}"):
+        with reading(path, f"holds no weights of {cls.name} with the options in {CONFIG}"):
             state = load(path.read_bytes())
             check_network(lambda: cls(config), state)  # no memory is allocated beyond the file's contents
             with torch.device("cpu"):  # in float32, whatever torch's default type is
@@ -159,8 +159,10 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         ValueError: config.json does not describe a model.
     """
     path = local_path(folder) / CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
+    if not path.is_file() or _is_a_runs(path):
+        raise FileNotFoundError(
+            f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}{_instead(path.parent)}"
+        )
     with reading(path, "does not describe a model"):
         contents = read_json(path)
         about = {
@@ -177,6 +179,24 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
         if type(stride) is not int or stride < 1:
             raise ValueError(f"expected a whole number from 1 as stride, got {shown(stride)}")
         return about
+
+
+def _is_a_runs(path: Path) -> bool:
+    """Return whether a config.json is that of a run, such as a training, and not of a model."""
+    if path.with_name(WEIGHTS).is_file():
+        return False
+    with reading(path, "does not describe a model"):
+        contents = read_json(path)
+        return isinstance(contents, dict) and len(contents) > 1 and "config" not in contents
+
+
+def _instead(folder: Path) -> str:
+    """Return what a folder without a model has in its place: a training that has not ended, and weights of it."""
+    if not (folder / "checkpoint.pt").is_file():
+        return ""
+    good = folder / "last-good"
+    kept = f"; the weights of its last checkpoint are in {good}" if (good / CONFIG).is_file() else ""
+    return f"; the training in it has not ended{kept}"
 
 
 def check_start(model: Any, name: str, wanted: Any, where: object, free: Container[str] = ()) -> None:

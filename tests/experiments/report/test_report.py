@@ -16,7 +16,7 @@ from corrwise.experiments.report.plot import distance_plot, nice_ticks, whisker
 from corrwise.experiments.report.statistics import Estimate
 from corrwise.experiments.report.strip import StripImage, crop_to_motion
 from corrwise.experiments.report.summary import summarize
-from corrwise.experiments.report.table import number, result_sentence, signed, terminal_table
+from corrwise.experiments.report.table import markdown_table, number, result_sentence, signed, terminal_table
 from corrwise.experiments.runs.rows import append_row, read_rows
 from tests.snippets import ROOT, save_named
 
@@ -309,3 +309,8 @@ def test_the_text_of_a_run_is_what_its_report_opens_with(fake_run):
     head, *lines = table.splitlines()
     assert [line.split()[0] for line in lines] == ["l1", "corr-l1", "zero-action"]
     assert head.index("episodes") + len("episodes") == lines[0].index(" 7 ") + 2, "columns are aligned"
+
+
+def test_cells_of_a_markdown_table_are_shown_as_they_are():
+    lines = markdown_table(["model"], [["a|b<b>"], ["p < 0.001"]]).splitlines()
+    assert lines[2:] == [r"| a\|b&lt;b> |", "| p < 0.001 |"]

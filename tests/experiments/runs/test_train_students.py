@@ -17,8 +17,9 @@ from corrwise.experiments.runs import students
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.runs.shown_motion import ShownMotion
-from corrwise.experiments.runs.train import GOOD, run_train
-from corrwise.predictors.models.pretrained import about_model
+from corrwise.experiments.runs.train import GOOD, MODEL, run_train
+from corrwise.predictors.generative.distillation import student_of
+from corrwise.predictors.models.pretrained import about_model, weights_hash
 from corrwise.predictors.models.registry import load_model
 from corrwise.predictors.training.distillation import Distillation
 from corrwise.types import Context
@@ -167,14 +168,20 @@ def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys)
         run_train(replace(mogan, adversary=replace(FREE, most=1e-9)))
     assert load_model(mogan.out / GOOD).config.sample_at == (0.25, 0.75)
     assert list(mogan.out.glob("batch-*.npz"))
+    with pytest.raises(FileNotFoundError, match=r"the training in it has not ended; the weights of its .*last-good$"):
+        load_model(mogan.out)
+    run_train(mogan)  # with other bounds the same training goes on
+    whole = replace(mogan, out=mogan.out.with_name("whole"))
+    run_train(whole)
+    assert weights_hash(mogan.out / MODEL) == weights_hash(whole.out / MODEL)
 
 
 def test_a_collapse_before_the_first_checkpoint_names_none(mogan):
     with pytest.raises(FloatingPointError, match="collapse: the mean logit") as caught:
         run_train(replace(mogan, adversary=replace(FREE, most=1e-9), checkpoint_every=100))
     (batch,) = mogan.out.glob("batch-*.npz")
-    end = "; there is no checkpoint before it: a lower --lr may help, and a smaller --checkpoint-every keeps one"
-    assert str(caught.value).endswith(f"the batch is in {batch}{end}")
+    assert f"the batch is in {batch}; there is no checkpoint before it: a longer --adv" in str(caught.value)
+    assert "--adversary.least and --adversary.most set the bounds" in str(caught.value)
     assert not (mogan.out / GOOD).exists()
 
 
@@ -194,7 +201,7 @@ def test_a_loss_that_is_not_finite_is_named(mogan, monkeypatch):
     ("change", "message"),
     [
         ({"context": 3}, "expected --context 2, as of the teacher, got 3"),
-        ({"actions": False}, "the teacher's 1 actions a step, got 0$"),
+        ({"actions": False}, "the teacher's 1 actions a step, got 0 with --no-actions$"),
         ({"stride": 2}, "expected --stride 1, as of the teacher, got 2"),
         ({"adversary": replace(FREE, flow="dis")}, "a flow with gradients, .* got dis"),
         ({"adversary": replace(FREE, flow="zero")}, "a flow with gradients, .* got zero"),
@@ -221,6 +228,11 @@ def test_other_models_and_sizes_are_no_teachers(mogan, teacher, tmp_path):
     model.save_pretrained(broken.out / "model", about_model(broken.out / "model")["about"])
     with pytest.raises(ValueError, match=r"expected a teacher with finite weights, got .*broken"):
         run_train(replace(mogan, teacher=str(broken.out)))
+    begun = student_of(load_model(teacher.out / MODEL), mogan.sample_at)
+    next(begun.parameters()).data.fill_(float("nan"))
+    begun.save_pretrained(tmp_path / "begun", {})
+    with pytest.raises(ValueError, match=r"expected a student with finite weights, got .*begun"):
+        run_train(replace(mogan, init_from=str(tmp_path / "begun")))
     assert not mogan.out.exists()
     run_collect(CollectConfig(out=tmp_path / "large", episodes=1, steps=8, size=24))
     with pytest.raises(ValueError, match=r"clips of \(height, width\) = \(16, 16\), as the teacher's, got \(24, 24\)"):

@@ -294,6 +294,12 @@ def test_bad_files_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"model\.safetensors holds no weights of resnet3d"):
         ResNet3D.from_pretrained(tmp_path)
     weights.unlink()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"model": "resnet3d", "steps": 3}')  # of a training
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no model in .*: expected config.json and model.safetensors$"
+    ):
+        load_model(tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="there are no weights at"):
         load_model(tmp_path)
     for name, use in (("restoration", "corrwise restore"), ("flavr", "corrwise interpolate")):

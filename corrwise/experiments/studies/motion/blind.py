@@ -99,7 +99,7 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
 
     Args:
         key: the file beside the page.
-        answers: files of the page, one for each person.
+        answers: files of the page. Of files of one person, such as two downloads, the one with the most answers counts.
 
     Raises:
         ValueError: files of another kind or page, or a file twice.
@@ -117,8 +117,13 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
             if pair.left not in (pair.first, pair.other):
                 raise ValueError(f"expected {pair.first} or {pair.other} on the left, got {shown(pair.left)}")
     chosen: dict[tuple[str, str], list[bool]] = {(pair.first, pair.other): [] for pair in pairs}
+    people: dict[str, dict[int, str]] = {}
     for path in answers:
-        for number, side in _answers(path, page, len(pairs)).items():
+        person, mine = _answers(path, page, len(pairs))
+        if person not in people or len(mine) >= len(people[person]):
+            people[person] = mine
+    for mine in people.values():
+        for number, side in mine.items():
             pair = pairs[number]
             chosen[pair.first, pair.other].append(getattr(pair, side) == pair.first)
     lines = [
@@ -128,10 +133,10 @@ def preferences(key: Path, answers: Sequence[Path]) -> str:
     return markdown_table(["model", "compared with", "answers", "preferred", "share (95 %)"], lines)
 
 
-def _answers(path: Path, page: str, count: int) -> dict[int, str]:
-    """Return the side that was chosen in each pair that a person answered."""
+def _answers(path: Path, page: str, count: int) -> tuple[str, dict[int, str]]:
+    """Return a person, and the side that was chosen in each pair that was answered."""
     with reading(path, "holds no answers of a page of corrwise evaluate --blind"):
-        other, answers = _fields(read_json(path), {"page": str, "answers": dict})
+        other, person, answers = _fields(read_json(path), {"page": str, "person": str, "answers": dict})
     if other != page:
         raise ValueError(f"expected answers of the page {page} in {path}, got those of {shown(other)}")
     pairs = {str(number): number for number in range(count)}
@@ -139,7 +144,7 @@ def _answers(path: Path, page: str, count: int) -> dict[int, str]:
         if side not in SIDES or number not in pairs:
             wanted = f"expected left or right for pairs 0 to {count - 1} in {path}"
             raise ValueError(f"{wanted}, got {shown(side)} for {named(number)}")
-    return {pairs[number]: side for number, side in answers.items()}
+    return person, {pairs[number]: side for number, side in answers.items()}
 
 
 def _fields(stated: Any, kinds: Mapping[str, type[Any]]) -> list[Any]:

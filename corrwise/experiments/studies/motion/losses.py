@@ -11,6 +11,7 @@ import numpy as np
 from corrwise._writing import write_aside
 from corrwise.costs.motion.score import motion_score
 from corrwise.experiments.report.table import number
+from corrwise.experiments.runs.owner import refuse_other
 from corrwise.experiments.runs.rows import Row, read_rows
 from corrwise.experiments.studies.flow_matching.measure import KEY as VELOCITY_KEY
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS, REAL
@@ -44,6 +45,7 @@ def held_losses(folder: Path) -> dict[str, float]:
         RunFolderError: the rows cannot be read.
         ValueError: there are none.
     """
+    refuse_other(folder, "corrwise table flow-matching", "--losses takes one of corrwise table flow-matching")
     weights: dict[str, list[Row]] = {}
     for row in {VELOCITY_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", VELOCITY_KEY)}.values():
         weights.setdefault(str(row.get("weights")), []).append(row)

@@ -25,9 +25,9 @@ def key_of(page):
     return json.loads((page.parent / "blind-key.json").read_text())
 
 
-def answer(page, name, **answers):
+def answer(page, name, person="", **answers):
     path = page.parent / f"{name}.json"
-    path.write_text(json.dumps({"page": key_of(page)["page"], "answers": answers}))
+    path.write_text(json.dumps({"page": key_of(page)["page"], "person": person or name, "answers": answers}))
     return path
 
 
@@ -89,6 +89,15 @@ def test_answers_add_up_to_shares_with_wilsons_interval(page, capsys):
     assert "| 4 |" in capsys.readouterr().out
 
 
+def test_two_downloads_of_one_person_count_once_and_the_fuller_one_counts(page):
+    key = page.parent / "blind-key.json"
+    some, all_ = {"0": "left"}, {"0": "left", "1": "right", "2": "left"}
+    files = [answer(page, name, person, **mine) for name, person, mine in (("a", "x", some), ("b", "x", all_))]
+    assert preferences(key, files) == preferences(key, files[::-1]) == preferences(key, files[1:])
+    other = answer(page, "c", "y", **some)
+    assert preferences(key, [*files, other]) != preferences(key, files)
+
+
 def test_wilsons_interval():
     share = share_interval(7, 10)
     assert share == pytest.approx((0.7, 0.3968, 0.8922), abs=1e-4)
@@ -98,9 +107,19 @@ def test_wilsons_interval():
 def test_unusable_answers_are_refused_in_one_sentence(page, tmp_path):
     key = page.parent / "blind-key.json"
     with pytest.raises(ValueError, match="expected answers of the page"):
-        preferences(tmp_path / "blind-key.json", [write(tmp_path / "a.json", '{"page": "x", "answers": {}}')])
-    for text in ("[]", "3", "null", '"x"', '{"page": 1}', '{"page": "x"}', '{"page": "x", "answers": [1]}'):
-        sentence = r"a\.json holds no answers .*: expected an object with page \(text\), answers \(an object\), got "
+        preferences(
+            tmp_path / "blind-key.json", [write(tmp_path / "a.json", '{"page": "x", "person": "1", "answers": {}}')]
+        )
+    for text in (
+        "[]",
+        "3",
+        "null",
+        '"x"',
+        '{"page": 1}',
+        '{"page": "x", "answers": {}}',
+        '{"page": "x", "person": "1", "answers": [1]}',
+    ):
+        sentence = r"a\.json holds no answers .*: expected an object with page .*, person .*, answers .*, got "
         with pytest.raises(ValueError, match=sentence + re.escape(repr(json.loads(text)))):
             preferences(key, [write(tmp_path / "a.json", text)])
     with pytest.raises(ValueError, match=r"a\.json is not JSON"):

@@ -1,12 +1,15 @@
 """Held-out loss against motion: rank correlations with known answers, and models that are matched by their weights."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from corrwise._writing import RunFolderError
 from corrwise.costs.motion.score import LEVELS
+from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.studies.motion.losses import (
     draw_losses,
     held_losses,
@@ -72,3 +75,7 @@ def test_losses_belong_to_weights(rows, tmp_path):
         loss_table(rows, {"other": 1.0})
     with pytest.raises(ValueError, match="expected rows of corrwise table flow-matching"):
         held_losses(tmp_path / "none")
+    other = EvaluateConfig(models=(tmp_path,), data=tmp_path, motion=True, samples=2)
+    (tmp_path / "config.json").write_text(json.dumps(asdict(other), default=str))
+    with pytest.raises(RunFolderError, match=r"is the folder of corrwise evaluate; --losses takes one of corrwise tab"):
+        held_losses(tmp_path)

@@ -97,8 +97,8 @@ def test_the_page_and_the_videos_are_there(run):
 
 
 def test_rows_of_another_flow_are_not_mixed(run, tmp_path):
-    with pytest.raises(ConfigMismatch, match=r"motion.flow is .dis. there and .zero. here"):
-        run_motion(replace(run, motion_flow="zero"))
+    with pytest.raises(ConfigMismatch, match=r"motion.flow is .dis. there and .tv-l1. here"):
+        run_motion(replace(run, motion_flow="tv-l1"))
     shutil.copytree(run.models[1], tmp_path / "true")
     with pytest.raises(ValueError, match="not named true"):
         run_motion(replace(run, models=(tmp_path / "true",), out=tmp_path / "ev"))
@@ -184,10 +184,10 @@ def test_frames_that_are_not_finite_are_black_and_counted():
 
 def test_the_command_line_writes_the_page(run, tmp_path, capsys):
     words = f"--models {run.models[1]} --data {run.data} --out {tmp_path / 'ev'} --horizon 2 --windows 2 --samples 2"
-    words += " --videos 0 --motion --motion-flow zero --motion-interpolator blend"
+    words += " --videos 0 --motion --motion-flow dis --motion-interpolator blend"
     assert cli.main(["evaluate", *words.split()]) == 0
     assert capsys.readouterr().out.endswith("motion.html\n")
     assert "Side by side" not in (tmp_path / "ev" / "motion.html").read_text()
-    assert json.loads((tmp_path / "ev" / "config.json").read_text())["motion_flow"] == "zero"
+    assert json.loads((tmp_path / "ev" / "config.json").read_text())["motion_flow"] == "dis"
     with pytest.raises(Exception, match="expected a list of finite numbers"):
         run_evaluate(replace(run, out=tmp_path / "ev", motion=False))

@@ -108,7 +108,7 @@ def test_tables_and_pages_carry_the_warning(run, clips, tmp_path, capsys):
         videos=0,
     )  # fmt: skip
     motion = replace(
-        config, out=tmp_path / "motion", motion=True, samples=2, motion_flow="zero", motion_interpolator="blend"
+        config, out=tmp_path / "motion", motion=True, samples=2, motion_flow="dis", motion_interpolator="blend"
     )
     sentence = "model-x learned from 4 of the 4 clips"
     for command, options in ((run_evaluate, config), (run_motion, motion)):

@@ -33,7 +33,7 @@ def tiny(tmp_path_factory):
         arms=("untrained", "distill", "mogan", "mogan-pixels"), actions=False, batch=2,
         options=("width=4", "blocks=1"), teacher_steps=2, teacher_horizon=2, own_frames_after=1,
         iterations=2, horizon=3, fake_steps=1, sample_at=(0.5,), nfe=3, samples=2, shown=3, windows=4,
-        motion_flows=("zero",), motion_interpolator="blend", videos=0, processes=1,
+        motion_flows=("dis",), motion_interpolator="blend", videos=0, processes=1,
         adversary=AdversaryOptions(flow="tv-l1", trunk="conv", warm_up=1, least=0.0, most=1e9),
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def test_clips_to_learn_from_are_not_held_out(tiny, tmp_path, capsys):
 def test_models_rows_and_tables(tiny, made):
     trained = ["teacher-0", "teacher-1", "distill-0", "distill-1", "mogan-0", "mogan-1", "mogan-pixels-0"]
     names = [*trained[:2], "untrained-0", "untrained-1", *trained[2:]]
-    rows = read_rows(tiny.out / "motion-zero" / "rows.jsonl", MOTION_KEY)
+    rows = read_rows(tiny.out / "motion-dis" / "rows.jsonl", MOTION_KEY)
     assert list(dict.fromkeys(row["model"] for row in rows)) == ["true", *names, "copy-last"]
     students = [load_model(tiny.out / "models" / name / "model").config for name in ("untrained-0", "mogan-1")]
     assert [each.sample_at for each in students] == [(0.5,), (0.5,)]
@@ -134,7 +134,7 @@ def test_models_rows_and_tables(tiny, made):
     assert sum(steps.values()) == tiny.steps_of("mogan")
     assert steps["motion"] == steps["discriminator"] == 1
     assert not set(times[0]) - documented((ROOT / "docs" / "rows.md").read_text("utf-8"))
-    assert "### Motion of sampled futures (zero)" in made
+    assert "### Motion of sampled futures (dis)" in made
     assert "| `mogan` | 2 |" in made
     assert "| `mogan-pixels` | 1 |" in made
     assert "### Seconds of training" in made
@@ -148,7 +148,7 @@ def test_untrained_students_take_other_numbers_of_evaluations(tiny, made):
 def test_a_second_run_makes_nothing_anew(tiny, made):
     files = [
         tiny.out / "rows.jsonl",
-        tiny.out / "motion-zero" / "rows.jsonl",
+        tiny.out / "motion-dis" / "rows.jsonl",
         tiny.out / "models/mogan-0/checkpoint.pt",
     ]
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
