@@ -19,6 +19,8 @@ from corrwise.experiments.studies.flow_matching.measure import KEY as VELOCITY_K
 from corrwise.experiments.studies.flow_matching.table import flow_matching_tables, held_frames
 from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
+from corrwise.experiments.studies.restoration.measure import KEY as RESTORED_KEY
+from corrwise.experiments.studies.restoration.table import PUBLISHED, restoration_tables
 from corrwise.experiments.studies.students.run import KEY as STUDENT_KEY
 from corrwise.experiments.studies.students.run import measured_rows
 from corrwise.experiments.studies.students.table import student_tables
@@ -157,6 +159,15 @@ STUDENTS = measured_folders("motion", "motion-")
 def test_the_tables_of_students_are_those_that_the_rows_give(folder):
     times = list({STUDENT_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", STUDENT_KEY)}.values())
     assert (folder / "table.md").read_text().endswith(student_tables(measured_rows(folder), times))
+
+
+RESTORED = sorted({path.parent for path in row_files(RESULTS / "restoration" / "videos")})
+
+
+@pytest.mark.parametrize("folder", RESTORED, ids=lambda folder: folder.name)
+def test_the_tables_of_restored_videos_are_those_that_the_rows_give(folder):
+    rows = list({RESTORED_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", RESTORED_KEY)}.values())
+    assert (folder / "table.md").read_text().endswith(restoration_tables(rows) + PUBLISHED)
 
 
 FLOW_MATCHING = measured_folders("flow-matching", "frames-")
