@@ -69,6 +69,11 @@ class Adversary:
     most: float = 50.0
     least: float | None = 0.05
 
+    def logits(self, maps: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, " n"]:
+        """Return the logits of maps, in full precision: in bfloat16 noise of ``sigma`` is lost in rounding."""
+        with torch.autocast(maps.device.type, enabled=False):
+            return self.network(maps.float())
+
 
 class Distillation:
     """Teaches a student, a few-step denoiser, to sample what its teacher samples with many evaluations.
@@ -208,7 +213,7 @@ def check_same(student: Denoiser, teacher: Denoiser) -> None:
 
 
 def _deceive(adversary: Adversary, generated: Float[Tensor, "n T 3 h w"]) -> Loss:
-    logits = adversary.network(generated)
+    logits = adversary.logits(generated)
     loss = generator_loss(logits)
     parts = {"generator": loss.detach(), "generated": logits.mean().detach()}
     return Loss(adversary.generator_weight * loss, parts)
@@ -220,14 +225,15 @@ def _discriminate(
     generated: Float[Tensor, "n T 3 h w"],
     generator: Generator,
 ) -> Loss:
-    given, made = adversary.network(real), adversary.network(generated)
+    real, generated = real.float(), generated.float()
+    given, made = adversary.logits(real), adversary.logits(generated)
     loss = discriminator_loss(given, made)
     parts = {"discriminator": loss, "real": given.mean(), "generated": made.mean()}
     total = adversary.discriminator_weight * loss
     for name, weight, maps, logits in (("r1", adversary.r1, real, given), ("r2", adversary.r2, generated, made)):
         if weight:
             parts[name] = noise_penalty(
-                adversary.network, maps, adversary.sigma, generator, divide=adversary.divide, logits=logits
+                adversary.logits, maps, adversary.sigma, generator, divide=adversary.divide, logits=logits
             )
             total = total + weight * parts[name]
     if adversary.least is not None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig
 from corrwise.predictors.data import Batch
 from corrwise.predictors.generative import make_time_law
 from corrwise.predictors.generative.denoiser import Denoiser, DenoiserConfig, sampling_times
@@ -226,6 +227,24 @@ def test_a_student_comes_closer_to_what_its_teacher_samples():
         optimizer.step()
     data = rollout(student, batch, drawn, evaluations=1).data
     assert 0.5 < float(data.mean()) < 1.5
+
+
+def test_penalties_are_not_lost_in_the_rounding_of_bfloat16():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MotionDiscriminator(MotionDiscriminatorConfig())
+    teacher = _teacher()
+    parts = []
+    for mixed in (False, True):
+        adversary = Adversary(network, _differences, sigma=1e-3, divide=True, least=None)
+        made = Distillation(
+            student_of(teacher, (0.5,)), teacher, make_time_law("uniform"), adversary, warm_up=0, total=9
+        )
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            parts.append(made.loss(_batch(), _drawn(), "discriminator").parts)
+    for name in ("r1", "r2"):
+        assert float(parts[0][name]) > 0
+        assert float(parts[1][name]) == pytest.approx(float(parts[0][name]), rel=0.1)
 
 
 def test_a_collapse_is_named():
