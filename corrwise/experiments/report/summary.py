@@ -214,11 +214,12 @@ def _summary(method: Method, rows: list[Row], baseline: list[Row]) -> Summary:
 
 
 def seconds_of(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the mean seconds of a control step by phase; ``other`` is the rest."""
+    """Return the mean seconds of a control step by phase; ``other`` is the rest, but for what restores a goal once."""
     total: Counter[str] = Counter()
     for row in rows:
         parts = {phase: row.get(f"seconds_{phase}") or 0.0 for phase in PHASES}
-        total.update({**parts, "other": max((row.get("seconds") or 0.0) - sum(parts.values()), 0.0)})
+        spent = (row.get("seconds") or 0.0) - (row.get("seconds_restore") or 0.0)
+        total.update({**parts, "other": max(spent - sum(parts.values()), 0.0)})
     steps = sum(row.get("steps") or 0 for row in rows)
     return {phase: total[phase] / steps if steps else float("nan") for phase in (*PHASES, "other")}
 

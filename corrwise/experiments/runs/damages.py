@@ -87,13 +87,15 @@ def stated_damage(text: str) -> StatedDamage:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: an unknown damage, a folder, a file that is no image, or a mask without a white pixel.
+        ValueError: an unknown damage, a folder, a file that is no image, or a mask of one colour.
     """
     path = local_path(text)
     if path.is_file():
         mask = read_image(path, BitDepth()).mean(axis=2) > 127
         if not mask.any():  # such as one of 0 and 1 in place of 0 and 255
             raise ValueError(f"expected a mask that is white where pixels are missing, got no white pixel in {path}")
+        if mask.all():  # such as one that is drawn in its transparency
+            raise ValueError(f"expected a mask that is black where pixels are known, got white pixels alone in {path}")
         return StatedDamage(mask, None)
     if path.is_dir() and text not in DAMAGES:
         raise ValueError(f"expected a damage or the file of a mask, got a folder, {path}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from io import BytesIO
 from itertools import tee
 from math import lcm
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from corrwise._files import reading
+from corrwise._files import load_checkpoint, reading
 from corrwise._writing import RunFolderError, write_bytes_atomic
 from corrwise.costs.flow import FLOWS
 from corrwise.envs.arrays import to_uint8
@@ -82,7 +83,11 @@ def run_restore(config: RestoreConfig) -> Path:
     parts = config.out / "parts"
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
         _check_frames(run, frames.count)
+        if parts.exists() and not parts.is_dir():
+            raise RunFolderError(f"{parts} is no folder: move it away, and the command begins again")
         parts.mkdir(exist_ok=True)
+        for left in parts.glob(".*"):  # of a run that was killed while it wrote
+            left.unlink()
         files = list(_chunks(config, frames, flow, model, carrier, parts))
         rate, times = frames.rate, frames.times
         encode_video(config.out / "restored.mp4", _restored(files), rate=rate, times=times, sound=video.sound)
@@ -128,6 +133,7 @@ class _Frames:
 
     Attributes:
         size: of the restored frames, height and width.
+        padded: their size with padding.
         count: of frames.
         rate: of frames per second.
         times: when each is shown, in seconds; None where the source does not state it.
@@ -150,6 +156,7 @@ class _Frames:
         if len(shapes) < 2:
             raise ValueError(f"expected a video of at least 2 frames in {config.video}, got {len(shapes)}")
         self.size, self.count = (shapes[0][0] * self._scale, shapes[0][1] * self._scale), len(shapes)
+        self.padded = tuple(length + -length % self._side for length in self.size)
         self.rate, self.times = video.rate, video.times or None
         damage.check_size("video", self.size)
 
@@ -185,19 +192,27 @@ class _Frames:
 def _chunks(
     config: RestoreConfig, frames: _Frames, flow: Flow, model: RestorationModel, carrier: NoiseCarrier, parts: Path
 ) -> Iterator[tuple[Path, int]]:
-    """Yield the files of all chunks in order and how many frames each has, after making those that are not there."""
+    """Yield the files of all chunks in order and how many frames each has, after making those that are not there.
+
+    What the next chunk begins with is kept of the last chunk alone.
+    """
+    times = model.config.times(config.evaluations)
     done = 0
-    while all((parts / f"{done:08d}{suffix}").is_file() for suffix in (".mkv", ".pt")):
+    while (parts / f"{done:08d}.mkv").is_file():
         done += CHUNK
+    while done and not (parts / f"{done - CHUNK:08d}.pt").is_file():
+        done -= CHUNK
     before = None
     if done:
         file = parts / f"{done - CHUNK:08d}.pt"
-        with reading(file, "holds no state of a video; delete the folder parts, and the command begins again"):
-            state = torch.load(file, weights_only=True, map_location=frames.device)
+        problem = "holds no state of a video; delete the folder parts, and the command begins again"
+        state = load_checkpoint(file, device=frames.device, problem=problem)
+        with reading(file, problem):
             before = Sampled(state["image"], list(state["predictions"]))
             counts = [int(each) for each in state["counts"]]
             if CHUNK * len(counts) != done:
                 raise ValueError(f"expected {done // CHUNK} chunks, got {len(counts)}")
+            _check_state(state, (len(times) if config.guidance else 0, 3, *frames.padded))
         yield from ((parts / f"{CHUNK * i:08d}.mkv", count) for i, count in enumerate(counts))
         if state["ended"]:
             return
@@ -211,7 +226,7 @@ def _chunks(
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance),
-        times=() if config.evaluations is None else model.config.times(config.evaluations),
+        times=times,
         exact=config.exact,
         start=done,
         before=before,
@@ -232,7 +247,9 @@ def _chunks(
                 file = parts / f"{done:08d}.mkv"
                 encode_lossless(file, made)
                 counts.append(len(made))
-                _keep(file.with_suffix(".pt"), sample, counts, ended=len(made) < CHUNK)
+                kept = sample if config.guidance else replace(sample, predictions=())
+                _keep(file.with_suffix(".pt"), kept, counts, ended=len(made) < CHUNK)
+                (parts / f"{done - CHUNK:08d}.pt").unlink(missing_ok=True)
                 yield file, len(made)
                 done, made = done + len(made), []
             if taken is None:
@@ -241,10 +258,18 @@ def _chunks(
 
 def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> None:
     """Write what the next chunk begins with."""
-    state = {"image": sample.image, "predictions": torch.stack(list(sample.predictions))}
+    state = {"image": sample.image, "predictions": torch.stack([*sample.predictions, sample.image])[:-1]}
     data = BytesIO()  # torch states no reason where a disk is full
     torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, data)
     write_bytes_atomic(file, data.getvalue())
+
+
+def _check_state(state: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    for name, wanted in (("predictions", shape), ("image", shape[1:])):
+        if tuple(state[name].shape) != wanted:
+            raise ValueError(f"expected {name} of shape {wanted}, got {tuple(state[name].shape)}")
+        if not state[name].isfinite().all():
+            raise ValueError(f"expected {name} that are finite")
 
 
 def _in_units(image: Frame) -> Float[Tensor, "3 h w"]:

@@ -50,6 +50,8 @@ class VideoSource:
             self.stamp = files_stamp(self.files)
             return
         clips = scan_media(path).clips
+        if not clips:
+            raise ValueError(f"expected a video, a folder of images or a folder of clips, got {path}")
         if clip >= len(clips):
             raise ValueError(f"{path} has {len(clips)} clips, got clip {clip}")
         self._media = clips[clip]

@@ -68,6 +68,11 @@ class Masking:
 
     mask: Float[Tensor, "n 1 h w"]
 
+    def __post_init__(self) -> None:
+        """Refuse masks of another shape."""
+        if self.mask.ndim != 4 or self.mask.shape[1] != 1:
+            raise ValueError(f"expected masks (n, 1, h, w), got {tuple(self.mask.shape)}")
+
     def apply(self, images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         """Return the images with zeros where pixels are missing.
 
@@ -111,6 +116,11 @@ class Downscaling:
     """
 
     factor: int
+
+    def __post_init__(self) -> None:
+        """Refuse a factor below 1."""
+        if self.factor < 1:
+            raise ValueError(f"expected a factor of at least 1, got {self.factor}")
 
     def apply(self, images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C oh ow"]:
         """Return the small images.

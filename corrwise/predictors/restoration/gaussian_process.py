@@ -66,7 +66,8 @@ def kernel(offsets: Float[Tensor, "*n 2"], config: GaussianProcessConfig) -> Flo
     # The characteristic function of a truncated normal variable, without the overflow of erf(cut + i s).
     tail = np.exp(-(cut**2) / 2) * np.real(np.exp(-1j * cut * s) * wofz((1j * cut - s) / sqrt(2)))
     factors = (np.exp(-(s**2) / 2) - tail) / erf(cut / sqrt(2))
-    return torch.as_tensor(factors.prod(axis=-1), dtype=offsets.dtype, device=offsets.device)
+    kind = offsets.dtype if offsets.is_floating_point() else torch.float32
+    return torch.as_tensor(factors.prod(axis=-1), dtype=kind, device=offsets.device)
 
 
 @dataclass(frozen=True)

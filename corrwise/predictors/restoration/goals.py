@@ -46,13 +46,16 @@ def restored_goal(
         seed: of the noise.
 
     Raises:
-        ValueError: a carrier of other noise than the model's, images that the model or an operator does not take, or
-            another number of operators than frames.
+        TypeError: images that are not floats.
+        ValueError: no goal, a carrier of other noise than the model's, images that the model or an operator does not
+            take, or another number of operators than frames.
     """
     kernel = model.config.kernel
     if carrier is None:
         carrier = make_carrier("discrete") if kernel is None else make_carrier("gp", config=kernel)
     each = operators if isinstance(operators, Sequence) else [operators] * goal.frames.shape[1]
+    if not goal.frames.numel():
+        raise ValueError(f"expected at least one goal, got frames of shape {tuple(goal.frames.shape)}")
     if len(each) != goal.frames.shape[1]:
         raise ValueError(f"expected an operator for each of {goal.frames.shape[1]} frames, got {len(each)}")
     known = [operator for operator in each if isinstance(operator, Downscaling | Masking)]  # others may be anything

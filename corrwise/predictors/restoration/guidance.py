@@ -103,12 +103,15 @@ def sample_frame(
         project: puts what is observed in its place in images (``Operator.project``); None leaves it to the network.
 
     Raises:
+        RuntimeError: guidance in torch.inference_mode().
         ValueError: a frame before that was sampled at another number of times, or has another size.
     """
     times = tuple(times) or model.config.times()
     guided = guidance is not None and guidance.strength > 0 and before is not None
     if guided and before is not None:
         _check_before(before, len(times), noise)
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("guidance follows a gradient: restore outside of torch.inference_mode()")
     x, predictions = noise, list[Tensor]()
     for number, (t, following) in enumerate(pairwise((*times, 1.0))):
         with torch.set_grad_enabled(guided):

@@ -124,8 +124,11 @@ class RestorationModel(Pretrained):
         """Return what is known of images.
 
         Raises:
+            TypeError: images that are not floats.
             ValueError: images of another number of channels, or whose sides are no multiples of 8.
         """
+        if not observed.is_floating_point():
+            raise TypeError(f"expected images in [0, 1], got {observed.dtype}; divide bytes by 255")
         filled = self.units(operator.filled(observed))
         if filled.shape[1] != self.config.channels:
             raise ValueError(f"expected images of {self.config.channels} channels, got {filled.shape[1]}")

@@ -181,9 +181,29 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
     damaged.unlink()
     assert run(*words) == 0
     assert np.array_equal(restored(tmp_path), kept)
-    (tmp_path / "parts/00000000.pt").replace(tmp_path / "parts/00000004.pt")
-    (tmp_path / "parts/00000000.pt").write_bytes(b"")  # not read: later chunks are there
-    assert "00000004.pt holds no state of a video; delete the folder parts" in refused(capsys, *words)
+
+
+def test_what_the_next_chunk_begins_with_is_kept_of_the_last_chunk_alone(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(restore, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out"]
+    parts = tmp_path / "out/parts"
+    assert run(*words, tmp_path / "out") == 0
+    assert run(*words, tmp_path / "free", "--guidance", 0) == 0
+    (state,) = parts.glob("*.pt")
+    assert len(state.read_bytes()) > 1.5 * len((tmp_path / "free/parts" / state.name).read_bytes()), "no predictions"
+    (parts / ".00000000.7-x.pt").write_bytes(b"1")  # of a run that was killed
+    kept, good = restored(tmp_path / "out"), torch.load(state, weights_only=True)
+    sentence = f"{state.name} holds no state of a video; delete the folder parts"
+    broken = {"predictions": good["predictions"] * torch.nan}, {"image": good["image"][:, 1:]}, {"counts": []}
+    for change in broken:
+        torch.save({**good, **change}, state)
+        assert sentence in refused(capsys, *words, tmp_path / "out")
+    state.write_bytes(b"")
+    assert sentence in refused(capsys, *words, tmp_path / "out")
+    assert not list(parts.glob(".*"))
+    state.unlink()  # killed between a chunk and its state: nothing to go on from
+    assert run(*words, tmp_path / "out") == 0
+    assert np.array_equal(restored(tmp_path / "out"), kept)
 
 
 def test_a_row_whose_frame_was_edited_is_refused(model, tmp_path, capsys):
@@ -281,6 +301,8 @@ def test_what_cannot_be_restored_is_one_sentence(model, tmp_path, capsys):
     assert "a mask of the video's size, 18 x 22, got one of 16 x 16" in refused(capsys, *words, "--damage", small)
     Image.new("L", SIZE[::-1], 1).save(tmp_path / "ones.png")
     assert "got no white pixel in" in refused(capsys, *words, "--damage", tmp_path / "ones.png")
+    Image.new("RGBA", SIZE[::-1], (255, 255, 255, 0)).save(tmp_path / "clear.png")
+    assert "got white pixels alone in" in refused(capsys, *words, "--damage", tmp_path / "clear.png")
     assert "there is no mask at" in refused(capsys, *words, "--damage", tmp_path / "no.png")
     assert "expected a damage or the file of a mask, got a folder" in refused(capsys, *words, "--damage", tmp_path)
     assert "without --apply, got random" in refused(capsys, *words, "--damage", "random")

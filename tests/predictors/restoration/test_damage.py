@@ -98,3 +98,8 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="share"):
         make_damage("random:share=2")
     assert set(DAMAGES) == {"random", "box", "free-form", "downscale"}
+
+
+def test_a_factor_below_one_is_refused():
+    with pytest.raises(ValueError, match="expected a factor of at least 1, got 0"):
+        Downscaling(0)

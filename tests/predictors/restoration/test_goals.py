@@ -73,3 +73,8 @@ def test_a_damage_that_the_model_was_not_trained_for_is_a_warning(damages, opera
         restored_goal(made(damages=damages), goal, [operator])
     assert len(seen) == bool(sentence)
     assert all(sentence in str(each.message) for each in seen)
+
+
+def test_no_goal_is_refused():
+    with pytest.raises(ValueError, match=r"expected at least one goal, got frames of shape \(0, 1, 3, 16, 16\)"):
+        restored_goal(made(), Goal(torch.rand(0, 1, 3, 16, 16)), Downscaling(2))

@@ -200,3 +200,8 @@ def test_what_does_not_fit_is_refused():
         sample_frame(model, seen, noise, first_map(SIDE, SIDE), before, Guidance())
     with pytest.raises(ValueError, match="strength must be zero or above"):
         Guidance(strength=-1.0)
+
+
+def test_guidance_in_inference_mode_is_refused_in_a_sentence():
+    with torch.inference_mode(), pytest.raises(RuntimeError, match=r"restore outside of torch.inference_mode"):
+        restored(guidance=Guidance())

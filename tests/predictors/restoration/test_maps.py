@@ -171,3 +171,8 @@ def test_maps_of_no_plane_are_refused():
         Affine.turn(0, (0.0, 0.0), 0)
     with pytest.raises(ValueError, match="at least 1 x 1 pixels, got 0 x 4"):
         first_map(0, 4)
+
+
+def test_a_flow_of_another_size_than_the_frames_is_refused():
+    with pytest.raises(ValueError, match=r"expected a flow of the frames' size \(16, 24\), got one of \(8, 8\)"):
+        list(video_maps(torch.rand(3, 3, 16, 24), lambda a, b: torch.zeros(len(a), 2, 8, 8)))

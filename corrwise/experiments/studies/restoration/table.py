@@ -73,6 +73,10 @@ def run_restoration_table(config: RestorationTableConfig) -> Path:
     held.video(0)  # what cannot be read fails before anything is written
     noises = {**dict.fromkeys(config.models, "gp"), **dict.fromkeys(config.white_models, "white")}
     warnings = [text for path, noise in noises.items() if (text := _checked(path, noise, config))]
+    if repeated := held.repeated():
+        warnings.append(
+            f"{repeated} of the {config.videos} videos show frames of another one: intervals take them for independent"
+        )
     moved = any(follows(carrier) for carrier in config.carriers)
     if moved and GROUND_TRUTH in config.flows and held.no_truth:
         raise ValueError(f"{config.data} has no ground-truth flow: {held.no_truth}; choose other --flows")

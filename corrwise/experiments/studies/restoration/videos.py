@@ -102,10 +102,8 @@ class HeldVideos:
         Raises:
             BrokenShard: its clip can no longer be read.
         """
-        config, rng = self.config, self._rng(_VIDEO, number)
-        clip = self._long[number % len(self._long)]
-        last = self._clips.lengths[clip] - (1 if self._shift else config.frames)
-        start = int(rng.integers(last + 1))
+        config = self.config
+        clip, start, rng = self._window(number)
         frames, _ = self._clips.read(clip, start, start + (1 if self._shift else config.frames))
         images = torch.from_numpy(frames).movedim(-1, 1).float() / 255
         if not self._shift:
@@ -115,6 +113,23 @@ class HeldVideos:
         crops = torch.stack([images[0, :, y : y + side, x : x + side] for x, y in places])
         steps = tuple(Affine.shift(*(a - b).tolist()) for a, b in pairwise(places))
         return DamagedVideo(number, clip, start, crops, steps, self._observed(number, crops, places))
+
+    def repeated(self) -> int:
+        """Return how many videos show a frame that another one shows before them."""
+        length, seen = 1 if self._shift else self.config.frames, dict[int, list[int]]()
+        count = 0
+        for number in range(self.config.videos):
+            clip, start, _ = self._window(number)
+            count += any(abs(start - other) < length for other in seen.setdefault(clip, []))
+            seen[clip].append(start)
+        return count
+
+    def _window(self, number: int) -> tuple[int, int, np.random.Generator]:
+        """Return the clip of a video, its first frame, and the source of its further draws."""
+        rng = self._rng(_VIDEO, number)
+        clip = self._long[number % len(self._long)]
+        last = self._clips.lengths[clip] - (1 if self._shift else self.config.frames)
+        return clip, int(rng.integers(last + 1)), rng
 
     def measured_maps(self, video: DamagedVideo) -> list[FrameMap]:
         """Return the maps along which all restored frames are measured: the true ones where they are known."""

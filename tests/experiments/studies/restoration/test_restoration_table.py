@@ -257,3 +257,10 @@ def test_a_damage_with_other_options_than_in_training_is_a_warning(clips, models
     config = tiny(clips, models, carriers=("fixed",), white_models=(), damage="random:share=0.6", videos=1)
     run_restoration_table(replace(config, out=tmp_path / "run"))
     assert "gp-0 is trained for random, and restores random:share=0.6" in capsys.readouterr().err
+
+
+def test_videos_that_share_frames_are_a_warning(clips, models, tmp_path, capsys):
+    config = tiny(clips, models, carriers=("fixed",), white_models=(), motion="video", frames=4, videos=3)
+    run_restoration_table(replace(config, out=tmp_path / "run"))
+    assert "1 of the 3 videos show frames of another one" in capsys.readouterr().err
+    assert not HeldVideos(replace(config, videos=2)).repeated()
