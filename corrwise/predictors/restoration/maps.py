@@ -190,8 +190,8 @@ def _fields(frames: Iterable[Tensor], flow: Flow) -> Iterator[tuple[Tensor, Tens
                 raise ValueError(f"expected frames of one size, got {got} as frames {count - 2} and {count - 1}")
             later, earlier = both_ways(flow, frame[None], before[None])
             if later.shape[-2:] != frame.shape[-2:]:
-                wanted, got = tuple(frame.shape[-2:]), tuple(later.shape[-2:])
-                raise ValueError(f"expected a flow of the frames' size {wanted}, got one of {got}")
+                size, other = tuple(frame.shape[-2:]), tuple(later.shape[-2:])
+                raise ValueError(f"expected a flow of the frames' size {size}, got one of {other}")
             yield later[0], earlier[0]
         before = frame
     if count < 2:
