@@ -20,6 +20,7 @@ STILL = "zero-action"
 RUNS: Mapping[str, str] = {
     "teacher-cool-16": "teacher, 16 evaluations, temperature of 0.1",
     "teacher-16": "the same with a temperature of 1",
+    "teacher-cold-16": "the same with a temperature of 0.01",
     "teacher-1": "teacher, 1 evaluation",
     "student-3": "student, `shifted:shift=5`, 3 evaluations",
     "student-1": "student, `shifted:shift=5`, 1 evaluation",
@@ -29,6 +30,7 @@ RUNS: Mapping[str, str] = {
     "student-20-cold-3": "the same with a temperature of 0.01",
     "student-20-1": "student, `shifted:shift=20`, 1 evaluation",
     "student-20-cool-1": "the same with a temperature of 0.1",
+    "student-20-cold-1": "the same with a temperature of 0.01",
     "student-80-cool-3": "student, `shifted:shift=80`, 3 evaluations, temperature of 0.1",
     "student-80-1": "the same with 1 evaluation and a temperature of 1",
 }
