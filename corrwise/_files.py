@@ -173,10 +173,11 @@ def load_checkpoint(path: Path, *, device: Any = "cpu", problem: str = "cannot b
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 declared = sum(info.file_size for info in archive.infolist())
-        elif path.read_bytes()[:2] == b"PK":
-            raise ValueError("its end is missing")
         else:  # in memory: from an open file, torch would allocate what it declares before reading it
-            file = io.BytesIO(path.read_bytes())
+            data = path.read_bytes()
+            if data.startswith(b"PK"):
+                raise ValueError("its end is missing")
+            file = io.BytesIO(data)
             declared = _declared_by_pickles(file)
         if declared > size:  # torch does not compress
             raise ValueError(f"it declares {declared} bytes, and has {size}")

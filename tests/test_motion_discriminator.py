@@ -1,4 +1,4 @@
-"""Windows of motion: turned and scaled ones are motion too, and their order can be told."""
+"""Windows of motion: turned and scaled ones are motion too, as smooth in its order."""
 
 from itertools import product
 

@@ -123,11 +123,8 @@ def measure(study: Study, arm: str, seed: int, trained: Sequence[Tensor], held: 
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
     seconds = (process_time() - began) / study.steps
-    accuracy, held_loss = test(network, held)
     return {
-        "accuracy": six_digits(accuracy),
-        "train_accuracy": six_digits(test(network, trained)[0]),
-        "loss": six_digits(held_loss),
+        **_tested(network, trained, held),
         "weights": sum(each.numel() for each in network.parameters()),
         "steps": study.steps,
         "step_seconds": six_digits(seconds),
@@ -138,17 +135,16 @@ def _by_neighbours(trained: Sequence[Tensor], held: Sequence[Tensor]) -> dict[st
     """Return the accuracies of a threshold on ``unlikeness``, the one that serves best on windows of training."""
     draw = np.random.default_rng(0)
     real = windows(trained, 2 * TESTS, draw)
-    ordered, other = (unlikeness(each).double().numpy() for each in (real, shuffled(real, draw)))
+    ordered, other = (unlikeness(each).numpy() for each in (real, shuffled(real, draw)))
     cuts = np.sort(np.concatenate([ordered, other]))
     cut = float(cuts[np.argmax([(ordered < each).mean() + (other >= each).mean() for each in cuts])])
-    accuracy, loss = test(lambda maps: cut - unlikeness(maps), held)
-    return {
-        "accuracy": six_digits(accuracy),
-        "train_accuracy": six_digits(test(lambda maps: cut - unlikeness(maps), trained)[0]),
-        "loss": six_digits(loss),
-        "weights": 1,
-        "steps": 0,
-    }
+    return {**_tested(lambda maps: cut - unlikeness(maps), trained, held), "weights": 1, "steps": 0}
+
+
+def _tested(network: Callable[[Tensor], Tensor], trained: Sequence[Tensor], held: Sequence[Tensor]) -> dict[str, float]:
+    accuracy, loss = test(network, held)
+    numbers = {"accuracy": accuracy, "train_accuracy": test(network, trained)[0], "loss": loss}
+    return {name: six_digits(value) for name, value in numbers.items()}
 
 
 def unlikeness(maps: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, " n"]:
@@ -164,7 +160,7 @@ def unlikeness(maps: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, " n"]:
 
 
 def scaled(maps: Float[Tensor, "n T 3 h w"], draw: np.random.Generator) -> Float[Tensor, "n T 3 h w"]:
-    """Return windows of another speed, half of them played backwards: the order of their time can be told as before."""
+    """Return windows of another speed, half of them played backwards: in order they stay as smooth."""
     made: list[Tensor] = []
     for window in maps:
         each = window[:-1] * float(2 ** draw.uniform(-1, 1))

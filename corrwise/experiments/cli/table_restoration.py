@@ -55,13 +55,9 @@ class RestorationTableConfig:
     motion: Literal["shift", "video"] = "shift"
     """shift makes each video of one frame of a clip: a crop that moves by whole pixels; its maps are exact. video takes
     the frames of the clips."""
-    carriers: Annotated[
-        tuple[
-            Annotated[str, Names(tuple(CARRIER_PATHS), _MORE, _takes_more)],
-            ...,
-        ],
-        SEVERAL,
-    ] = field(default=(*CARRIER_PATHS, f"gp{GUIDANCE}", f"{RESAMPLE}{COPIED}"), metadata=CHOOSES_ROWS)
+    carriers: Annotated[tuple[Annotated[str, Names(tuple(CARRIER_PATHS), _MORE, _takes_more)], ...], SEVERAL] = field(
+        default=(*CARRIER_PATHS, f"gp{GUIDANCE}", f"{RESAMPLE}{COPIED}"), metadata=CHOOSES_ROWS
+    )
     """Noise carriers, with +guidance behind the name of those whose frames are guided by the one before, and +copied
     of those whose frames take from it all pixels that are still visible: a control without which consistency alone
     tells nothing. gp has the models of Gaussian-process noise, nearest, bilinear and discrete those of white noise,

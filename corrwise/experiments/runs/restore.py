@@ -258,7 +258,9 @@ def _chunks(
 
 def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> None:
     """Write what the next chunk begins with."""
-    state = {"image": sample.image, "predictions": torch.stack([*sample.predictions, sample.image])[:-1]}
+    kept = sample.predictions
+    predictions = torch.stack(list(kept)) if kept else sample.image.new_empty((0, *sample.image.shape))
+    state = {"image": sample.image, "predictions": predictions}
     data = BytesIO()  # torch states no reason where a disk is full
     torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, data)
     write_bytes_atomic(file, data.getvalue())

@@ -23,9 +23,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.costs.warp import warp
 from corrwise.predictors.generative.paths import Path
-from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
+from corrwise.predictors.restoration.maps import FrameMap, sampled_at
 from corrwise.predictors.restoration.model import Observation, RestorationModel
 from corrwise.predictors.restoration.sampling import flow_step
 from corrwise.validation import Range, validated
@@ -74,8 +73,7 @@ def equivariance_error(
         before: the prediction of the frame before.
         step: the map of the frame.
     """
-    moved = (step.ahead - pixel_grid(*step.size, device=data.device)).permute(2, 0, 1)
-    return ((warp(data, moved[None], padding="border")[0] - before).square() * step.kept).sum()
+    return ((sampled_at(data[0], step.ahead) - before).square() * step.kept).sum()
 
 
 def sample_frame(

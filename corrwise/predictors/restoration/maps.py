@@ -13,6 +13,7 @@ from torch import Tensor
 from corrwise.costs.flow import FLOWS
 from corrwise.costs.flow.bidirectional import both_ways
 from corrwise.costs.flow.consistency import occluded
+from corrwise.costs.warp import warp
 from corrwise.predictors.restoration.affine import Affine
 from corrwise.types import Flow
 
@@ -24,6 +25,7 @@ __all__ = [
     "flow_fields",
     "flow_maps",
     "pixel_grid",
+    "sampled_at",
     "video_maps",
 ]
 
@@ -244,6 +246,12 @@ def _composed(last: FrameMap, at: Float[Tensor, "h w 2"]) -> tuple[Int[Tensor, "
         weight = (share * alike)[..., None]
         total, weights = total + weight * (points - pixel), weights + weight
     return origin, at + total / weights
+
+
+def sampled_at(image: Float[Tensor, "C h w"], points: Float[Tensor, "h w 2"]) -> Float[Tensor, "C h w"]:
+    """Return the values of an image at points (x, y), bilinearly; beyond the border those of the border."""
+    moved = points - pixel_grid(*points.shape[:2], device=points.device)
+    return warp(image[None], moved.permute(2, 0, 1)[None], padding="border")[0]
 
 
 def corners(points: Float[Tensor, "*n 2"]) -> Iterator[tuple[Float[Tensor, "*n 2"], Float[Tensor, "*n"]]]:

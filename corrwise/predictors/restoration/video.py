@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from corrwise.costs.warp import warp
 from corrwise.predictors.restoration.carriers import NoiseCarrier, carried_noise
 from corrwise.predictors.restoration.damage import Operator
 from corrwise.predictors.restoration.guidance import Guidance, Sampled, sample_frame
-from corrwise.predictors.restoration.maps import FrameMap, pixel_grid
+from corrwise.predictors.restoration.maps import FrameMap, sampled_at
 from corrwise.predictors.restoration.model import RestorationModel
 
 __all__ = ["restored_frames", "sampled_frames", "warping_differences", "warping_error", "warping_errors"]
@@ -144,8 +143,7 @@ def warping_differences(
     frame: Float[Tensor, "C h w"], other: Float[Tensor, "C h w"], points: Float[Tensor, "h w 2"]
 ) -> Float[Tensor, "h w"]:
     """Return the squared difference of each pixel from its point in another frame, the mean over channels."""
-    moved = (points - pixel_grid(*frame.shape[1:], device=frame.device)).permute(2, 0, 1)
-    return (warp(other[None], moved[None], padding="border")[0] - frame).square().mean(dim=0)
+    return (sampled_at(other, points) - frame).square().mean(dim=0)
 
 
 def warping_error(

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from corrwise.costs.warp import warp
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments.cli.table_restoration import COPIED, GUIDANCE, RestorationTableConfig, parts_of
 from corrwise.experiments.report.strip import make_strip, save_strip
@@ -34,7 +33,7 @@ from corrwise.predictors.restoration import (
     restored_frames,
     warping_errors,
 )
-from corrwise.predictors.restoration.maps import pixel_grid
+from corrwise.predictors.restoration.maps import pixel_grid, sampled_at
 from corrwise.predictors.restoration.video import warping_error
 
 __all__ = ["GUESS", "KEY", "METRICS", "NO_FLOW", "TRUE", "RestoredBy", "follows", "restored_rows", "strip_file"]
@@ -168,8 +167,7 @@ def _copied(
     before: Tensor | None = None
     for number, (frame, step) in enumerate(zip(frames, maps, strict=True)):
         if before is not None:
-            moved = (step.previous - pixel_grid(*step.size, device=frame.device)).permute(2, 0, 1)
-            frame = torch.where(step.visible, warp(before[None], moved[None], padding="border")[0], frame)
+            frame = torch.where(step.visible, sampled_at(before, step.previous), frame)
         if observed is not None:
             operator, given = observed[number]
             frame = operator.project(frame[None], given[None])[0].clamp(0, 1)
