@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from corrwise.experiments import cli
-from corrwise.experiments.runs import restore
+from corrwise.experiments.runs import restored_chunks
 from corrwise.experiments.runs.restore import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.predictors.data.formats.image_decoding import BitDepth
@@ -111,10 +111,10 @@ def test_a_whole_video_is_damaged_first_and_its_error_is_reported(model, tmp_pat
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(restore, "CHUNK", 2)
+    monkeypatch.setattr(restored_chunks, "CHUNK", 2)
     words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", mask(tmp_path / "mask.png")]
     assert run(*words, "--out", tmp_path / "whole") == 0
-    real, calls = restore.encode_lossless, []
+    real, calls = restored_chunks.encode_lossless, []
 
     def full(path, frames):
         calls.append(path)
@@ -123,7 +123,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monk
         real(path, frames)
 
     with monkeypatch.context() as patch:
-        patch.setattr(restore, "encode_lossless", full)
+        patch.setattr(restored_chunks, "encode_lossless", full)
         assert run(*words, "--out", tmp_path / "run") == 2
     assert not (tmp_path / "run/restored.mp4").exists()
     assert run(*words, "--out", tmp_path / "run") == 0
@@ -172,7 +172,7 @@ def test_sound_is_kept_to_the_bit_and_frames_at_their_times_also_with_odd_sizes(
 
 
 def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(restore, "CHUNK", 2)
+    monkeypatch.setattr(restored_chunks, "CHUNK", 2)
     words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
     assert run(*words) == 0
     kept, damaged = restored(tmp_path), tmp_path / "parts/00000002.mkv"
@@ -184,7 +184,7 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
 
 
 def test_what_the_next_chunk_begins_with_is_kept_of_the_last_chunk_alone(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(restore, "CHUNK", 2)
+    monkeypatch.setattr(restored_chunks, "CHUNK", 2)
     words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out"]
     parts = tmp_path / "out/parts"
     assert run(*words, tmp_path / "out") == 0

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from corrwise.envs.arrays import from_uint8
 from corrwise.experiments.studies.flows.clips import SimulatedFlow
 from corrwise.experiments.studies.flows.measure import GivenFlow
 from corrwise.predictors.data.sources import open_clips
@@ -78,7 +78,7 @@ class HeldClips:
         last = self.clips.lengths[clip] - self._length
         start = int(np.random.default_rng((self.seed, self.gap, number)).integers(last + 1))
         frames, _ = self.clips.read(clip, start, start + self._length)
-        images = torch.from_numpy(frames).movedim(-1, 1).float() / 255
+        images = from_uint8(frames)
         places = list(range(start, start + self._length, self.gap))
         return Window(clip, places, images[:: self.gap][None], images[(self._length - 1) // 2][None])
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from corrwise.envs.arrays import from_uint8
 from corrwise.experiments.cli.table_restoration import GROUND_TRUTH, RestorationTableConfig
 from corrwise.experiments.studies.flows.clips import SimulatedFlow
 from corrwise.predictors.data.sources import open_clips
@@ -105,7 +106,7 @@ class HeldVideos:
         config = self.config
         clip, start, rng = self._window(number)
         frames, _ = self._clips.read(clip, start, start + (1 if self._shift else config.frames))
-        images = torch.from_numpy(frames).movedim(-1, 1).float() / 255
+        images = from_uint8(frames)
         if not self._shift:
             return DamagedVideo(number, clip, start, images, (), self._observed(number, images, ()))
         places = self._places(rng)
