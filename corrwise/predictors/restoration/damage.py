@@ -27,8 +27,20 @@ __all__ = [
     "Masking",
     "Operator",
     "RandomPixels",
+    "as_images",
     "make_damage",
 ]
+
+
+def as_images(values: Tensor) -> Tensor:
+    """Return images in [0, 1] in single precision, in which a model computes.
+
+    Raises:
+        TypeError: images that are not floats.
+    """
+    if not values.is_floating_point():
+        raise TypeError(f"expected images in [0, 1], got {values.dtype}; divide bytes by 255")
+    return values.to(torch.float32)
 
 
 @runtime_checkable

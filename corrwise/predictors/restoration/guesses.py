@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from corrwise.predictors.restoration.damage import Masking, Operator
+from corrwise.predictors.restoration.damage import Masking, Operator, as_images
 
 __all__ = ["first_guess"]
 
@@ -24,8 +24,11 @@ def first_guess(operator: Operator, observed: Float[Tensor, "C oh ow"]) -> Float
     Args:
         operator: what happened to the frame.
         observed: what is observed of it.
+
+    Raises:
+        TypeError: images that are not floats.
     """
-    filled = operator.filled(observed[None])[0]
+    filled = operator.filled(as_images(observed[None]))[0]
     if not isinstance(operator, Masking):
         return filled
     missing = (operator.mask[0, 0] == 0).cpu().numpy().astype(np.uint8)

@@ -24,7 +24,7 @@ from corrwise.predictors.generative.solvers import time_grid
 from corrwise.predictors.generative.unet import UNet
 from corrwise.predictors.models.pretrained import Pretrained, Width, typed_config
 from corrwise.predictors.restoration.carriers import NoiseCarrier
-from corrwise.predictors.restoration.damage import Downscale, Operator, make_damage
+from corrwise.predictors.restoration.damage import Downscale, Operator, as_images, make_damage
 from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
 from corrwise.validation import Range, validated
 
@@ -127,8 +127,7 @@ class RestorationModel(Pretrained):
             TypeError: images that are not floats.
             ValueError: images of another number of channels, or whose sides are no multiples of 8.
         """
-        if not observed.is_floating_point():
-            raise TypeError(f"expected images in [0, 1], got {observed.dtype}; divide bytes by 255")
+        observed = as_images(observed)
         filled = self.units(operator.filled(observed))
         if filled.shape[1] != self.config.channels:
             raise ValueError(f"expected images of {self.config.channels} channels, got {filled.shape[1]}")

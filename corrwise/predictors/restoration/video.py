@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from corrwise.predictors.restoration.carriers import NoiseCarrier, carried_noise
-from corrwise.predictors.restoration.damage import Operator
+from corrwise.predictors.restoration.damage import Operator, as_images
 from corrwise.predictors.restoration.guidance import Guidance, Sampled, sample_frame
 from corrwise.predictors.restoration.maps import FrameMap, sampled_at
 from corrwise.predictors.restoration.model import RestorationModel
@@ -107,9 +107,10 @@ def _sampled(
         if number < start:
             continue
         (operator, given), (noise, step) = pair, noise_and_step
+        image = as_images(given[None])
         with torch.no_grad():
-            seen = model.observe(operator, given[None])
-        project = partial(operator.project, observed=given[None]) if exact else None
+            seen = model.observe(operator, image)
+        project = partial(operator.project, observed=image) if exact else None
         before = sample_frame(model, seen, noise[None], step, before, guidance, times, project)
         yield before
 

@@ -14,6 +14,7 @@ from corrwise.predictors.restoration import (
     make_carrier,
     restored_goal,
 )
+from corrwise.predictors.restoration.damage import as_images
 from corrwise.types import Goal
 
 
@@ -78,3 +79,14 @@ def test_a_damage_that_the_model_was_not_trained_for_is_a_warning(damages, opera
 def test_no_goal_is_refused():
     with pytest.raises(ValueError, match=r"expected at least one goal, got frames of shape \(0, 1, 3, 16, 16\)"):
         restored_goal(made(), Goal(torch.rand(0, 1, 3, 16, 16)), Downscaling(2))
+
+
+@pytest.mark.parametrize("operator", [Downscaling(2), Masking(torch.eye(16)[None, None])])
+def test_images_of_any_precision_are_taken_and_bytes_are_refused(operator):
+    frames = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator("cpu").manual_seed(0))
+    wanted = restored_goal(made(), Goal(frames), operator).frames
+    got = restored_goal(made(), Goal(frames.double()), operator).frames
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, wanted)
+    with pytest.raises(TypeError, match=r"expected images in \[0, 1\], got torch.uint8; divide bytes by 255"):
+        as_images(torch.zeros(3, 16, 16, dtype=torch.uint8))
