@@ -60,17 +60,22 @@ def main() -> None:
     def restored(guidance: Guidance | None) -> Iterator[torch.Tensor]:
         return restored_frames(model, observed, maps, make_carrier("gp"), generator(), guidance=guidance)
 
-    free, guided = seconds(lambda: list(restored(None))), seconds(lambda: list(restored(Guidance())))
+    free, guided, direct = (
+        seconds(lambda guidance=guidance: list(restored(guidance)))
+        for guidance in (None, Guidance(), Guidance(pulls="prediction"))
+    )
     parts = {
         "maps by DIS": seconds(lambda: list(video_maps(video, "dis"))),
         "Gaussian-process noise": seconds(lambda: list(carried_noise(make_carrier("gp"), maps, 3, generator()))),
         "frame by frame": free,
         "with guidance": guided,
+        "with guided predictions": direct,
     }
     what = f"{FRAMES} frames of {SIDE} px, {threads} thread{'s' * (threads > 1)}"
     lines = [f"| {what} | seconds | ms a frame |", "|---|---|---|"]
     lines += [f"| {name} | {spent:.1f} | {1000 * spent / FRAMES:.0f} |" for name, spent in parts.items()]
     lines.append(f"| guidance costs | {guided / free:.1f}x | |")
+    lines.append(f"| guidance of predictions costs | {direct / free:.1f}x | |")
     print("\n".join(lines))
     OUT.write_text("\n".join(lines) + "\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from corrwise.experiments.cli.options import SPEED_ONLY, Device, FlowName, Seed
 from corrwise.registry import CARRIER_PATHS
@@ -36,6 +36,8 @@ class RestoreConfig:
     """Optical flow by which the scene is followed, between first guesses of the frames."""
     guidance: Annotated[float, Range(0, 1_000_000)] = 1.0
     """Strength with which each frame is guided by the one before; 0 is without, in half of the time."""
+    guidance_pulls: Literal["sample", "prediction"] = "sample"
+    """What guidance pulls: the sample, through the network, or its predictions, which takes less time."""
     evaluations: Annotated[int, Range(1, 10_000)] | None = None
     """Evaluations of the network for a frame; none is the model's own number."""
     exact: bool = True

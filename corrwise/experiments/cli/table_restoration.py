@@ -14,13 +14,13 @@ from corrwise.validation import SEVERAL, Names, Range, check, validated
 
 NAME = "table restoration"
 
-GUIDANCE, COPIED = "+guidance", "+copied"  # behind the name of a carrier
+GUIDANCE, DIRECT, COPIED = "+guidance", "+direct", "+copied"  # behind the name of a carrier
 GROUND_TRUTH = "ground-truth"
 FIXED, RESAMPLE = "fixed", "resample"  # carriers of either noise, with which the others are compared
 
 
 def parts_of(arm: str) -> tuple[str, str]:
-    """Return the noise carrier of an arm, and what it takes of the frame before: ``+guidance``, ``+copied`` or ""."""
+    """Return the noise carrier of an arm, and what it takes of the frame before: ``+guidance`` ... or ""."""
     carrier, plus, more = arm.partition("+")
     return carrier, plus + more
 
@@ -33,10 +33,10 @@ def noises_of(arm: str) -> tuple[str, ...]:
 
 def _takes_more(arm: str) -> bool:
     carrier, more = parts_of(arm)
-    return more in (GUIDANCE, COPIED) and carrier in CARRIER_PATHS
+    return more in (GUIDANCE, DIRECT, COPIED) and carrier in CARRIER_PATHS
 
 
-_MORE = f"one of them with {GUIDANCE} or {COPIED}, as gp{GUIDANCE}"
+_MORE = f"one of them with {GUIDANCE}, {DIRECT} or {COPIED}, as gp{GUIDANCE}"
 
 
 @validated
@@ -56,12 +56,12 @@ class RestorationTableConfig:
     """shift makes each video of one frame of a clip: a crop that moves by whole pixels; its maps are exact. video takes
     the frames of the clips."""
     carriers: Annotated[tuple[Annotated[str, Names(tuple(CARRIER_PATHS), _MORE, _takes_more)], ...], SEVERAL] = field(
-        default=(*CARRIER_PATHS, f"gp{GUIDANCE}", f"{RESAMPLE}{COPIED}"), metadata=CHOOSES_ROWS
+        default=(*CARRIER_PATHS, f"gp{GUIDANCE}", f"gp{DIRECT}", f"{RESAMPLE}{COPIED}"), metadata=CHOOSES_ROWS
     )
-    """Noise carriers, with +guidance behind the name of those whose frames are guided by the one before, and +copied
-    of those whose frames take from it all pixels that are still visible: a control without which consistency alone
-    tells nothing. gp has the models of Gaussian-process noise, nearest, bilinear and discrete those of white noise,
-    fixed and resample all."""
+    """Noise carriers, with +guidance behind the name of those whose frames are guided by the one before, +direct of
+    those whose predictions are pulled themselves, without the network's derivative, and +copied of those whose frames
+    take from it all pixels that are still visible: a control without which consistency alone tells nothing. gp has the
+    models of Gaussian-process noise, nearest, bilinear and discrete those of white noise, fixed and resample all."""
     flows: Annotated[tuple[Annotated[str, Names((GROUND_TRUTH, *NAMED_FLOWS))], ...], SEVERAL] = field(
         default=(GROUND_TRUTH, "dis"), metadata=CHOOSES_ROWS
     )

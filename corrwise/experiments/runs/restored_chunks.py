@@ -51,7 +51,7 @@ def restored_chunks(
         video_maps((first_guess(*pair) for pair in again), flow),
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
-        guidance=Guidance(strength=config.guidance),
+        guidance=Guidance(strength=config.guidance, pulls=config.guidance_pulls),
         times=times,
         exact=config.exact,
         start=done,

@@ -9,6 +9,9 @@ pull by p times the gradient of the error in u is one by ``alpha_t alpha_next p`
 
 Two deviations: what is observed of a frame is in its place in the predictions that are compared, where it is known; and
 a pull ends where the predictions agree, as far as a prediction moves with its sample.
+
+A prediction can also be pulled itself, which takes no backward pass through the network and is exact at the last step:
+the network's derivative is taken for the identity, as in the Decomposed Diffusion Sampler (Chung et al., ICLR 2024).
 """
 
 from __future__ import annotations
@@ -41,10 +44,13 @@ class Guidance:
         normalised: ``root`` divides by the root of the error, as in the paper (and in diffusion posterior sampling),
             so that the length of a pull does not depend on how large the error is, until it is small; ``none`` does
             not.
+        pulls: ``sample`` follows the error's gradient through the network, as the paper does; ``prediction`` follows
+            that in the prediction, and the next frame is guided by the prediction that was pulled.
     """
 
     strength: Annotated[float, Range(0, inf)] = 1.0
     normalised: Literal["root", "none"] = "root"
+    pulls: Literal["sample", "prediction"] = "sample"
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def sample_frame(
     times: Sequence[float] = (),
     project: Callable[[Tensor], Tensor] | None = None,
 ) -> Sampled:
-    """Return a frame sampled from noise; with guidance, each step takes one backward pass through the network.
+    """Return a frame sampled from noise; a guided sample takes one backward pass through the network at each step.
 
     Only the graph of one evaluation is in memory at a time.
 
@@ -105,36 +111,54 @@ def sample_frame(
         ValueError: a frame before that was sampled at another number of times, or has another size.
     """
     times = tuple(times) or model.config.times()
-    guided = guidance is not None and guidance.strength > 0 and before is not None
-    if guided and before is not None:
+    if guidance is None or guidance.strength == 0:
+        before = None
+    if before is not None:
         _check_before(before, len(times), noise)
         if torch.is_inference_mode_enabled():
             raise RuntimeError("guidance follows a gradient: restore outside of torch.inference_mode()")
+    through = before is not None and guidance is not None and guidance.pulls == "sample"
     x, predictions = noise, list[Tensor]()
     for number, (t, following) in enumerate(pairwise((*times, 1.0))):
-        with torch.set_grad_enabled(guided):
-            x = x.detach().requires_grad_(guided)
+        with torch.set_grad_enabled(through):
+            x = x.detach().requires_grad_(through)
             data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
-            compared = data if project is None else model.units(project(model.images(data, clamp=False)))
-            pull = torch.zeros_like(x)
-            if guided and before is not None and guidance is not None:
+            compared = _placed(data, model, project)
+        pull = torch.zeros_like(x)
+        if before is not None and guidance is not None:
+            of = x if through else compared.requires_grad_(True)
+            with torch.enable_grad():
                 error = equivariance_error(compared, before.predictions[number], step)
-                (pull,) = torch.autograd.grad(error, x)
-                pull = _weight(guidance, error, model.path, (t, following)) * pull
+            (gradient,) = torch.autograd.grad(error, of)
+            pull = _share(guidance, error) * gradient
+        data = data.detach()
+        if not through:
+            data, pull = data - pull, torch.zeros_like(pull)
+            compared = _placed(data, model, project)
         predictions.append(compared.detach()[0])
-        x = flow_step(model.path, x.detach(), data.detach(), t, following) - pull
+        x = flow_step(model.path, x.detach(), data, t, following) - _scale(model.path, t, following) * pull
     image = model.images(x)
     return Sampled((image if project is None else project(image).clamp(0, 1))[0], predictions)
 
 
-def _weight(guidance: Guidance, error: Tensor, path: Path, times: Sequence[float]) -> Tensor:
-    """Return what a pull has of the error's gradient in x."""
-    alpha, following = path.alpha(torch.tensor(times, dtype=torch.float32, device=error.device))
-    most = 0.5  # where a prediction moves as u does, it is then the one that it is compared with
+def _placed(data: Tensor, model: RestorationModel, project: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """Return a prediction with what is observed in its place, where that is asked for."""
+    return data if project is None else model.units(project(model.images(data, clamp=False)))
+
+
+def _share(guidance: Guidance, error: Tensor) -> Tensor:
+    """Return what a pull has of the error's gradient, in the paper's units."""
+    most = 0.5  # where a prediction moves as what is pulled does, it is then the one that it is compared with
     share = torch.as_tensor(guidance.strength, dtype=torch.float32, device=error.device)
     if guidance.normalised == "root":
         share = (share / error.detach().sqrt().clamp(min=1e-12)).clamp(max=most)
-    return alpha * following * share
+    return share
+
+
+def _scale(path: Path, t: float, following: float) -> float:
+    """Return what a pull of a sample x has of the one of ``u = x / alpha``."""
+    alpha, following_alpha = path.alpha(torch.tensor((t, following), dtype=torch.float32, device="cpu")).tolist()
+    return alpha * following_alpha
 
 
 def _check_before(before: Sampled, times: int, noise: Tensor) -> None:

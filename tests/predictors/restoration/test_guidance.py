@@ -121,6 +121,33 @@ def test_a_pull_is_that_of_the_paper_in_its_units_and_never_goes_too_far(normali
     assert strength < 1e6 or float(made.image.abs().max()) < 1e-3, "it agrees with the frame before"
 
 
+def test_pulled_predictions_agree_exactly_and_take_no_derivative_of_the_network(monkeypatch):
+    free, weak, strong = (
+        errors(restored(exact=False, guidance=Guidance(strength=strength, pulls="prediction")))
+        for strength in (0.0, 0.3, 1e6)
+    )
+    assert strong < 1e-9 < weak < free
+    real, taken = RestorationModel.data, []
+    monkeypatch.setattr(RestorationModel, "data", lambda *args: taken.append(torch.is_grad_enabled()) or real(*args))
+    restored(guidance=Guidance(pulls="prediction"))
+    assert taken
+    assert not any(taken)
+
+
+def test_the_next_frame_is_guided_by_what_a_pulled_prediction_became():
+    maps = list(affine_maps([SHIFT], SIDE, SIDE))
+    (one, given), (two, later) = observed(2)
+    model = restless()
+    first = sample_frame(
+        model, model.observe(one, given[None]), torch.randn(1, 3, SIDE, SIDE, generator=generator()), maps[0]
+    )
+    noise = torch.randn(1, 3, SIDE, SIDE, generator=generator(1))
+    guidance = Guidance(strength=1e6, pulls="prediction")
+    second = sample_frame(model, model.observe(two, later[None]), noise, maps[1], first, guidance)
+    for mine, before in zip(second.predictions, first.predictions, strict=True):
+        assert float(equivariance_error(mine[None], before, maps[1])) == pytest.approx(0, abs=1e-5)
+
+
 def test_predictions_are_compared_with_what_is_observed_in_its_place():
     operator, given = next(observed(1))
     model = restless()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.envs.arrays import to_uint8
-from corrwise.experiments.cli.table_restoration import COPIED, GUIDANCE, RestorationTableConfig, parts_of
+from corrwise.experiments.cli.table_restoration import COPIED, DIRECT, GUIDANCE, RestorationTableConfig, parts_of
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.runs.damages import carrier_for
 from corrwise.experiments.runs.executors import one_thread
@@ -60,7 +60,8 @@ class RestoredBy:
     """A carrier with a flow and a model, by which all videos are restored.
 
     Attributes:
-        carrier: its name, with ``+guidance``, ``+copied`` or neither; ``true`` and ``first guess`` need no model.
+        carrier: its name, with ``+guidance``, ``+direct``, ``+copied`` or none of these; ``true`` and ``first guess``
+            need no model.
         flow: its name; ``none`` for frames that do not depend on it.
         model: the folder of the model; None without one.
         name: of the model in rows.
@@ -141,7 +142,7 @@ def _made(
         maps,
         carrier_for(name, model),
         Generator("cpu").manual_seed((config.seed << 31) + video.number),
-        guidance=Guidance(strength=config.strength, normalised=config.normalised) if more == GUIDANCE else None,
+        guidance=_guidance(more, config),
         times=times,
         exact=config.exact,
     )
@@ -156,6 +157,13 @@ def _made(
         about["seconds_maps"] = (followed - began) / len(made)
         about["carried"] = float(torch.stack([each.origin == 0 for each in maps[1:]]).float().mean())
     return made, about
+
+
+def _guidance(more: str, config: RestorationTableConfig) -> Guidance | None:
+    if more not in (GUIDANCE, DIRECT):
+        return None
+    pulls: Literal["sample", "prediction"] = "sample" if more == GUIDANCE else "prediction"
+    return Guidance(strength=config.strength, normalised=config.normalised, pulls=pulls)
 
 
 def _copied(

@@ -19,7 +19,7 @@ from corrwise.experiments.studies.restoration.videos import HeldVideos, another_
 from corrwise.predictors.restoration import Masking, RestorationConfig, RestorationModel, warping_errors
 from corrwise.validation import ConfigError
 
-CARRIERS = ("fixed", "resample", "discrete", "gp", "gp+guidance")
+CARRIERS = ("fixed", "resample", "discrete", "gp", "gp+guidance", "gp+direct")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_table_is_made_once_and_goes_on(clips, models, tmp_path):
         *((carrier, NO_FLOW, "") for carrier in (TRUE, GUESS)),
         *((carrier, NO_FLOW, model) for carrier in ("fixed", "resample") for model in ("gp-0", "white-0")),
         *(("discrete", flow, "white-0") for flow in config.flows),
-        *((carrier, flow, "gp-0") for carrier in ("gp", "gp+guidance") for flow in config.flows),
+        *((carrier, flow, "gp-0") for carrier in ("gp", "gp+guidance", "gp+direct") for flow in config.flows),
     }
     for (carrier, _, model, video), row in rows.items():
         assert (row["warping_previous"] < 1e-9) == (carrier == TRUE)
@@ -118,8 +118,8 @@ def test_a_table_is_made_once_and_goes_on(clips, models, tmp_path):
     assert {row.get("carried") for (_, flow, *_), row in rows.items() if flow != "dis"} == {None, 1.0}
     assert all(0 < row["carried"] <= 1 for (_, flow, *_), row in rows.items() if flow == "dis")
     assert "from the first frame on, or from outside of it: 100 % by ground-truth, " in page
-    guided, plain = (rows[carrier, GROUND_TRUTH, "gp-0", 0] for carrier in ("gp+guidance", "gp"))
-    assert guided["warping_previous"] != plain["warping_previous"]
+    guided, direct, plain = (rows[carrier, GROUND_TRUTH, "gp-0", 0] for carrier in ("gp+guidance", "gp+direct", "gp"))
+    assert len({row["warping_previous"] for row in (guided, direct, plain)}) == 3
     assert "### Followed by ground-truth" in page
     assert "### Followed by dis" in page
     assert page.count("| `gp+guidance` | gp | 1 | 2 |") == 2
