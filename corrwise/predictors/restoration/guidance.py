@@ -92,7 +92,7 @@ def sample_frame(
     times: Sequence[float] = (),
     project: Callable[[Tensor], Tensor] | None = None,
 ) -> Sampled:
-    """Return a frame sampled from noise; a guided sample takes one backward pass through the network at each step.
+    """Return a frame sampled from noise; a sample that is pulled takes a backward pass of the network at each step.
 
     Only the graph of one evaluation is in memory at a time.
 
@@ -123,19 +123,18 @@ def sample_frame(
         with torch.set_grad_enabled(through):
             x = x.detach().requires_grad_(through)
             data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
-            compared = _placed(data, model, project)
         pull = torch.zeros_like(x)
         if before is not None and guidance is not None:
-            of = x if through else compared.requires_grad_(True)
             with torch.enable_grad():
+                of = x if through else data.requires_grad_(True)
+                compared = _placed(data, model, project)
                 error = equivariance_error(compared, before.predictions[number], step)
             (gradient,) = torch.autograd.grad(error, of)
             pull = _share(guidance, error) * gradient
         data = data.detach()
         if not through:
             data, pull = data - pull, torch.zeros_like(pull)
-            compared = _placed(data, model, project)
-        predictions.append(compared.detach()[0])
+        predictions.append(_placed(data, model, project)[0])
         x = flow_step(model.path, x.detach(), data, t, following) - _scale(model.path, t, following) * pull
     image = model.images(x)
     return Sampled((image if project is None else project(image).clamp(0, 1))[0], predictions)

@@ -69,6 +69,11 @@ class Adversary:
     most: float = 50.0
     least: float | None = 0.05
 
+    def seen(self, frames: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, "n T2 3 h w"]:
+        """Return the maps of frames, in full precision: rounding in bfloat16 moves them more than ``sigma`` does."""
+        with torch.autocast(frames.device.type, enabled=False):
+            return self.maps(frames.float())
+
     def logits(self, maps: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, " n"]:
         """Return the logits of maps, in full precision: in bfloat16 noise of ``sigma`` is lost in rounding."""
         with torch.autocast(maps.device.type, enabled=False):
@@ -153,10 +158,10 @@ class Distillation:
             return self._follow(made, generator)
         assert self.adversary is not None
         first, count = self.student.config.context + start, made.frames.shape[1]
-        generated = self.adversary.maps(torch.cat([made.context[:, :1, -1], made.frames], dim=1))
+        generated = self.adversary.seen(torch.cat([made.context[:, :1, -1], made.frames], dim=1))
         if name == MOTION:
             return _deceive(self.adversary, generated)
-        real = self.adversary.maps(batch.frames[:, first - 1 : first + count])
+        real = self.adversary.seen(batch.frames[:, first - 1 : first + count])
         return _discriminate(self.adversary, real, generated, generator)
 
     def evaluate(self, batch: Batch, networks: Mapping[str, nn.Module], generator: Generator) -> Loss:
