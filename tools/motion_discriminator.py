@@ -54,6 +54,7 @@ ARMS = {  # the columns of the table
 NEIGHBOURS = "neighbours"  # no network: how alike maps that follow each other are, with a threshold
 FRAMES, CROP, CLIPS, TESTS = 12, 32, 8, 128  # maps of a window, its side, windows of a step, windows of a test
 _SIDE = 64  # pixels of an image
+_TRIES = 100  # windows that are drawn for one that moves
 _RATE, _STILL, _LEAST = 2e-3, 1e-3, 1.0  # learning rate; share of the crops drawn uniformly; pixels
 
 
@@ -196,8 +197,10 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
 
     Windows in which no pixel moves by ``_LEAST`` are left out: their order cannot be known.
     """
+    if any(len(each) < FRAMES - 1 for each in clips):
+        raise ValueError(f"expected clips of at least {FRAMES} frames, the shortest has {min(map(len, clips)) + 1}")
     chosen: list[Tensor] = []
-    while len(chosen) < count:
+    for _ in range(_TRIES * count):
         index = int(draw.integers(len(clips)))
         first = int(draw.integers(len(clips[index]) - FRAMES + 2))  # the last map is repeated
         window = clips[index][first : first + FRAMES - 1]
@@ -210,7 +213,9 @@ def windows(clips: Sequence[Tensor], count: int, draw: np.random.Generator) -> F
             continue
         crop = turned(crop, *(draw.random(3) < 0.5))
         chosen.append(torch.cat([crop, crop[-1:]]))
-    return torch.stack(chosen)
+        if len(chosen) == count:
+            return torch.stack(chosen)
+    raise ValueError(f"expected clips in which windows move by {_LEAST:g} px, got {len(chosen)} of {_TRIES * count}")
 
 
 def turned(

@@ -30,7 +30,7 @@ class AdversaryOptions:
     matching: bool = True
     """Whether the student goes on to learn by distribution matching afterwards."""
     window: Annotated[int, Range(0, 10_000)] = 0
-    """Frames that are compared in a step; the rollout ends with them. 0 compares all."""
+    """Frames after the context from which a step learns, in all phases; the rollout ends with them. 0 takes all."""
     weight: Share = 0.5
     """Weight of the student's loss against the discriminator, and of the discriminator's own."""
     r1: Share = 0.3

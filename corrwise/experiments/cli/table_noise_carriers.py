@@ -51,7 +51,7 @@ class NoiseCarrierTableConfig:
             values = getattr(self, name)
             check(len(set(values)) == len(values), name, "different from each other", " ".join(values))
         check(bool(self.motions or self.flows), "motions", "at least one, or --flows with one", "none")
-        check_memory(4 * 12 * self.channels * self.size**2, "--size or --channels")
+        check_memory((4 * 12 * self.channels + 40 * self.warps) * self.size**2, "--size, --channels or --warps")
 
 
 def run(config: NoiseCarrierTableConfig) -> Path:

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from corrwise._files import local_path
 from corrwise.experiments.cli.restore import AUTO
-from corrwise.mpc.sampling import generator
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.restoration import Masking, NoiseCarrier, Operator, RestorationModel, make_carrier, make_damage
 from corrwise.predictors.restoration.damage import DAMAGES, Damage, Downscale
 
 __all__ = ["StatedDamage", "carrier_for", "psnr", "stated_damage"]
+
+
+_MASKS = 1  # a stream of its own
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,18 @@ class StatedDamage:
             assert self.mask is not None
             mask = torch.from_numpy(1 - self.mask.astype(np.float32))[None, None]
         else:
-            operator = self.drawn.draw(1, *size, generator(seed, number))
+            operator = self.drawn.draw(1, *size, _generator(seed, number))
             if not isinstance(operator, Masking):
                 return operator
             mask = operator.mask
         more = 0, padded[1] - size[1], 0, padded[0] - size[0]
         return Masking(F.pad(mask, more, mode="replicate").to(device))
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    """Return the generator of a frame's mask; those of plans are others (``corrwise.mpc.sampling.generator``)."""
+    (mixed,) = np.random.SeedSequence((seed, number, _MASKS)).generate_state(1, np.uint64)
+    return torch.Generator("cpu").manual_seed(int(mixed))
 
 
 def stated_damage(text: str) -> StatedDamage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,8 +26,9 @@ from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chunk
 from corrwise.predictors.data.formats.video_encoding import encode_video
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
-from corrwise.predictors.restoration import NoiseCarrier, RestorationModel, first_map, restored_frames
+from corrwise.predictors.restoration import NoiseCarrier, RestorationModel, first_guess, first_map, restored_frames
 from corrwise.predictors.restoration.damage import Downscale
+from corrwise.predictors.restoration.maps import flow_fields
 from corrwise.predictors.restoration.video import warping_differences, warping_error
 from corrwise.types import Flow
 
@@ -56,7 +57,7 @@ def run_restore(config: RestoreConfig) -> Path:
     if any(file.resolve().parent in (config.out.resolve(), (config.out / "parts").resolve()) for file in video.files):
         raise ValueError(f"expected an output folder without the source's files, got {config.out}")
     frames, flow = DamagedFrames(video, config, damage, model), FLOWS[config.flow]()
-    _check_output(config, frames, model, carrier)  # what cannot be restored fails before anything is written
+    _check_output(config, frames, flow, model, carrier)  # what cannot be restored fails before anything is written
     model.warn_untrained(damage.factor)
     values = {"source": video.stamp, "weights": weights_hash(folder), "damage": damage.stamp}
     settings = settings_of(config, "restore").with_values(
@@ -69,7 +70,8 @@ def run_restore(config: RestoreConfig) -> Path:
             raise RunFolderError(f"{parts} is no folder: move it away, and the command begins again")
         parts.mkdir(exist_ok=True)
         for left in parts.glob(".*"):  # of a run that was killed while it wrote
-            left.unlink()
+            if left.is_file():
+                left.unlink()
         files = list(restored_chunks(config, frames, flow, model, carrier, parts))
         rate, times = frames.rate, frames.times
         encode_video(config.out / "restored.mp4", _restored(files), rate=rate, times=times, sound=video.sound)
@@ -98,9 +100,14 @@ def _damage(config: RestoreConfig) -> StatedDamage:
     return damage
 
 
-def _check_output(config: RestoreConfig, frames: DamagedFrames, model: RestorationModel, carrier: NoiseCarrier) -> None:
-    """Restore the first frame by a single evaluation, and refuse a model that takes no such images or gives NaN."""
-    operator, given = next(iter(frames))
+def _check_output(
+    config: RestoreConfig, frames: DamagedFrames, flow: Flow, model: RestorationModel, carrier: NoiseCarrier
+) -> None:
+    """Try the flow on two frames and the model on one, and refuse what cannot take them or gives NaN."""
+    pairs = iter(frames)
+    operator, given = next(pairs)
+    guesses = [first_guess(operator, given), first_guess(*next(pairs))]
+    deque(flow_fields(guesses, flow), maxlen=0)  # refuses frames that are too small for it
     steps = [first_map(*operator.filled(given[None]).shape[-2:], device=frames.device)]
     generator = torch.Generator("cpu").manual_seed(config.seed)
     made = restored_frames(model, [(operator, given)], steps, carrier, generator, times=model.config.times(1))
@@ -126,9 +133,8 @@ def _report(
     ):
         height, width = made.shape[:2]
         frame = from_uint8(made)
-        points, origin, seen, traced = (
-            each[:height, :width].cpu() for each in (step.previous, step.points, step.visible, step.traced)
-        )
+        step = step.cropped(height, width)  # of padding nothing is seen
+        points, origin, seen, traced = (each.cpu() for each in (step.previous, step.points, step.visible, step.traced))
         row: Row = {"frame": number, "visible": float(seen.float().mean()), "pixels": height * width}
         if first is None or before is None:
             first = frame

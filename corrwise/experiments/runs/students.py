@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from corrwise.costs.flow import FLOWS, ZeroFlow
 from corrwise.costs.motion import MotionDiscriminator, MotionDiscriminatorConfig, flow_maps
+from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.distilling import PIXELS, AdversaryOptions
 from corrwise.experiments.cli.train import FLOW_MATCHING, TrainConfig
 from corrwise.predictors.generative import make_time_law
@@ -22,7 +23,7 @@ from corrwise.predictors.training.distillation import Maps
 from corrwise.predictors.training.trainer import CHECKPOINT
 from corrwise.types import has_gradient
 
-__all__ = ["adversary_of", "distillation", "learning_of", "maps_of", "teacher_of"]
+__all__ = ["adversary_of", "check_flow_size", "distillation", "learning_of", "maps_of", "teacher_of"]
 
 
 def teacher_of(config: TrainConfig) -> Denoiser:
@@ -101,6 +102,8 @@ def distillation(config: TrainConfig, action_dim: int, size: tuple[int, int]) ->
     teacher = teacher_of(config)
     learner = student(config, teacher, action_dim, size)
     options = config.adversary
+    if config.objective == "mogan":
+        check_flow_size(options.flow, min(config.crop or min(size), *size), "--adversary.flow")
     adversary = adversary_of(options, teacher, config.seed) if config.objective == "mogan" else None
     return Distillation(
         learner, teacher, make_time_law(config.student_time_law), adversary,
@@ -124,6 +127,17 @@ def adversary_of(options: AdversaryOptions, teacher: Denoiser, seed: int) -> Adv
         r1=options.r1, r2=options.r2, sigma=options.sigma, divide=options.divide, window=options.window,
         most=options.most, least=options.least if options.flow != PIXELS else None,
     )  # fmt: skip
+
+
+def check_flow_size(flow: str, side: int, option: str) -> None:
+    """Refuse images that are too small for a flow, before hours of training.
+
+    Raises:
+        ValueError: images with a shorter side than the flow takes.
+    """
+    smallest = 1 if flow == PIXELS else NAMED_FLOWS[flow].smallest
+    if side < smallest:
+        raise ValueError(f"expected images of at least {smallest} px for {option} {flow}, got a side of {side}")
 
 
 def maps_of(flow: str) -> Maps:

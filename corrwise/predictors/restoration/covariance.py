@@ -41,7 +41,7 @@ class GridCovariance:
             ValueError: images of another size.
         """
         self._check(images)
-        return self.rows @ images @ self.columns
+        return _product(self.rows, images, self.columns)
 
     def colour(self, white: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
         """Return ``Q^(1/2) white``: white noise becomes noise of covariance Q.
@@ -50,7 +50,7 @@ class GridCovariance:
             ValueError: noise of another size.
         """
         self._check(white)
-        return self.rows_root @ white @ self.columns_root
+        return _product(self.rows_root, white, self.columns_root)
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Float[Tensor, "*n h w"]:
         """Return independent noise images of covariance Q, one for each index of a shape.
@@ -82,6 +82,12 @@ def grid_covariance(
         each.to(dtype).to(device) for each in (parts[0][0], parts[1][0], parts[0][1], parts[1][1])
     )
     return GridCovariance(rows, columns, rows_root, columns_root)
+
+
+def _product(rows: Tensor, images: Tensor, columns: Tensor) -> Tensor:
+    """Return the product without autocast: rounding in bfloat16 adds frequencies that the kernel does not have."""
+    with torch.autocast(images.device.type, enabled=False):
+        return rows @ images @ columns
 
 
 def _factor(config: GaussianProcessConfig, side: int) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]:

@@ -75,6 +75,15 @@ class FrameMap:
         """Which pixels lead back to a point inside the first frame."""
         return (self.origin == 0) & ~_outside(self.points, self.size)
 
+    def cropped(self, height: int, width: int) -> FrameMap:
+        """Return the map between frames without what is below or at the right; pixels that were there were outside."""
+        previous, hidden, ahead, kept, origin, points = (
+            each[:height, :width]
+            for each in (self.previous, self.hidden, self.ahead, self.kept, self.origin, self.points)
+        )
+        outside, gone = (_outside(each, (height, width)) for each in (previous, ahead))
+        return FrameMap(self.number, previous, outside, hidden & ~outside, ahead, kept & ~gone, origin, points)
+
 
 def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu") -> Float[Tensor, "h w 2"]:
     """Return the centres (x, y) of all pixels; the first one's is (0, 0)."""

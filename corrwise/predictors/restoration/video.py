@@ -110,6 +110,9 @@ def _sampled(
         image = as_images(given[None])
         with torch.no_grad():
             seen = model.observe(operator, image)
+        if noise.shape != seen.filled.shape[1:]:
+            size, other = tuple(seen.filled.shape[-2:]), step.size
+            raise ValueError(f"expected maps of the whole frames' size {size}, got {other} for frame {number}")
         project = partial(operator.project, observed=image) if exact else None
         before = sample_frame(model, seen, noise[None], step, before, guidance, times, project)
         yield before

@@ -139,7 +139,7 @@ class Distillation:
 
     @property
     def phases(self) -> tuple[Cycle, ...]:
-        """The warm-up, and the cycle of Algorithm 1."""
+        """The warm-up, and the cycle of Algorithm 1, in the order of App. B: the student before the discriminator."""
         return self._phases
 
     def loss(self, batch: Batch, generator: Generator, phase: str) -> Loss:
@@ -207,8 +207,11 @@ def check_same(student: Denoiser, teacher: Denoiser) -> None:
     """Refuse a student that its teacher cannot teach.
 
     Raises:
-        ValueError: a student without times of its own, or another configuration than the teacher's, but for sampling.
+        ValueError: a teacher that is a student itself, a student without times of its own, or one that has another
+            number of context frames, actions or channels, another scale or another path than the teacher.
     """
+    if teacher.config.sample_at:
+        raise ValueError("expected a teacher that samples by a solver, got a student (sample_at)")
     if not student.config.sample_at:
         raise ValueError("expected a student that samples at times of its own (sample_at), got none")
     for name in ("context", "action_dim", "scale", "path", "channels"):

@@ -247,6 +247,15 @@ def test_penalties_are_not_lost_in_the_rounding_of_bfloat16():
         assert float(parts[1][name]) == pytest.approx(float(parts[0][name]), rel=0.1)
 
 
+def test_motion_is_not_rounded_to_bfloat16():
+    network, frames = torch.nn.Conv2d(3, 3, 3, padding=1), torch.rand(2, 4, 3, 8, 8)
+    adversary = Adversary(_Mean(), lambda clips: network(clips.flatten(0, 1)).view_as(clips))
+    whole = adversary.seen(frames)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(adversary.seen(frames), whole)
+        assert torch.equal(adversary.seen(frames.bfloat16()), adversary.seen(frames.bfloat16().float()))
+
+
 def test_a_collapse_is_named():
     teacher = _teacher()
 

@@ -162,6 +162,30 @@ def test_predictions_are_compared_with_what_is_observed_in_its_place():
     torch.testing.assert_close(operator.apply(placed.image[None])[0], given)
 
 
+def test_a_pulled_prediction_keeps_what_is_observed_in_its_place():
+    operators = [make_damage("random:share=0.5").draw(1, SIDE, SIDE, generator(seed)) for seed in (1, 2)]
+    whole = torch.rand(1, 3, SIDE, SIDE, generator=generator(3))
+    model, step = restless(), first_map(SIDE, SIDE)
+    taken: list[torch.Tensor] = []
+    real = model.data
+    model.data = lambda seen, x, t: taken.append(x) or real(seen, x, t)  # ty: ignore
+    before = None
+    for operator in operators:
+        project = partial(operator.project, observed=operator.apply(whole))
+        seen, noise = (
+            model.observe(operator, operator.apply(whole)),
+            torch.randn(1, 3, SIDE, SIDE, generator=generator()),
+        )
+        taken.clear()
+        free = sample_frame(model, seen, noise, step, project=project)
+        alone = taken[1]
+        taken.clear()
+        before = sample_frame(model, seen, noise, step, before, Guidance(1e6, pulls="prediction"), project=project)
+        known = operator.known(whole).expand_as(whole) > 0
+        torch.testing.assert_close(taken[1][known], alone[known])
+        assert torch.equal(free.image[known[0]], before.image[known[0]])
+
+
 @pytest.mark.parametrize("normalised", ["root", "none"])
 def test_the_first_frame_is_guided_by_nothing(normalised):
     guided = restored(guidance=Guidance(strength=0.1, normalised=normalised))
@@ -220,6 +244,8 @@ def test_what_does_not_fit_is_refused():
         list(restored_frames(model, observed(3), affine_maps([SHIFT], SIDE, SIDE), make_carrier("gp"), generator()))
     with pytest.raises(ValueError, match="one map for each frame, got 1 frames and more maps"):
         list(restored_frames(model, observed(1), affine_maps([SHIFT], SIDE, SIDE), make_carrier("gp"), generator()))
+    with pytest.raises(ValueError, match=r"maps of the whole frames' size \(16, 16\), got \(8, 8\) for frame 0"):
+        list(restored_frames(model, observed(2), affine_maps([SHIFT], 8, 8), make_carrier("gp"), generator()))
     operator, given = next(observed(1))
     seen, noise = model.observe(operator, given[None]), torch.randn(1, 3, SIDE, SIDE)
     before = sample_frame(model, seen, noise, first_map(SIDE, SIDE), times=(0.0, 0.5))

@@ -176,3 +176,14 @@ def test_maps_of_no_plane_are_refused():
 def test_a_flow_of_another_size_than_the_frames_is_refused():
     with pytest.raises(ValueError, match=r"expected a flow of the frames' size \(16, 24\), got one of \(8, 8\)"):
         list(video_maps(torch.rand(3, 3, 16, 24), lambda a, b: torch.zeros(len(a), 2, 8, 8)))
+
+
+def test_what_was_in_the_padding_is_not_seen_in_a_cropped_map():
+    _, padded = affine_maps([Affine.shift(-3, 0)], 8, 16)
+    _, alone = affine_maps([Affine.shift(-3, 0)], 8, 12)
+    assert padded.visible[:, :12].all()
+    cropped = padded.cropped(8, 12)
+    for name in ("visible", "kept", "traced", "hidden", "outside", "previous", "points"):
+        assert torch.equal(getattr(cropped, name), getattr(alone, name)), name
+    assert cropped.size == (8, 12)
+    assert not cropped.visible[:, 9:].any()

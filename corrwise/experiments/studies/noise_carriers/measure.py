@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -55,9 +56,11 @@ def carrier_rows(
     def rows(keys: Sequence[RowKey]) -> Iterator[Row]:
         for name, motion, seed in keys:
             carrier = make_carrier(name)
-            first, *_, last = carried_noise(carrier, maps, config.channels, _generator(seed))
+            frames = carried_noise(carrier, maps, config.channels, _generator(seed))
+            first = next(frames)
+            (last,) = deque(frames, maxlen=1)  # no frame between them is kept
             began = time.perf_counter()
-            list(carried_noise(carrier, maps, COLOURS, _generator(seed)))
+            deque(carried_noise(carrier, maps, COLOURS, _generator(seed)), maxlen=0)
             spent = 1000 * (time.perf_counter() - began) / len(maps)
             measured = {**_law(last, maps[-1], carrier.config), **_following(first, last, maps[-1], exact)}
             progress()

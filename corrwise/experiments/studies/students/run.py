@@ -31,7 +31,7 @@ from corrwise.experiments.runs.rows import (
     read_rows,
 )
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.students import maps_of, teacher_of
+from corrwise.experiments.runs.students import check_flow_size, maps_of, teacher_of
 from corrwise.experiments.runs.train import GOOD, MODEL, train_with_one_thread
 from corrwise.experiments.studies.motion.measure import KEY as MOTION_KEY
 from corrwise.experiments.studies.motion.run import broken_futures, run_motion
@@ -108,8 +108,11 @@ def _check(config: MotionTableConfig) -> list[str]:
     few_steps(model_config("denoiser", **teacher_config(config, 0).model_options, action_dim=0), config.sample_at)
     for arm in config.arms:
         maps_of(config.adversary_of(arm).flow)
+        if config.crop and arm not in WITHOUT_ADVERSARY:
+            check_flow_size(config.adversary_of(arm).flow, config.crop, "--adversary.flow")
     for flow in config.motion_flows:
         FLOWS[flow]()
+        check_flow_size(flow, min(open_clips(config.held).size), "--motion-flows")
     interpolator_of(config.motion_interpolator, device=config.device)
     for path, horizon in ((config.data, max(config.horizon, config.teacher_horizon)), (config.held, config.shown)):
         needed_frames, longest = config.context + horizon, max(open_clips(path).lengths, default=0)
