@@ -29,6 +29,15 @@ def test_moves_starts_and_speed_are_counted():
     assert found["speed"] == pytest.approx(4 / 5, abs=0.05)
 
 
+def test_steps_without_a_ball_or_with_another_one_are_left_out():
+    video = _video([np.array([x, 16.0]) for x in (8.0, 10.0, 12.0, 14.0, 28.0, 28.0)])
+    video[:, 2] = video[:, 2, :, :1, :1]  # the ball is gone, and comes back
+    found = measures(video)
+    assert found["lost"] == pytest.approx(3 / 4)
+    assert found["speed"] == pytest.approx(0, abs=0.05)
+    assert found["moving"] == found["starting"] == 0
+
+
 def test_a_line_of_the_table_is_the_mean_of_an_arms_models():
     rows = [
         {"model": name, **dict.fromkeys(MEASURES, value), "speeds": [value, value]}

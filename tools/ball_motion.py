@@ -33,9 +33,9 @@ from tools.results_table import filled
 ROWS, PAGE, TRUE = "ball.jsonl", "README.md", "true"
 FRAMES, STARTS, FUTURES = 8, (0, 8), 2  # predicted frames of a window, first frames of windows, futures of each
 _SHOWN = 0.25  # difference from the background, summed over channels, from which a pixel is the ball
-_MOVES = 1.0  # pixels a frame: half the ball's speed
+_MOVES, _FARTHEST = 1.0, 4.0  # pixels a frame: half the ball's speed, and twice
 MEASURES = ("moving", "starting", "speed")
-KEY = Key({"model": str}, {**dict.fromkeys(MEASURES, needed(NUMBER)), "speeds": needed(NUMBERS)})
+KEY = Key({"model": str}, {**dict.fromkeys(MEASURES, needed(NUMBER)), "speeds": needed(NUMBERS), "lost": NUMBER})
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Measured:
 
 
 def places(frames: Float[Tensor, "n T 3 h w"]) -> Float[Tensor, "n T 2"]:
-    """Return the centre (x, y) of the ball in each frame, in pixels."""
+    """Return the centre (x, y) of the ball in each frame, in pixels; NaN where there is no ball."""
     difference = (frames - frames[..., :1, :1]).abs().sum(dim=2)
     weight = difference.where(difference > _SHOWN, 0.0)
-    weight = weight / weight.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-6)
+    weight = weight / weight.sum(dim=(-2, -1), keepdim=True)
     x, y = (torch.arange(side, dtype=torch.float32, device="cpu") for side in (frames.shape[-1], frames.shape[-2]))
     return torch.stack([(weight.sum(dim=-2) * x).sum(dim=-1), (weight.sum(dim=-1) * y).sum(dim=-1)], dim=-1)
 
@@ -61,17 +61,19 @@ def measures(frames: Float[Tensor, "n T 3 h w"]) -> Row:
     """Return how the ball moves between the frames, the first of which is where it comes from.
 
     ``moving`` is the share of steps in which it moves, ``starting`` the same of those before which it rested, ``speed``
-    the mean distance in pixels a frame, and ``speeds`` that of each video.
+    the mean distance in pixels a frame, and ``speeds`` that of each video. Steps in which there is no ball, or that are
+    longer than a ball's can be, count in none of them: ``lost`` is their share.
     """
     distances = places(frames).diff(dim=1).norm(dim=-1)
-    moved = distances > _MOVES
-    rested = ~moved[:, :-1]
-    later = distances[:, 1:]
+    followed = distances <= _FARTHEST  # not where it is NaN
+    moved, rested = followed & (distances > _MOVES), followed & (distances <= _MOVES)
+    rested_before, later = rested[:, :-1] & followed[:, 1:], distances.where(followed, torch.nan)[:, 1:]
     return {
-        "moving": float(moved[:, 1:].float().mean()),
-        "starting": float((moved[:, 1:] & rested).sum() / rested.sum().clamp(min=1)),
-        "speed": float(later.mean()),
-        "speeds": later.mean(dim=1).tolist(),
+        "moving": float(moved[:, 1:].sum() / followed[:, 1:].sum()),
+        "starting": float((moved[:, 1:] & rested_before).sum() / rested_before.sum().clamp(min=1)),
+        "speed": float(later.nanmean()),
+        "speeds": later.nanmean(dim=1).nan_to_num(0.0).tolist(),
+        "lost": float(1 - followed[:, 1:].float().mean()),
     }
 
 
