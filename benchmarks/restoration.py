@@ -60,10 +60,10 @@ def main() -> None:
     def restored(guidance: Guidance | None) -> Iterator[torch.Tensor]:
         return restored_frames(model, observed, maps, make_carrier("gp"), generator(), guidance=guidance)
 
-    free, guided, direct = (
-        seconds(lambda guidance=guidance: list(restored(guidance)))
-        for guidance in (None, Guidance(), Guidance(pulls="prediction"))
-    )
+    def spent(guidance: Guidance | None) -> float:
+        return seconds(lambda: list(restored(guidance)))
+
+    free, guided, direct = (spent(each) for each in (None, Guidance(), Guidance(pulls="prediction")))
     parts = {
         "maps by DIS": seconds(lambda: list(video_maps(video, "dis"))),
         "Gaussian-process noise": seconds(lambda: list(carried_noise(make_carrier("gp"), maps, 3, generator()))),
@@ -73,7 +73,7 @@ def main() -> None:
     }
     what = f"{FRAMES} frames of {SIDE} px, {threads} thread{'s' * (threads > 1)}"
     lines = [f"| {what} | seconds | ms a frame |", "|---|---|---|"]
-    lines += [f"| {name} | {spent:.1f} | {1000 * spent / FRAMES:.0f} |" for name, spent in parts.items()]
+    lines += [f"| {name} | {each:.1f} | {1000 * each / FRAMES:.0f} |" for name, each in parts.items()]
     lines.append(f"| guidance costs | {guided / free:.1f}x | |")
     lines.append(f"| guidance of predictions costs | {direct / free:.1f}x | |")
     print("\n".join(lines))
