@@ -108,6 +108,10 @@ def test_a_whole_video_is_damaged_first_and_its_error_is_reported(model, tmp_pat
     assert run(*words, "--guidance", 0, "--out", tmp_path / "free") == 0
     assert np.array_equal(restored(tmp_path / "free")[0], restored(tmp_path / "out")[0])
     assert not np.array_equal(restored(tmp_path / "free")[1], restored(tmp_path / "out")[1])
+    assert run(*words, "--guidance-pulls", "prediction", "--out", tmp_path / "direct") == 0
+    direct = restored(tmp_path / "direct")
+    assert np.array_equal(direct[0], restored(tmp_path / "out")[0])
+    assert not any(np.array_equal(direct[1], restored(tmp_path / name)[1]) for name in ("free", "out"))
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monkeypatch):
