@@ -131,11 +131,11 @@ def sample_frame(
                 error = equivariance_error(compared, before.predictions[number], step)
             (gradient,) = torch.autograd.grad(error, of)
             pull = _share(guidance, error) * gradient
-        data = data.detach()
-        if not through:
-            data, pull = data - pull, torch.zeros_like(pull)
+        data = data.detach() if through else data.detach() - pull
         predictions.append(_placed(data, model, project)[0])
-        x = flow_step(model.path, x.detach(), data, t, following) - _scale(model.path, t, following) * pull
+        x = flow_step(model.path, x.detach(), data, t, following)
+        if through:
+            x = x - _scale(model.path, t, following) * pull
     image = model.images(x)
     return Sampled((image if project is None else project(image).clamp(0, 1))[0], predictions)
 

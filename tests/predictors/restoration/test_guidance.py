@@ -168,7 +168,7 @@ def test_a_pulled_prediction_keeps_what_is_observed_in_its_place():
     model, step = restless(), first_map(SIDE, SIDE)
     taken: list[torch.Tensor] = []
     real = model.data
-    model.data = lambda seen, x, t: taken.append(x) or real(seen, x, t)  # ty: ignore
+    model.data = lambda seen, x, t: taken.append(x) or real(seen, x, t)
     before = None
     for operator in operators:
         project = partial(operator.project, observed=operator.apply(whole))
