@@ -19,12 +19,13 @@ from corrwise.validation import validate
 Shape = tuple[int, int, int]  # candidates, horizon, action
 
 
-def generator(seed: int, instance: int) -> torch.Generator:
+def generator(seed: int, instance: int, *stream: int) -> torch.Generator:
     """Return the generator of one environment, derived from ``(seed, instance)`` and nothing else.
 
     Neither the number of environments nor of workers, nor the horizon, enters: ``B = 2`` draws what two runs of
     ``B = 1`` draw. ``numpy.random.SeedSequence`` mixes the pair, so neighbouring seeds do not share streams (adding
-    the two would: seed 0, instance 1 would equal seed 1, instance 0).
+    the two would: seed 0, instance 1 would equal seed 1, instance 0). Draws of another purpose have a ``stream`` of
+    their own, a number from 1.
 
     Raises:
         ValueError: when ``seed`` or ``instance`` is no whole number in [0, 2^32); beyond, pairs
@@ -32,7 +33,7 @@ def generator(seed: int, instance: int) -> torch.Generator:
     """
     for name, value in (("seed", seed), ("instance", instance)):
         validate(name, Seed, value)
-    (mixed,) = np.random.SeedSequence((seed, instance)).generate_state(1, np.uint64)
+    (mixed,) = np.random.SeedSequence((seed, instance, *stream)).generate_state(1, np.uint64)
     return torch.Generator("cpu").manual_seed(int(mixed))
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from math import log10
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool
 
 from corrwise._files import local_path
 from corrwise.experiments.cli.restore import AUTO
+from corrwise.mpc.sampling import generator
 from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.restoration import Masking, NoiseCarrier, Operator, RestorationModel, make_carrier, make_damage
 from corrwise.predictors.restoration.damage import DAMAGES, Damage, Downscale
 
-__all__ = ["StatedDamage", "carrier_for", "psnr", "stated_damage"]
+__all__ = ["StatedDamage", "carrier_for", "stated_damage"]
 
-
-_MASKS = 1  # a stream of its own
+_MASKS = 1  # a stream beside that of plans
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,12 @@ class StatedDamage:
             assert self.mask is not None
             mask = torch.from_numpy(1 - self.mask.astype(np.float32))[None, None]
         else:
-            operator = self.drawn.draw(1, *size, _generator(seed, number))
+            operator = self.drawn.draw(1, *size, generator(seed, number, _MASKS))
             if not isinstance(operator, Masking):
                 return operator
             mask = operator.mask
         more = 0, padded[1] - size[1], 0, padded[0] - size[0]
         return Masking(F.pad(mask, more, mode="replicate").to(device))
-
-
-def _generator(seed: int, number: int) -> torch.Generator:
-    """Return the generator of a frame's mask; those of plans are others (``corrwise.mpc.sampling.generator``)."""
-    (mixed,) = np.random.SeedSequence((seed, number, _MASKS)).generate_state(1, np.uint64)
-    return torch.Generator("cpu").manual_seed(int(mixed))
 
 
 def stated_damage(text: str) -> StatedDamage:
@@ -125,9 +117,3 @@ def carrier_for(name: str, model: RestorationModel) -> NoiseCarrier:
     carrier = make_carrier(name, config=kernel) if takes_kernel else make_carrier(name)
     model.check_carrier(carrier)
     return carrier
-
-
-def psnr(frames: Float[Tensor, "T C h w"], whole: Float[Tensor, "T C h w"]) -> float | None:
-    """Return the peak signal-to-noise ratio of frames in [0, 1] in dB; None where they are the same."""
-    error = float((frames - whole).square().mean())
-    return 10 * log10(1 / error) if error else None

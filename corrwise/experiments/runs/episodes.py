@@ -14,12 +14,12 @@ from corrwise.envs import Fleet, MujocoSimulator
 from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.runs import parts
 from corrwise.experiments.runs.damaged_goals import damaged_goals_of
-from corrwise.experiments.runs.damages import psnr
 from corrwise.experiments.runs.distances import distance_of, network_of, per_view
 from corrwise.experiments.runs.goal_videos import held, key_frames
 from corrwise.experiments.runs.policies import Decision, make_policy
 from corrwise.experiments.runs.rows import TERMS, Row
 from corrwise.experiments.runs.shown import Episode, Shown
+from corrwise.predictors.metrics import psnr
 from corrwise.types import Distance
 
 
@@ -100,7 +100,7 @@ class EpisodeRunner:
             whole = list(goal.frames) if keys is None else keys.videos
             with clock.measure("restore"):  # each before it is held, so that it does not depend on the others
                 shown = [self._damaged(video, seed) for video, seed in zip(whole, seeds, strict=True)]
-            errors = [psnr(*pair) for pair in zip(shown, whole, strict=True)]
+            errors = [float(psnr(*pair).mean()) for pair in zip(shown, whole, strict=True)]
             goal = held(shown)
         policy = make_policy(self._cost, config, fleet, goal, seeds, clock, self._predictor, self._distance)
         matched = self._distance if self._matches else None

@@ -18,13 +18,14 @@ from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.report.restoration import Reported, draw_restoration, restoration_table
 from corrwise.experiments.report.table import write_table
 from corrwise.experiments.runs.damaged_frames import DamagedFrames
-from corrwise.experiments.runs.damages import StatedDamage, carrier_for, psnr, stated_damage
+from corrwise.experiments.runs.damages import StatedDamage, carrier_for, stated_damage
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.restored_chunks import restored_chunks
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
 from corrwise.experiments.runs.settings import settings_of
 from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chunk
 from corrwise.predictors.data.formats.video_encoding import encode_video
+from corrwise.predictors.metrics import psnr
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
 from corrwise.predictors.restoration import NoiseCarrier, RestorationModel, first_guess, first_map, restored_frames
 from corrwise.predictors.restoration.damage import Downscale
@@ -144,7 +145,7 @@ def _report(
             row["warping_previous"] = float(difference.sum() / seen.sum()) if seen.any() else None
             row["warping_first"] = warping_error(frame, first, origin, traced)
         if config.apply:
-            row["psnr"] = psnr(frame[None], from_uint8(next(sources))[None])
+            row["psnr"] = float(psnr(frame, from_uint8(next(sources))))
         if number not in known:
             run.append(row)
         if number in shown:

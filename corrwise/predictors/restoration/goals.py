@@ -43,7 +43,7 @@ def restored_goal(
         flow: by which a video is followed, between first guesses (``first_guess``): a name in
             ``corrwise.costs.flow.FLOWS``, or a flow.
         guidance: of each frame of a video by the one before; None is without.
-        seed: of the noise.
+        seed: of the noise; each goal of a batch has the same, so that it is restored as it would be alone.
 
     Raises:
         TypeError: images that are not floats.

@@ -108,8 +108,9 @@ def _check(config: MotionTableConfig) -> list[str]:
     few_steps(model_config("denoiser", **teacher_config(config, 0).model_options, action_dim=0), config.sample_at)
     for arm in config.arms:
         maps_of(config.adversary_of(arm).flow)
-        if config.crop and arm not in WITHOUT_ADVERSARY:
-            check_flow_size(config.adversary_of(arm).flow, config.crop, "--adversary.flow")
+        if arm not in WITHOUT_ADVERSARY:
+            side = config.crop or min(open_clips(config.data).size)
+            check_flow_size(config.adversary_of(arm).flow, side, "--adversary.flow")
     for flow in config.motion_flows:
         FLOWS[flow]()
         check_flow_size(flow, min(open_clips(config.held).size), "--motion-flows")

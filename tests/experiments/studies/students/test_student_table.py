@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from corrwise.costs.motion.score import LEVELS
+from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.distilling import AdversaryOptions
 from corrwise.experiments.cli.table_motion import ARMS, WITHOUT_ADVERSARY, MotionTableConfig
@@ -105,6 +106,15 @@ def test_arms_that_make_no_table_are_refused(change, message):
 def test_what_cannot_be_trained_is_refused_before_any_training(tiny, change, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         run_motion_table(replace(tiny, out=tmp_path / "table", **change))
+    assert not (tmp_path / "table").exists()
+
+
+def test_clips_that_are_too_small_for_the_discriminators_flow_are_refused_before_any_training(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(NAMED_FLOWS, "tv-l1", replace(NAMED_FLOWS["tv-l1"], smallest=32))
+    with pytest.raises(ValueError, match="expected images of at least 32 px for --adversary"):
+        run_motion_table(replace(tiny, out=tmp_path / "table"))
     assert not (tmp_path / "table").exists()
 
 
