@@ -34,6 +34,9 @@ class RestoreConfig:
     """How noise moves with the scene; auto is gp, or discrete for a model of white noise."""
     flow: FlowName = "dis"
     """Optical flow by which the scene is followed, between first guesses of the frames."""
+    passes: Annotated[int, Range(1, 100)] = 1
+    """How often the video is restored; from the second time on the flow is that between the frames of the pass before,
+    which moves more exactly where first guesses are blurred."""
     guidance: Annotated[float, Range(0, 1_000_000)] = 1.0
     """Strength with which each frame is guided by the one before; 0 is without, in half of the time."""
     guidance_pulls: Literal["sample", "prediction"] = "sample"

@@ -70,6 +70,9 @@ class RestorationTableConfig:
     flow_of: Literal["guesses", "truth"] = "guesses"
     """What optical flows are estimated between: first guesses of the damaged frames, which a user has, or the true
     frames."""
+    passes: Annotated[int, Range(1, 100)] = 1
+    """How often a video is restored; from the second time on optical flows are estimated between the frames that the
+    pass before has restored."""
     flow_order: Literal["forward", "shuffled"] = "forward"
     """shuffled is a control: the motion of each pair of frames is that of another pair of the same video."""
     flow_error: Annotated[float, Range(0, 1000)] = 0.0

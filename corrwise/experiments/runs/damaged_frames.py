@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import lcm
 
 import numpy as np
@@ -62,9 +62,15 @@ class DamagedFrames:
             operator = self.damage.operator(number, self.size, padded, self._seed, self.device)
             yield operator, operator.apply(tensor[None])[0] if self._apply else tensor
 
-    def maps(self, flow: Flow) -> Iterator[FrameMap]:
-        """Return the map of each frame, by the flow between first guesses."""
-        return video_maps((first_guess(*pair) for pair in self), flow)
+    def maps(self, flow: Flow, restored: Iterable[Frame] | None = None) -> Iterator[FrameMap]:
+        """Return the map of each frame, by the flow between frames that are restored already, else first guesses."""
+        guesses = (first_guess(*pair) for pair in self) if restored is None else map(self._whole, restored)
+        return video_maps(guesses, flow)
+
+    def _whole(self, image: Frame) -> Float[Tensor, "3 H W"]:
+        """Return a frame with its padding."""
+        pad = [(0, whole - length) for whole, length in zip(self.padded, image.shape[:2], strict=True)]
+        return from_uint8(np.pad(image, (*pad, (0, 0)), mode="edge")).to(self.device)
 
     def cut(self, image: Float[Tensor, "C H W"]) -> Frame:
         """Return a frame without its padding."""

@@ -27,11 +27,20 @@ from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chun
 from corrwise.predictors.data.formats.video_encoding import encode_video
 from corrwise.predictors.metrics import psnr
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
-from corrwise.predictors.restoration import NoiseCarrier, RestorationModel, first_guess, first_map, restored_frames
+from corrwise.predictors.restoration import (
+    FrameMap,
+    NoiseCarrier,
+    RestorationModel,
+    first_guess,
+    first_map,
+    restored_frames,
+)
 from corrwise.predictors.restoration.damage import Downscale
 from corrwise.predictors.restoration.maps import flow_fields
 from corrwise.predictors.restoration.video import warping_differences, warping_error
 from corrwise.types import Flow
+
+Files = list[tuple[Path, int]]  # of chunks, and how many frames each has
 
 KEY = Key(
     {"frame": int},
@@ -64,20 +73,20 @@ def run_restore(config: RestoreConfig) -> Path:
     settings = settings_of(config, "restore").with_values(
         {**values, "network": asdict(model.config)}, free=("video", "model"), evidence=("network",)
     )
-    parts = config.out / "parts"
-    with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").glob("*.mkv"))) as run:
+    with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").rglob("*.mkv"))) as run:
         _check_frames(run, frames.count)
-        if parts.exists() and not parts.is_dir():
-            raise RunFolderError(f"{parts} is no folder: move it away, and the command begins again")
-        parts.mkdir(exist_ok=True)
-        for left in parts.glob(".*"):  # of a run that was killed while it wrote
-            if left.is_file():
-                left.unlink()
-        files = list(restored_chunks(config, frames, flow, model, carrier, parts))
+        earlier: Files = []
+        files: Files = []
+        for number in range(1, config.passes + 1):
+            parts, label = _folder(config, number), config.out.name
+            label += f", pass {number} of {config.passes}" if config.passes > 1 else ""
+            earlier = files
+            maps = _maps(frames, flow, earlier)
+            files = list(restored_chunks(config, frames, maps, model, carrier, parts, label))
         rate, times = frames.rate, frames.times
         encode_video(config.out / "restored.mp4", _restored(files), rate=rate, times=times, sound=video.sound)
         encode_video(config.out / "side-by-side.mp4", frames.beside(_restored(files)), rate=rate, times=times)
-        reported = _report(config, frames, flow, files, run)
+        reported = _report(config, frames, _maps(frames, flow, earlier), files, run)
         draw_restoration(config.out / "report.png", reported, run.rows)
         write_table(config.out, lambda: (restoration_table(run.rows), []))
     return config.out / "restored.mp4"
@@ -116,12 +125,34 @@ def _check_output(
         raise ValueError(f"the model in {config.model} gives values that are NaN")
 
 
-def _restored(files: list[tuple[Path, int]]) -> Iterator[Frame]:
+def _folder(config: RestoreConfig, number: int) -> Path:
+    """Return the folder of a pass, without what is left of a run that was killed while it wrote.
+
+    Raises:
+        RunFolderError: it is no folder.
+    """
+    parts = config.out / "parts"
+    for folder in (parts, *([parts / f"pass-{number}"] if number < config.passes else [])):
+        if folder.exists() and not folder.is_dir():
+            raise RunFolderError(f"{folder} is no folder: move it away, and the command begins again")
+        folder.mkdir(exist_ok=True)
+    for left in folder.glob(".*"):
+        if left.is_file():
+            left.unlink()
+    return folder
+
+
+def _restored(files: Files) -> Iterator[Frame]:
     return (image for file, count in files for image in read_chunk(file, count))
 
 
+def _maps(frames: DamagedFrames, flow: Flow, earlier: Files) -> Iterator[FrameMap]:
+    """Return the maps by which a pass follows the scene: by the frames of the pass before, where there was one."""
+    return frames.maps(flow, _restored(earlier) if earlier else None)
+
+
 def _report(
-    config: RestoreConfig, frames: DamagedFrames, flow: Flow, files: list[tuple[Path, int]], run: RunFolder
+    config: RestoreConfig, frames: DamagedFrames, maps: Iterator[FrameMap], files: Files, run: RunFolder
 ) -> Reported:
     """Append the rows that are missing, and return what the report draws: some frames, their flow, and the flicker."""
     known, count = {row["frame"] for row in run.rows}, sum(count for _, count in files)
@@ -129,9 +160,7 @@ def _report(
     report = Reported({}, {}, {}, np.zeros((1, 1)), config.apply)
     sources, first, before = iter(frames.video), None, None
     flicker = weight = torch.zeros(1, 1, dtype=torch.float32, device="cpu")
-    for number, ((operator, given), made, step) in enumerate(
-        zip(frames, _restored(files), frames.maps(flow), strict=True)
-    ):
+    for number, ((operator, given), made, step) in enumerate(zip(frames, _restored(files), maps, strict=True)):
         height, width = made.shape[:2]
         frame = from_uint8(made)
         step = step.cropped(height, width)  # of padding nothing is seen

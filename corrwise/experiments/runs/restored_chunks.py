@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import BytesIO
-from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.runs.damaged_frames import DamagedFrames
 from corrwise.experiments.runs.video_source import Frame
 from corrwise.predictors.data.formats.video_encoding import encode_lossless
-from corrwise.predictors.restoration import Guidance, NoiseCarrier, RestorationModel, first_guess, video_maps
+from corrwise.predictors.restoration import FrameMap, Guidance, NoiseCarrier, RestorationModel
 from corrwise.predictors.restoration.guidance import Sampled
 from corrwise.predictors.restoration.video import sampled_frames
-from corrwise.types import Flow
 
 CHUNK = 16  # frames that are restored, and kept, together
 
@@ -29,10 +27,11 @@ CHUNK = 16  # frames that are restored, and kept, together
 def restored_chunks(
     config: RestoreConfig,
     frames: DamagedFrames,
-    flow: Flow,
+    maps: Iterable[FrameMap],
     model: RestorationModel,
     carrier: NoiseCarrier,
     parts: Path,
+    label: str,
 ) -> Iterator[tuple[Path, int]]:
     """Yield the files of all chunks in order and how many frames each has, after making those that are not there.
 
@@ -44,11 +43,10 @@ def restored_chunks(
     if ended:
         return
     done = CHUNK * len(counts)
-    observed, again = tee(frames)
     samples = sampled_frames(
         model,
-        observed,
-        video_maps((first_guess(*pair) for pair in again), flow),
+        frames,
+        maps,
         carrier,
         torch.Generator("cpu").manual_seed(config.seed),
         guidance=Guidance(strength=config.guidance, pulls=config.guidance_pulls),
@@ -59,7 +57,7 @@ def restored_chunks(
     )
     made: list[Frame] = []
     sample: Sampled | None = None
-    with tqdm(unit="frame", desc=config.out.name, initial=done, total=frames.count) as bar:
+    with tqdm(unit="frame", desc=label, initial=done, total=frames.count) as bar:
         while True:
             taken = next(samples, None)
             if taken is not None:

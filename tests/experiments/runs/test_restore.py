@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from corrwise.envs.arrays import to_uint8
 from corrwise.experiments import cli
-from corrwise.experiments.runs import restored_chunks
+from corrwise.experiments.runs import damaged_frames, restored_chunks
 from corrwise.experiments.runs.restore import KEY
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.predictors.data.formats.image_decoding import BitDepth
@@ -114,15 +115,17 @@ def test_a_whole_video_is_damaged_first_and_its_error_is_reported(model, tmp_pat
     assert not any(np.array_equal(direct[1], restored(tmp_path / name)[1]) for name in ("free", "out"))
 
 
-def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("passes", "broken"), [(1, 2), (2, 2), (2, 5)])
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(passes, broken, model, tmp_path, monkeypatch):
     monkeypatch.setattr(restored_chunks, "CHUNK", 2)
     words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", mask(tmp_path / "mask.png")]
+    words += ["--passes", passes]
     assert run(*words, "--out", tmp_path / "whole") == 0
     real, calls = restored_chunks.encode_lossless, []
 
     def full(path, frames):
         calls.append(path)
-        if len(calls) == 2:
+        if len(calls) == broken:
             raise OSError(28, "No space left on device")
         real(path, frames)
 
@@ -140,6 +143,30 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(model, tmp_path, monk
     before = (tmp_path / "run/rows.jsonl").read_bytes()
     assert run(*words, "--out", tmp_path / "run") == 0
     assert (tmp_path / "run/rows.jsonl").read_bytes() == before
+
+
+def test_a_second_pass_follows_the_frames_of_the_first(model, tmp_path, monkeypatch, capsys):
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "random:share=0.3", "--apply"]
+    seen: list[np.ndarray] = []
+    real = damaged_frames.video_maps
+
+    def watched(given, flow):
+        given = list(given)
+        seen.append(to_uint8(torch.stack(given)))
+        return real(iter(given), flow)
+
+    monkeypatch.setattr(damaged_frames, "video_maps", watched)
+    for passes in (1, 2):
+        assert run(*words, "--passes", passes, "--out", tmp_path / str(passes)) == 0
+    once = restored(tmp_path / "1")
+    assert np.array_equal(frames(tmp_path / "2/parts/pass-1/00000000.mkv"), once)
+    assert not np.array_equal(restored(tmp_path / "2"), once)
+    height, width = SIZE
+    followed = [np.array_equal(each[:, :height, :width], once) for each in seen]
+    assert followed == [False, False, False, True, True], "restored and reported: once, and then in two passes"
+    (tmp_path / "3/parts").mkdir(parents=True)
+    (tmp_path / "3/parts/pass-1").touch()
+    assert "pass-1 is no folder: move it away" in refused(capsys, *words, "--passes", 2, "--out", tmp_path / "3")
 
 
 def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, tmp_path):

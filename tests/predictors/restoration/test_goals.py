@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+from corrwise.costs.flow import ZeroFlow
 from corrwise.predictors.restoration import (
     Downscaling,
     Guidance,
@@ -45,6 +46,28 @@ def test_small_goals_are_enlarged_and_each_is_restored_by_itself():
     assert both.shape == (2, 1, 3, 16, 16)
     alone = restored_goal(made(), Goal(goal.frames[1:]), Downscaling(2)).frames
     torch.testing.assert_close(both[1:], alone)
+
+
+def test_a_second_pass_is_followed_by_the_flow_of_restored_frames():
+    goal = Goal(torch.rand(1, 3, 3, 8, 8, generator=torch.Generator("cpu").manual_seed(0)))
+    seen: list[torch.Tensor] = []
+
+    class Watched(ZeroFlow):
+        def __call__(self, later, earlier):
+            seen.append(earlier[0])
+            return super().__call__(later, earlier)
+
+    once = restored_goal(made(), goal, Downscaling(2), flow=Watched()).frames[0]
+    before = len(seen)
+    restored_goal(made(), goal, Downscaling(2), flow=Watched(), passes=2)
+    first, second = seen[before : 2 * before], seen[2 * before :]
+    assert len(first) == len(second) > 0
+    for one, again, guess in zip(second, first, seen[:before], strict=True):
+        assert torch.equal(again, guess)
+        assert any(torch.equal(one, frame) for frame in once)
+        assert not torch.equal(one, guess)
+    with pytest.raises(ValueError, match="expected at least 1 pass, got 0"):
+        restored_goal(made(), goal, Downscaling(2), passes=0)
 
 
 def test_noise_of_another_law_is_refused():

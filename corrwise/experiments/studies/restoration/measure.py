@@ -15,7 +15,14 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from corrwise.envs.arrays import to_uint8
-from corrwise.experiments.cli.table_restoration import COPIED, DIRECT, GUIDANCE, RestorationTableConfig, parts_of
+from corrwise.experiments.cli.table_restoration import (
+    COPIED,
+    DIRECT,
+    GROUND_TRUTH,
+    GUIDANCE,
+    RestorationTableConfig,
+    parts_of,
+)
 from corrwise.experiments.report.strip import make_strip, save_strip
 from corrwise.experiments.runs.damages import carrier_for
 from corrwise.experiments.runs.executors import one_thread
@@ -129,13 +136,33 @@ def _made(
     Raises:
         ValueError: a model that gives values that are not finite.
     """
+    known = subject.flow == NO_FLOW  # any maps will do
+    passes = 1 if subject.flow in (NO_FLOW, GROUND_TRUTH) else subject.config.passes
+    made, maps = None, measured
+    seconds = seconds_maps = 0.0
+    for _ in range(passes):
+        began = time.process_time()
+        maps = measured if known else held.maps(video, subject.flow, made)
+        followed = time.process_time()
+        made = torch.stack(list(_frames(subject, model, video, maps)))
+        if not made.isfinite().all():
+            raise ValueError(f"the model in {subject.model} gives video {video.number} values that are NaN")
+        seconds += (time.process_time() - followed) / len(made)
+        seconds_maps += (followed - began) / len(made)
+    assert made is not None
+    evaluations = len(model.config.times(subject.config.evaluations))
+    about: Row = {"seconds_frame": seconds, "evaluations": evaluations, "noise": model.config.noise}
+    if not known:
+        about["seconds_maps"] = seconds_maps
+        about["carried"] = float(torch.stack([each.origin == 0 for each in maps[1:]]).float().mean())
+    return made, about
+
+
+def _frames(
+    subject: RestoredBy, model: RestorationModel, video: DamagedVideo, maps: Sequence[FrameMap]
+) -> Iterator[Float[Tensor, "3 h w"]]:
     config = subject.config
     name, more = parts_of(subject.carrier)
-    began = time.process_time()
-    known = subject.flow == NO_FLOW  # any maps will do
-    maps = measured if known else held.maps(video, subject.flow)
-    followed = time.process_time()
-    times = model.config.times(config.evaluations)
     frames = restored_frames(
         model,
         video.observed,
@@ -143,20 +170,10 @@ def _made(
         carrier_for(name, model),
         Generator("cpu").manual_seed((config.seed << 31) + video.number),
         guidance=_guidance(more, config),
-        times=times,
+        times=model.config.times(config.evaluations),
         exact=config.exact,
     )
-    if more == COPIED:
-        frames = _copied(frames, maps, video.observed if config.exact else None)
-    made = torch.stack(list(frames))
-    seconds = (time.process_time() - followed) / len(made)
-    if not made.isfinite().all():
-        raise ValueError(f"the model in {subject.model} gives video {video.number} values that are NaN")
-    about: Row = {"seconds_frame": seconds, "evaluations": len(times), "noise": model.config.noise}
-    if not known:
-        about["seconds_maps"] = (followed - began) / len(made)
-        about["carried"] = float(torch.stack([each.origin == 0 for each in maps[1:]]).float().mean())
-    return made, about
+    return _copied(frames, maps, video.observed if config.exact else None) if more == COPIED else frames
 
 
 def _guidance(more: str, config: RestorationTableConfig) -> Guidance | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, pi, sin
@@ -140,8 +140,13 @@ class HeldVideos:
             return list(flow_maps(flow_fields(video.frames, self.config.measure_flow)))
         return list(flow_maps(*self._true(video)))
 
-    def maps(self, video: DamagedVideo, flow: str) -> list[FrameMap]:
+    def maps(self, video: DamagedVideo, flow: str, restored: Float[Tensor, "n 3 h w"] | None = None) -> list[FrameMap]:
         """Return the maps along which noise is carried and frames are guided: by a flow, in its order, with its error.
+
+        Args:
+            video: that is followed.
+            flow: its name.
+            restored: frames between which optical flows are estimated in place of the guesses or the true frames.
 
         Raises:
             ValueError: ground truth where there is none, or a flow that is not finite.
@@ -160,11 +165,15 @@ class HeldVideos:
             fields, visible = self._true(video)
             seen = [visible[i] for i in order]
         else:
-            guesses = [first_guess(*pair) for pair in video.observed]
-            fields = list(flow_fields(guesses if self.config.flow_of == "guesses" else video.frames, flow))
+            fields = list(flow_fields(self._guesses(video) if restored is None else restored, flow))
         moved = [torch.tensor(error, dtype=torch.float32, device="cpu")[:, None, None] for error in errors]
         moving = ((fields[i][0] + e, fields[i][1] - e) for i, e in zip(order, moved, strict=True))
         return list(flow_maps(moving, seen))
+
+    def _guesses(self, video: DamagedVideo) -> Iterable[Float[Tensor, "3 h w"]]:
+        if self.config.flow_of == "truth":
+            return video.frames
+        return (first_guess(*pair) for pair in video.observed)
 
     def _true(self, video: DamagedVideo) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
         """Return the flows of each pair of frames by the simulator, and what of each the other shows."""

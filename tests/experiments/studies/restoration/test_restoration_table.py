@@ -174,6 +174,13 @@ def test_clips_with_simulated_flow_are_followed_by_it(clips, models, tmp_path):
     assert all(row["warping_moving"] != row["warping_previous"] for row in moving), "the background does not move"
 
 
+def test_a_second_pass_changes_what_follows_an_estimated_flow_alone(clips, models, tmp_path):
+    options = {"carriers": ("resample", "gp"), "white_models": (), "flows": (GROUND_TRUTH, "dis"), "motion": "video"}
+    once, twice = (rows_of(tiny(clips, models, passes=n, out=tmp_path / str(n), **options)) for n in (1, 2))
+    for key, row in once.items():
+        assert (row["psnr"] != twice[key]["psnr"]) == (key[1] == "dis"), key
+
+
 def test_what_is_compared_is_paired_by_video_after_the_mean_over_models():
     row = {
         "flow": NO_FLOW,
