@@ -56,8 +56,8 @@ class RestoredGoalTableConfig(GoalPlans):
         check(self.cost not in options.CONTROL_NAMES, "cost", "an image cost", self.cost)
         wanting = [arm for arm in self.arms if arm in NEEDS_MODEL]
         check(not wanting or bool(self.models), "models", f"a folder for {' '.join(wanting)}", "none")
-        alike = wanting if self.goal_frames == 0 else []  # of one image carrier and guidance change nothing
-        check(len(alike) < 2, "arms", "one restored arm with --goal-frames 0", " ".join(alike))
+        differ = self.goal_frames > 0 or len(wanting) < 2  # of one image carrier and guidance change nothing
+        check(differ, "arms", "one restored arm with --goal-frames 0", " ".join(wanting))
         fits = len(self.models) in (0, 1, len(self.tasks))
         check(fits, "models", f"one folder, or one for each of {len(self.tasks)} tasks", len(self.models))
 

@@ -54,10 +54,7 @@ class DamagedFrames:
     def __iter__(self) -> Iterator[tuple[Operator, Float[Tensor, "C oh ow"]]]:
         """Yield the operator of each frame, and what is observed of it."""
         for number, image in enumerate(self.video):
-            side = self._side // self._scale
-            pad = [(0, -length % side) for length in image.shape[:2]]
-            whole = np.pad(image, (*pad, (0, 0)), mode="edge")
-            tensor = from_uint8(whole).to(self.device)
+            tensor = self._whole(image, self._side // self._scale)
             padded = tensor.shape[1] * self._scale, tensor.shape[2] * self._scale
             operator = self.damage.operator(number, self.size, padded, self._seed, self.device)
             yield operator, operator.apply(tensor[None])[0] if self._apply else tensor
@@ -67,9 +64,9 @@ class DamagedFrames:
         guesses = (first_guess(*pair) for pair in self) if restored is None else map(self._whole, restored)
         return video_maps(guesses, flow)
 
-    def _whole(self, image: Frame) -> Float[Tensor, "3 H W"]:
-        """Return a frame with its padding."""
-        pad = [(0, whole - length) for whole, length in zip(self.padded, image.shape[:2], strict=True)]
+    def _whole(self, image: Frame, side: int | None = None) -> Float[Tensor, "3 H W"]:
+        """Return an image with padding to sides that are multiples of ``side``, by default those of restored frames."""
+        pad = [(0, -length % (side or self._side)) for length in image.shape[:2]]
         return from_uint8(np.pad(image, (*pad, (0, 0)), mode="edge")).to(self.device)
 
     def cut(self, image: Float[Tensor, "C H W"]) -> Frame:

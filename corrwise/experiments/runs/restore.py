@@ -132,10 +132,11 @@ def _folder(config: RestoreConfig, number: int) -> Path:
         RunFolderError: it is no folder.
     """
     parts = config.out / "parts"
-    for folder in (parts, *([parts / f"pass-{number}"] if number < config.passes else [])):
-        if folder.exists() and not folder.is_dir():
-            raise RunFolderError(f"{folder} is no folder: move it away, and the command begins again")
-        folder.mkdir(exist_ok=True)
+    folder = parts if number == config.passes else parts / f"pass-{number}"
+    for each in (parts, folder):
+        if each.exists() and not each.is_dir():
+            raise RunFolderError(f"{each} is no folder: move it away, and the command begins again")
+        each.mkdir(exist_ok=True)
     for left in folder.glob(".*"):
         if left.is_file():
             left.unlink()

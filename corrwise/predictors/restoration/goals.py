@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -66,8 +65,11 @@ def restored_goal(
     for factor in {operator.factor if isinstance(operator, Downscaling) else 1 for operator in known}:
         model.warn_untrained(factor)
     pairs = [list(zip(each, video, strict=True)) for video in goal.frames]
-    options: dict[str, Any] = {"flow": flow, "guidance": guidance, "passes": passes, "seed": seed}
-    return Goal(torch.stack([restored_video(model, observed, carrier, **options) for observed in pairs]))
+    videos = [
+        restored_video(model, observed, carrier, flow=flow, guidance=guidance, passes=passes, seed=seed)
+        for observed in pairs
+    ]
+    return Goal(torch.stack(videos))
 
 
 def restored_video(
@@ -83,13 +85,15 @@ def restored_video(
     """Return the frames of a short video, which is followed by a flow, or one image; see ``restored_goal``."""
     if passes < 1:
         raise ValueError(f"expected at least 1 pass, got {passes}")
-    frames: Iterable[Tensor] = (first_guess(*pair) for pair in observed)
-    for _ in range(passes if len(observed) > 1 else 1):
-        maps = video_maps(frames, flow) if len(observed) > 1 else iter([_map_of(*observed[0])])
+
+    def restored(maps: Iterable[FrameMap]) -> Float[Tensor, "T C h w"]:
         generator = torch.Generator("cpu").manual_seed(seed)
-        frames = list(restored_frames(model, observed, maps, carrier, generator, guidance=guidance))
-    return torch.stack(list(frames))
+        return torch.stack(list(restored_frames(model, observed, maps, carrier, generator, guidance=guidance)))
 
-
-def _map_of(operator: Operator, observed: Float[Tensor, "C oh ow"]) -> FrameMap:
-    return first_map(*operator.filled(observed[None]).shape[-2:], device=observed.device)
+    if len(observed) == 1:
+        operator, given = observed[0]
+        return restored([first_map(*operator.filled(given[None]).shape[-2:], device=given.device)])
+    frames = restored(video_maps((first_guess(*pair) for pair in observed), flow))
+    for _ in range(passes - 1):
+        frames = restored(video_maps(frames, flow))
+    return frames

@@ -106,10 +106,10 @@ def _check(config: MotionTableConfig) -> list[str]:
     make_time_law(config.time_law), make_time_law(config.student_time_law)
     make_weight(config.time_weight)
     few_steps(model_config("denoiser", **teacher_config(config, 0).model_options, action_dim=0), config.sample_at)
+    side = config.crop or min(open_clips(config.data).size)
     for arm in config.arms:
         maps_of(config.adversary_of(arm).flow)
         if arm not in WITHOUT_ADVERSARY:
-            side = config.crop or min(open_clips(config.data).size)
             check_flow_size(config.adversary_of(arm).flow, side, "--adversary.flow")
     for flow in config.motion_flows:
         FLOWS[flow]()
