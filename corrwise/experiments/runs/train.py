@@ -165,6 +165,11 @@ def batches_of(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindow
 def _learn(trainer: Trainer[Batch], config: TrainConfig, windows: ClipWindows, held: Batch | None, clips: Row) -> Path:
     first, model = trainer.fabric.is_global_zero, config.out / MODEL
     trainer.resume()
+    if trainer.step > config.steps and first:
+        warnings.warn(
+            f"{config.out} has {trainer.step} steps already, and --steps {config.steps} trains no more of them",
+            stacklevel=2,
+        )
     if trainer.step >= config.steps and _is_kept(trainer, model):
         return model
     losses: dict[str, Any] = {}  # the newest of each name: a phase has its own
@@ -215,7 +220,7 @@ def _way_out(trainer: Trainer[Batch], config: TrainConfig, clips: Row, error: Fl
         help_ = f"a longer --adversary.warm-up may help; {bounds}" if collapsed else "a lower --lr may help"
         return f"there is no checkpoint before it: {help_}, and a smaller --checkpoint-every keeps one"
     _keep(trainer, config, good, clips)
-    other = "another --adversary.weight" if collapsed else "another --lr"
+    other = "another --adversary.weight or --adversary.flow" if collapsed else "another --lr"
     way = f"--init-from {good} with {other} and --out goes on from its weights, those of step {trainer.step}"
     return f"{way}; {bounds}" if collapsed else way
 

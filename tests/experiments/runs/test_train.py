@@ -492,6 +492,8 @@ def test_a_finished_run_keeps_what_it_says_of_itself(tiny, monkeypatch):
     assert sorted((tiny.out / "logs").iterdir()) == logs
     run_train(replace(tiny, steps=5))
     assert json.loads((folder / "config.json").read_text())["about"]["versions"] == {"corrwise": "later"}
+    with pytest.warns(UserWarning, match="has 5 steps already, and --steps 4 trains no more of them"):
+        assert run_train(replace(tiny, steps=4)) == folder
 
 
 @pytest.mark.parametrize("readers", [0, 1, 5])

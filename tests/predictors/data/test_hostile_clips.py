@@ -129,6 +129,17 @@ def test_what_a_shard_declares_is_checked_and_the_others_stay(folder, damage, me
     tracemalloc.stop()
 
 
+def test_actions_that_are_not_finite_name_their_clip(folder):
+    with h5py.File(folder / "shard-00000.h5", "r+") as file:
+        file["clip-00/actions"][1] = np.nan
+    message = r"shard-00000\.h5 is no shard .*: expected finite actions in clip 0, got NaN or infinity"
+    clips = ClipFolder(folder)
+    for read in (lambda: clips.read(0, 0, 4), lambda: read_shard(folder / "shard-00000.h5")):
+        with pytest.raises(BrokenShard, match=message):
+            read()
+    assert clips.read(1, 0, 4)[0].all()
+
+
 def test_a_clip_too_large_to_read_at_once_is_read_in_parts(folder, monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 3 * 8 * 8 * 3)
     with pytest.raises(BrokenShard, match=r"has 768 bytes, and at most 576 are read at once"):

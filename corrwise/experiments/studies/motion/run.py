@@ -54,11 +54,12 @@ def run_motion(config: EvaluateConfig) -> Path:
         losses = held_losses(config.losses)
         check_losses(losses, [weights for weights, _ in subjects.models.values()])
     arms = {REAL: ("", None), **subjects.models}
+    clips = subjects.windows.clips(subjects.chosen).tolist()
     jobs = [
         Job(
             motion_rows,
             Measured(name, weights, model, subjects, estimators, config),
-            {(name, weights, k): estimators.stamp for k in range(config.windows)},
+            {(name, weights, k): {**estimators.stamp, "clip": clip} for k, clip in enumerate(clips)},
             together=config.batch,
             label=name,
         )

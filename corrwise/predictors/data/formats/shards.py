@@ -73,7 +73,8 @@ def read_clip(
     """Return frames ``start`` to ``stop`` (not included; None is all) of one clip, and the actions between them.
 
     Raises:
-        BrokenShard: it cannot be read, or has more than ``MOST_BYTES`` of frames in that part.
+        BrokenShard: it cannot be read, or has more than ``MOST_BYTES`` of frames or actions that are not finite in that
+            part.
     """
     with opened_shard(path) as file:
         group = inside(file, CLIP.format(clip))
@@ -82,7 +83,7 @@ def read_clip(
         check_dataset(actions, (len(frames) - 1, None), np.float32)
         stop = len(frames) if stop is None else stop
         check_bytes("frames", (min(stop, len(frames)) - start, *frames.shape[1:]), np.uint8, MOST_BYTES)
-        return frames[start:stop], actions[start : stop - 1]
+        return frames[start:stop], _finite(actions[start : stop - 1], clip)
 
 
 def read_states(path: str | PathLike[str], clip: int) -> np.ndarray | None:
@@ -100,10 +101,11 @@ def read_shard(path: str | PathLike[str]) -> list[Clip]:
     """Return all clips of a shard.
 
     Raises:
-        BrokenShard: it cannot be read, or has a clip with more than ``MOST_BYTES`` of frames.
+        BrokenShard: it cannot be read, or has a clip with more than ``MOST_BYTES`` of frames or actions that are not
+            finite.
     """
     with opened_shard(path) as file:
-        return [_read(inside(file, CLIP.format(i))) for i in range(len(_about(file)["lengths"]))]
+        return [_read(inside(file, CLIP.format(i)), i) for i in range(len(_about(file)["lengths"]))]
 
 
 @contextmanager
@@ -159,7 +161,7 @@ def _check_frames(frames: Any, *, stored: bool = True) -> None:
     check_dataset(frames, (*shape[:3], 3), np.uint8, stored=stored)
 
 
-def _read(group: h5py.Group) -> Clip:
+def _read(group: h5py.Group, clip: int) -> Clip:
     """Return a clip whose frames and actions ``_about`` has checked."""
     frames, actions = group["frames"], group["actions"]
     check_bytes("frames", frames.shape, np.uint8, MOST_BYTES)
@@ -167,7 +169,13 @@ def _read(group: h5py.Group) -> Clip:
     about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
         raise ValueError(f"expected the metadata of a clip as an object, got {shown(about)}")
-    return Clip(frames[:], actions[:], states, about)
+    return Clip(frames[:], _finite(actions[:], clip), states, about)
+
+
+def _finite(actions: np.ndarray, clip: int) -> np.ndarray:
+    if not np.isfinite(actions).all():
+        raise ValueError(f"expected finite actions in clip {clip}, got NaN or infinity")
+    return actions
 
 
 def _states(group: h5py.Group, length: int) -> np.ndarray | None:

@@ -82,6 +82,19 @@ def test_a_stopped_run_goes_on_with_the_same_rows(run, tmp_path):
             assert np.allclose(one.get(name, 0), two.get(name, 0), rtol=0.02, atol=1e-3), name  # another batch
 
 
+def test_a_row_that_was_edited_to_another_clip_is_made_again(run, tmp_path):
+    config = replace(run, out=tmp_path / "edited", videos=0)
+    shutil.copytree(run.out, config.out)
+    rows = rows_of(run)
+    edited = [{**row, "clip": row["clip"] + 7} if number == 3 else row for number, row in enumerate(rows)]
+    (config.out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in edited))
+    run_motion(config)
+    *_, last = again = rows_of(config)
+    assert len(again) == len(rows) + 1
+    assert {**last, "versions": {}} == {**rows[3], "versions": {}}
+    assert (config.out / "table.md").read_text() == (run.out / "table.md").read_text()
+
+
 def test_the_page_and_the_videos_are_there(run):
     page = (run.out / "motion.html").read_text()
     assert '<video src="videos/window-0.mp4"' in page
