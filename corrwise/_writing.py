@@ -7,6 +7,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import sys
@@ -20,11 +21,13 @@ __all__ = [
     "only_run",
     "open_plain",
     "refuse_file",
+    "remove_asides",
     "write_aside",
     "write_bytes_atomic",
     "write_json_atomic",
 ]
 
+_ASIDE = re.compile(r"\..*\.\d+-[0-9a-f]{16}(\.\w+)?", re.ASCII)  # names of temporary files
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # any other error means that the disk has no locks
 
 
@@ -59,6 +62,13 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
     with write_aside(path) as aside:
         aside.write_bytes(data)
+
+
+def remove_asides(folder: Path) -> None:
+    """Remove what runs that were killed have left of ``write_aside`` in a folder that this run alone writes to."""
+    for left in folder.glob(".*"):
+        if _ASIDE.fullmatch(left.name) and left.is_file():
+            _remove(left)
 
 
 def open_plain(path: Path, flags: int) -> int:

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from corrwise.experiments.cli.options import SPEED_ONLY, Device, FlowName, Seed
 from corrwise.registry import CARRIER_PATHS
-from corrwise.validation import Names, Range, validated
+from corrwise.validation import Names, Range, check_that, validated
 
 NAME = "restore"
 
 AUTO = "auto"
+NOT_MOVED = (FIXED, RESAMPLE) = ("fixed", "resample")  # carriers of noise of either kind that follow nothing
 
 
 @validated
@@ -53,6 +54,15 @@ class RestoreConfig:
     """Frames per second of images and clips, which state none."""
     device: Device = field(default="cpu", metadata=SPEED_ONLY)
     """Where frames are restored: cpu or cuda."""
+
+    def __post_init__(self) -> None:
+        """Refuse passes that would all be the same."""
+        follows = self.guidance > 0 or self.carrier not in NOT_MOVED
+        check_that(
+            self.passes == 1 or follows,
+            f"--passes follow the scene, and the carrier {self.carrier} does not: give a --guidance or another "
+            "--carrier",
+        )
 
 
 def run(config: RestoreConfig) -> Path:

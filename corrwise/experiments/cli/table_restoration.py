@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from corrwise.costs.presets import NAMED_FLOWS
 from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import CHOOSES_ROWS, SPEED_ONLY, Count, FlowName, Processes, Seed
+from corrwise.experiments.cli.restore import NOT_MOVED, RESAMPLE
 from corrwise.registry import CARRIER_PATHS
-from corrwise.validation import SEVERAL, Names, Range, check, validated
+from corrwise.validation import SEVERAL, Names, Range, check, check_that, validated
 
 NAME = "table restoration"
 
 GUIDANCE, DIRECT, COPIED = "+guidance", "+direct", "+copied"  # behind the name of a carrier
 GROUND_TRUTH = "ground-truth"
-FIXED, RESAMPLE = "fixed", "resample"  # carriers of either noise, with which the others are compared
 
 
 def parts_of(arm: str) -> tuple[str, str]:
@@ -28,7 +28,7 @@ def parts_of(arm: str) -> tuple[str, str]:
 def noises_of(arm: str) -> tuple[str, ...]:
     """Return the noise of the models that an arm's carrier is for."""
     carrier, _ = parts_of(arm)
-    return ("gp", "white") if carrier in (FIXED, RESAMPLE) else ("gp",) if carrier == "gp" else ("white",)
+    return ("gp", "white") if carrier in NOT_MOVED else ("gp",) if carrier == "gp" else ("white",)
 
 
 def _takes_more(arm: str) -> bool:
@@ -120,6 +120,10 @@ class RestorationTableConfig:
             check(any(given), option[noises_of(arm)[0]], f"at least one for {arm}", "none")
         shift = self.motion == "shift"
         check(shift or self.masks != "scene", "masks", "frame or video with --motion video", self.masks)
+        several = self.passes > 1  # with ground truth, or flow between true frames, they would all be the same
+        estimated = any(flow != GROUND_TRUTH for flow in self.flows)
+        check_that(not several or estimated, f"--passes estimate a flow again: give --flows other than {GROUND_TRUTH}")
+        check_that(not several or self.flow_of == "guesses", "--passes leave no flow of true frames: give no --flow-of")
         check(self.flow_order == "forward" or self.frames > 2, "frames", "at least 3 with shuffled flow", self.frames)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from corrwise.experiments.cli import options
 from corrwise.experiments.cli.table_goals import GoalPlans
-from corrwise.validation import SEVERAL, Names, Range, check, validated
+from corrwise.validation import SEVERAL, Names, Range, check, check_that, validated
 
 NAME = "table restored-goals"
 
@@ -57,7 +57,11 @@ class RestoredGoalTableConfig(GoalPlans):
         wanting = [arm for arm in self.arms if arm in NEEDS_MODEL]
         check(not wanting or bool(self.models), "models", f"a folder for {' '.join(wanting)}", "none")
         differ = self.goal_frames > 0 or len(wanting) < 2  # of one image carrier and guidance change nothing
-        check(differ, "arms", "one restored arm with --goal-frames 0", " ".join(wanting))
+        check_that(
+            differ,
+            f"with --goal-frames 0 the goal is one image, which {' and '.join(wanting)} restore alike: give one of "
+            "them as --arms, or --goal-frames above 0",
+        )
         fits = len(self.models) in (0, 1, len(self.tasks))
         check(fits, "models", f"one folder, or one for each of {len(self.tasks)} tasks", len(self.models))
 

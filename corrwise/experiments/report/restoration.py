@@ -16,6 +16,7 @@ from corrwise.experiments.report.table import markdown_table, number
 __all__ = ["Reported", "draw_restoration", "restoration_table"]
 
 _SIDE, _DPI = 1.8, 100  # inches of a frame
+_CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 8, "color": "0.4"}
 
 Row = Mapping[str, Any]
 
@@ -54,6 +55,8 @@ def draw_restoration(path: Path, reported: Reported, rows: Sequence[Row]) -> Non
         for axis, image in zip(axes[:, column], images, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.imshow(image, interpolation="nearest")
+        if key == 0:
+            axes[2, column].text(0.5, 0.5, "no frame before", transform=axes[2, column].transAxes, **_CENTRED)
         axes[0, column].set_title(f"frame {key}", fontsize=9)
     for axis, name in zip(axes[:, 0], ("damaged", "restored", "flow"), strict=True):
         axis.set_ylabel(name, fontsize=9)
@@ -65,10 +68,11 @@ def draw_restoration(path: Path, reported: Reported, rows: Sequence[Row]) -> Non
             curve.plot(*zip(*points, strict=True), label=label)
     curve.set_title("warping error", fontsize=9)
     curve.set_xlabel("frame", fontsize=8)
+    curve.set_ylabel("mean square, values in [0, 1]", fontsize=8)
     curve.legend(fontsize=8)
     drawn = flicker.imshow(reported.flicker, cmap="magma", vmin=0)
     flicker.set(xticks=[], yticks=[])
-    flicker.set_title("flicker: root mean square", fontsize=9)
+    flicker.set_title("flicker: root mean square, values in [0, 1]", fontsize=9)
     bottom.colorbar(drawn, ax=flicker)
     with write_aside(path) as aside:
         figure.savefig(aside, dpi=_DPI)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from corrwise._writing import RunFolderError
+from corrwise._writing import RunFolderError, remove_asides
 from corrwise.costs.flow import FLOWS
 from corrwise.envs.arrays import from_uint8
 from corrwise.experiments.cli.options import device_named
@@ -23,7 +23,7 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.restored_chunks import restored_chunks
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.video_source import Frame, VideoSource, read_chunk
+from corrwise.experiments.runs.video_source import CHUNK_AGAIN, Frame, VideoSource, read_chunk
 from corrwise.predictors.data.formats.video_encoding import encode_video
 from corrwise.predictors.metrics import psnr
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
@@ -75,6 +75,7 @@ def run_restore(config: RestoreConfig) -> Path:
     )
     with RunFolder(config.out, settings, KEY, begun=lambda out: any((out / "parts").rglob("*.mkv"))) as run:
         _check_frames(run, frames.count)
+        remove_asides(config.out)
         earlier: Files = []
         files: Files = []
         for number in range(1, config.passes + 1):
@@ -99,7 +100,7 @@ def _check_frames(run: RunFolder, count: int) -> None:
         if not 0 <= frame < count:
             problem = f"a row of frame {frame}, and the video has the frames 0 to {count - 1}"
         if problem:
-            raise RunFolderError(f"{run.file} holds {problem}; delete this file, and the same command makes it again")
+            raise RunFolderError(f"{run.file} holds {problem}; {CHUNK_AGAIN}")
 
 
 def _damage(config: RestoreConfig) -> StatedDamage:
@@ -137,9 +138,7 @@ def _folder(config: RestoreConfig, number: int) -> Path:
         if each.exists() and not each.is_dir():
             raise RunFolderError(f"{each} is no folder: move it away, and the command begins again")
         each.mkdir(exist_ok=True)
-    for left in folder.glob(".*"):
-        if left.is_file():
-            left.unlink()
+    remove_asides(folder)
     return folder
 
 

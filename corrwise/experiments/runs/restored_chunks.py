@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,30 @@ from corrwise._files import load_checkpoint, reading
 from corrwise._writing import write_bytes_atomic
 from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.runs.damaged_frames import DamagedFrames
-from corrwise.experiments.runs.video_source import Frame
+from corrwise.experiments.runs.video_source import CHUNK_AGAIN, Frame
 from corrwise.predictors.data.formats.video_encoding import encode_lossless
 from corrwise.predictors.restoration import FrameMap, Guidance, NoiseCarrier, RestorationModel
 from corrwise.predictors.restoration.guidance import Sampled
 from corrwise.predictors.restoration.video import sampled_frames
 
 CHUNK = 16  # frames that are restored, and kept, together
+
+
+@dataclass
+class Kept:
+    """What there is of a restored video.
+
+    Attributes:
+        counts: frames of each chunk.
+        hashes: of each chunk's file.
+        last: the last frame's sample; None without any.
+        ended: whether the last chunk ends the video.
+    """
+
+    counts: list[int] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    last: Sampled | None = None
+    ended: bool = False
 
 
 def restored_chunks(
@@ -36,13 +54,17 @@ def restored_chunks(
     """Yield the files of all chunks in order and how many frames each has, after making those that are not there.
 
     What the next chunk begins with is kept of the last chunk alone.
+
+    Raises:
+        ValueError: a chunk or a state that is damaged, that another run has made, or that was changed since.
     """
     times = model.config.times(config.evaluations)
-    counts, before, ended = _kept(parts, frames, len(times) if config.guidance else 0)
-    yield from ((_file(parts, number), count) for number, count in enumerate(counts))
-    if ended:
+    kept = _kept(parts, frames, len(times) if config.guidance else 0)
+    yield from ((_file(parts, number), count) for number, count in enumerate(kept.counts))
+    if kept.ended:
         return
-    done = CHUNK * len(counts)
+    done = CHUNK * len(kept.counts)
+    _remove_from(parts, done)
     samples = sampled_frames(
         model,
         frames,
@@ -53,7 +75,7 @@ def restored_chunks(
         times=times,
         exact=config.exact,
         start=done,
-        before=before,
+        before=kept.last,
     )
     made: list[Frame] = []
     sample: Sampled | None = None
@@ -68,12 +90,14 @@ def restored_chunks(
                 bar.update()
             if made and (taken is None or len(made) == CHUNK):
                 assert sample is not None
-                file = _file(parts, len(counts))
+                file = _file(parts, len(kept.counts))
                 encode_lossless(file, made)
-                counts.append(len(made))
-                kept = sample if config.guidance else replace(sample, predictions=())
-                _keep(file.with_suffix(".pt"), kept, counts, ended=len(made) < CHUNK)
-                _file(parts, len(counts) - 2).with_suffix(".pt").unlink(missing_ok=True)
+                kept.counts.append(len(made))
+                kept.hashes.append(_hash(file))
+                kept.last = sample if config.guidance else replace(sample, predictions=())
+                kept.ended = len(made) < CHUNK
+                _keep(file.with_suffix(".pt"), kept, kept.last)
+                _file(parts, len(kept.counts) - 2).with_suffix(".pt").unlink(missing_ok=True)
                 yield file, len(made)
                 done, made = done + len(made), []
             if taken is None:
@@ -85,11 +109,23 @@ def _file(parts: Path, number: int) -> Path:
     return parts / f"{CHUNK * number:08d}.mkv"
 
 
-def _kept(parts: Path, frames: DamagedFrames, predictions: int) -> tuple[list[int], Sampled | None, bool]:
-    """Return how many frames each chunk has that is there, the last one's sample, and whether it ends the video.
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _remove_from(parts: Path, frame: int) -> None:
+    """Remove chunks and states from a frame on: those of a run that had more of them, which is begun again."""
+    for file in (*parts.glob("*.mkv"), *parts.glob("*.pt")):
+        if file.stem.isdecimal() and int(file.stem) >= frame:
+            file.unlink()
+
+
+def _kept(parts: Path, frames: DamagedFrames, predictions: int) -> Kept:
+    """Return the chunks that are there, with what the next one begins with.
 
     Raises:
-        ValueError: a state that is damaged, or of other frames or another number of predictions.
+        ValueError: a state that is damaged, or of other frames or another number of predictions; or a chunk that is not
+            the one that was written.
     """
     chunks = 0
     while _file(parts, chunks).is_file():
@@ -97,25 +133,31 @@ def _kept(parts: Path, frames: DamagedFrames, predictions: int) -> tuple[list[in
     while chunks and not _file(parts, chunks - 1).with_suffix(".pt").is_file():
         chunks -= 1
     if not chunks:
-        return [], None, False
+        return Kept()
     file = _file(parts, chunks - 1).with_suffix(".pt")
     problem = "holds no state of a video; delete the folder parts, and the command begins again"
     state = load_checkpoint(file, device=frames.device, problem=problem)
     with reading(file, problem):
-        sample, counts = Sampled(state["image"], list(state["predictions"])), [int(each) for each in state["counts"]]
-        if len(counts) != chunks:
-            raise ValueError(f"expected {chunks} chunks, got {len(counts)}")
+        last, counts = Sampled(state["image"], list(state["predictions"])), [int(each) for each in state["counts"]]
+        hashes = [str(each) for each in state["hashes"]]
+        if not len(counts) == len(hashes) == chunks:
+            raise ValueError(f"expected {chunks} chunks, got {len(counts)} with {len(hashes)} hashes")
         _check_state(state, (predictions, 3, *frames.padded))
-        return counts, sample, bool(state["ended"])
+        kept = Kept(counts, hashes, last, bool(state["ended"]))
+    for number, written in enumerate(kept.hashes):
+        if _hash(chunk := _file(parts, number)) != written:
+            raise ValueError(f"{chunk} is not the chunk that was written; {CHUNK_AGAIN}")
+    return kept
 
 
-def _keep(file: Path, sample: Sampled, counts: list[int], *, ended: bool) -> None:
+def _keep(file: Path, kept: Kept, sample: Sampled) -> None:
     """Write what the next chunk begins with."""
-    kept = sample.predictions
-    predictions = torch.stack(list(kept)) if kept else sample.image.new_empty((0, *sample.image.shape))
-    state = {"image": sample.image, "predictions": predictions}
+    every = sample.predictions
+    predictions = torch.stack(list(every)) if every else sample.image.new_empty((0, *sample.image.shape))
+    counts = torch.tensor(kept.counts, dtype=torch.int64, device="cpu")
+    state = {"image": sample.image, "predictions": predictions, "counts": counts}
     data = BytesIO()  # torch states no reason where a disk is full
-    torch.save({**state, "counts": torch.tensor(counts, dtype=torch.int64, device="cpu"), "ended": ended}, data)
+    torch.save({**state, "hashes": kept.hashes, "ended": kept.ended}, data)
     write_bytes_atomic(file, data.getvalue())
 
 

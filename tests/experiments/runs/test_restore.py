@@ -167,6 +167,8 @@ def test_a_second_pass_follows_the_frames_of_the_first(model, tmp_path, monkeypa
     (tmp_path / "3/parts").mkdir(parents=True)
     (tmp_path / "3/parts/pass-1").touch()
     assert "pass-1 is no folder: move it away" in refused(capsys, *words, "--passes", 2, "--out", tmp_path / "3")
+    still = [*words, "--passes", 2, "--guidance", 0, "--carrier", "fixed", "--out", tmp_path / "4"]
+    assert "--passes follow the scene, and the carrier fixed does not" in refused(capsys, *still)
 
 
 def test_a_run_that_was_stopped_while_it_wrote_the_video_keeps_its_times(model, tmp_path):
@@ -214,6 +216,48 @@ def test_a_chunk_that_was_deleted_is_made_again(model, tmp_path, monkeypatch, ca
     assert np.array_equal(restored(tmp_path), kept)
 
 
+@pytest.mark.parametrize("folder", ["parts", "parts/pass-1"])
+def test_a_chunk_that_was_changed_and_can_still_be_read_is_named(folder, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(restored_chunks, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--passes", 2]
+    words += ["--out", tmp_path / "out"]
+    assert run(*words) == 0
+    kept, rows = restored(tmp_path / "out"), (tmp_path / "out/rows.jsonl").read_bytes()
+    first, second = (tmp_path / "out" / folder / f"0000000{number}.mkv" for number in (0, 2))
+    second.write_bytes(first.read_bytes())
+    assert f"{second} is not the chunk that was written; delete this file" in refused(capsys, *words)
+    second.unlink()
+    assert run(*words) == 0
+    assert np.array_equal(restored(tmp_path / "out"), kept)
+    assert (tmp_path / "out/rows.jsonl").read_bytes() == rows
+
+
+def test_a_run_that_begins_again_leaves_nothing_of_the_one_before(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(restored_chunks, "CHUNK", 2)
+    words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out", tmp_path]
+    assert run(*words) == 0
+    kept, calls, real = restored(tmp_path), [], restored_chunks.encode_lossless
+
+    def full(path, frames):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(path, frames)
+
+    (tmp_path / "parts/00000000.mkv").unlink()
+    left = tmp_path / ".restored.7-0123456789abcdef.mp4", tmp_path / "parts/.00000000.7-0123456789abcdef.mkv"
+    for file in (*left, tmp_path / ".mine"):
+        file.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(restored_chunks, "encode_lossless", full)
+        assert run(*words) == 2
+    assert sorted(file.name for file in (tmp_path / "parts").iterdir()) == ["00000000.mkv", "00000000.pt"]
+    assert not any(file.exists() for file in left), "half-written files of a run that was killed"
+    assert (tmp_path / ".mine").exists()
+    assert run(*words) == 0
+    assert np.array_equal(restored(tmp_path), kept)
+
+
 def test_what_the_next_chunk_begins_with_is_kept_of_the_last_chunk_alone(model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(restored_chunks, "CHUNK", 2)
     words = ["--model", model, "--video", images(tmp_path / "in"), "--damage", "box", "--apply", "--out"]
@@ -222,10 +266,15 @@ def test_what_the_next_chunk_begins_with_is_kept_of_the_last_chunk_alone(model, 
     assert run(*words, tmp_path / "free", "--guidance", 0) == 0
     (state,) = parts.glob("*.pt")
     assert len(state.read_bytes()) > 1.5 * len((tmp_path / "free/parts" / state.name).read_bytes()), "no predictions"
-    (parts / ".00000000.7-x.pt").write_bytes(b"1")  # of a run that was killed
+    (parts / ".00000000.7-0123456789abcdef.pt").write_bytes(b"1")  # of a run that was killed
     kept, good = restored(tmp_path / "out"), torch.load(state, weights_only=True)
     sentence = f"{state.name} holds no state of a video; delete the folder parts"
-    broken = {"predictions": good["predictions"] * torch.nan}, {"image": good["image"][:, 1:]}, {"counts": []}
+    broken = (
+        {"predictions": good["predictions"] * torch.nan},
+        {"image": good["image"][:, 1:]},
+        {"counts": []},
+        {"hashes": good["hashes"][1:]},
+    )
     for change in broken:
         torch.save({**good, **change}, state)
         assert sentence in refused(capsys, *words, tmp_path / "out")

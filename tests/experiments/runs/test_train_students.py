@@ -162,8 +162,8 @@ def test_samples_that_are_not_finite_have_no_motion(mogan):
 
 def test_a_collapse_keeps_the_last_good_model_and_is_one_sentence(mogan, capsys):
     sentence = (
-        r"collapse: the mean logit .* at step 7; the batch is in .*, and the checkpoint before it is kept; --init.* with "
-        "another --adversary.weight or --adversary.flow and --out"
+        r"collapse: the mean logit .* at step 7; the batch is in .*, and the checkpoint before it is kept; --init.*"
+        " with another --adversary.weight or --adversary.flow and --out"
     )
     with pytest.raises(FloatingPointError, match=sentence):
         run_train(replace(mogan, adversary=replace(FREE, most=1e-9)))

@@ -78,7 +78,7 @@ def test_a_run_is_continued_and_its_rows_make_the_table(tmp_path):
         ({"models": (Path("a"),) * 3}, "models must be one folder, or one for each of 2 tasks, got 3"),
         (
             {"models": (Path("a"),), "goal_frames": 0},
-            "one restored arm with --goal-frames 0, got",
+            "which frame-by-frame and guided restore alike: give one of them as --arms, or --goal-frames above 0",
         ),
         ({"arms": ("clean",), "cost": "state"}, "cost must be an image cost, got state"),
     ],

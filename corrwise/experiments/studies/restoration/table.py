@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from corrwise.experiments.cli.mpc import run_name
-from corrwise.experiments.cli.table_restoration import (
-    FIXED,
-    GROUND_TRUTH,
-    RESAMPLE,
-    RestorationTableConfig,
-    noises_of,
-)
+from corrwise.experiments.cli.restore import FIXED, RESAMPLE
+from corrwise.experiments.cli.table_restoration import GROUND_TRUTH, RestorationTableConfig, noises_of
 from corrwise.experiments.report.statistics import Estimate, mean_and_error, paired_difference, paired_ratio
 from corrwise.experiments.report.table import markdown_table, number, percent, write_table
 from corrwise.experiments.runs.executors import Local
@@ -99,7 +94,7 @@ def run_restoration_table(config: RestorationTableConfig) -> Path:
 
         def page() -> tuple[str, list[str]]:
             draw_frames(config.out / FIGURE, config, made)
-            return restoration_tables(made) + PUBLISHED, warnings
+            return restoration_tables(made, passes=config.passes) + PUBLISHED, warnings
 
         return write_table(config.out, page)
 
@@ -124,11 +119,15 @@ def _words(damages: Iterable[str]) -> str:
     return ", ".join(damages)
 
 
-def restoration_tables(rows: Iterable[Row]) -> str:
+def restoration_tables(rows: Iterable[Row], *, passes: int = 1) -> str:
     """Return a table for each flow, with what does not depend on it in each.
 
     Numbers are means over videos, each the mean over the models of a noise. Ratios and differences are paired by video,
     with 95 % bootstrap intervals over videos, and compare carriers of the same noise.
+
+    Args:
+        rows: of restored videos.
+        passes: how often videos were restored along flow that is estimated.
     """
     rows = list(rows)
     flows = list(dict.fromkeys(row["flow"] for row in rows if row["flow"] != NO_FLOW)) or [NO_FLOW]
@@ -136,6 +135,7 @@ def restoration_tables(rows: Iterable[Row]) -> str:
     for flow in flows:
         arms = _arms(row for row in rows if row["flow"] in (flow, NO_FLOW))
         title = "Without flow" if flow == NO_FLOW else f"Followed by {flow}"
+        title += f" in {passes} passes" if passes > 1 and flow not in (NO_FLOW, GROUND_TRUTH) else ""
         parts.append(f"### {title}\n\n{_table(arms)}")
     visible, traced = (float(np.mean([row[name] for row in rows])) for name in ("visible", "traced"))
     shares = f"{percent(visible)} of the pixels with the frame before, {percent(traced)} with the first frame"

@@ -179,6 +179,8 @@ def test_a_second_pass_changes_what_follows_an_estimated_flow_alone(clips, model
     once, twice = (rows_of(tiny(clips, models, passes=n, out=tmp_path / str(n), **options)) for n in (1, 2))
     for key, row in once.items():
         assert (row["psnr"] != twice[key]["psnr"]) == (key[1] == "dis"), key
+    titles = [line for line in (tmp_path / "2/table.md").read_text().splitlines() if line.startswith("### Followed")]
+    assert titles == ["### Followed by ground-truth", "### Followed by dis in 2 passes"]
 
 
 def test_what_is_compared_is_paired_by_video_after_the_mean_over_models():
@@ -243,6 +245,8 @@ def test_what_does_not_fit_is_one_sentence_before_anything_is_written(clips, mod
         ("--models a --carriers gp --frames 1", "frames must be"),
         ("--models a --carriers gp --motion video --masks scene", "masks must be frame or video with --motion video"),
         ("--models a --carriers gp --flows none-such", "unknown flow 'none-such'; there are ground-truth"),
+        ("--models a --carriers gp --passes 2 --flows ground-truth", "give --flows other than ground-truth"),
+        ("--models a --carriers gp --passes 2 --flow-of truth", "give no --flow-of"),
         ("--models a --carriers gp --frames 2 --flow-order shuffled", "frames must be at least 3 with shuffled flow"),
     ],
 )
