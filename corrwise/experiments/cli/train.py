@@ -6,7 +6,7 @@ from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from corrwise.experiments.cli.distilling import AdversaryOptions
+from corrwise.experiments.cli.distilling import MOST_RATE, AdversaryOptions
 from corrwise.experiments.cli.options import (
     CHOOSES_ROWS,
     DEFAULT_FLOW,
@@ -27,7 +27,8 @@ NAME = "train"
 
 Objective = Literal["predict", "interpolate", "flow-matching", "distill", "mogan", "restore"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
-Model = Literal["resnet3d", "svg", "svg-prime", "denoiser", "flavr", "restoration"]
+AUTO = "auto"
+Model = Literal["auto", "resnet3d", "svg", "svg-prime", "denoiser", "flavr", "restoration"]
 INTERPOLATING = ("flavr",)
 DENOISING = ("denoiser",)
 RESTORING = ("restoration",)
@@ -35,7 +36,7 @@ FLOW_MATCHING: Objective = "flow-matching"
 DISTILLING: tuple[Objective, ...] = ("distill", "mogan")  # a few-step student
 GENERATIVE: tuple[Objective, ...] = (FLOW_MATCHING, *DISTILLING)  # models that evaluate their network several times
 OF_FRAMES: tuple[Objective, ...] = ("interpolate", "restore")  # models that see no actions
-MODEL_NAMES = get_args(Model)
+MODEL_NAMES = tuple(name for name in get_args(Model) if name != AUTO)
 SMALL = {  # what "small" among a model's options stands for: sizes that two cores can train
     "resnet3d": ("width=8", "keep=true", "downs=2", "blocks3d=1", "blocks2d=3"),
     "svg": ("width=24", "hidden=128", "latent=16", "recursive=true"),
@@ -55,7 +56,7 @@ _UNUSED = {  # options that an objective does not have
     "mogan": (*_BY_PIXELS, *_OF_TIME, "options", "damages"),
     "restore": ("context", "actions", "horizon", "stride", *_BY_PIXELS, "own_frames_after", *_OF_STUDENTS),
 }
-Rate = Annotated[float, Range(0, open="low")]
+Rate = Annotated[float, Range(0, MOST_RATE, open="low")]
 Decay = Annotated[float, Range(0, 1, open="high")]
 
 
@@ -70,9 +71,9 @@ class TrainConfig:
     """predict (the frames after a context), flow-matching (samples of them, for denoiser), distill (few evaluations in
     place of a denoiser's many), mogan (distill, with an adversary of motion), interpolate (the frames between those of
     a context, for flavr) or restore (whole images from damaged ones, for restoration)."""
-    model: Model = "resnet3d"
-    """resnet3d, svg, svg-prime or denoiser; with flow-matching, distill and mogan denoiser, with interpolate flavr,
-    with restore restoration."""
+    model: Model = "auto"
+    """resnet3d (auto), svg, svg-prime or denoiser with predict. Every other objective has one model: flow-matching,
+    distill and mogan denoiser, interpolate flavr, restore restoration."""
     loss: str = "corr-l1:flow=dis"
     """l1, mse, ssim, or between matched pixels as in corrwise mpc: corr-l1:flow=dis, corr-mse:form=reg. A regulariser
     needs a flow with gradients, such as learned, tv-l1 or raft. vgg=FILE adds the perceptual distance to the base
@@ -133,7 +134,7 @@ class TrainConfig:
     """Learning rate of Adam."""
     ema: Decay = 0.999
     """Decay of the exponential moving average of the weights, which is what is kept; 0 keeps the last weights."""
-    max_grad_norm: Rate = 1.0
+    max_grad_norm: Annotated[float, Range(0, open="low")] = 1.0
     """Largest norm of the gradient."""
     init_from: str = ""
     """Folder of a run of corrwise train, or of its model, of the same shape, whose weights this one begins with."""
@@ -163,6 +164,8 @@ class TrainConfig:
         object.__setattr__(self, "flow", DEFAULT_FLOW)  # the loss states it now
         check(self.crop == 0 or self.crop >= 16, "crop", "0 or at least 16", self.crop)
         models = _models(objective)
+        if self.model == AUTO:
+            object.__setattr__(self, "model", models[0])
         check(self.model in models, "model", f"{' or '.join(models)} with --objective {objective}", self.model)
         whole = objective != "interpolate" or self.stride == 1
         check(whole, "stride", f"1 with --objective {objective}", self.stride)

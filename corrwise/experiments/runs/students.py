@@ -118,7 +118,10 @@ def adversary_of(options: AdversaryOptions, teacher: Denoiser, seed: int) -> Adv
         FileNotFoundError, RuntimeError, ValueError: see ``distillation``.
     """
     trunk = DenoiserTrunk(teacher) if options.trunk == "teacher" else None
-    sizes = MotionDiscriminatorConfig(trunk="conv" if options.trunk == "conv" else "transformer")
+    sizes = MotionDiscriminatorConfig(
+        trunk="conv" if options.trunk == "conv" else "transformer", width=options.width, depth=options.depth,
+        branch_width=options.width, recompute=options.recompute,
+    )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = MotionDiscriminator(sizes, trunk)

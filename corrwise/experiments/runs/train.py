@@ -33,7 +33,7 @@ GOOD = "last-good"  # the same of a run that a loss that is not finite has stopp
 _SHOWN = 32  # held-out windows that are logged
 _STRIPS = 4  # of them as images
 _PHASES = "phases"  # in a checkpoint's record and a model's metadata: steps and seconds of each phase
-_BOUNDS = ("adversary.most", "adversary.least")  # they stop a training, and change nothing in it
+_FREE = ("adversary.most", "adversary.least", "adversary.recompute")  # they change nothing that is learned
 _OLDER_STUDENTS = {"student_time_law": "shifted"}  # of those that were trained before it was an option
 _LARGE = 5_000_000  # weights that a CPU does not train in an evening
 
@@ -83,7 +83,7 @@ def _of_teacher(config: TrainConfig, values: Row) -> Settings:
         return settings
     weights = {"teacher_weights": weights_hash(model_folder(config.teacher))}
     return settings.with_values(
-        weights, defaults=_OLDER_STUDENTS, free=("teacher", *_BOUNDS), evidence=("teacher_weights",)
+        weights, defaults=_OLDER_STUDENTS, free=("teacher", *_FREE), evidence=("teacher_weights",)
     )
 
 

@@ -137,7 +137,7 @@ def weights_hash(folder: Path) -> str:
         FileNotFoundError: there are none.
     """
     if not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}")
+        raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}{_instead(folder)}")
     return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 

@@ -21,7 +21,7 @@ from corrwise.predictors.restoration.goals import restored_goal
 from corrwise.predictors.restoration.guesses import first_guess
 from corrwise.predictors.restoration.guidance import Guidance
 from corrwise.predictors.restoration.maps import FrameMap, affine_maps, first_map, flow_maps, video_maps
-from corrwise.predictors.restoration.model import Observation, RestorationConfig, RestorationModel
+from corrwise.predictors.restoration.model import Autoencoder, Observation, RestorationConfig, RestorationModel
 from corrwise.predictors.restoration.sampling import sample_images
 from corrwise.predictors.restoration.video import restored_frames, warping_errors
 
@@ -29,6 +29,7 @@ __all__ = [
     "CARRIERS",
     "DAMAGES",
     "Affine",
+    "Autoencoder",
     "CarriedNoise",
     "Damage",
     "Downscaling",

@@ -72,7 +72,7 @@ class Operator(Protocol):
 
 @dataclass(frozen=True)
 class Masking:
-    """Missing pixels: A multiplies by the mask. Observed values where the mask is 0 mean nothing.
+    """Missing pixels: A multiplies by the mask. Observed values where the mask is 0 mean nothing, and may be anything.
 
     Attributes:
         mask: 1 where a pixel is known, 0 where it is missing; one for each image, or one for all.
@@ -81,9 +81,11 @@ class Masking:
     mask: Float[Tensor, "n 1 h w"]
 
     def __post_init__(self) -> None:
-        """Refuse masks of another shape."""
+        """Refuse masks of another shape or other values."""
         if self.mask.ndim != 4 or self.mask.shape[1] != 1:
             raise ValueError(f"expected masks (n, 1, h, w), got {tuple(self.mask.shape)}")
+        if not ((self.mask == 0) | (self.mask == 1)).all():
+            raise ValueError("expected masks of 0 and 1, got other values; divide bytes by 255")
 
     def apply(self, images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         """Return the images with zeros where pixels are missing.
@@ -296,9 +298,12 @@ DAMAGES: dict[str, type[Damage]] = {each.name: each for each in (RandomPixels, B
 
 
 def make_damage(text: str) -> Damage:
-    """Return the damage that a text describes, such as ``box:share=0.25``.
+    """Return the damage that a text describes, such as ``box:share=0.25``; ``downscale:4`` is ``downscale:factor=4``.
 
     Raises:
         ValueError: an unknown name or option, or a value outside the option's range.
     """
+    name, _, rest = text.partition(":")
+    if name == Downscale.name and rest.isdecimal():
+        text = f"{name}:factor={rest}"
     return make_named("damage", DAMAGES, text)

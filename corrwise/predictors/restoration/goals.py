@@ -19,6 +19,8 @@ from corrwise.types import Flow, Goal
 
 __all__ = ["restored_goal", "restored_video"]
 
+_GUIDED, _CHANNELS = Guidance(), 3
+
 
 def restored_goal(
     model: RestorationModel,
@@ -27,7 +29,7 @@ def restored_goal(
     *,
     carrier: NoiseCarrier | None = None,
     flow: str | Flow = "dis",
-    guidance: Guidance | None = None,
+    guidance: Guidance | None = _GUIDED,
     passes: int = 1,
     seed: int = 0,
 ) -> Goal:
@@ -50,15 +52,23 @@ def restored_goal(
 
     Raises:
         TypeError: images that are not floats.
-        ValueError: no goal, no pass, a carrier of other noise than the model's, images that the model or an operator
-            does not take, or another number of operators than frames.
+        ValueError: no goal, goals of other channels or that are not finite, no pass or several that are the same, a
+            carrier of other noise than the model's, images that the model or an operator does not take, or another
+            number of operators than frames.
     """
     kernel = model.config.kernel
     if carrier is None:
         carrier = make_carrier("discrete") if kernel is None else make_carrier("gp", config=kernel)
+    if passes > 1 and not (carrier.follows or (guidance is not None and guidance.strength > 0)):
+        name = type(carrier).__name__
+        raise ValueError(f"passes follow the scene, and {name} does not: expected guidance or another carrier")
     each = operators if isinstance(operators, Sequence) else [operators] * goal.frames.shape[1]
     if not goal.frames.numel():
         raise ValueError(f"expected at least one goal, got frames of shape {tuple(goal.frames.shape)}")
+    if goal.frames.shape[2] != _CHANNELS:
+        raise ValueError(f"expected goals of {_CHANNELS} channels, got frames of shape {tuple(goal.frames.shape)}")
+    if not goal.frames.isfinite().all():
+        raise ValueError("expected goals of finite values, got NaN or infinity")
     if len(each) != goal.frames.shape[1]:
         raise ValueError(f"expected an operator for each of {goal.frames.shape[1]} frames, got {len(each)}")
     known = [operator for operator in each if isinstance(operator, Downscaling | Masking)]  # others may be anything
@@ -78,7 +88,7 @@ def restored_video(
     carrier: NoiseCarrier,
     *,
     flow: str | Flow = "dis",
-    guidance: Guidance | None = None,
+    guidance: Guidance | None = _GUIDED,
     passes: int = 1,
     seed: int = 0,
 ) -> Float[Tensor, "T C h w"]:

@@ -63,8 +63,8 @@ class Sampled:
             in its place, where that is asked for.
     """
 
-    image: Float[Tensor, "C h w"]
-    predictions: Sequence[Float[Tensor, "C h w"]]
+    image: Float[Tensor, "C H W"]
+    predictions: Sequence[Float[Tensor, "c h w"]]
 
 
 def equivariance_error(
@@ -124,7 +124,8 @@ def sample_frame(
             x = x.detach().requires_grad_(through)
             data = model.data(seen, x, torch.full((1,), t, dtype=torch.float32, device=x.device))
         pull = torch.zeros_like(x)
-        if before is not None and guidance is not None:
+        scale = _scale(model.path, t, following) if through else 1.0
+        if before is not None and guidance is not None and scale:
             with torch.enable_grad():
                 of = x if through else data.requires_grad_(True)
                 compared = _placed(data, model, project)
@@ -135,7 +136,7 @@ def sample_frame(
         predictions.append(_placed(data, model, project)[0])
         x = flow_step(model.path, x.detach(), data, t, following)
         if through:
-            x = x - _scale(model.path, t, following) * pull
+            x = x - scale * pull
     image = model.images(x)
     return Sampled((image if project is None else project(image).clamp(0, 1))[0], predictions)
 
@@ -163,5 +164,5 @@ def _scale(path: Path, t: float, following: float) -> float:
 def _check_before(before: Sampled, times: int, noise: Tensor) -> None:
     if len(before.predictions) != times:
         raise ValueError(f"expected a frame before of {times} predictions, got {len(before.predictions)}")
-    if before.image.shape != noise.shape[1:]:
-        raise ValueError(f"expected a frame before of shape {tuple(noise.shape[1:])}, got {tuple(before.image.shape)}")
+    if (got := before.predictions[0].shape) != noise.shape[1:]:
+        raise ValueError(f"expected a frame before of shape {tuple(noise.shape[1:])}, got {tuple(got)}")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from corrwise.predictors.restoration.damage import Downscale, Operator, as_image
 from corrwise.predictors.restoration.gaussian_process import GaussianProcessConfig
 from corrwise.validation import Range, validated
 
-__all__ = ["Observation", "RestorationConfig", "RestorationModel", "make_restoration_model"]
+__all__ = ["Autoencoder", "Observation", "RestorationConfig", "RestorationModel", "make_restoration_model"]
 
 _LEVELS = (1, 2, 4)  # widths at half the resolution, a quarter and an eighth
 _MIDDLE = 0.5  # of the values of an image
@@ -48,7 +49,7 @@ class RestorationConfig:
         path: from noise to data, as text (``corrwise.predictors.generative.paths``).
         evaluations: of the network for an image.
         time_grid: law of the evaluations' times, as text (``corrwise.predictors.generative.time_laws``).
-        channels: of an image.
+        channels: of an image, or of an autoencoder's latents.
 
     Raises:
         ValueError: a number outside its range, or an unknown damage, path or time law.
@@ -90,6 +91,19 @@ class RestorationConfig:
         return time_grid(self.time_grid, self.evaluations if evaluations is None else evaluations)[:-1]
 
 
+@runtime_checkable
+class Autoencoder(Protocol):
+    """Encodes images, and decodes what images become."""
+
+    def encode(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
+        """Return the latents of images in [0, 1]."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
+        """Return the images of latents."""
+        ...
+
+
 @dataclass(frozen=True)
 class Observation:
     """What is known of images, as the network takes it.
@@ -97,10 +111,12 @@ class Observation:
     Attributes:
         filled: the first guess, in units of the data.
         entered: the network's first features of it and of what is known.
+        known: the share of each place that is known.
     """
 
     filled: Float[Tensor, "B C h w"]
     entered: Float[Tensor, "B d h2 w2"]
+    known: Float[Tensor, "B 1 h w"]
 
 
 class RestorationModel(Pretrained):
@@ -119,6 +135,18 @@ class RestorationModel(Pretrained):
         widths = [config.width * each for each in _LEVELS]
         groups = (config.channels + 1, config.channels)
         self.network = UNet(groups, config.channels, TIME_NUMBERS, widths, config.blocks)
+        self._autoencoder: tuple[Autoencoder | None] = (None,)  # in a tuple it is no part of this module
+
+    def use_autoencoder(self, autoencoder: Autoencoder | None) -> None:
+        """Learn and restore the latents of an autoencoder in place of pixels, as Warped Diffusion does.
+
+        ``RestorationConfig.channels`` is then the number of its channels, ``scale`` the spread of its latents. Maps are
+        those between frames of the latents' size. It is neither trained nor saved with the model.
+
+        Args:
+            autoencoder: None for pixels.
+        """
+        self._autoencoder = (autoencoder,)
 
     def observe(self, operator: Operator, observed: Float[Tensor, "B C oh ow"]) -> Observation:
         """Return what is known of images.
@@ -134,8 +162,10 @@ class RestorationModel(Pretrained):
         if any(side % self.network.side for side in filled.shape[-2:]):
             side, got = self.network.side, tuple(filled.shape[-2:])
             raise ValueError(f"expected images with sides that are multiples of {side}, got {got}")
-        seen = torch.cat((filled, operator.known(observed)), dim=1)
-        return Observation(filled, self.network.entered(0, seen))
+        known = operator.known(observed)
+        if known.shape[-2:] != filled.shape[-2:]:
+            known = F.interpolate(known, filled.shape[-2:], mode="area")
+        return Observation(filled, self.network.entered(0, torch.cat((filled, known), dim=1)), known)
 
     def data(
         self, seen: Observation, x_t: Float[Tensor, "B C h w"], t: Float[Tensor, "*B"]
@@ -151,13 +181,16 @@ class RestorationModel(Pretrained):
         entered = seen.entered + self.network.entered(1, linear_estimate(self.path, x_t, times))
         return seen.filled + self.network(entered, time_numbers(times)).float()
 
-    def units(self, images: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        """Return images in [0, 1] in units of the data."""
-        return (images - _MIDDLE) / self.config.scale
+    def units(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
+        """Return images in [0, 1], or their latents, in units of the data."""
+        (autoencoder,) = self._autoencoder
+        values = images - _MIDDLE if autoencoder is None else autoencoder.encode(images)
+        return values / self.config.scale
 
-    def images(self, data: Float[Tensor, "B C h w"], *, clamp: bool = True) -> Float[Tensor, "B C h w"]:
+    def images(self, data: Float[Tensor, "B c h w"], *, clamp: bool = True) -> Float[Tensor, "B C H W"]:
         """Return the images that data stands for, in [0, 1] unless they are not clamped."""
-        images = _MIDDLE + self.config.scale * data
+        (autoencoder,), values = self._autoencoder, self.config.scale * data
+        images = _MIDDLE + values if autoencoder is None else autoencoder.decode(values)
         return images.clamp(0, 1) if clamp else images
 
     def check_carrier(self, carrier: NoiseCarrier) -> None:
@@ -171,7 +204,11 @@ class RestorationModel(Pretrained):
             for each in (self.config.kernel, carrier.config)
         )
         if wanted != got:
-            raise ValueError(f"the model was trained with {wanted}, and {type(carrier).__name__} carries {got}")
+            fits = "discrete, nearest or bilinear" if self.config.kernel is None else "gp"
+            raise ValueError(
+                f"the model was trained with {wanted}, and the carrier has {got}: expected the carrier {fits}, or "
+                "fixed or resample with the model's noise"
+            )
 
     def warn_untrained(self, factor: int) -> None:
         """Warn of a resolution that is lower by another factor than in the training, or of pixels that never missed.

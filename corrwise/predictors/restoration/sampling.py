@@ -91,9 +91,9 @@ def flow_step(
 def sample_images(
     model: RestorationModel,
     seen: Observation,
-    noise: Float[Tensor, "B C h w"],
+    noise: Float[Tensor, "B c h w"],
     times: Sequence[float] = (),
-) -> Float[Tensor, "B C h w"]:
+) -> Float[Tensor, "B C H W"]:
     """Return restored images in [0, 1], sampled from noise; the last prediction of the data is the sample.
 
     Args:

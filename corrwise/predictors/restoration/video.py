@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import tee, zip_longest
+from itertools import zip_longest
 
 import torch
 from jaxtyping import Bool, Float
@@ -98,8 +98,7 @@ def _sampled(
     start: int,
     before: Sampled | None,
 ) -> Iterator[Sampled]:
-    steps, again = tee(maps)
-    moved = zip(carried_noise(carrier, again, model.config.channels, generator), steps, strict=True)
+    moved = _with_noise(carrier, maps, model.config.channels, generator)
     for number, (pair, noise_and_step) in enumerate(zip_longest(observed, moved)):
         if pair is None or noise_and_step is None:
             more, fewer = ("maps", "frames") if pair is None else ("frames", "maps")
@@ -116,6 +115,23 @@ def _sampled(
         project = partial(operator.project, observed=image) if exact else None
         before = sample_frame(model, seen, noise[None], step, before, guidance, times, project)
         yield before
+
+
+def _with_noise(
+    carrier: NoiseCarrier, maps: Iterable[FrameMap], channels: int, generator: Generator
+) -> Iterator[tuple[Float[Tensor, "C h w"], FrameMap]]:
+    """Yield the noise of each frame and its map, of which none is kept: ``itertools.tee`` keeps up to 57."""
+    latest: FrameMap | None = None
+
+    def taken() -> Iterator[FrameMap]:
+        nonlocal latest
+        for step in maps:
+            latest = step
+            yield step
+
+    for noise in carried_noise(carrier, taken(), channels, generator):
+        assert latest is not None
+        yield noise, latest
 
 
 def warping_errors(

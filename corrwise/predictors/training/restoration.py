@@ -32,7 +32,7 @@ __all__ = ["Restoration"]
 class Restoration:
     """Learns to predict the whole image from a damaged one and a mixture of image and noise.
 
-    The parts of the loss are the unweighted squared errors of the predicted image, in [0, 1]: ``known`` and
+    The parts of the loss are the unweighted squared errors of the predicted image, in [0, 1], or latents: ``known`` and
     ``missing``, over the known share of each pixel and over the rest. Held-out images have the same for a sample, as
     ``sampled known`` and ``sampled missing``, and as outputs the ``frames`` that are sampled.
 
@@ -78,17 +78,17 @@ class Restoration:
         which = int(torch.randint(len(self.damages), (), generator=generator, dtype=torch.int64, device="cpu"))
         operator = self.damages[which].draw(count, height, width, generator, device=frames.device)
         observed = operator.apply(frames)
-        seen, known, x1 = model.observe(operator, observed), operator.known(observed), model.units(frames)
+        seen, x1 = model.observe(operator, observed), model.units(frames)
         times = self.time_law.sample(count, generator, *self._range).to(frames.device)
         noise = self._noise(x1, generator)
         predicted = model.data(seen, interpolate(model.path, x1, noise, times), times)
         error = (predicted - x1).square()
         weights = self.weight(model.path, times) / self._mean
         total = (weights * error.flatten(1).mean(dim=1)).mean()
-        parts = _shares(model.config.scale**2 * error.detach(), known)
+        parts = _shares(model.config.scale**2 * error.detach(), seen.known)
         if not sampled:
             return Loss(total, parts)
-        made = sample_images(model, seen, noise)
+        made, known = sample_images(model, seen, noise), operator.known(observed)
         parts |= {f"sampled {name}": value for name, value in _shares((made - frames).square(), known).items()}
         return Loss(total, parts, {"frames": made.view_as(batch.frames)})
 

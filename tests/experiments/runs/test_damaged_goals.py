@@ -165,7 +165,7 @@ def test_what_cannot_be_restored_is_one_sentence_before_the_first_episode(folder
         (["--damage", "no.png"], "there is no mask at"),
         (["--damage", "downscale", "--restore", "inpaint"], "a damage with missing pixels for --restore inpaint"),
         (["--damage", "random", "--restore", str(tmp_path / "no")], "there is no model in"),
-        (["--damage", "random", "--restore", str(folder), "--restore-carrier", "discrete"], "carries white noise"),
+        (["--damage", "random", "--restore", str(folder), "--restore-carrier", "discrete"], "carrier has white noise"),
         (["--damage", "random", "--restore", str(tmp_path / "nan")], "gives values that are NaN"),
     ):
         assert cli.main([*WORDS, *words, "--no-videos", "--out", str(tmp_path / "out")]) == 2

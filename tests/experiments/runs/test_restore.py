@@ -12,9 +12,12 @@ from PIL import Image
 
 from corrwise.envs.arrays import to_uint8
 from corrwise.experiments import cli
+from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.runs import damaged_frames, restored_chunks
+from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.restore import KEY
 from corrwise.experiments.runs.rows import read_rows
+from corrwise.predictors.data import ClipFolder
 from corrwise.predictors.data.formats.image_decoding import BitDepth
 from corrwise.predictors.data.formats.video_decoding import decode_video
 from corrwise.predictors.data.formats.video_encoding import encode_video
@@ -80,7 +83,22 @@ def test_a_masked_video_keeps_its_known_pixels_and_has_a_report(model, tmp_path)
     assert rows[3]["warping_previous"] > 0
     assert "psnr" not in rows[3]
     assert "| 5 | " in (out / "table.md").read_text()
-    assert (out / "report.png").stat().st_size > 5000
+    report = np.asarray(Image.open(out / "report.png").convert("RGB")).astype(int)
+    colours = report.max(axis=2) - report.min(axis=2) > 60
+    height, width = (side // 5 for side in colours.shape)
+    assert colours[:height].any(), "damaged frames"
+    assert colours[height : 2 * height].any(), "restored ones"
+    assert colours[3 * height :, width * 3 :].any(), "the map of the flicker"
+
+
+def test_a_clip_of_a_folder_is_restored(model, tmp_path):
+    run_collect(CollectConfig(out=tmp_path / "clips", episodes=2, steps=4, size=16))
+    words = ["--model", model, "--video", tmp_path / "clips", "--damage", "random", "--apply", "--fps", 5]
+    assert run(*words, "--clip", 1, "--out", tmp_path / "out") == 0
+    whole, made = ClipFolder(tmp_path / "clips").read(1, 0, 5)[0], restored(tmp_path / "out")
+    assert made.shape == whole.shape
+    assert (made == whole).all(axis=3).mean() > 0.5, "known pixels"
+    assert frame_times(tmp_path / "out/restored.mp4") == pytest.approx([0, 0.2, 0.4, 0.6, 0.8], abs=2e-3)
 
 
 def test_a_small_video_is_enlarged(model, tmp_path):

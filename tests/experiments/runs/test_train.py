@@ -379,7 +379,7 @@ def test_strips_put_predictions_under_what_came():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "gan"], "unknown model 'gan'; there are resnet3d, svg, svg-prime"),
+        (["--model", "gan"], "unknown model 'gan'; there are auto, resnet3d, svg, svg-prime"),
         (["--loss", "l3"], "unknown cost 'l3'"),
         (["--data", "nowhere"], "there is no folder of clips at nowhere"),
         (["--horizon", "9"], "expected clips of at least 11 frames, context and horizon together"),
@@ -396,10 +396,10 @@ def test_strips_put_predictions_under_what_came():
         (["--options", "context=3"], "options must be without what clips and flags state, got context=3"),
         (["--init-from", "nowhere"], "there is no model in nowhere"),
         (["--loss", "corr-l1:flow=dis,form=reg"], "needs a flow with gradients"),
-        (["--lr", "0"], "lr must be above zero and finite, got 0.0"),
+        (["--lr", "0"], "lr must be in (0, 1e+06], got 0.0"),
         (["--loss", "l1:vgg=none.pth"], "none.pth"),
         (["--time-weight", "velocity"], "time_weight must be left out with --objective predict, got velocity"),
-        (["--objective", "flow-matching"], "model must be denoiser with --objective flow-matching, got resnet3d"),
+        (["--objective", "flow-matching", "--model", "svg"], "model must be denoiser with --objective flow-matching"),
         ([*DENOISER, "--loss", "l1"], "loss must be left out with --objective flow-matching, got l1"),
         ([*DENOISER, "--time-weight", "heavy"], "unknown weight 'heavy'"),
         ([*DENOISER, "--time-law", "late"], "unknown time law 'late'"),

@@ -11,6 +11,7 @@ from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.train import run_train
+from corrwise.experiments.runs.trainers import starting_model
 from corrwise.predictors.restoration import RestorationModel
 from corrwise.validation import ConfigError
 
@@ -71,6 +72,9 @@ def test_a_model_of_white_noise_is_fine_tuned_to_gaussian_process_noise(tiny, wh
     fine = replace(
         tiny, out=tmp_path / "fine", init_from=str(tmp_path / "white"), options=(*tiny.options, "length_scale=1.5")
     )
+    made = starting_model(fine, 0, (SIZE, SIZE))
+    begun = RestorationModel.from_pretrained(tmp_path / "white" / "model").state_dict()
+    assert all(torch.equal(value, begun[name]) for name, value in made.state_dict().items())
     assert RestorationModel.from_pretrained(run_train(fine)).config.kernel.epsilon == 1.5
     with pytest.raises(ValueError, match=r"expected a model of width 3 in .* to start from, got width \d+$"):
         run_train(replace(tiny, out=tmp_path / "wide", init_from=str(whole), options=("width=3", "blocks=1")))

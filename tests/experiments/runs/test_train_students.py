@@ -10,18 +10,21 @@ from shutil import copytree
 import pytest
 import torch
 
+from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.distilling import AdversaryOptions
+from corrwise.experiments.cli.mpc import MPCConfig
 from corrwise.experiments.cli.train import TrainConfig
 from corrwise.experiments.runs import students
 from corrwise.experiments.runs.collect import run_collect
+from corrwise.experiments.runs.parts import load_trained
 from corrwise.experiments.runs.settings import ConfigMismatch
 from corrwise.experiments.runs.shown_motion import ShownMotion
 from corrwise.experiments.runs.train import GOOD, MODEL, run_train
 from corrwise.predictors.generative.distillation import student_of
 from corrwise.predictors.models.pretrained import about_model, weights_hash
 from corrwise.predictors.models.registry import load_model
-from corrwise.predictors.training.distillation import Distillation
+from corrwise.predictors.training import distillation
 from corrwise.types import Context
 from corrwise.validation import ConfigError
 
@@ -186,16 +189,68 @@ def test_a_collapse_before_the_first_checkpoint_names_none(mogan):
     assert not (mogan.out / GOOD).exists()
 
 
-def test_a_loss_that_is_not_finite_is_named(mogan, monkeypatch):
-    follow = Distillation._follow
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ("match_distribution", "distribution"),
+        ("data_error", "fake score"),
+        ("generator_loss", "generator"),
+        ("discriminator_loss", "discriminator"),
+        ("noise_penalty", "r[12]"),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_named_and_its_batch_is_kept(mogan, part, named, monkeypatch):
+    real = getattr(distillation, part)
 
-    def broken(self, made, generator):
-        loss = follow(self, made, generator)
-        return type(loss)(loss.total * torch.nan, {"fake score": loss.total.detach() * torch.nan})
+    def broken(*args, **options):
+        made = real(*args, **options)
+        return (made[0] * torch.nan, *made[1:]) if isinstance(made, tuple) else made * torch.nan
 
-    monkeypatch.setattr(Distillation, "_follow", broken)
-    with pytest.raises(FloatingPointError, match=r"the loss \(fake score\) is nan at step 1"):
+    monkeypatch.setattr(distillation, part, broken)
+    with pytest.raises(FloatingPointError, match=rf"the loss \(.*{named}.*\) is nan at step \d+; the batch is in"):
         run_train(mogan)
+    assert list(mogan.out.glob("batch-*.npz"))
+
+
+def test_the_progress_line_has_all_losses(mogan, capfd):
+    run_train(mogan)
+    line = capfd.readouterr().err.rpartition("\r")[2]
+    for name in ("distribution", "fake score", "generator", "discriminator", "r1", "r2", "real", "generated"):
+        assert f"{name}=" in line, line
+
+
+def test_a_student_plans_with_one_evaluation_and_with_two(mogan, tmp_path):
+    run_train(mogan)
+    words = ["mpc", "--task", "cartpole", "--predictor", str(mogan.out), "--size", str(SIDE), "--episodes", "1"]
+    words += ["--steps", "2", "--candidates", "2", "--iterations", "1", "--horizon", "2", "--costs", "l1"]
+    rows = []
+    for evaluations in ("1", "2"):
+        out = tmp_path / evaluations
+        assert cli.main([*words, "--no-videos", "--nfe", evaluations, "--out", str(out)]) == 0
+        rows += [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    one, two = (row for row in rows if row["cost"] == "l1")
+    assert one["predictor_weights"] == two["predictor_weights"] == weights_hash(mogan.out / MODEL)
+    for evaluations in (1, 2):
+        trained = load_trained(MPCConfig(predictor=str(mogan.out), nfe=evaluations, size=SIDE))
+        assert trained.model.config.evaluations == evaluations
+
+
+def test_the_discriminator_has_the_size_that_is_asked_for(mogan):
+    wide = replace(mogan, adversary=replace(FREE, width=32, depth=2, recompute=True))
+    network = students.distillation(wide, 1, (SIDE, SIDE)).networks["discriminator"]
+    assert (network.config.width, network.config.depth, network.config.recompute) == (32, 2, True)
+    assert replace(mogan, model="auto").model == "denoiser"
+    with pytest.raises(ValueError, match="expected width in multiples of 4 heads, got 30"):
+        run_train(replace(mogan, adversary=replace(FREE, width=30)))
+    run_train(mogan)
+    config = json.loads((mogan.out / "config.json").read_text())
+    for name in ("width", "depth", "recompute"):  # as it was written before they were options
+        del config["adversary"][name]
+    (mogan.out / "config.json").write_text(json.dumps(config))
+    run_train(mogan)
+    run_train(replace(mogan, adversary=replace(FREE, recompute=True)))
+    with pytest.raises(ConfigMismatch, match=r"adversary.width is 64 there and 32 here"):
+        run_train(replace(mogan, adversary=replace(FREE, width=32)))
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,14 @@ def test_discrete_noise_splits_the_sum_of_a_pixel():
     grow = Affine.turn(0, (0.0, 0.0), zoom=2.0)
     first, second = affine_maps([grow], 8, 8)
     carrier = DiscreteNoise()
-    start = carrier.start(first, 2, generator())
-    moved = carrier.carry(start, second, generator(1))
-    # Each pixel's value is the sum of its parts: correlated with all that it became, and with nothing else.
-    assert moved.values.shape == (2, 8, 8)
-    assert not torch.equal(moved.values[:, ::2, ::2], start.values[:, :4, :4])
+    start = carrier.start(first, 10_000, generator())
+    moved = carrier.carry(start, second, generator(1)).values
+    # A pixel in its middle takes a quarter of a value's variance, one between two pixels an eighth of either's.
+    old = start.values[:, 2, 2]
+    shares = {(4, 4): 0.5, (4, 5): 0.25, (5, 5): 0.125, (4, 6): 0.0, (4, 7): 0.0, (7, 7): 0.0}
+    for (y, x), share in shares.items():
+        assert float((moved[:, y, x] * old).mean()) == pytest.approx(share, abs=0.05), (y, x)
+        assert float((moved[:, x, y] * old).mean()) == pytest.approx(share, abs=0.05), (x, y)
 
 
 def test_function_noise_has_the_kernel_of_distances_in_the_first_frame():

@@ -68,6 +68,29 @@ def test_a_second_pass_is_followed_by_the_flow_of_restored_frames():
         assert not torch.equal(one, guess)
     with pytest.raises(ValueError, match="expected at least 1 pass, got 0"):
         restored_goal(made(), goal, Downscaling(2), passes=0)
+    still = make_carrier("fixed", config=made().config.kernel)
+    with pytest.raises(ValueError, match="passes follow the scene, and FixedNoise does not"):
+        restored_goal(made(), goal, Downscaling(2), carrier=still, guidance=None, passes=2)
+
+
+def test_masks_have_two_values():
+    for mask in (torch.full((1, 1, 8, 8), 255.0), torch.full((1, 1, 8, 8), 0.5), torch.full((1, 1, 8, 8), torch.nan)):
+        with pytest.raises(ValueError, match="expected masks of 0 and 1, got other values"):
+            Masking(mask)
+
+
+def test_goals_that_are_no_images_are_refused_and_others_are_guided_by_default():
+    goal = Goal(torch.rand(1, 3, 3, 8, 8, generator=torch.Generator("cpu").manual_seed(0)))
+    with pytest.raises(ValueError, match=r"goals of 3 channels, got frames of shape \(1, 3, 1, 8, 8\)"):
+        restored_goal(made(), Goal(goal.frames[:, :, :1]), Downscaling(2))
+    with pytest.raises(ValueError, match="expected goals of finite values, got NaN"):
+        restored_goal(made(), Goal(goal.frames * torch.nan), Downscaling(2))
+    default, guided, free = (
+        restored_goal(made(), goal, Downscaling(2), flow=ZeroFlow(), **options).frames
+        for options in ({}, {"guidance": Guidance()}, {"guidance": None})
+    )
+    assert torch.equal(default, guided)
+    assert not torch.equal(default, free)
 
 
 def test_noise_of_another_law_is_refused():

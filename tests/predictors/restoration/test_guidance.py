@@ -1,6 +1,7 @@
 """Guidance by the frame before, and videos restored frame by frame."""
 
 import weakref
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -30,11 +31,11 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed)
 
 
-def restless() -> RestorationModel:
+def restless(**options) -> RestorationModel:
     """A model with random weights: what it makes depends on noise and mask, and on the place of a pixel in a patch."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = RestorationModel(CONFIG)
+        model = RestorationModel(replace(CONFIG, **options))
         torch.nn.init.normal_(model.network.leave.weight, std=0.1)
     return model.requires_grad_(False)
 
@@ -207,19 +208,30 @@ def test_a_seed_restores_the_same_video_and_weights_keep_no_gradients():
     assert not any(frame.requires_grad for frame in one)
 
 
-def test_predictions_are_kept_for_one_frame_however_long_the_video(monkeypatch):
-    made = []
+def test_a_long_video_is_never_held_as_a_whole(monkeypatch):
+    made = {name: [] for name in ("predictions", "maps", "frames", "images")}
 
     def watched(*args):
         sampled = sample_frame(*args)
-        made.append(weakref.ref(sampled.predictions[0]))
+        made["predictions"].append(weakref.ref(sampled.predictions[0]))
+        made["images"].append(weakref.ref(sampled.image))
         return sampled
 
+    def refers(name, values):
+        for value in values:
+            made[name].append(weakref.ref(value[1] if name == "frames" else value.points))
+            yield value
+            del value
+
     monkeypatch.setattr("corrwise.predictors.restoration.video.sample_frame", watched)
-    maps = affine_maps([SHIFT] * 7, SIDE, SIDE)
-    for _ in restored_frames(restless(), observed(8), maps, make_carrier("gp"), generator(), guidance=Guidance()):
-        assert sum(each() is not None for each in made) == 1
-    assert len(made) == 8
+    maps = refers("maps", affine_maps([SHIFT] * 39, SIDE, SIDE))
+    frames = refers("frames", iter(observed(40)))
+    model = restless(evaluations=1)
+    for _ in restored_frames(model, frames, maps, make_carrier("gp"), generator(), guidance=Guidance()):
+        alive = {name: sum(each() is not None for each in refs) for name, refs in made.items()}
+        assert alive["predictions"] == 1
+        assert max(alive.values()) <= 5, alive
+    assert {len(refs) for refs in made.values()} == {40}
 
 
 def test_warping_errors_are_those_of_visible_pixels():

@@ -4,10 +4,19 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from corrwise.predictors.data import Batch
 from corrwise.predictors.generative import PATHS, make_path, make_time_law, make_weight
-from corrwise.predictors.restoration import GaussianProcessConfig, grid_covariance, make_carrier
+from corrwise.predictors.restoration import (
+    Affine,
+    GaussianProcessConfig,
+    Guidance,
+    affine_maps,
+    grid_covariance,
+    make_carrier,
+    restored_frames,
+)
 from corrwise.predictors.restoration.damage import Downscaling, make_damage
 from corrwise.predictors.restoration.model import RestorationConfig, RestorationModel
 from corrwise.predictors.restoration.sampling import backward_step, flow_step, preconditioned_score, sample_images
@@ -91,6 +100,37 @@ def test_training_noise_has_the_models_law(noise):
     assert neighbours == pytest.approx(0.341 if noise == "gp" else 0, abs=0.02)
 
 
+class Folded:
+    """An autoencoder without loss: squares of 2 x 2 pixels become channels."""
+
+    def encode(self, images):
+        return F.pixel_unshuffle(images - 0.5, 2)
+
+    def decode(self, latents):
+        return F.pixel_shuffle(latents, 2) + 0.5
+
+
+def test_the_latents_of_an_autoencoder_are_learned_and_restored_like_pixels():
+    model = made(RestorationConfig(damages=("box",), width=4, blocks=1, channels=12, evaluations=2))
+    model.use_autoencoder(Folded())
+    objective = Restoration(model, make_weight("data"), make_time_law("uniform"))
+    whole = images(2)
+    batch = Batch(whole[:, None], torch.zeros(2, 0, 0))
+    assert objective.loss(batch, generator(), "train").total > 0
+    assert objective.evaluate(batch, {"model": model}, generator()).outputs["frames"].shape == batch.frames.shape
+    operator = make_damage("box").draw(1, *whole.shape[-2:], generator())
+    observed = [(operator, operator.apply(frame[None])[0]) for frame in whole]
+    height, width = (side // 2 for side in whole.shape[-2:])
+    steps = affine_maps([Affine.shift(1, 0)], height, width)
+    carrier = make_carrier("gp", config=model.config.kernel)
+    frames = list(restored_frames(model, observed, steps, carrier, generator(), guidance=Guidance()))
+    known = operator.mask[0].expand(3, -1, -1) > 0
+    for frame, (_, given) in zip(frames, observed, strict=True):
+        torch.testing.assert_close(frame[known], given[known])
+        assert not torch.equal(frame, given)
+    assert set(model.state_dict()) == set(made(model.config).state_dict()), "the autoencoder is not saved"
+
+
 def test_tweedies_formula_with_a_covariance_gives_the_gradient_of_the_density():
     """For Gaussian data of covariance S everything is linear: E[x1 | x_t] = a S (a^2 S + s^2 Q)^-1 x_t."""
     covariance = grid_covariance(GaussianProcessConfig(), 2, 4, dtype=torch.float64)
@@ -136,9 +176,9 @@ def test_the_step_of_a_path_is_the_backward_step_of_data_that_is_not_scaled(name
 def test_a_carrier_of_another_law_is_refused():
     made().check_carrier(make_carrier("gp"))
     made().check_carrier(make_carrier("resample", config=GaussianProcessConfig()))
-    with pytest.raises(ValueError, match=r"noise of length scale 0.637 px, and DiscreteNoise carries white"):
+    with pytest.raises(ValueError, match=r"0.637 px, and the carrier has white noise: expected the carrier gp, or"):
         made().check_carrier(make_carrier("discrete"))
-    with pytest.raises(ValueError, match="trained with white noise, and FunctionNoise carries Gaussian-process noise"):
+    with pytest.raises(ValueError, match=r"the carrier has Gaussian-process .*: expected the carrier discrete"):
         made(RestorationConfig(noise="white", width=8)).check_carrier(make_carrier("gp"))
     with pytest.raises(ValueError, match="of length scale 1 px"):
         made().check_carrier(make_carrier("gp", config=GaussianProcessConfig(length_scale=1.0)))

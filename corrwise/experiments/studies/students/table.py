@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from corrwise.costs.motion.score import level_shares, motion_score
+from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.table_motion import DISTILL
 from corrwise.experiments.report.statistics import Estimate, mean_and_error, paired_difference, paired_ratio
 from corrwise.experiments.report.table import number, percent
@@ -24,7 +25,8 @@ _SCORES = {"smoothness": 4, "dynamic": 3, "score": 3}  # digits behind the point
 _WARM = "warm-up "
 _MOTION = (
     "Measured with the flow {flow}. Means over held-out clips, their windows, and the models of an arm; ± standard "
-    "error over clips. Motion score: mean of smoothness and dynamic degree. Distances: Wasserstein-1, from the "
+    "error over clips. Smoothness: by {interpolator}, in the place of VBench's AMT-S. Motion score: mean of it and of "
+    "the dynamic degree. Distances: Wasserstein-1, from the "
     "distribution of the true frames, mean over models, with a 95 % interval over clips."
 )
 _COMPARED = (
@@ -99,7 +101,8 @@ def _motion(arms: Mapping[str, Seeds], pooled: Mapping[str, Pooled], flow: str) 
         lines.append([*cells, _cell(_values(seeds, "energy"), 3)])
     head = ["arm", "models", "smoothness", "dynamic degree", "motion score", "mean length, px", "of the true one"]
     head += ["distance of flow lengths, px", "of accelerations, px", "energy score"]
-    return Table(f"Motion of sampled futures ({flow})", head, lines, _MOTION.format(flow=flow))
+    text = _MOTION.format(flow=flow, interpolator=EvaluateConfig.motion_interpolator)
+    return Table(f"Motion of sampled futures ({flow})", head, lines, text)
 
 
 def _compared(arms: Mapping[str, Seeds], pooled: Mapping[str, Pooled], flow: str) -> Table:

@@ -105,7 +105,7 @@ def read_shard(path: str | PathLike[str]) -> list[Clip]:
             finite.
     """
     with opened_shard(path) as file:
-        return [_read(inside(file, CLIP.format(i)), i) for i in range(len(_about(file)["lengths"]))]
+        return [_read(inside(file, CLIP.format(i))) for i in range(len(_about(file)["lengths"]))]
 
 
 @contextmanager
@@ -134,6 +134,7 @@ def _about(file: h5py.File) -> dict[str, Any]:
         group = inside(file, CLIP.format(i))
         check_dataset(inside(group, "frames"), (length, *size, 3), np.uint8)
         check_dataset(inside(group, "actions"), (length - 1, actions), np.float32)
+        _finite(inside(group, "actions")[:], i)
     return about
 
 
@@ -161,7 +162,7 @@ def _check_frames(frames: Any, *, stored: bool = True) -> None:
     check_dataset(frames, (*shape[:3], 3), np.uint8, stored=stored)
 
 
-def _read(group: h5py.Group, clip: int) -> Clip:
+def _read(group: h5py.Group) -> Clip:
     """Return a clip whose frames and actions ``_about`` has checked."""
     frames, actions = group["frames"], group["actions"]
     check_bytes("frames", frames.shape, np.uint8, MOST_BYTES)
@@ -169,7 +170,7 @@ def _read(group: h5py.Group, clip: int) -> Clip:
     about = parse_json(_text(group, "about"))
     if not isinstance(about, dict):
         raise ValueError(f"expected the metadata of a clip as an object, got {shown(about)}")
-    return Clip(frames[:], _finite(actions[:], clip), states, about)
+    return Clip(frames[:], actions[:], states, about)
 
 
 def _finite(actions: np.ndarray, clip: int) -> np.ndarray:

@@ -113,7 +113,7 @@ def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips)
 def test_the_table_leaves_out_frames_in_which_nothing_moved():
     one = {"model": "a", "clip": 0, "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5]}
     rows = [one, {**one, "clip": 1, "psnr": [20.0, 30.0], "sharpness": [None, None]}]
-    assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± nan |" in evaluation_table(rows)
+    assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± – |" in evaluation_table(rows)
 
 
 def test_the_error_of_the_gradient_stands_where_sharpness_stood_if_all_rows_have_it():
