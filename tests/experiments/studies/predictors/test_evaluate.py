@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from corrwise.experiments import cli
 from corrwise.experiments.cli.collect import CollectConfig
 from corrwise.experiments.cli.evaluate import EvaluateConfig
+from corrwise.experiments.report.table import NONE
 from corrwise.experiments.runs.collect import run_collect
 from corrwise.experiments.runs.rows import read_rows
 from corrwise.experiments.runs.settings import ConfigMismatch
@@ -113,7 +114,7 @@ def test_the_floor_is_the_last_frame_and_rows_are_of_the_frames_that_came(clips)
 def test_the_table_leaves_out_frames_in_which_nothing_moved():
     one = {"model": "a", "clip": 0, "psnr": [10.0, 20.0], "ssim": [0.5, 0.7], "sharpness": [None, 0.5]}
     rows = [one, {**one, "clip": 1, "psnr": [20.0, 30.0], "sharpness": [None, None]}]
-    assert "| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± – |" in evaluation_table(rows)
+    assert f"| a | 2 | 20.00 ± 5.00 | 0.600 ± 0.000 | 0.500 ± {NONE} |" in evaluation_table(rows)
 
 
 def test_the_error_of_the_gradient_stands_where_sharpness_stood_if_all_rows_have_it():
