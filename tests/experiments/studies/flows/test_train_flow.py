@@ -153,7 +153,7 @@ def test_plans_are_learned_from():
         (["--width", "10", "--heads", "3"], "width must be a multiple of 3 heads, got 10"),
         (["--size", "30"], "size must be a multiple of 4 and at least 16, got 30"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
-        (["--lr", "nan"], "lr must be above zero and finite, got nan"),
+        (["--lr", "nan"], "lr must be in (0, 1e+06], got nan"),
         (["--plans", "-1"], "plans must be from 0 to 5000: further ones test, got -1"),
         (["--plans", "6000", "--init-from", "small"], "plans must be from 0 to 5000: further ones test, got 6000"),
         (["--plans", "2"], "init_from must be weights to plan with, for --plans, got none"),
