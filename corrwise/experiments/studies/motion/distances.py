@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ class Pooled:
         self._shares = level_shares().numpy().cumsum()
         real = self._functions(true, field)
         self._apart: dict[str, dict[int, Array]] = {}
+        self._known: dict[tuple[object, ...], Array] = {}
         for name, rows in models.items():
             mine = self._functions(rows, field)
             self._apart[name] = {clip: mine[clip] - real[clip] for clip in mine.keys() & real.keys()}
@@ -70,10 +72,9 @@ class Pooled:
             statistic: gets an array for each group, the mean of its models' distances, and returns the values.
         """
         clips = sorted(set.intersection(*(set(self._apart[model]) for group in groups for model in group)))
-        apart = [[self._stacked(model, clips) for model in group] for group in groups]
 
         def values(chosen: Array) -> Array:
-            return statistic(*(np.mean([self._distances(each, chosen) for each in group], axis=0) for group in apart))
+            return statistic(*(np.mean([self._of(name, clips, chosen) for name in group], axis=0) for group in groups))
 
         return over_samples(len(clips), values)
 
@@ -92,6 +93,13 @@ class Pooled:
 
     def _stacked(self, model: str, clips: Sequence[int]) -> Array:
         return np.array([self._apart[model][clip] for clip in clips]).reshape(len(clips), -1)
+
+    def _of(self, model: str, clips: Sequence[int], chosen: Array) -> Array:
+        """Return a model's distance of each choice of clips, once: all comparisons draw the same choices."""
+        key = (model, tuple(clips), chosen.shape, hashlib.blake2b(chosen.tobytes()).digest())
+        if key not in self._known:
+            self._known[key] = self._distances(self._stacked(model, clips), chosen)
+        return self._known[key]
 
     def _distances(self, apart: Array, chosen: Array) -> Array:
         """Return the distance of each choice of clips (R, n): the area between the mean functions."""
