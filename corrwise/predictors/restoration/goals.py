@@ -52,9 +52,9 @@ def restored_goal(
 
     Raises:
         TypeError: images that are not floats.
-        ValueError: no goal, goals of other channels or that are not finite, no pass or several that are the same, a
-            carrier of other noise than the model's, images that the model or an operator does not take, or another
-            number of operators than frames.
+        ValueError: no goal, goals of other channels or whose known pixels are not finite, no pass or several that are
+            the same, a carrier of other noise than the model's, images that the model or an operator does not take, or
+            another number of operators than frames.
     """
     kernel = model.config.kernel
     if carrier is None:
@@ -67,8 +67,6 @@ def restored_goal(
         raise ValueError(f"expected at least one goal, got frames of shape {tuple(goal.frames.shape)}")
     if goal.frames.shape[2] != _CHANNELS:
         raise ValueError(f"expected goals of {_CHANNELS} channels, got frames of shape {tuple(goal.frames.shape)}")
-    if not goal.frames.isfinite().all():
-        raise ValueError("expected goals of finite values, got NaN or infinity")
     if len(each) != goal.frames.shape[1]:
         raise ValueError(f"expected an operator for each of {goal.frames.shape[1]} frames, got {len(each)}")
     known = [operator for operator in each if isinstance(operator, Downscaling | Masking)]  # others may be anything
@@ -79,7 +77,10 @@ def restored_goal(
         restored_video(model, observed, carrier, flow=flow, guidance=guidance, passes=passes, seed=seed)
         for observed in pairs
     ]
-    return Goal(torch.stack(videos))
+    frames = torch.stack(videos)
+    if not frames.isfinite().all():
+        raise ValueError("expected goals whose known pixels are finite, and a model without NaN, got NaN or infinity")
+    return Goal(frames)
 
 
 def restored_video(

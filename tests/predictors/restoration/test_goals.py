@@ -83,8 +83,16 @@ def test_goals_that_are_no_images_are_refused_and_others_are_guided_by_default()
     goal = Goal(torch.rand(1, 3, 3, 8, 8, generator=torch.Generator("cpu").manual_seed(0)))
     with pytest.raises(ValueError, match=r"goals of 3 channels, got frames of shape \(1, 3, 1, 8, 8\)"):
         restored_goal(made(), Goal(goal.frames[:, :, :1]), Downscaling(2))
-    with pytest.raises(ValueError, match="expected goals of finite values, got NaN"):
-        restored_goal(made(), Goal(goal.frames * torch.nan), Downscaling(2))
+    with pytest.raises(ValueError, match="expected goals whose known pixels are finite, and a model without NaN"):
+        restored_goal(made(), Goal(goal.frames * torch.nan), Downscaling(2), flow=ZeroFlow())
+    mask = torch.ones(1, 1, 8, 8)
+    mask[..., 2:5, 3:6] = 0
+    unseen = goal.frames.where(mask > 0, torch.nan)
+    restored = [
+        restored_goal(made(), Goal(frames), Masking(mask), flow=ZeroFlow()).frames
+        for frames in (goal.frames * mask, unseen)
+    ]
+    assert torch.equal(*restored), "what is missing may be anything"
     default, guided, free = (
         restored_goal(made(), goal, Downscaling(2), flow=ZeroFlow(), **options).frames
         for options in ({}, {"guidance": Guidance()}, {"guidance": None})
