@@ -21,6 +21,7 @@ from corrwise.experiments.studies.interpolators.table import interpolator_tables
 from corrwise.experiments.studies.planning import mpc_table
 from corrwise.experiments.studies.restoration.measure import KEY as RESTORED_KEY
 from corrwise.experiments.studies.restoration.table import PUBLISHED, restoration_tables
+from corrwise.experiments.studies.restored_goals import restored_tables
 from corrwise.experiments.studies.students.run import KEY as STUDENT_KEY
 from corrwise.experiments.studies.students.run import measured_rows
 from corrwise.experiments.studies.students.table import student_tables
@@ -169,6 +170,15 @@ def test_the_tables_of_restored_videos_are_those_that_the_rows_give(folder):
     rows = list({RESTORED_KEY.of(row): row for row in read_rows(folder / "rows.jsonl", RESTORED_KEY)}.values())
     passes = json.loads((folder / "config.json").read_text()).get("passes", 1)
     assert (folder / "table.md").read_text().endswith(restoration_tables(rows, passes=passes) + PUBLISHED)
+
+
+RESTORED_GOALS = sorted({path.parent for path in row_files(RESULTS / "restoration" / "goals")})
+
+
+@pytest.mark.parametrize("folder", RESTORED_GOALS, ids=lambda folder: folder.name)
+def test_the_tables_of_restored_goals_are_those_that_the_rows_give(folder):
+    rows = list({KEY.of(row): row for row in read_rows(folder / "rows.jsonl", KEY)}.values())
+    assert (folder / "table.md").read_text().endswith(restored_tables(rows))
 
 
 FLOW_MATCHING = measured_folders("flow-matching", "frames-")
