@@ -30,6 +30,11 @@ def number(x: float | None, decimals: int = 2, sign: str = "") -> str:
     return NONE if x is None or not math.isfinite(x) else rounded(x, f"{sign}.{decimals}f").replace("-", MINUS)
 
 
+def with_error(mean: float | None, error: float | None, decimals: int = 2) -> str:
+    """Return a mean and its standard error as text; an en dash for what a single value does not have."""
+    return f"{number(mean, decimals)} ± {number(error, decimals)}"
+
+
 def signed(x: float | None, decimals: int = 2) -> str:
     """Return a difference as text, with its sign."""
     return number(x, decimals, "+")
@@ -119,7 +124,7 @@ def plain_cells(lines: Sequence[Summary], names: dict[Method, str], *, baseline:
     for row in table_rows(lines, names, dict.fromkeys(names, ""), decimals=d, baseline=baseline):
         ln = row["line"]
         compared = f"{signed(ln.difference.value, d)} ({row['interval']})" if ln.pairs else row["alone"]
-        distances = f"{number(ln.last10, d)} ± {number(ln.last10_error, d)}", number(ln.nearest, d), number(ln.final, d)
+        distances = with_error(ln.last10, ln.last10_error, d), number(ln.nearest, d), number(ln.final, d)
         rows.append((row["name"], str(ln.n), *distances, compared, row["milliseconds"]))
     return rows
 

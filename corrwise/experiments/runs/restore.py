@@ -23,7 +23,7 @@ from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.restored_chunks import restored_chunks
 from corrwise.experiments.runs.rows import COUNT, NUMBER, TEXT_BY_NAME, Key, Row, needed
 from corrwise.experiments.runs.settings import settings_of
-from corrwise.experiments.runs.video_source import CHUNK_AGAIN, Frame, VideoSource, read_chunk
+from corrwise.experiments.runs.video_source import MADE_AGAIN, Frame, VideoSource, read_chunk
 from corrwise.predictors.data.formats.video_encoding import encode_video
 from corrwise.predictors.metrics import psnr
 from corrwise.predictors.models.pretrained import model_folder, weights_hash
@@ -100,7 +100,7 @@ def _check_frames(run: RunFolder, count: int) -> None:
         if not 0 <= frame < count:
             problem = f"a row of frame {frame}, and the video has the frames 0 to {count - 1}"
         if problem:
-            raise RunFolderError(f"{run.file} holds {problem}; {CHUNK_AGAIN}")
+            raise RunFolderError(f"{run.file} holds {problem}; {MADE_AGAIN}")
 
 
 def _damage(config: RestoreConfig) -> StatedDamage:

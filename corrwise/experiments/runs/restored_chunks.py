@@ -16,7 +16,7 @@ from corrwise._files import load_checkpoint, reading
 from corrwise._writing import write_bytes_atomic
 from corrwise.experiments.cli.restore import RestoreConfig
 from corrwise.experiments.runs.damaged_frames import DamagedFrames
-from corrwise.experiments.runs.video_source import CHUNK_AGAIN, Frame
+from corrwise.experiments.runs.video_source import MADE_AGAIN, Frame
 from corrwise.predictors.data.formats.video_encoding import encode_lossless
 from corrwise.predictors.restoration import FrameMap, Guidance, NoiseCarrier, RestorationModel
 from corrwise.predictors.restoration.guidance import Sampled
@@ -96,7 +96,7 @@ def restored_chunks(
                 kept.hashes.append(_hash(file))
                 kept.last = sample if config.guidance else replace(sample, predictions=())
                 kept.ended = len(made) < CHUNK
-                _keep(file.with_suffix(".pt"), kept, kept.last)
+                _keep(file.with_suffix(".pt"), kept)
                 _file(parts, len(kept.counts) - 2).with_suffix(".pt").unlink(missing_ok=True)
                 yield file, len(made)
                 done, made = done + len(made), []
@@ -146,12 +146,14 @@ def _kept(parts: Path, frames: DamagedFrames, predictions: int) -> Kept:
         kept = Kept(counts, hashes, last, bool(state["ended"]))
     for number, written in enumerate(kept.hashes):
         if _hash(chunk := _file(parts, number)) != written:
-            raise ValueError(f"{chunk} is not the chunk that was written; {CHUNK_AGAIN}")
+            raise ValueError(f"{chunk} is not the chunk that was written; {MADE_AGAIN}")
     return kept
 
 
-def _keep(file: Path, kept: Kept, sample: Sampled) -> None:
+def _keep(file: Path, kept: Kept) -> None:
     """Write what the next chunk begins with."""
+    sample = kept.last
+    assert sample is not None
     every = sample.predictions
     predictions = torch.stack(list(every)) if every else sample.image.new_empty((0, *sample.image.shape))
     counts = torch.tensor(kept.counts, dtype=torch.int64, device="cpu")

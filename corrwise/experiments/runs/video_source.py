@@ -18,9 +18,9 @@ from corrwise.predictors.data.formats.image_decoding import BitDepth, read_image
 from corrwise.predictors.data.formats.media_files import files_stamp, scan_media
 from corrwise.predictors.data.formats.video_decoding import decode_video
 
-__all__ = ["CHUNK_AGAIN", "Frame", "VideoSource", "read_chunk", "write_images"]
+__all__ = ["MADE_AGAIN", "Frame", "VideoSource", "read_chunk", "write_images"]
 
-CHUNK_AGAIN = "delete this file, and the same command makes it again"
+MADE_AGAIN = "delete this file, and the same command makes it again"
 _IMAGES = "frame-{:06d}.png"
 
 Frame = UInt8[np.ndarray, "h w 3"]
@@ -99,9 +99,9 @@ def read_chunk(file: Path, count: int) -> Iterator[Frame]:
             read += 1
             yield image
     except ValueError as error:
-        raise ValueError(f"{error}; {CHUNK_AGAIN}") from error
+        raise ValueError(f"{error}; {MADE_AGAIN}") from error
     if read != count:
-        raise ValueError(f"expected {count} frames in {file}, got {read}; {CHUNK_AGAIN}")
+        raise ValueError(f"expected {count} frames in {file}, got {read}; {MADE_AGAIN}")
 
 
 def write_images(folder: Path, frames: Iterable[Frame]) -> None:

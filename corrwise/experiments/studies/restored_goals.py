@@ -18,7 +18,7 @@ from corrwise.experiments.cli.table_restored_goals import (
     RestoredGoalTableConfig,
 )
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.table import markdown_table, number
+from corrwise.experiments.report.table import markdown_table, with_error
 from corrwise.experiments.runs.damages import stated_damage
 from corrwise.experiments.runs.executors import executor_of
 from corrwise.experiments.runs.grid import Cell
@@ -124,6 +124,6 @@ def _line(name: str, arms: Mapping[str, Sequence[Row]]) -> list[str]:
     planning = [row["seconds"] - spent for row, spent in zip(mine, restoring, strict=True)]
     quality = "" if name == CLEAN else f"{mean_and_error([row.get('goal_psnr') for row in mine])[0]:.1f}"
     nearest = mean_and_error([row["min_distance"] for row in mine])[0]
-    ended = f"{number(mean, 3)} ± {number(error, 3)}"
+    ended = with_error(mean, error, 3)
     return [LABELS[name], str(len(mine)), ended, *compared, f"{nearest:.3f}", quality,
             *(f"{sum(each) / len(mine):.1f}" for each in (restoring, planning))]  # fmt: skip

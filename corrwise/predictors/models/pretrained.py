@@ -137,7 +137,7 @@ def weights_hash(folder: Path) -> str:
         FileNotFoundError: there are none.
     """
     if not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}{_instead(folder)}")
+        raise _no_model(folder)
     return sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 
@@ -160,9 +160,7 @@ def about_model(folder: str | PathLike[str]) -> dict[str, Any]:
     """
     path = local_path(folder) / CONFIG
     if not path.is_file() or _is_a_runs(path):
-        raise FileNotFoundError(
-            f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}{_instead(path.parent)}"
-        )
+        raise _no_model(folder)
     with reading(path, "does not describe a model"):
         contents = read_json(path)
         about = {
@@ -188,6 +186,11 @@ def _is_a_runs(path: Path) -> bool:
     with reading(path, "does not describe a model"):
         contents = read_json(path)
         return isinstance(contents, dict) and len(contents) > 1 and "config" not in contents
+
+
+def _no_model(folder: str | PathLike[str]) -> FileNotFoundError:
+    there = _instead(local_path(folder))
+    return FileNotFoundError(f"there is no model in {folder}: expected {CONFIG} and {WEIGHTS}{there}")
 
 
 def _instead(folder: Path) -> str:

@@ -15,7 +15,7 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.options import named_options
 from corrwise.experiments.cli.table_interpolators import GROUND_TRUTH, InterpolatorTableConfig
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.table import markdown_table, number, signed, write_table
+from corrwise.experiments.report.table import markdown_table, number, signed, with_error, write_table
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.interpolators import interpolator_of, weights_of
 from corrwise.experiments.runs.jobs import Job
@@ -164,7 +164,7 @@ def _table(title: str, rows: Sequence[Row]) -> str:
         cells = [f"`{arm}`", str(len(seeds)), str(len(clips))]
         for name in metrics:
             mean, error = mean_and_error(list(clip_values(seeds, name).values()))
-            cells.append(f"{number(mean, _DIGITS[name])} ± {number(error, _DIGITS[name])}")
+            cells.append(with_error(mean, error, _DIGITS[name]))
         times = [row["ms_frame"] for mine in seeds.values() for row in mine if row.get("ms_frame") is not None]
         cells.append(number(float(np.median(times)) if times else None, 1))
         cells += ["" if arm == BASELINE else _difference(seeds, arms[BASELINE], name) for name in compared]

@@ -8,7 +8,7 @@ import numpy as np
 
 from corrwise.costs.motion.score import level_shares, motion_score
 from corrwise.experiments.report.statistics import mean_and_error, paired_difference
-from corrwise.experiments.report.table import markdown_table, number, percent
+from corrwise.experiments.report.table import markdown_table, number, percent, with_error
 from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.studies.motion.distances import Pooled, of_clips
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS, REAL
@@ -129,4 +129,4 @@ def _cell(values: Sequence[float], digits: int) -> str:
     if not values:
         return ""
     mean, error = mean_and_error(values)
-    return f"{number(mean, digits)} ± {number(error, digits)}"
+    return with_error(mean, error, digits)

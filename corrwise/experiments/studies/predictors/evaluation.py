@@ -16,7 +16,7 @@ from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.report.page import template
 from corrwise.experiments.report.statistics import mean_and_error, mean_curve
 from corrwise.experiments.report.strip import embedded
-from corrwise.experiments.report.table import markdown_table, number
+from corrwise.experiments.report.table import markdown_table, with_error
 from corrwise.predictors.metrics import GRADIENT_ERROR, METRICS, PERCEPTUAL
 
 CURVES, STRIPS, FUTURES = "curves.png", "strips.png", "futures.png"
@@ -85,8 +85,7 @@ def table_cells(rows: Sequence[Row]) -> Iterator[tuple[str, int, list[str]]]:
     for model, mine in by_model(rows).items():
         each = {name: mean_and_error(list(clip_means(mine, name).values())) for name in metrics_of(rows)}
         digits = {name: 2 if name == "psnr" else 3 for name in each}
-        cells = [f"{mean:.{digits[name]}f} ± {number(error, digits[name])}" for name, (mean, error) in each.items()]
-        yield model, len(mine), cells
+        yield model, len(mine), [with_error(mean, error, digits[name]) for name, (mean, error) in each.items()]
 
 
 def by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -15,7 +15,7 @@ from corrwise.experiments.report.statistics import (
     paired_difference,
     paired_ratio,
 )
-from corrwise.experiments.report.table import markdown_table, number
+from corrwise.experiments.report.table import markdown_table, with_error
 from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.studies.predictors.evaluation import by_model, clip_means
 
@@ -75,7 +75,7 @@ def _energy(models: dict[str, list[Row]]) -> Table:
         mean, error = mean_and_error(list(clip_means(rows, "energy").values()))
         more = "" if name == first else _difference(rows, models[first]).text("+.3f")
         at = [f"{curve[step - 1]:.3f}" if step <= len(curve) else "" for step in steps]
-        lines.append([name, *at, f"{mean:.3f} ± {number(error, 3)}", more])
+        lines.append([name, *at, with_error(mean, error, 3), more])
     head = ["model", *(f"step {step}" for step in steps), "mean", f"more than {first}"]
     return Table("Energy score", head, lines, _ENERGY)
 
@@ -102,7 +102,7 @@ def _futures(models: dict[str, list[Row]]) -> Table:
             for metric in ("mean_psnr", "best_psnr", "mean_ssim", "best_ssim", "sample_gradient_error")
         }
         cells = [
-            f"{mean:.{digits}f} ± {number(error, digits)}"
+            with_error(mean, error, digits)
             for (mean, error), digits in zip(means.values(), (2, 2, 3, 3, 3), strict=True)
         ]
         lines.append([name, str(rows[0]["samples"]), *cells, _calibration(rows).text(".2f")])

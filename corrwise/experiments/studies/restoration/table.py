@@ -12,7 +12,7 @@ from corrwise.experiments.cli.mpc import run_name
 from corrwise.experiments.cli.restore import FIXED, RESAMPLE
 from corrwise.experiments.cli.table_restoration import GROUND_TRUTH, RestorationTableConfig, noises_of
 from corrwise.experiments.report.statistics import Estimate, mean_and_error, paired_difference, paired_ratio
-from corrwise.experiments.report.table import markdown_table, number, percent, write_table
+from corrwise.experiments.report.table import markdown_table, number, percent, with_error, write_table
 from corrwise.experiments.runs.executors import Local
 from corrwise.experiments.runs.folder import RunFolder
 from corrwise.experiments.runs.jobs import Job
@@ -174,7 +174,7 @@ def _table(arms: Mapping[Arm, Rows]) -> str:
         cells += [str(len({row["model"] for row in rows})) if noise else "", str(len({row["video"] for row in rows}))]
         for name in ("warping_previous", "warping_moving", "warping_first"):
             mean, error = _mean(rows, name)
-            cells.append(f"{number(1000 * mean, 3)} ± {number(1000 * error, 3)}")
+            cells.append(with_error(1000 * mean, 1000 * error, 3))
             cells += [_ratio(rows, base, name) for base in (fixed, resample)]
         cells += [number(_mean(rows, "psnr")[0], 2), _minus(rows, resample, "psnr", "+.2f")]
         cells += [number(_mean(rows, "ssim")[0], 4), number(_mean(rows, "st_lpips")[0], 4)]

@@ -11,7 +11,7 @@ from corrwise.costs.motion.score import level_shares, motion_score
 from corrwise.experiments.cli.evaluate import EvaluateConfig
 from corrwise.experiments.cli.table_motion import DISTILL
 from corrwise.experiments.report.statistics import Estimate, mean_and_error, paired_difference, paired_ratio
-from corrwise.experiments.report.table import number, percent
+from corrwise.experiments.report.table import number, percent, with_error
 from corrwise.experiments.runs.rows import Row
 from corrwise.experiments.studies.motion.distances import Pooled
 from corrwise.experiments.studies.motion.measure import ACCELERATIONS, LENGTHS, REAL
@@ -151,7 +151,7 @@ def _cell(values: Mapping[int, float], digits: int) -> str:
     if not values:
         return ""
     mean, error = mean_and_error(list(values.values()))
-    return f"{number(mean, digits)} ± {number(error, digits)}"
+    return with_error(mean, error, digits)
 
 
 def _seconds(times: Sequence[Row]) -> Table:
